@@ -1,0 +1,207 @@
+"""An event: one fact, as bytes that never change.
+
+The bytes are one JSON object: sorted keys, no white space, UTF-8, finite numbers, integers within plus or
+minus 2**53, at most one MiB. They carry no position, so an event keeps its identity when ledgers are merged.
+Two hashes name them: BLAKE3 in a context of its own (the *id*), and SHA-256, which every standard library has.
+``FORMAT.md`` beside this file describes the same for people who write a reader in another language.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import math
+import os
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from blake3 import blake3
+from msgspec import Meta
+
+from ledger.errors import InvalidInput
+
+EVENT_CONTEXT = "tallystick 2026-11 event id v1"
+MAX_EVENT_BYTES = 1 << 20
+MAX_INTEGER = 1 << 53
+MAX_DEPTH = 32
+
+Instant = Annotated[dt.datetime, Meta(tz=True)]
+Period = tuple[Instant, Instant]
+"""Half-open ``[from, to)``, both time-zone aware."""
+
+B = TypeVar("B")
+
+
+class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """Which period of the world a fact is about, by role; every period is half-open and ends."""
+
+    trained_on: Period | None = None
+    tested_on: Period | None = None
+    intended_for: Period | None = None
+    observed_in: Period | None = None
+
+
+class Event(msgspec.Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The envelope around a typed body.
+
+    Attributes
+    ----------
+    t : str
+        Type, a noun and a verb in the past tense: ``run.started``.
+    v : int
+        Version of that type, from 1.
+    salt : bytes
+        16 random bytes. Without them anybody who sees a hash could test guesses of the content.
+    occurred_at : datetime
+        When it happened according to its source, in UTC. When it was *recorded* stands in the commit.
+    body : struct, or dict for a type that this program does not know
+    about : About, optional
+    cause : tuple of str
+        Ids (64 hexadecimal digits) of the events that led to this one.
+    """
+
+    t: str
+    v: int
+    salt: bytes
+    occurred_at: Instant
+    body: B
+    about: About | None = None
+    cause: tuple[str, ...] = ()
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """The two fields that say how to read the rest."""
+
+    t: str
+    v: int
+
+
+class Hashes(NamedTuple):
+    """The two names of an event's bytes, 32 bytes each."""
+
+    id: bytes
+    sha256: bytes
+
+
+encode_canonical = msgspec.json.Encoder(order="sorted").encode
+_decode_kind = msgspec.json.Decoder(Kind).decode
+# A keyed hasher is set up once and copied: setting up the context costs as much as hashing 300 bytes.
+_event_hasher = blake3(derive_key_context=EVENT_CONTEXT)
+
+
+def hashes(data: bytes) -> Hashes:
+    """Both hashes of an event's bytes.
+
+    Examples
+    --------
+    >>> hashes(b"{}").id.hex()[:16]
+    'b7a66e984d11d4e7'
+    >>> hashes(b"{}").sha256.hex()[:16]
+    '44136fa355b3678a'
+    """
+    hasher = _event_hasher.copy()
+    hasher.update(data)
+    return Hashes(hasher.digest(), hashlib.sha256(data).digest())
+
+
+def new_salt() -> bytes:
+    """16 bytes from the operating system's random source."""
+    return os.urandom(16)
+
+
+def kind(data: bytes) -> Kind:
+    """Type and version of an event's bytes, without reading the body."""
+    return _decode_kind(data)
+
+
+def encode(event: Event[Any], decoder: msgspec.json.Decoder[Any]) -> bytes:
+    """The canonical bytes of an event, proved readable.
+
+    The bytes are decoded again and compared before anything is hashed, because the encoder silently writes
+    NaN and infinity as ``null``; and what is returned is the encoding of what was *read*, so that an integer
+    given for a real number is stored the way every later reader would write it.
+
+    Raises
+    ------
+    InvalidInput
+        For a value outside the strict form: not finite, too large, too deep, not Unicode text.
+    """
+    try:
+        read = decoder.decode(encode_canonical(event))
+        data = encode_canonical(read)
+    except (UnicodeEncodeError, msgspec.MsgspecError, RecursionError, TypeError, OverflowError) as error:
+        refuse_unrepresentable(msgspec.to_builtins(event.body), event.t)
+        raise InvalidInput(f"{event.t} cannot be written: {error}") from error
+    if read != event:
+        refuse_unrepresentable(msgspec.to_builtins(event.body), event.t)
+        raise InvalidInput(f"{event.t} would not be read back as it was given.")
+    if len(data) > MAX_EVENT_BYTES:
+        raise InvalidInput(
+            f"{event.t} is {len(data):,} bytes; an event holds at most {MAX_EVENT_BYTES:,}.",
+            "Store the large part as an artifact and name its hash in the event.",
+        )
+    return data
+
+
+def is_canonical(data: bytes) -> bool:
+    """Whether bytes are the one encoding that this program would have written for their content."""
+    try:
+        return encode_canonical(msgspec.json.decode(data)) == data
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        return False
+
+
+def refuse_unrepresentable(value: object, where: str, depth: int = 0) -> None:
+    """Walk a JSON-like value and refuse what cannot be kept exactly, naming its place.
+
+    Needed only where a body holds free-form JSON; typed fields carry their bounds in their types.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if depth > MAX_DEPTH:
+        raise InvalidInput(f"{where} is nested deeper than {MAX_DEPTH} levels.")
+    match value:
+        case float() if not math.isfinite(value):
+            raise InvalidInput(
+                f"{where} is {value}, which is not a number that can be kept.",
+                "Leave the value out, or record null together with the reason.",
+            )
+        case bool():
+            return
+        case int() if abs(value) > MAX_INTEGER:
+            raise InvalidInput(f"{where} is {value}; integers are kept exactly only up to 2**53.")
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidInput(f"{where} holds text that is not valid Unicode.") from error
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise InvalidInput(f"{where} has the key {key!r}; keys are text.")
+                refuse_unrepresentable(key, f"{where} (a key)", depth + 1)
+                refuse_unrepresentable(item, f"{where}.{key}", depth + 1)
+        case list() | tuple():
+            for index, item in enumerate(value):
+                refuse_unrepresentable(item, f"{where}[{index}]", depth + 1)
+        case _:
+            return
+
+
+_CROCKFORD = "0123456789abcdefghjkmnpqrstvwxyz"
+
+
+def check_letters(digest: bytes) -> str:
+    """Four letters of a hash, so that a handle quoted in a mail can be checked.
+
+    The first 20 bits in Crockford's base 32 (no i, l, o, u: it survives handwriting and telephones).
+
+    Examples
+    --------
+    >>> check_letters(bytes(32))
+    '0000'
+    """
+    bits = int.from_bytes(digest[:3], "big") >> 4
+    return "".join(_CROCKFORD[(bits >> shift) & 31] for shift in (15, 10, 5, 0))

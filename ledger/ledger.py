@@ -1,0 +1,353 @@
+"""A ledger: the log, its artifacts and its views in one folder, and the key that signs it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+from blake3 import blake3
+
+from ledger import keys, merkle, vocabulary
+from ledger.commit import COMMIT_CONTEXT, decode_head, from_micros, head_text, to_micros
+from ledger.errors import Damaged, InvalidInput, NotFound, Refused
+from ledger.event import (
+    EVENT_CONTEXT,
+    About,
+    Event,
+    encode,
+    encode_canonical,
+    hashes,
+    new_salt,
+    refuse_unrepresentable,
+)
+from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
+from ledger.note import Checkpoint, SignerKey, open_checkpoint, receipt_line, sign_checkpoint
+from ledger.objects import Artifact, Objects
+from ledger.projections import Entry
+from ledger.recorder import Recorder, this_process
+from ledger.snapshot import Snapshot
+from ledger.views import Views, entries
+from ledger.vocabulary import RELEASED, Body, LedgerCreated, SchemaDeclared
+from ledger.when import AsOf, as_of_commit, handle_of, resolve
+
+Clock = Callable[[], dt.datetime]
+
+
+class Draft(NamedTuple):
+    """A body on its way into the ledger, with what the envelope needs to know."""
+
+    body: Body
+    about: About | None = None
+    cause: tuple[str, ...] = ()
+    """Ids (hexadecimal) of the events that led here."""
+    occurred_at: dt.datetime | None = None
+    """None: now."""
+
+
+def utc_now() -> dt.datetime:
+    """The wall clock, in UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+class Ledger:
+    """An open ledger. One object serves one thread; use it as a context manager or call :meth:`close`.
+
+    Attributes
+    ----------
+    folder : Path
+        ``.tally``.
+    genesis : LedgerCreated
+        The first event.
+    objects : Objects
+        Artifacts by hash.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        recorder: Recorder | None = None,
+        clock: Clock = utc_now,
+        salts: Callable[[], bytes] = new_salt,
+    ) -> None:
+        self.folder = folder
+        self.log = Log(folder)
+        self.objects = Objects(folder / "objects")
+        self.views = Views(folder, self.log)
+        self._recorder = recorder
+        self._clock = clock
+        self._salts = salts
+        self._declared: set[str] = set()
+
+    # Opening -----------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files; harmless to call twice."""
+        self.views.close()
+        self.log.close()
+
+    @property
+    def genesis(self) -> LedgerCreated:
+        """The first event's body; Damaged where it cannot be read."""
+        try:
+            body = self.event(0).event.body
+        except IndexError:
+            raise Damaged(f"{self.log.path} holds no event at all.") from None
+        if not isinstance(body, LedgerCreated):
+            raise Damaged(f"{self.log.path} does not begin with ledger.created.")
+        return body
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which dates given by people are read."""
+        return ZoneInfo(self.genesis.timezone)
+
+    @property
+    def recorder(self) -> Recorder:
+        """Who this process says it is."""
+        if self._recorder is None:
+            self._recorder = this_process()
+        return self._recorder
+
+    def begin(self, signer: SignerKey, timezone: str, clock_kind: Literal["live", "replayed"]) -> None:
+        """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
+        first = LedgerCreated(
+            format=1,
+            origin=signer.name,
+            verifier_key=signer.verifier.format(),
+            timezone=timezone,
+            clock=clock_kind,
+            event_hash=f"BLAKE3 derive-key {EVENT_CONTEXT!r}; SHA-256",
+            commit_hash=f"BLAKE3 derive-key {COMMIT_CONTEXT!r}; SHA-256",
+            tree="RFC 6962, SHA-256",
+        )
+        created = Draft(first)
+        notes: list[str] = []
+
+        def seal(sealing: Sealing) -> str:
+            notes.append(self._seal(signer, sealing))
+            return notes[-1]
+
+        self.log.append(
+            [self._encode(created), *self._declarations([created]).values()],
+            lambda micros: head_text(self.recorder, from_micros(micros), None, imported=False),
+            now_micros=lambda: to_micros(self._clock()),
+            seal=seal,
+        )
+        keys.move_mark(open_checkpoint(notes[-1], signer.verifier), notes[-1])
+
+    # Appending ---------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        *drafts: Draft | Body,
+        note: str | None = None,
+        expected: Mapping[str, int | None] | None = None,
+        key: str | None = None,
+        sign: bool = False,
+        allow_jump: bool = False,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+    ) -> Appended:
+        """Record facts as one commit; they are durable on return.
+
+        Parameters
+        ----------
+        *drafts : Draft or Body
+            In order.
+        note : str, optional
+            A remark in the commit's head.
+        expected : mapping of entity to event position or None, optional
+            Append only if each entity (``model:x-v1``) was last referred to by that event (None: by none).
+        key : str, optional
+            Idempotency key: repeating the same content under it returns the first result and writes nothing.
+        sign : bool
+            Also sign and store a checkpoint, in the same transaction, where this account has the key.
+        allow_jump : bool
+            Accept a clock more than 366 days ahead of the last commit.
+        deadline_seconds : float
+            How long to wait for other writers.
+
+        Raises
+        ------
+        Conflict
+            When ``expected`` does not hold or ``key`` was used for other content.
+        Busy, Refused, InvalidInput, Damaged
+        """
+        full = [draft if isinstance(draft, Draft) else Draft(draft) for draft in drafts]
+        batch = [self._encode(draft) for draft in full]
+        signer = self._signer() if sign else None
+        notes: list[str] = []
+
+        def seal(sealing: Sealing) -> str:
+            assert signer is not None
+            notes.append(self._seal(signer, sealing))
+            return notes[-1]
+
+        appended = self.log.append(
+            batch,
+            lambda micros: head_text(self.recorder, from_micros(micros), note, imported=False),
+            declare=self._declarations(full),
+            expected=expected,
+            key=None if key is None else (key, _content_digest(full)),
+            now_micros=lambda: to_micros(self._clock()),
+            allow_jump=allow_jump,
+            seal=seal if signer else None,
+            deadline_seconds=deadline_seconds,
+        )
+        self._declared.update(f"{draft.body.TYPE}/{draft.body.VERSION}" for draft in full)
+        if signer and notes:
+            # Only now: a mark moved before the commit was durable would call a power cut a rollback.
+            keys.move_mark(open_checkpoint(notes[-1], signer.verifier), notes[-1])
+        return appended
+
+    def checkpoint(self) -> str:
+        """The signed checkpoint of the whole ledger as it stands; signs and stores one where needed.
+
+        Raises
+        ------
+        NotFound
+            When it is not signed yet and this account does not have the key.
+        Refused
+            When this ledger is behind what this account has seen of it before.
+        """
+        newest = self.log.newest_checkpoint()
+        if newest is not None and newest[0] == self.log.size():
+            return newest[1]
+        signer = self._signer()
+        if signer is None:
+            signed = f"c0 to c{newest[0] - 1} are" if newest else "nothing is"
+            raise NotFound(
+                f"This account does not have the key of {self.genesis.origin}; {signed} signed.",
+                f"The key belongs in {keys.key_path(self.genesis.origin)}.",
+            )
+        text = self.log.store_checkpoint(lambda sealing: self._seal(signer, sealing))
+        keys.move_mark(open_checkpoint(text, signer.verifier), text)
+        return text
+
+    def _encode(self, draft: Draft) -> Encoded:
+        body = draft.body
+        known = RELEASED[body.TYPE, body.VERSION]
+        event = Event(
+            t=body.TYPE,
+            v=body.VERSION,
+            salt=self._salts(),
+            occurred_at=(draft.occurred_at or self._clock()).astimezone(dt.UTC),
+            body=body,
+            about=draft.about,
+            cause=draft.cause,
+        )
+        if known.free_form:
+            refuse_unrepresentable(msgspec.to_builtins(body), body.TYPE)
+        data = encode(event, known.decoder)
+        return Encoded(body.TYPE, data, hashes(data), frozenset(known.entities(body)))
+
+    def _declarations(self, drafts: list[Draft]) -> dict[str, Encoded]:
+        """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
+        wanted = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts}
+        new = {kind for kind in wanted if f"{kind[0]}/{kind[1]}" not in self._declared}
+        if new:
+            new.add((SchemaDeclared.TYPE, SchemaDeclared.VERSION))
+        declarations: dict[str, Encoded] = {}
+        for event_type, version in sorted(new):
+            name = f"{event_type}/{version}"
+            if self.log.last_seq_of(f"schema:{name}") is None:
+                json_schema = msgspec.json.schema(RELEASED[event_type, version].body)
+                declarations[f"schema:{name}"] = self._encode(
+                    Draft(SchemaDeclared(name=name, json_schema=json_schema))
+                )
+        return declarations
+
+    def _signer(self) -> SignerKey | None:
+        genesis = self.genesis
+        signer = keys.load_key(genesis.origin)
+        if signer is not None and signer.verifier.format() != genesis.verifier_key:
+            raise Refused(
+                f"The key in {keys.key_path(genesis.origin)} is not the one that this ledger names.",
+                "Two ledgers must not share an origin; find out which of them is yours before you go on.",
+            )
+        return signer
+
+    def _seal(self, signer: SignerKey, sealing: Sealing) -> str:
+        """Sign a tree, unless it contradicts what this account has signed or seen before."""
+        mark = keys.read_mark(signer.name)
+        if mark is not None:
+            self._refuse_backwards(open_checkpoint(mark, signer.verifier), sealing)
+        return sign_checkpoint(Checkpoint(origin=signer.name, size=sealing.size, root=sealing.root), signer)
+
+    def _refuse_backwards(self, seen: Checkpoint, sealing: Sealing) -> None:
+        # The root at the seen size is computed over the writer's connection: the new commit is not visible
+        # to readers yet, but every commit up to the seen size is.
+        if seen.size < sealing.size:
+            now_root = merkle.frontier_from(lambda n: self.log.commit(n).subtree, seen.size).root()
+        else:
+            now_root = sealing.root
+        if seen.size > sealing.size or now_root != seen.root:
+            raise Refused(
+                f"This ledger is not a continuation of what this account has seen of {seen.origin}: "
+                f"seen {receipt_line(seen)}; now it would be size {sealing.size}. "
+                "Signing would vouch for two histories.",
+                "If a backup was restored, restore the newest one; if somebody rewrote the ledger, keep this "
+                f"folder as evidence. The mark is {keys.mark_path(seen.origin)}.",
+            )
+
+    # Reading -----------------------------------------------------------------------------------------------
+
+    def now(self) -> Snapshot:
+        """The ledger as it stands."""
+        return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None))
+
+    def at(self, when: str | dt.datetime) -> Snapshot:
+        """The ledger as it was known at a date, event or commit; see :mod:`ledger.when`."""
+        return Snapshot(self.views, self.when(when))
+
+    def when(self, when: str | dt.datetime) -> AsOf:
+        """The position that a date, event or commit means."""
+        if isinstance(when, dt.datetime):
+            if when.tzinfo is None:
+                raise InvalidInput("A date without a time zone means nothing here.", "Give it a tzinfo.")
+            when = when.isoformat()
+        return resolve(when, self.log, self.zone, self._clock())
+
+    def event(self, seq: int) -> Entry:
+        """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""
+        stored = self.log.event(seq)
+        commit = self.log.commit_of(seq)
+        if stored.data is None:
+            raise Damaged(f"The body of event #{seq} is not here.")
+        head = decode_head(commit.head)
+        return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, vocabulary.decode(stored.data))
+
+    def events(self, first: int = 0, last: int | None = None) -> Iterator[Entry]:
+        """Events ``first`` to ``last``, both included, oldest first."""
+        end = self.log.commit(self.log.size() - 1).last_seq
+        return entries(self.log, first, end if last is None else min(last, end))
+
+    def store(self, data: bytes) -> Artifact:
+        """Keep a file's bytes; name the result in an ``artifact.stored`` event."""
+        return self.objects.put(data)
+
+    def commit_handle(self, n: int) -> str:
+        """``c55-k3f9``."""
+        return handle_of(self.log, self.log.commit(n))
+
+
+def _content_digest(drafts: list[Draft]) -> bytes:
+    """What makes two appends the same content: everything but salts and unstated times."""
+    content = [
+        [draft.body.TYPE, draft.body.VERSION, draft.body, draft.about, draft.cause, draft.occurred_at]
+        for draft in drafts
+    ]
+    return blake3(encode_canonical(content)).digest()

@@ -1,0 +1,422 @@
+"""The append-only log: one SQLite file that is the only evidence.
+
+Rows are added and never changed. Triggers refuse the careless; the tree (:mod:`ledger.merkle`) convicts the
+rest. The order of an append follows the lesson of a Certificate Transparency log that ended because one bit
+flipped between hashing and storing: insert, read back what was stored, hash *that*, extend the tree, commit
+durably, and only then say that it is done.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger import merkle
+from ledger.commit import commit_text, from_micros, leaf_entry
+from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
+from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
+from ledger.event import Hashes, hashes
+from ledger.lock import exclusive
+
+LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
+LOCK_DEADLINE_SECONDS = 10.0
+
+
+class Encoded(NamedTuple):
+    """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
+
+    type: str
+    data: bytes
+    hashes: Hashes
+    entities: frozenset[str]
+
+
+class Stored(NamedTuple):
+    """An event as it lies in the file."""
+
+    seq: int
+    type: str
+    data: bytes | None
+    """The exact bytes; None where the body was erased."""
+    id: bytes
+    sha256: bytes
+
+
+class Commit(NamedTuple):
+    """A commit as it lies in the file."""
+
+    n: int
+    first_seq: int
+    last_seq: int
+    recorded_at: int
+    """Microseconds since 1970-01-01 UTC."""
+    head: str
+    subtree: bytes
+    """Hash of the largest perfect subtree that ends at this leaf; see :mod:`ledger.merkle`."""
+
+
+class Appended(NamedTuple):
+    """Where an append landed. Durable by the time anybody sees it."""
+
+    n: int
+    first_seq: int
+    last_seq: int
+    recorded_at: int
+    entry: bytes
+    repeated: bool = False
+    """True where the same idempotency key had already written the same content."""
+
+
+class Sealing(NamedTuple):
+    """Asked of the caller inside the transaction: sign the tree as it will be when this commit is durable."""
+
+    size: int
+    root: bytes
+
+
+class Log:
+    """The log file of one ledger folder.
+
+    One object serves one thread. Reading never takes a lock; appending takes the ledger's file lock for the
+    length of one transaction.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "ledger.db"
+        self.lock_path = folder / "lock"
+        self._reader: sqlite3.Connection | None = None
+        self._writer: sqlite3.Connection | None = None
+
+    # Opening -----------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make an empty log; the file must not exist."""
+        connection = connect(self.path, "rwc")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        prepare_writer(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in SCHEMA.values():
+            connection.execute(statement)
+        connection.execute("COMMIT")
+        self._writer = connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """A connection that cannot write; opened at first use."""
+        if self._reader is None:
+            self._reader = open_read_only(self.path)
+        return self._reader
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            check_format(self.reader, self.path)
+            connection = connect(self.path, "rw")
+            prepare_writer(connection)
+            self._writer = connection
+        return self._writer
+
+    def close(self) -> None:
+        """Close both connections and fold the write-ahead log into the file, if nobody else is using it."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        if self._writer is not None:
+            try:
+                with exclusive(self.lock_path, deadline_seconds=1.0):
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except (TallyError, sqlite3.Error):
+                # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
+                pass
+            self._writer.close()
+            self._writer = None
+
+    # Appending ---------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        events: Sequence[Encoded],
+        head: Callable[[int], str],
+        *,
+        declare: Mapping[str, Encoded] | None = None,
+        expected: Mapping[str, int | None] | None = None,
+        key: tuple[str, bytes] | None = None,
+        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
+        allow_jump: bool = False,
+        seal: Callable[[Sealing], str] | None = None,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+    ) -> Appended:
+        """Write one commit, durably.
+
+        Parameters
+        ----------
+        events : sequence of Encoded, at least one
+        head : callable
+            Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock.
+        declare : mapping of entity to Encoded, optional
+            Events written first, each only if its entity is still unknown to the ledger.
+        expected : mapping of entity to seq or None, optional
+            The append happens only if each entity was last referred to by that event (None: by no event).
+        key : (str, bytes), optional
+            Idempotency key and digest of the content. The same key with the same content returns the first
+            result; with other content it is a conflict.
+        allow_jump : bool
+            Accept a clock more than 366 days ahead of the last commit.
+        seal : callable, optional
+            Signs the tree that includes this commit; its note is stored in the same transaction.
+
+        Raises
+        ------
+        Conflict, Busy, Refused, Damaged, InvalidInput
+        """
+        if not events:
+            raise InvalidInput("A commit holds at least one event.")
+        connection = self.writer
+        with exclusive(self.lock_path, deadline_seconds), _transaction(connection):
+            if key is not None and (earlier := _seen(connection, key)) is not None:
+                return self._repeated(earlier)
+            _check_expected(connection, expected or {})
+            last = connection.execute(
+                "SELECT n, last_seq, recorded_at FROM commits ORDER BY n DESC LIMIT 1"
+            ).fetchone()
+            n, first_seq, last_recorded = (last[0] + 1, last[1] + 1, last[2]) if last else (0, 0, None)
+            recorded_at = _tick(now_micros(), last_recorded, allow_jump)
+            batch = [*_undeclared(connection, declare or {}), *events]
+            read = _insert(connection, first_seq, batch)
+            head_text = head(recorded_at)
+            entry = leaf_entry(commit_text(head_text, read))
+            last_seq = first_seq + len(batch) - 1
+
+            def stored(index: int) -> bytes:
+                return _subtree(connection, index)
+
+            closing = merkle.closing_hash(n, merkle.leaf_hash(entry), stored)
+            connection.execute(
+                "INSERT INTO commits VALUES(?,?,?,?,?,?)",
+                (n, first_seq, last_seq, recorded_at, head_text, closing),
+            )
+            if key is not None:
+                connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
+            if seal is not None:
+                root = merkle.frontier_from(stored, n + 1).root()
+                connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, seal(Sealing(n + 1, root))))
+        return Appended(n, first_seq, last_seq, recorded_at, entry)
+
+    def store_checkpoint(
+        self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS
+    ) -> str:
+        """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
+        connection = self.writer
+        with exclusive(self.lock_path, deadline_seconds), _transaction(connection):
+            size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
+            kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
+            if kept:
+                return str(kept[0])
+            root = merkle.frontier_from(lambda index: _subtree(connection, index), size).root()
+            note = seal(Sealing(size, root))
+            connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
+        return note
+
+    def _repeated(self, n: int) -> Appended:
+        commit = self.commit(n)
+        entry = leaf_entry(commit_text(commit.head, self.hashes(commit.first_seq, commit.last_seq)))
+        return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
+
+    # Reading -----------------------------------------------------------------------------------------------
+
+    def size(self) -> int:
+        """Number of commits."""
+        return int(self.reader.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0])
+
+    def commit(self, n: int) -> Commit:
+        """The commit at position ``n``; IndexError beyond the end."""
+        row = self.reader.execute("SELECT * FROM commits WHERE n = ?", (n,)).fetchone()
+        if row is None:
+            raise IndexError(n)
+        return Commit(*row)
+
+    def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
+        """Commits ``first`` up to and without ``stop``."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self.reader.execute(
+            f"SELECT * FROM commits WHERE n >= ? AND n < ? ORDER BY n {order}",
+            (first, (1 << 62) if stop is None else stop),
+        )
+        return (Commit(*row) for row in rows)
+
+    def event(self, seq: int) -> Stored:
+        """The event at position ``seq``; IndexError beyond the end."""
+        row = self.reader.execute(
+            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq = ?", (seq,)
+        ).fetchone()
+        if row is None:
+            raise IndexError(seq)
+        return Stored(*row)
+
+    def events(self, first: int = 0, last: int | None = None) -> Iterator[Stored]:
+        """Events ``first`` to ``last``, both included, in order."""
+        rows = self.reader.execute(
+            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
+            (first, (1 << 62) if last is None else last),
+        )
+        return (Stored(*row) for row in rows)
+
+    def hashes(self, first: int, last: int) -> list[Hashes]:
+        """The stored hashes of events ``first`` to ``last``, both included."""
+        rows = self.reader.execute(
+            "SELECT id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
+        )
+        return [Hashes(*row) for row in rows]
+
+    def commit_of(self, seq: int) -> Commit:
+        """The commit that holds an event: binary search over the primary key, no index needed."""
+        low, high = 0, self.size() - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.commit(middle).first_seq <= seq:
+                low = middle
+            else:
+                high = middle - 1
+        return self.commit(low)
+
+    def last_commit_by(self, micros: int) -> Commit | None:
+        """The newest commit recorded at or before a moment (microseconds UTC); None before the first."""
+        low, high = -1, self.size() - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.commit(middle).recorded_at <= micros:
+                low = middle
+            else:
+                high = middle - 1
+        return self.commit(low) if low >= 0 else None
+
+    def last_seq_of(self, entity: str) -> int | None:
+        """Position of the newest event that refers to an entity; None where none does."""
+        row = self.reader.execute("SELECT last_seq FROM entities WHERE entity = ?", (entity,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def entities(self, prefix: str) -> list[str]:
+        """Names of entities that start with ``prefix``, sorted."""
+        rows = self.reader.execute(
+            "SELECT entity FROM entities WHERE entity >= ? AND entity < ? ORDER BY entity",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return [row[0] for row in rows]
+
+    def checkpoints(self) -> Iterator[tuple[int, str]]:
+        """Stored checkpoint notes by size, ascending."""
+        return iter(self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size").fetchall())
+
+    def newest_checkpoint(self) -> tuple[int, str] | None:
+        """Size and note of the newest checkpoint."""
+        row = self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+
+# Steps of an append ----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise InvalidInput(
+            f"The ledger could not be written: {error}. Nothing was recorded.",
+            "Check free space and rights of the ledger's folder, then try again.",
+        ) from error
+
+
+def _seen(connection: sqlite3.Connection, key: tuple[str, bytes]) -> int | None:
+    row = connection.execute("SELECT content, n FROM keys WHERE key = ?", (key[0],)).fetchone()
+    if row is None:
+        return None
+    if row[0] != key[1]:
+        raise Conflict(
+            f"The idempotency key {key[0]!r} was used before, in c{row[1]}, for other content.",
+            "Use a new key for new content.",
+        )
+    return int(row[1])
+
+
+def _check_expected(connection: sqlite3.Connection, expected: Mapping[str, int | None]) -> None:
+    for entity, expected_seq in expected.items():
+        row = connection.execute("SELECT last_seq FROM entities WHERE entity = ?", (entity,)).fetchone()
+        found = None if row is None else row[0]
+        if found != expected_seq:
+            raise Conflict(
+                f"{entity} has changed: expected {_seq_words(expected_seq)}, found {_seq_words(found)}.",
+                "Look at it again, then decide again.",
+            )
+
+
+def _seq_words(seq: int | None) -> str:
+    return "no event yet" if seq is None else f"event #{seq}"
+
+
+def _tick(now: int, last: int | None, allow_jump: bool) -> int:
+    """The time of a commit: the clock's, never earlier than the last, and not absurdly later."""
+    if last is None:
+        return now
+    if now - last > LONGEST_JUMP_MICROS and not allow_jump:
+        raise Refused(
+            f"The clock says {from_micros(now):%Y-%m-%d}, more than 366 days after the last commit "
+            f"({from_micros(last):%Y-%m-%d}). A wrong clock would date every later commit wrongly.",
+            "Set the clock; or, if the ledger really rested that long, append with --allow-jump.",
+        )
+    return max(now, last)
+
+
+def _undeclared(connection: sqlite3.Connection, declare: Mapping[str, Encoded]) -> list[Encoded]:
+    return [
+        encoded
+        for entity, encoded in declare.items()
+        if connection.execute("SELECT 1 FROM entities WHERE entity = ?", (entity,)).fetchone() is None
+    ]
+
+
+def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Encoded]) -> list[Hashes]:
+    """Insert events, read back the stored bytes, hash what was read, and compare; returns the hashes."""
+    connection.executemany(
+        "INSERT INTO events VALUES(?,?,?,?,?)",
+        [
+            (seq, encoded.data.decode(), encoded.hashes.id, encoded.hashes.sha256, encoded.type)
+            for seq, encoded in enumerate(batch, first_seq)
+        ],
+    )
+    last_seq = first_seq + len(batch) - 1
+    read: list[Hashes] = []
+    for data, event_id, sha256 in connection.execute(
+        "SELECT CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
+        (first_seq, last_seq),
+    ):
+        found = hashes(data)
+        if found != (event_id, sha256):
+            raise Damaged(
+                "The database gave back other bytes than it was given; nothing was recorded.",
+                "This points to faulty memory or disk: test the machine before going on.",
+            )
+        read.append(found)
+    last_seqs = {entity: seq for seq, encoded in enumerate(batch, first_seq) for entity in encoded.entities}
+    connection.executemany(
+        "INSERT INTO entities VALUES(?,?) ON CONFLICT(entity) DO UPDATE SET last_seq = excluded.last_seq",
+        last_seqs.items(),
+    )
+    return read
+
+
+def _subtree(connection: sqlite3.Connection, n: int) -> bytes:
+    return bytes(connection.execute("SELECT subtree FROM commits WHERE n = ?", (n,)).fetchone()[0])

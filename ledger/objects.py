@@ -1,0 +1,108 @@
+"""Artifacts: files kept beside the ledger under the BLAKE3 hash of their content.
+
+``b3sum FILE`` gives the same hash, so anybody can check a file without this program. An artifact is on disk,
+whole and synced, before an event names it; a crash in between leaves an unnamed file, never a dangling name.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from blake3 import blake3
+
+from ledger.errors import Damaged, InvalidInput, NotFound
+
+
+class Artifact(NamedTuple):
+    """Name and size of a stored file."""
+
+    hash: str
+    """BLAKE3, 64 hexadecimal digits."""
+    size_bytes: int
+
+
+class Objects:
+    """The folder of artifacts of one ledger: ``objects/ab/cdef…``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, artifact: str) -> Path:
+        """Where an artifact lies, whether or not it is there.
+
+        Raises
+        ------
+        InvalidInput
+            For anything but 64 hexadecimal digits, so that no name can lead out of the folder.
+        """
+        if len(artifact) != 64 or not set(artifact) <= set("0123456789abcdef"):
+            raise InvalidInput(f"{artifact!r} is not the hash of an artifact.")
+        return self.folder / artifact[:2] / artifact[2:]
+
+    def put(self, data: bytes) -> Artifact:
+        """Store bytes once; durable on return."""
+        artifact = Artifact(blake3(data).hexdigest(), len(data))
+        path = self.path(artifact.hash)
+        # Trust what lies there only after reading it: a damaged old copy is replaced by the good new one.
+        if path.exists() and blake3(path.read_bytes()).hexdigest() == artifact.hash:
+            return artifact
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write_durably(path, data)
+        except OSError as error:
+            raise InvalidInput(
+                f"The artifact could not be stored in {self.folder}: {error.strerror}.",
+                "Check free space and rights of the ledger's folder, then try again.",
+            ) from error
+        return artifact
+
+    def get(self, artifact: str) -> bytes:
+        """The content of an artifact, checked against its hash before it is returned.
+
+        Raises
+        ------
+        NotFound, Damaged
+        """
+        path = self.path(artifact)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise NotFound(
+                f"Artifact {artifact[:12]}… is not here.", "Copy it from a backup of the ledger's folder."
+            ) from None
+        except OSError as error:
+            raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+        if blake3(data).hexdigest() != artifact:
+            raise Damaged(
+                f"Artifact {artifact[:12]}… holds other bytes than its name says; it was not used.",
+                "Restore it from a backup; `tally verify` lists everything that is affected.",
+            )
+        return data
+
+
+def _write_durably(path: Path, data: bytes) -> None:
+    """Write to a temporary name, sync, rename, sync the folder: the final name never holds half a file."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o444)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable; a rename alone may be forgotten by a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,142 @@
+"""Making, finding and opening the folder of a ledger."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ledger import keys
+from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.event import new_salt
+from ledger.ledger import Clock, Ledger, utc_now
+from ledger.note import SignerKey
+from ledger.objects import sync_folder
+from ledger.recorder import Recorder
+
+FOLDER = ".tally"
+
+
+def create(
+    parent: Path,
+    *,
+    name: str | None = None,
+    timezone: str | None = None,
+    clock_kind: Literal["live", "replayed"] = "live",
+    recorder: Recorder | None = None,
+    clock: Clock = utc_now,
+    salts: Callable[[], bytes] = new_salt,
+) -> Ledger:
+    """Make a ledger in ``parent/.tally``, with a new key outside of it, and open it.
+
+    The folder is prepared under another name and renamed when it is whole, so of several processes that start
+    at once exactly one makes it and nobody ever meets half of one.
+
+    Parameters
+    ----------
+    name : str, optional
+        Beginning of the origin, ``acme/credit``; the name of the folder if not given. 16 random hexadecimal
+        digits are added, so that no two ledgers share an origin.
+    timezone : str, optional
+        IANA zone for dates; this machine's if not given.
+
+    Raises
+    ------
+    Refused
+        When there is a ledger already.
+    InvalidInput
+        When the folder cannot be written, or the name or zone is not usable.
+    """
+    folder = parent / FOLDER
+    if folder.exists():
+        raise Refused(f"There is a ledger in {folder} already.", "Use it, or choose another folder.")
+    zone = timezone or local_zone()
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
+    signer = SignerKey.generate(_new_origin(name or parent.resolve().name))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
+    except OSError as error:
+        raise InvalidInput(
+            f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
+        ) from error
+    try:
+        workplace.chmod(0o755)
+        keys.save_key(signer)
+        ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
+        ledger.log.create()
+        ledger.begin(signer, zone, clock_kind)
+        ledger.close()
+        workplace.rename(folder)
+        sync_folder(parent)
+    except BaseException as error:
+        shutil.rmtree(workplace, ignore_errors=True)
+        if isinstance(error, OSError) and folder.exists():
+            keys.key_path(signer.name).unlink(missing_ok=True)
+            keys.mark_path(signer.name).unlink(missing_ok=True)
+            raise Refused(f"Somebody else made a ledger in {folder} just now.", "Use it.") from error
+        raise
+    return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+
+
+def _new_origin(name: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).strip("-/") or "ledger"
+    return f"{readable[:80]}-{secrets.token_hex(8)}"
+
+
+def local_zone() -> str:
+    """The IANA name of this machine's zone, or UTC where it cannot be told."""
+    configured = os.environ.get("TZ", "").removeprefix(":")
+    candidates = [configured] if configured else []
+    link = Path("/etc/localtime")
+    if link.is_symlink():
+        candidates.append(str(link.resolve()).partition("zoneinfo/")[2])
+    for candidate in candidates:
+        try:
+            ZoneInfo(candidate)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            continue
+        return candidate
+    return "UTC"
+
+
+def find(start: Path) -> Path | None:
+    """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
+    for folder in (start, *start.absolute().parents):
+        if (folder / FOLDER / "ledger.db").is_file():
+            return folder / FOLDER
+    return None
+
+
+def open_ledger(
+    folder: Path,
+    *,
+    recorder: Recorder | None = None,
+    clock: Clock = utc_now,
+    salts: Callable[[], bytes] = new_salt,
+) -> Ledger:
+    """Open a ledger's folder (``.tally``, or the folder that holds it).
+
+    Raises
+    ------
+    NotFound
+        When there is none.
+    InvalidInput, NewerFormat, Damaged
+        When what is there cannot be read as a ledger.
+    """
+    if not (folder / "ledger.db").is_file() and (folder / FOLDER / "ledger.db").is_file():
+        folder = folder / FOLDER
+    if not (folder / "ledger.db").is_file():
+        raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
+    ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+    _ = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
+    return ledger

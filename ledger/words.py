@@ -1,0 +1,120 @@
+"""One sentence for every event, the same in every place where events are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ledger import vocabulary as say
+from ledger.event import Event
+
+
+def sentence(event: Event[Any]) -> str:
+    """What an event says, in one line. Text from the ledger is *not* made safe for a terminal here."""
+    if not say.is_known(event):
+        return f"{event.t} version {event.v}, which this program does not know"
+    tell = _SENTENCES.get(event.t)
+    return tell(event.body) if tell else event.t
+
+
+def count(number: int, one: str, many: str | None = None) -> str:
+    """``1 window``, ``2 windows``, ``14,182 rows``."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _created(body: say.LedgerCreated) -> str:
+    clock = " with a replayed clock" if body.clock == "replayed" else ""
+    return f"the ledger {body.origin} begins{clock}; dates are read in {body.timezone}"
+
+
+def _declared(body: say.SchemaDeclared) -> str:
+    return f"declared what {body.name} says"
+
+
+def _artifact(body: say.ArtifactStored) -> str:
+    return f"stored {body.role} {body.artifact[:12]}… ({body.size_bytes:,} bytes)"
+
+
+def _environment(body: say.EnvironmentCaptured) -> str:
+    return f"environment {body.environment}: Python {body.python}, {count(len(body.packages), 'package')}"
+
+
+def _registered(body: say.PipelineRegistered) -> str:
+    return f"registered pipeline {body.pipeline} of {body.owner}: meaning {body.meaning_hash[:12]}"
+
+
+def _started(body: say.RunStarted) -> str:
+    plan = f"{count(len(body.windows), 'window')} × {count(len(body.candidates), 'candidate')}"
+    return f"run {body.run} of {body.pipeline} started: {plan}"
+
+
+def _slice(body: say.SliceTaken) -> str:
+    again = f", the same as in run {body.same_as}" if body.same_as else ""
+    dropped = body.rows - body.kept_rows
+    return f"run {body.run} took slice {body.slice}: {count(body.kept_rows, 'row')}, {dropped:,} dropped{again}"
+
+
+def _window(body: say.WindowDescribed) -> str:
+    partial = "" if body.complete else "; partial, it does not count for selection"
+    return (
+        f"run {body.run} opened window {body.label}: {body.train_rows:,} rows to train, "
+        f"{body.test_rows:,} to test{partial}"
+    )
+
+
+def _evaluated(body: say.WindowEvaluated) -> str:
+    numbers = ", ".join(
+        f"{name} {metric.value:.4f}" if metric.value is not None else f"{name} unknown"
+        for name, metric in body.metrics.items()
+    )
+    return f"{body.candidate} in {body.label}: {numbers}"
+
+
+def _optimism(body: say.OptimismMeasured) -> str:
+    return body.sentence
+
+
+def _refitted(body: say.CandidateRefitted) -> str:
+    return (
+        f"run {body.run} made model {body.model}: {body.candidate} fitted on {count(body.rows, 'row')}, "
+        f"file {body.artifact[:12]}…"
+    )
+
+
+def _decided(body: say.DecisionTaken) -> str:
+    return f"decision {body.decision}: {body.headline}"
+
+
+def _finished(body: say.RunFinished) -> str:
+    same = f", the same as run {body.same_result_as}" if body.same_result_as else ""
+    differs = f", which differs from run {body.differs_from}" if body.differs_from else ""
+    return f"run {body.run} finished with result {body.result_hash[:12]}{same}{differs}"
+
+
+def _failed(body: say.RunFailed) -> str:
+    return f"run {body.run} failed while {body.stage}: {body.message}"
+
+
+def _promoted(body: say.ModelPromoted) -> str:
+    instead = f" instead of {body.previous}" if body.previous else ""
+    beside = "" if body.decision else " (not the choice of a decision)"
+    return f"promoted {body.model} to champion of {body.pipeline}{instead}{beside}: “{body.reason}”"
+
+
+_SENTENCES: dict[str, Callable[[Any], str]] = {
+    "ledger.created": _created,
+    "schema.declared": _declared,
+    "artifact.stored": _artifact,
+    "environment.captured": _environment,
+    "pipeline.registered": _registered,
+    "run.started": _started,
+    "slice.taken": _slice,
+    "window.described": _window,
+    "window.evaluated": _evaluated,
+    "optimism.measured": _optimism,
+    "candidate.refitted": _refitted,
+    "decision.taken": _decided,
+    "run.finished": _finished,
+    "run.failed": _failed,
+    "model.promoted": _promoted,
+}

@@ -1,0 +1,153 @@
+"""A fitted model as a file: skops in canonical form, checked before anything in it is built.
+
+skops stores types and arrays instead of a pickle's instructions. Its raw output differs from process to process
+(object ids, zip dates), so it is rewritten in one canonical form: ids renumbered in order of appearance, sorted
+JSON, fixed dates, maximal deflate. Equal models then are equal files with equal hashes.
+
+Loading goes hash → allowed types → build → probe: a stored table of rows on which the model must predict the
+same bits as on the day it was made. An allow-list reduces the risk of a hostile file; it does not remove it,
+which is why the hash from the ledger comes first.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from importlib import metadata
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from blake3 import blake3
+
+from ledger.errors import Damaged, Refused
+
+MEDIA_TYPE = "application/vnd.skops"
+EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
+
+TRUSTED_TYPES = frozenset(
+    {
+        "functools.partial",
+        "numpy.dtype",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils.validation.check_array",
+    }
+)
+"""Types outside skops' own list that the recipes here need. Nothing that runs code while it is built."""
+
+
+class ModelFile(NamedTuple):
+    """A fitted estimator as bytes, and what a loader must know."""
+
+    data: bytes
+    trusted_types: list[str]
+    """Types in it that skops does not trust by itself, all on the list above."""
+    libraries: dict[str, str]
+
+
+def dump(estimator: Any) -> ModelFile:
+    """Write a fitted estimator.
+
+    Raises
+    ------
+    Refused
+        When it contains types that the loader would not build.
+    """
+    import skops.io
+
+    data = canonical(skops.io.dumps(estimator))
+    unknown = sorted(skops.io.get_untrusted_types(data=data))
+    _refuse_untrusted(unknown)
+    return ModelFile(data, unknown, {name: metadata.version(name) for name in LIBRARIES})
+
+
+def load(data: bytes, expected_hash: str) -> Any:
+    """Build the estimator in a file whose BLAKE3 must be ``expected_hash``.
+
+    Raises
+    ------
+    Damaged
+        When the bytes are not those that were recorded, or are no model file.
+    Refused
+        When the file wants types that are not on the allow-list; nothing of it was built then.
+    """
+    import skops.io
+
+    if blake3(data).hexdigest() != expected_hash:
+        raise Damaged("The model file is not the one that was recorded; it was not loaded.")
+    try:
+        unknown = sorted(skops.io.get_untrusted_types(data=data))
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile, json.JSONDecodeError) as error:
+        raise Damaged(f"The model file cannot be read: {error}.") from error
+    _refuse_untrusted(unknown)
+    return skops.io.loads(data, trusted=unknown)
+
+
+def _refuse_untrusted(types: list[str]) -> None:
+    strange = sorted(set(types) - TRUSTED_TYPES)
+    if strange:
+        raise Refused(
+            f"The model contains types that are not on the list of types that may be loaded: {', '.join(strange)}.",
+            "Build the candidate from scikit-learn's own classes, or ask for the type to be added after review.",
+        )
+
+
+def canonical(data: bytes) -> bytes:
+    """Rewrite a skops file so that equal content gives equal bytes.
+
+    skops names arrays and shared objects by ``id()``, a memory address that differs from run to run. Ids are
+    renumbered in the order of a depth-first walk of the sorted schema, and files are renamed after them.
+    """
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(members.pop("schema.json"))
+    numbers: dict[int, int] = {}
+    files: dict[str, str] = {}
+
+    def renumber(node: Any) -> Any:
+        if isinstance(node, dict):
+            # The id first, so that a node is numbered before its children.
+            renewed = dict(sorted(node.items()))
+            if isinstance(renewed.get("__id__"), int):
+                renewed["__id__"] = numbers.setdefault(renewed["__id__"], len(numbers))
+            for key, value in renewed.items():
+                if key == "file" and isinstance(value, str) and value in members:
+                    ending = value.rpartition(".")[2]
+                    renewed[key] = files.setdefault(value, f"{len(files):05d}.{ending}")
+                elif key != "__id__":
+                    renewed[key] = renumber(value)
+            return renewed
+        if isinstance(node, list):
+            return [renumber(item) for item in node]
+        return node
+
+    content = {"schema.json": json.dumps(renumber(schema), sort_keys=True, separators=(",", ":")).encode()}
+    content.update(sorted((files[name], body) for name, body in members.items() if name in files))
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for name, body in content.items():
+            archive.writestr(zipfile.ZipInfo(name, EARLIEST_ZIP_DATE), body, zipfile.ZIP_DEFLATED, 9)
+    return out.getvalue()
+
+
+def predict(estimator: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Predictions as one float64 a row: the probability of the positive class, or the predicted number."""
+    if hasattr(estimator, "predict_proba"):
+        # Column of class 1; a model that has seen one class only says 0 or 1 for certain.
+        classes = list(estimator.classes_)
+        probabilities = estimator.predict_proba(frame)
+        if 1 not in classes:
+            return np.zeros(len(frame))
+        return np.ascontiguousarray(probabilities[:, classes.index(1)], dtype=np.float64)
+    return np.ascontiguousarray(estimator.predict(frame), dtype=np.float64)
+
+
+def prediction_hash(predictions: npt.NDArray[np.float64]) -> str:
+    """BLAKE3 of the predictions as little-endian float64 in the order of the rows."""
+    return blake3(np.ascontiguousarray(predictions, dtype="<f8").tobytes()).hexdigest()

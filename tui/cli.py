@@ -1,0 +1,194 @@
+"""The command `tally`: the group, the options that commands share, and how errors reach people."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from ledger.errors import NotFound, TallyError
+from tui.show import show, show_lines
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, one line for the list); modules are imported only when their command runs
+    "init": ("tui.begin", "Make a ledger in this folder."),
+    "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
+    "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
+    "promote": ("tui.decide", "Make a model the champion of its pipeline."),
+    "status": ("tui.look", "Where things stand."),
+    "champion": ("tui.look", "Which model decides, or decided at a date."),
+    "runs": ("tui.look", "All runs."),
+    "models": ("tui.look", "All models."),
+    "log": ("tui.look", "The commits, newest first."),
+    "show": ("tui.look", "One event, commit, run, model, slice or decision."),
+    "sql": ("tui.look", "Ask the views a question in SQL (read only)."),
+    "verify": ("tui.trust", "Check everything that is stored against what was signed."),
+    "receipt": ("tui.trust", "The signed state of the ledger, to be kept elsewhere."),
+}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Begin": ("init",),
+    "Make": ("check", "run"),
+    "Decide": ("promote",),
+    "Look": ("status", "champion", "runs", "models", "log", "show", "sql"),
+    "Trust": ("verify", "receipt"),
+}
+
+
+class Tally(click.Group):
+    """A group that knows its commands by name and imports them when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[name][0]), f"{name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean `tally {near[0]}`?" if near else ""
+            raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("tallystick")
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"tallystick {_version()}")
+        ctx.exit()
+
+
+@click.group(cls=Tally, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def tally() -> None:
+    """The ledger of a model's life, readable at any past date.
+
+    Every command explains itself with --help. Commands that read take --json for programs and, where it makes
+    sense, --as-of WHEN: a date (2013-06-30), a month (2013-06), `2 weeks ago`, an event (#812), a commit (c55),
+    or before:#812.
+    """
+
+
+def ledger_option(command: F) -> F:
+    """``--ledger``: where the ledger is."""
+    return click.option(
+        "--ledger",
+        "ledger_path",
+        metavar="PATH",
+        envvar="TALLY_LEDGER",
+        type=click.Path(path_type=Path),
+        help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``: one JSON document on standard output, errors as JSON on standard error."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def as_of_option(command: F) -> F:
+    """``--as-of``: answer as it was known then."""
+    return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
+
+
+def open_ledger(path: Path | None) -> Any:
+    """The ledger named by ``--ledger``, or the nearest one; NotFound with the next step otherwise."""
+    import ledger
+
+    folder = path or ledger.find(Path.cwd())
+    if folder is None:
+        raise NotFound(
+            f"There is no ledger at or above {Path.cwd()}.",
+            "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
+        )
+    return ledger.open(folder)
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        code = tally.main(prog_name="tally", standalone_mode=False)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except TallyError as error:
+        _report(error.code, error.message, error.hint, as_json)
+        _debug()
+        sys.exit(error.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tally"
+        _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)
+        sys.exit(2)
+    except click.ClickException as error:
+        _report("usage", error.format_message(), "", as_json)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", as_json)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
+        _report(
+            "unexpected",
+            f"An unexpected error, which is a defect of tallystick: {type(error).__name__}: {error}",
+            "TALLY_DEBUG=1 shows where; please report it.",
+            as_json,
+        )
+        _debug()
+        sys.exit(2)
+
+
+def _debug() -> None:
+    if os.environ.get("TALLY_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+
+
+def _report(code: str, message: str, hint: str, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
+        return
+    click.echo(f"tally: {show_lines(message)}", err=True)
+    if hint:
+        click.echo(f"       {show_lines(hint)}", err=True)
+
+
+def exit_with(code: int) -> None:
+    """End the current command with an exit code."""
+    click.get_current_context().exit(code)

@@ -1,0 +1,442 @@
+"""The commands that only look: `status`, `champion`, `runs`, `models`, `log`, `show`, `sql`."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+import ledger
+from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
+from ledger.errors import Damaged, InvalidInput, NotFound
+from ledger.log import Commit, Stored
+from ledger.projections import ModelState, PipelineState, RunState, State
+from ledger.vocabulary import decode, is_known
+from ledger.words import count, sentence
+from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.page import as_of_json, heading, print_json, table, wrap
+from tui.show import show, show_lines
+
+
+def _snapshot(book: ledger.Ledger, as_of: str | None) -> ledger.Snapshot:
+    return book.at(as_of) if as_of else book.now()
+
+
+def _head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
+    """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
+    replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
+    if as_of or replayed:
+        heading(replayed + snapshot.as_of.words)
+
+
+def _local(moment: dt.datetime | None, book: ledger.Ledger) -> str:
+    return "" if moment is None else moment.astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
+
+
+def _day(moment: dt.datetime | None, book: ledger.Ledger) -> str:
+    return "" if moment is None else moment.astimezone(book.zone).strftime("%Y-%m-%d")
+
+
+def _last_day(moment: dt.datetime, book: ledger.Ledger) -> str:
+    """The last day before an exclusive end, which is what people call the end."""
+    return _day(moment - dt.timedelta(microseconds=1), book)
+
+
+def _as_json(state: State | None, handle: str) -> dict[str, Any] | None:
+    return None if state is None else {"handle": handle, **msgspec.to_builtins(state)}
+
+
+@tally.command("status")
+@ledger_option
+@as_of_option
+@json_option
+def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Where things stand: each pipeline, its champion, its last run."""
+    with open_ledger(ledger_path) as book:
+        snapshot = _snapshot(book, as_of)
+        pipelines, runs = snapshot.pipelines(), snapshot.runs()
+        newest = book.log.newest_checkpoint()
+        signed = newest[0] if newest else 0
+        if as_json:
+            print_json(
+                "tally.status/1",
+                {
+                    "as_of": as_of_json(snapshot.as_of),
+                    "origin": book.genesis.origin,
+                    "clock": book.genesis.clock,
+                    "commits": snapshot.as_of.n + 1,
+                    "events": snapshot.as_of.seq + 1,
+                    "signed_commits": min(signed, snapshot.as_of.n + 1),
+                    "pipelines": [_as_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
+                    "running": [_as_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
+                },
+            )
+            return
+        _head_line(snapshot, as_of, book)
+        events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
+        heading(f"{book.genesis.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
+        if not pipelines:
+            click.echo("No pipeline has run yet. Next: tally run FILE.toml")
+            return
+        table(
+            ("pipeline", "champion", "since", "intended until", "runs", "last run", "it said"),
+            [_status_row(state, snapshot, book) for state in pipelines],
+        )
+        for run in runs:
+            if run.status == "running":
+                click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
+        unsigned = commits - signed
+        if unsigned > 0:
+            click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
+
+
+def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Ledger) -> tuple[object, ...]:
+    champion = snapshot.champion(state.pipeline)
+    last = snapshot.run(state.last_run) if state.last_run else None
+    until = champion.intended_for[1] if champion and champion.intended_for else None
+    return (
+        state.pipeline,
+        champion.model if champion else "none yet",
+        _day(state.champion.since if state.champion else None, book),
+        _last_day(until, book) if until else "",
+        state.runs,
+        last.run if last else "",
+        (last.headline or last.failure or last.status) if last else "",
+    )
+
+
+def _progress_words(run: RunState) -> str:
+    return f"{run.windows_evaluated} of {count(run.windows, 'window')} recorded, process {run.process} on {show(run.host)}"
+
+
+@tally.command("champion")
+@click.argument("pipeline")
+@ledger_option
+@as_of_option
+@json_option
+def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Which model decides for PIPELINE, or decided at a date; who put it there, when and why."""
+    with open_ledger(ledger_path) as book:
+        snapshot = _snapshot(book, as_of)
+        state = snapshot.pipeline(pipeline)
+        champion = snapshot.champion(pipeline)
+        if as_json:
+            print_json(
+                "tally.champion/1",
+                {
+                    "as_of": as_of_json(snapshot.as_of),
+                    "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
+                    "champion": _as_json(champion, f"model:{champion.model}" if champion else ""),
+                    "promotion": state.champion,
+                },
+            )
+            return
+        _head_line(snapshot, as_of, book)
+        if champion is None or state.champion is None:
+            click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
+            return
+        click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
+        rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""
+        click.echo(
+            f"  promoted {_local(state.champion.since, book)} by {show(state.champion.by)} "
+            f"(#{state.champion.seq}){rank}"
+        )
+        click.echo(wrap(f"reason: {state.champion.reason}", "  "))
+        click.echo(
+            f"  made by run {show(champion.made_by_run)} from slice {show(champion.slice)}, {champion.rows:,} rows"
+        )
+        for role, period in (("trained on", champion.trained_on), ("intended for", champion.intended_for)):
+            if period:
+                click.echo(f"  {role} {_day(period[0], book)} to {_last_day(period[1], book)}")
+        click.echo(f"  file {champion.artifact[:12]}…")
+
+
+@tally.command("runs")
+@ledger_option
+@as_of_option
+@json_option
+def runs_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """All runs, newest first."""
+    with open_ledger(ledger_path) as book:
+        snapshot = _snapshot(book, as_of)
+        runs = snapshot.runs()[::-1]
+        if as_json:
+            content = {
+                "as_of": as_of_json(snapshot.as_of),
+                "runs": [_as_json(run, f"run:{run.run}") for run in runs],
+            }
+            print_json("tally.runs/1", content)
+            return
+        _head_line(snapshot, as_of, book)
+        if not runs:
+            click.echo("There are no runs yet. Next: tally run FILE.toml", err=True)
+            return
+        table(
+            ("run", "pipeline", "state", "started", "windows", "by", "slice", "result"),
+            [
+                (
+                    run.run,
+                    run.pipeline,
+                    run.status,
+                    _local(run.started_at, book),
+                    run.windows_evaluated,
+                    run.by,
+                    run.slice or "",
+                    run.headline or run.failure or "",
+                )
+                for run in runs
+            ],
+        )
+
+
+@tally.command("models")
+@ledger_option
+@as_of_option
+@json_option
+def models_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """All models with their three times: made when, trained on what, intended for when."""
+    with open_ledger(ledger_path) as book:
+        snapshot = _snapshot(book, as_of)
+        models = snapshot.models()[::-1]
+        if as_json:
+            content = {
+                "as_of": as_of_json(snapshot.as_of),
+                "models": [_as_json(model, f"model:{model.model}") for model in models],
+            }
+            print_json("tally.models/1", content)
+            return
+        _head_line(snapshot, as_of, book)
+        if not models:
+            click.echo("There are no models yet. Next: tally run FILE.toml", err=True)
+            return
+        table(
+            ("model", "state", "candidate", "made", "trained on", "intended for", "rows", "by run"),
+            [_model_row(model, book) for model in models],
+        )
+
+
+def _model_row(model: ModelState, book: ledger.Ledger) -> tuple[object, ...]:
+    periods = [
+        f"{_day(period[0], book)} to {_last_day(period[1], book)}" if period else ""
+        for period in (model.trained_on, model.intended_for)
+    ]
+    return (
+        model.model,
+        model.status,
+        model.candidate,
+        _local(model.made_at, book),
+        *periods,
+        model.rows,
+        model.made_by_run,
+    )
+
+
+@tally.command("log")
+@click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many commits.")
+@ledger_option
+@as_of_option
+@json_option
+def log_command(number: int, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """The commits, newest first: when, who, and what each event says."""
+    with open_ledger(ledger_path) as book:
+        position = book.when(as_of) if as_of else book.now().as_of
+        commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
+        if as_json:
+            for commit in list(commits):
+                click.echo(msgspec.json.encode({"schema": "tally.log/1", **_commit_json(commit, book)}).decode())
+            return
+        if as_of:
+            heading(position.words)
+        for commit in list(commits):
+            _print_commit(commit, book)
+
+
+def _print_commit(commit: Commit, book: ledger.Ledger, longest: int = 12) -> None:
+    head = decode_head(commit.head)
+    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.secho(f"{book.commit_handle(commit.n)}  {moment}  {show(head.actor)}", bold=True)
+    if head.note:
+        click.echo(wrap(head.note, "    "))
+    told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
+    hidden = commit.last_seq - commit.first_seq + 1 - len(told)
+    for stored in told[:longest]:
+        click.echo(f"    #{stored.seq:<6} {show(_told(stored), 400)}")
+    if len(told) > longest:
+        click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
+    if hidden:
+        click.echo(f"    and {count(hidden, 'schema or artifact', 'schemas and artifacts')}")
+
+
+def _is_bookkeeping(stored: Stored) -> bool:
+    return stored.type in ("schema.declared", "artifact.stored")
+
+
+def _told(stored: Stored) -> str:
+    """The sentence of an event; a damaged one is said to be so instead of ending the list."""
+    if stored.data is None:
+        return f"{stored.type}: its body is not here"
+    try:
+        return sentence(decode(stored.data))
+    except Damaged as error:
+        return f"{stored.type}: {error.message}"
+
+
+def _commit_json(commit: Commit, book: ledger.Ledger) -> dict[str, Any]:
+    return {
+        "handle": book.commit_handle(commit.n),
+        "n": commit.n,
+        "recorded_at": from_micros(commit.recorded_at),
+        "head": msgspec.Raw(commit.head.encode()),
+        "events": [
+            {
+                "handle": event_handle(stored.seq, stored.id),
+                "seq": stored.seq,
+                "type": stored.type,
+                "sentence": _told(stored),
+            }
+            for stored in book.log.events(commit.first_seq, commit.last_seq)
+        ],
+    }
+
+
+@tally.command("show")
+@click.argument("handle")
+@ledger_option
+@as_of_option
+@json_option
+def show_command(handle: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Show one thing: an event (#12), a commit (c3), or a run, model, pipeline, slice or decision by name."""
+    with open_ledger(ledger_path) as book:
+        if match := re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
+            position = book.when(handle)  # refuses what is not there, and letters that do not match
+            if match[1] == "#":
+                _show_event(book, int(match[2]), as_json)
+            else:
+                _show_commit(book, position.n, as_json)
+            return
+        snapshot = _snapshot(book, as_of)
+        state = snapshot.find(handle)
+        if state is None:
+            raise NotFound(
+                f"There is no {handle!r}, {snapshot.as_of.words}.",
+                "Give #SEQ, cN, or a name from `tally runs`, `tally models` or `tally status`.",
+            )
+        if as_json:
+            print_json("tally.show/1", {"as_of": as_of_json(snapshot.as_of), "state": msgspec.to_builtins(state)})
+            return
+        _head_line(snapshot, as_of, book)
+        for field, value in msgspec.to_builtins(state).items():
+            if value is not None and field != "seq":
+                click.echo(f"{field.replace('_', ' '):<18}{_flat(value)}")
+        click.echo(f"{'last event':<18}#{state.seq}  {_told(book.log.event(state.seq))}")
+        if isinstance(state, RunState) and state.decision:
+            _show_reasons(book, state.run)
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(show(item) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{show(key)} {show(item)}" for key, item in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else show(value)
+
+
+def _show_reasons(book: ledger.Ledger, run: str) -> None:
+    from ledger.vocabulary import DecisionTaken
+
+    last = book.log.last_seq_of(f"decision:{run}")
+    for entry in book.events(0 if last is None else book.log.commit_of(last).first_seq, last):
+        if isinstance(entry.event.body, DecisionTaken) and entry.event.body.run == run:
+            click.echo()
+            for reason in entry.event.body.reasons:
+                click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+
+
+def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
+    stored = book.log.event(seq)
+    commit = book.log.commit_of(seq)
+    head = decode_head(commit.head)
+    handle = event_handle(seq, stored.id)
+    if as_json:
+        print_json(
+            "tally.show/1",
+            {
+                "handle": handle,
+                "seq": seq,
+                "type": stored.type,
+                "sentence": _told(stored),
+                "id": stored.id.hex(),
+                "sha256": stored.sha256.hex(),
+                "commit": book.commit_handle(commit.n),
+                "recorded_at": from_micros(commit.recorded_at),
+                "actor": head.actor,
+                "event": None if stored.data is None else msgspec.json.decode(stored.data),
+            },
+        )
+        return
+    click.secho(f"{handle}  {show(stored.type)}", bold=True)
+    click.echo(wrap(_told(stored), "  "))
+    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
+    click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
+    click.echo(f"  sha256   {stored.sha256.hex()}")
+    if stored.data is None:
+        return
+    if not is_known(decode(stored.data)):
+        click.echo("  This type is newer than this program; it is shown as it is.")
+    pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
+    click.echo(show_lines(pretty, 2_000))
+
+
+def _show_commit(book: ledger.Ledger, n: int, as_json: bool) -> None:
+    commit = book.log.commit(n)
+    if as_json:
+        print_json("tally.show/1", msgspec.json.decode(msgspec.json.encode(_commit_json(commit, book))))
+        return
+    _print_commit(commit, book, longest=10_000)
+    entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))
+    head = decode_head(commit.head)
+    click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
+    click.echo(f"  sha256   {entry[32:].hex()}")
+    click.echo(f"  written by {show(head.tool)}, account {show(head.user)} on {show(head.host)}")
+    if head.git:
+        dirty = " with uncommitted changes" if head.dirty else ""
+        click.echo(f"  git      {show(head.git)}{dirty}")
+
+
+@tally.command("sql")
+@click.argument("query")
+@ledger_option
+@as_of_option
+@json_option
+def sql_command(query: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Ask the views a question in SQL, read only: pipelines, runs, models, slices, decisions.
+
+    Each is a view with one column a field, as it was known at --as-of.
+    """
+    import sqlite3
+
+    from sqlite_utils import Database
+
+    with open_ledger(ledger_path) as book:
+        snapshot = _snapshot(book, as_of)
+        database = Database(book.views.sql(snapshot.as_of.seq))
+        try:
+            rows = list(database.query(query))
+        except (sqlite3.Error, ValueError) as error:
+            raise InvalidInput(
+                f"The question was not answered: {error}.", "`tally sql --help` names the views."
+            ) from error
+        if as_json:
+            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of), "rows": rows})
+            return
+        _head_line(snapshot, as_of, book)
+        if rows:
+            table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        elif sys.stdout.isatty():
+            click.echo("No rows.")
