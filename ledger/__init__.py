@@ -22,7 +22,7 @@ from ledger.event import About, Event
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
 from ledger.opening import create, find
-from ledger.opening import open_ledger as open  # noqa: A004 - `ledger.open(...)` reads as what it does
+from ledger.opening import open_ledger as open
 from ledger.snapshot import Snapshot
 from ledger.when import AsOf
 

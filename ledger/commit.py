@@ -83,7 +83,7 @@ def head_text(recorder: Recorder, recorded_at: dt.datetime, note: str | None, im
 
 def commit_text(head: str, events: Iterable[Hashes]) -> bytes:
     """The text of a commit: what is hashed into the tree."""
-    lines = [f"{event.id.hex()} {event.sha256.hex()}\n" for event in events]
+    lines = [f"{event_id.hex()} {sha256.hex()}\n" for event_id, sha256 in events]
     return b"".join((FIRST_LINE, head.encode(), b"\n", "".join(lines).encode()))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
@@ -22,7 +22,7 @@ from ledger.event import (
     encode,
     encode_canonical,
     hashes,
-    new_salt,
+    new_salts,
     refuse_unrepresentable,
 )
 from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
@@ -36,6 +36,7 @@ from ledger.vocabulary import RELEASED, Body, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
 
 Clock = Callable[[], dt.datetime]
+Salts = Callable[[int], list[bytes]]
 
 
 class Draft(NamedTuple):
@@ -73,7 +74,7 @@ class Ledger:
         *,
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
-        salts: Callable[[], bytes] = new_salt,
+        salts: Salts = new_salts,
     ) -> None:
         self.folder = folder
         self.log = Log(folder)
@@ -134,7 +135,7 @@ class Ledger:
             commit_hash=f"BLAKE3 derive-key {COMMIT_CONTEXT!r}; SHA-256",
             tree="RFC 6962, SHA-256",
         )
-        created = Draft(first)
+        created, now = Draft(first), self._clock().astimezone(dt.UTC)
         notes: list[str] = []
 
         def seal(sealing: Sealing) -> str:
@@ -142,7 +143,7 @@ class Ledger:
             return notes[-1]
 
         self.log.append(
-            [self._encode(created), *self._declarations([created]).values()],
+            [*self._encode([created], now), *self._declarations([created], now).values()],
             lambda micros: head_text(self.recorder, from_micros(micros), None, imported=False),
             now_micros=lambda: to_micros(self._clock()),
             seal=seal,
@@ -187,7 +188,8 @@ class Ledger:
         Busy, Refused, InvalidInput, Damaged
         """
         full = [draft if isinstance(draft, Draft) else Draft(draft) for draft in drafts]
-        batch = [self._encode(draft) for draft in full]
+        now = self._clock().astimezone(dt.UTC)
+        batch = self._encode(full, now)
         signer = self._signer() if sign else None
         notes: list[str] = []
 
@@ -199,7 +201,7 @@ class Ledger:
         appended = self.log.append(
             batch,
             lambda micros: head_text(self.recorder, from_micros(micros), note, imported=False),
-            declare=self._declarations(full),
+            declare=self._declarations(full, now),
             expected=expected,
             key=None if key is None else (key, _content_digest(full)),
             now_micros=lambda: to_micros(self._clock()),
@@ -237,24 +239,27 @@ class Ledger:
         keys.move_mark(open_checkpoint(text, signer.verifier), text)
         return text
 
-    def _encode(self, draft: Draft) -> Encoded:
-        body = draft.body
-        known = RELEASED[body.TYPE, body.VERSION]
-        event = Event(
-            t=body.TYPE,
-            v=body.VERSION,
-            salt=self._salts(),
-            occurred_at=(draft.occurred_at or self._clock()).astimezone(dt.UTC),
-            body=body,
-            about=draft.about,
-            cause=draft.cause,
-        )
-        if known.free_form:
-            refuse_unrepresentable(msgspec.to_builtins(body), body.TYPE)
-        data = encode(event, known.decoder)
-        return Encoded(body.TYPE, data, hashes(data), frozenset(known.entities(body)))
+    def _encode(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
+        """Canonical bytes, hashes and entities of each draft; bulk appends spend their time here."""
+        batch = []
+        for (body, about, cause, occurred_at), salt in zip(drafts, self._salts(len(drafts)), strict=True):
+            known = RELEASED[body.TYPE, body.VERSION]
+            event = Event(
+                t=body.TYPE,
+                v=body.VERSION,
+                salt=salt,
+                occurred_at=now if occurred_at is None else occurred_at.astimezone(dt.UTC),
+                body=body,
+                about=about,
+                cause=cause,
+            )
+            if known.free_form:
+                refuse_unrepresentable(msgspec.to_builtins(body), body.TYPE)
+            data = encode(event, known.decoder)
+            batch.append(Encoded(body.TYPE, data, hashes(data), known.entities(body)))
+        return batch
 
-    def _declarations(self, drafts: list[Draft]) -> dict[str, Encoded]:
+    def _declarations(self, drafts: list[Draft], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
         wanted = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts}
         new = {kind for kind in wanted if f"{kind[0]}/{kind[1]}" not in self._declared}
@@ -265,9 +270,8 @@ class Ledger:
             name = f"{event_type}/{version}"
             if self.log.last_seq_of(f"schema:{name}") is None:
                 json_schema = msgspec.json.schema(RELEASED[event_type, version].body)
-                declarations[f"schema:{name}"] = self._encode(
-                    Draft(SchemaDeclared(name=name, json_schema=json_schema))
-                )
+                draft = Draft(SchemaDeclared(name=name, json_schema=json_schema))
+                declarations[f"schema:{name}"] = self._encode([draft], now)[0]
         return declarations
 
     def _signer(self) -> SignerKey | None:

@@ -12,21 +12,24 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+import msgspec
 
 from ledger import merkle
 from ledger.commit import commit_text, from_micros, leaf_entry
 from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
 from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
-from ledger.event import Hashes, hashes
+from ledger.event import Hashes
 from ledger.lock import exclusive
 
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 LOCK_DEADLINE_SECONDS = 10.0
 
 
-class Encoded(NamedTuple):
+class Encoded(msgspec.Struct, frozen=True, gc=False):
     """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
 
     type: str
@@ -271,7 +274,7 @@ class Log:
         rows = self.reader.execute(
             "SELECT id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
         )
-        return [Hashes(*row) for row in rows]
+        return list(rows)
 
     def commit_of(self, seq: int) -> Commit:
         """The commit that holds an event: binary search over the primary key, no index needed."""
@@ -389,28 +392,33 @@ def _undeclared(connection: sqlite3.Connection, declare: Mapping[str, Encoded]) 
 
 
 def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Encoded]) -> list[Hashes]:
-    """Insert events, read back the stored bytes, hash what was read, and compare; returns the hashes."""
+    """Insert events, read back the stored bytes, hash what was read, and compare; returns the hashes.
+
+    One of the two hashes is enough here: both were taken of the same bytes, one right after the other, so a
+    stored body with the right SHA-256 has the right BLAKE3.
+    """
     connection.executemany(
         "INSERT INTO events VALUES(?,?,?,?,?)",
         [
-            (seq, encoded.data.decode(), encoded.hashes.id, encoded.hashes.sha256, encoded.type)
+            (seq, encoded.data.decode(), *encoded.hashes, encoded.type)
             for seq, encoded in enumerate(batch, first_seq)
         ],
     )
     last_seq = first_seq + len(batch) - 1
     read: list[Hashes] = []
-    for data, event_id, sha256 in connection.execute(
+    for data, event_id, expected in connection.execute(
         "SELECT CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
         (first_seq, last_seq),
     ):
-        found = hashes(data)
-        if found != (event_id, sha256):
+        if sha256(data).digest() != expected:
             raise Damaged(
                 "The database gave back other bytes than it was given; nothing was recorded.",
                 "This points to faulty memory or disk: test the machine before going on.",
             )
-        read.append(found)
-    last_seqs = {entity: seq for seq, encoded in enumerate(batch, first_seq) for entity in encoded.entities}
+        read.append((event_id, expected))
+    last_seqs: dict[str, int] = {}
+    for seq, encoded in enumerate(batch, first_seq):
+        last_seqs.update(dict.fromkeys(encoded.entities, seq))
     connection.executemany(
         "INSERT INTO entities VALUES(?,?) ON CONFLICT(entity) DO UPDATE SET last_seq = excluded.last_seq",
         last_seqs.items(),

@@ -113,9 +113,7 @@ def subtree_from(stored: Stored, leaf: Callable[[int], bytes], start: int, stop:
     if width & (width - 1) == 0 and start % width == 0 and stop // width & 1:
         return stored(stop - 1)
     k = _split(width)
-    return node_hash(
-        subtree_from(stored, leaf, start, start + k), subtree_from(stored, leaf, start + k, stop)
-    )
+    return node_hash(subtree_from(stored, leaf, start, start + k), subtree_from(stored, leaf, start + k, stop))
 
 
 def _split(width: int) -> int:

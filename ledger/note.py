@@ -70,7 +70,7 @@ class VerifierKey(NamedTuple):
 
 
 class SignerKey(NamedTuple):
-    """The private half of a key, as Go's note package writes it: ``PRIVATE+KEY+NAME+hash+base64(0x01 || seed)``."""
+    """The private half of a key, as Go's note package writes it: ``PRIVATE+KEY+NAME+hash+base64``."""
 
     name: str
     seed: bytes

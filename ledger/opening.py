@@ -7,15 +7,14 @@ import re
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger import keys
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.event import new_salt
-from ledger.ledger import Clock, Ledger, utc_now
+from ledger.event import new_salts
+from ledger.ledger import Clock, Ledger, Salts, utc_now
 from ledger.note import SignerKey
 from ledger.objects import sync_folder
 from ledger.recorder import Recorder
@@ -31,7 +30,7 @@ def create(
     clock_kind: Literal["live", "replayed"] = "live",
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
-    salts: Callable[[], bytes] = new_salt,
+    salts: Salts = new_salts,
 ) -> Ledger:
     """Make a ledger in ``parent/.tally``, with a new key outside of it, and open it.
 
@@ -122,7 +121,7 @@ def open_ledger(
     *,
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
-    salts: Callable[[], bytes] = new_salt,
+    salts: Salts = new_salts,
 ) -> Ledger:
     """Open a ledger's folder (``.tally``, or the folder that holds it).
 

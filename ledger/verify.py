@@ -131,6 +131,9 @@ class _Examination:
     def add(self, kind_: Class, where: str, words: str, **more: str | None) -> None:
         self.findings.append(Finding(kind=kind_, where=where, words=words, **more))
 
+    def _has(self, kind_: Class) -> bool:
+        return any(finding.kind == kind_ for finding in self.findings)
+
     # The file ----------------------------------------------------------------------------------------------
 
     def file(self) -> None:
@@ -169,7 +172,7 @@ class _Examination:
         for stored in self.log.events():
             self._event(stored, last_seq + 1)
             last_seq = stored.seq
-            names.append(Hashes(stored.id, stored.sha256))
+            names.append((stored.id, stored.sha256))
             if commit is not None and stored.seq >= commit.last_seq:
                 self._commit(commit, names, frontier, last_recorded)
                 last_recorded = commit.recorded_at
@@ -208,7 +211,7 @@ class _Examination:
                 handle,
                 f"Event {handle} ({stored.type}) holds other bytes than those that were recorded.",
                 expected=stored.id.hex(),
-                actual=found.id.hex(),
+                actual=found[0].hex(),
                 next=f"Restore #{stored.seq} from a backup; everything else is judged by itself below.",
             )
             return
@@ -234,17 +237,16 @@ class _Examination:
         if commit.recorded_at < last_recorded:
             self.add("INDEX", where, f"Time goes back at {where}.")
         frontier.append(merkle.leaf_hash(leaf_entry(commit_text(commit.head, names))))
-        if frontier.peaks[-1] != commit.subtree:
-            # Every later subtree that contains this leaf differs as well; the first is the one to name.
-            if not any(finding.kind == "LEAF REWRITTEN" for finding in self.findings):
-                self.add(
-                    "LEAF REWRITTEN",
-                    where,
-                    f"Commit {where} (events #{commit.first_seq} to #{commit.last_seq}) is not the one that the "
-                    "tree was built from.",
-                    expected=commit.subtree.hex(),
-                    actual=frontier.peaks[-1].hex(),
-                )
+        # Every later subtree that contains this leaf differs as well; the first is the one to name.
+        if frontier.peaks[-1] != commit.subtree and not self._has("LEAF REWRITTEN"):
+            self.add(
+                "LEAF REWRITTEN",
+                where,
+                f"Commit {where} (events #{commit.first_seq} to #{commit.last_seq}) is not the one that the "
+                "tree was built from.",
+                expected=commit.subtree.hex(),
+                actual=frontier.peaks[-1].hex(),
+            )
 
     def _genesis(self) -> None:
         try:
@@ -329,7 +331,7 @@ class _Examination:
 
     def _bracket(self, previous: int, size: int, root: bytes) -> None:
         where = f"c{previous}" if size == previous + 1 else f"c{previous} to c{size - 1}"
-        if any(finding.kind == "LEAF REWRITTEN" for finding in self.findings):
+        if self._has("LEAF REWRITTEN"):
             return
         self.add(
             "LEAF REWRITTEN",

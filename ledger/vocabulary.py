@@ -11,6 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from operator import attrgetter
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -63,24 +64,18 @@ class Released:
         return msgspec.json.Decoder(Event[self.body])  # type: ignore[name-defined]
 
     @cached_property
-    def references(self) -> tuple[tuple[str, str], ...]:
-        """Pairs of field and kind of entity."""
-        return tuple(_references(self.body))
+    def references(self) -> tuple[tuple[Callable[[Body], str | None], str], ...]:
+        """Pairs of how to get a referring field, and the prefix of the entity's name."""
+        return tuple((attrgetter(field), f"{entity}:") for field, entity in _references(self.body))
 
     @cached_property
     def free_form(self) -> bool:
         """Whether some part of the body is untyped JSON, whose values no type bounds."""
         return _holds_any(self.body)
 
-    def entities(self, body: Body) -> Iterator[str]:
+    def entities(self, body: Body) -> frozenset[str]:
         """Names such as ``run:2026-11-23.1`` of the entities that a body refers to."""
-        for field, entity in self.references:
-            value = getattr(body, field)
-            if isinstance(value, str):
-                yield f"{entity}:{value}"
-            elif value is not None:
-                for item in value:
-                    yield f"{entity}:{item}"
+        return frozenset([prefix + name for get, prefix in self.references if (name := get(body)) is not None])
 
 
 RELEASED: dict[tuple[str, int], Released] = {}
@@ -107,12 +102,12 @@ def _references(body: type[Body]) -> Iterator[tuple[str, str]]:
 
 
 def _entity_in(hint: object) -> str | None:
-    """The entity that a type hint refers to, looking through ``X | None`` and ``tuple[X, ...]``."""
+    """The entity that a type hint refers to, looking through ``X | None``."""
     if typing.get_origin(hint) is Annotated:
         for item in typing.get_args(hint)[1:]:
             if isinstance(item, Meta) and item.extra and "entity" in item.extra:
                 return str(item.extra["entity"])
-    if typing.get_origin(hint) in (typing.Union, types.UnionType, tuple):
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
         return next((found for part in typing.get_args(hint) if (found := _entity_in(part))), None)
     return None
 
@@ -149,10 +144,10 @@ def is_known(event: Event[Any]) -> bool:
     return (event.t, event.v) in RELEASED
 
 
-def entities(event: Event[Any]) -> Iterator[str]:
+def entities(event: Event[Any]) -> frozenset[str]:
     """Names of the entities that an event refers to; none for unknown types."""
     known = RELEASED.get((event.t, event.v))
-    return known.entities(event.body) if known else iter(())
+    return known.entities(event.body) if known else frozenset()
 
 
 # The ledger itself -----------------------------------------------------------------------------------------
