@@ -184,9 +184,7 @@ class Log:
             if key is not None and (earlier := _seen(connection, key)) is not None:
                 return self._repeated(earlier)
             _check_expected(connection, expected or {})
-            last = connection.execute(
-                "SELECT n, last_seq, recorded_at FROM commits ORDER BY n DESC LIMIT 1"
-            ).fetchone()
+            last = connection.execute("SELECT n, last_seq, recorded_at FROM commits ORDER BY n DESC LIMIT 1").fetchone()
             n, first_seq, last_recorded = (last[0] + 1, last[1] + 1, last[2]) if last else (0, 0, None)
             recorded_at = _tick(now_micros(), last_recorded, allow_jump)
             batch = [*_undeclared(connection, declare or {}), *events]
@@ -210,9 +208,7 @@ class Log:
                 connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, seal(Sealing(n + 1, root))))
         return Appended(n, first_seq, last_seq, recorded_at, entry)
 
-    def store_checkpoint(
-        self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS
-    ) -> str:
+    def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
         """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
         connection = self.writer
         with exclusive(self.lock_path, deadline_seconds), _transaction(connection):
@@ -399,10 +395,7 @@ def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Enco
     """
     connection.executemany(
         "INSERT INTO events VALUES(?,?,?,?,?)",
-        [
-            (seq, encoded.data.decode(), *encoded.hashes, encoded.type)
-            for seq, encoded in enumerate(batch, first_seq)
-        ],
+        [(seq, encoded.data.decode(), *encoded.hashes, encoded.type) for seq, encoded in enumerate(batch, first_seq)],
     )
     last_seq = first_seq + len(batch) - 1
     read: list[Hashes] = []

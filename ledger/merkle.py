@@ -202,9 +202,7 @@ def check_inclusion(index: int, size: int, leaf: bytes, path: Sequence[bytes], e
         raise InvalidProof(f"Leaf {index} is not in the tree of {size} leaves with this root.")
 
 
-def check_consistency(
-    first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]
-) -> None:
+def check_consistency(first: int, second: int, first_root: bytes, second_root: bytes, path: Sequence[bytes]) -> None:
     """Check that the second tree continues the first: RFC 9162, 2.1.4.2.
 
     Raises

@@ -51,6 +51,8 @@ class PipelineState(State, frozen=True, kw_only=True):
     question: str
     meaning_hash: str
     registered_at: Instant
+    registered_by: int
+    """Position of the newest ``pipeline.registered`` event."""
     champion: Championship | None = None
     former_champions: int = 0
     runs: int = 0
@@ -88,6 +90,8 @@ class ModelState(State, frozen=True, kw_only=True):
     status: Literal["candidate", "champion", "retired"]
     made_at: Instant
     made_by_run: str
+    made_by_event: int
+    """Position of the ``candidate.refitted`` event that describes it whole."""
     runs: int
     """Runs that arrived at this very file, the first included."""
     last_run: str
@@ -155,6 +159,7 @@ def pipelines(entry: Entry, current: Lookup) -> Iterator[Change]:
                     question=str(body.questions.get("decision", "")),
                     meaning_hash=body.meaning_hash,
                     registered_at=before.registered_at if before else entry.recorded_at,
+                    registered_by=entry.seq,
                     champion=before.champion if before else None,
                     former_champions=before.former_champions if before else 0,
                     runs=before.runs if before else 0,
@@ -258,6 +263,7 @@ def models(entry: Entry, current: Lookup) -> Iterator[Change]:
                     status="candidate",
                     made_at=entry.recorded_at,
                     made_by_run=body.run,
+                    made_by_event=entry.seq,
                     runs=1,
                     last_run=body.run,
                     slice=body.slice,

@@ -111,8 +111,6 @@ class Snapshot:
                 "Type a few letters more.",
             )
         known = (
-            f"Known {projection.name}: {', '.join(names[-5:])}."
-            if names
-            else f"There are no {projection.name} yet."
+            f"Known {projection.name}: {', '.join(names[-5:])}." if names else f"There are no {projection.name} yet."
         )
         raise NotFound(f"There is no {projection.key} {name!r}, {self.as_of.words}. {known}")

@@ -154,9 +154,7 @@ class _Examination:
                 next="Find out who changed the file; readers may have been shown something else.",
             )
         found = "ok" if answer == ["ok"] else "DAMAGED"
-        self.lines.append(
-            ("file", f"sqlite integrity {found}, schema {'as expected' if not strange else 'ALTERED'}")
-        )
+        self.lines.append(("file", f"sqlite integrity {found}, schema {'as expected' if not strange else 'ALTERED'}"))
 
     # Events and commits ------------------------------------------------------------------------------------
 
@@ -300,9 +298,7 @@ class _Examination:
             try:
                 checkpoint = open_checkpoint(text, self.key)
             except TallyError as error:
-                self.add(
-                    "SIGNATURE", where, f"The checkpoint of size {size} is not signed by the log's key: {error}"
-                )
+                self.add("SIGNATURE", where, f"The checkpoint of size {size} is not signed by the log's key: {error}")
                 continue
             if checkpoint.origin != self.origin or checkpoint.size != size:
                 self.add(
@@ -323,9 +319,7 @@ class _Examination:
         unsigned = self.commits - self.proved_size
         self.lines.append(("tree", f"{good} of {count} checkpoints match, up to c{self.proved_size - 1}"))
         if unsigned and not self.findings:
-            self.lines.append(
-                ("unsigned", f"the newest {unsigned} commits are not signed yet: `tally receipt` signs")
-            )
+            self.lines.append(("unsigned", f"the newest {unsigned} commits are not signed yet: `tally receipt` signs"))
         if self.key is not None:
             self.lines.append(("keys", f"log key {self.key.key_id.hex()}, as the ledger itself names it"))
 
@@ -358,9 +352,7 @@ class _Examination:
             self.add("FORK", receipt_line(checkpoint), f"The receipt is of another ledger, {checkpoint.origin}.")
             return
         if self._continues(checkpoint, "the receipt"):
-            self.lines.append(
-                ("receipt", f"this ledger continues the receipt: c0 to c{checkpoint.size - 1} unchanged")
-            )
+            self.lines.append(("receipt", f"this ledger continues the receipt: c0 to c{checkpoint.size - 1} unchanged"))
 
     def _continues(self, checkpoint: Checkpoint, what: str) -> bool:
         if checkpoint.size > self.commits:

@@ -279,9 +279,7 @@ def entries(log: Log, first: int, last: int) -> Iterator[Entry]:
             yield Entry(stored.seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
 
 
-def _advance(
-    connection: sqlite3.Connection, cursors: dict[str, Cursor], batch: Iterator[Entry], last: Stored
-) -> None:
+def _advance(connection: sqlite3.Connection, cursors: dict[str, Cursor], batch: Iterator[Entry], last: Stored) -> None:
     """Fold a batch of entries into the views and move the cursors, in the caller's transaction."""
     overlays: dict[str, dict[str, State]] = {projection.name: {} for projection in PROJECTIONS}
     rows: dict[str, list[tuple[str, int, str]]] = {projection.name: [] for projection in PROJECTIONS}
@@ -333,8 +331,7 @@ def _write(connection: sqlite3.Connection, projection: Projection, rows: Sequenc
         f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING", ((row[0], row[1]) for row in rows)
     )
     connection.executemany(
-        f"INSERT INTO {name}_versions VALUES(?,?,?) "
-        "ON CONFLICT(key, from_seq) DO UPDATE SET state = excluded.state",
+        f"INSERT INTO {name}_versions VALUES(?,?,?) ON CONFLICT(key, from_seq) DO UPDATE SET state = excluded.state",
         rows,
     )
 

@@ -407,6 +407,8 @@ class CandidateRefitted(Body, frozen=True, kw_only=True):
     slice: SliceRef
     environment: EnvironmentRef
     candidate: str
+    recipe: Json
+    """Estimator, parameters, features and complexity: enough to fit it again in another run."""
     recipe_hash: HexHash
     artifact: ArtifactRef
     media_type: str

@@ -68,7 +68,7 @@ def metrics(task: Task, y: Floats, p: Floats, units: Units) -> dict[str, Metric]
     found: dict[str, Metric] = {}
     for name in losses_of(task):
         loss = row_losses(name, y, p)
-        sums = np.bincount(units.codes, weights=loss, minlength=len(units.names))
+        sums = np.bincount(units.codes, weights=loss, minlength=len(units.names)).astype(np.float64)
         found[name] = _metric(float(loss.mean()), cluster_se_of_mean(sums[present], rows[present]))
     if task == "classification":
         auc, error = auc_with_cluster_se(y, p, units.codes)
@@ -126,9 +126,7 @@ def level_counts(values: pd.Series[str], levels: list[str]) -> Levels:
     )
 
 
-def loss_table(
-    y: Floats, p: Floats, loss: Floats, units: Units, segments: dict[str, pd.Series[str]]
-) -> pd.DataFrame:
+def loss_table(y: Floats, p: Floats, loss: Floats, units: Units, segments: dict[str, pd.Series[str]]) -> pd.DataFrame:
     """Rows, summed target, summed prediction and summed loss by resample unit and segment level.
 
     Returns

@@ -72,9 +72,7 @@ def trees(
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    categories = OrdinalEncoder(
-        handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan
-    )
+    categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
     columns_to_matrix = ColumnTransformer(
         [("categories", categories, list(columns.categorical)), ("numbers", "passthrough", list(columns.numeric))]
     )

@@ -22,7 +22,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A table of the pipeline file."""
 
 
-class Questions(Setting):
+class Questions(Setting, frozen=True, kw_only=True):
     decision: Words
     unit: Words
     prediction_at: Words
@@ -32,35 +32,36 @@ class Questions(Setting):
     not_for: list[Words]
 
 
-class Target(Setting):
+class Target(Setting, frozen=True, kw_only=True):
     column: Words
     rule: str | None = None
-    """``"> 15"``, ``"== 'yes'"``, …: makes a yes/no target of the column. Without it the target is the number itself."""
+    """``"> 15"``, ``"== 'yes'"``: makes a yes or no of the column. Without it the target is the number itself."""
     positive: str | None = None
     """What a yes is called in sentences; required with a rule."""
 
 
-class DropRows(Setting):
+class DropRows(Setting, frozen=True, kw_only=True):
     where: Words
     """``"COLUMN is missing"`` or ``"COLUMN OP VALUE"`` with OP one of ``== != < <= > >=``."""
     why: Words
 
 
-class Group(Setting):
+class Group(Setting, frozen=True, kw_only=True):
     column: Words
     overlap: Literal["allowed", "forbidden"]
     why: Words
 
 
-class Feature(Setting):
+class Feature(Setting, frozen=True, kw_only=True):
     """One line of ``[data.features]``: the names stand in the key."""
 
     known_at: Words
-    join: Annotated[str | None, Meta(description="the [data.joins.NAME] that brings it")] = None
+    join: str | None = msgspec.field(default=None, name="from")
+    """The ``[data.joins.NAME]`` that brings it; written as ``from``."""
     why: str | None = None
 
 
-class Forbidden(Setting):
+class Forbidden(Setting, frozen=True, kw_only=True):
     columns: list[Words]
     why: Words
 
@@ -72,7 +73,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     forbidden: Forbidden | None
 
 
-class Join(Setting):
+class Join(Setting, frozen=True, kw_only=True):
     """A table joined to the main one, many rows to at most one."""
 
     source: Words
@@ -83,7 +84,7 @@ class Join(Setting):
     why: Words
 
 
-class Data(Setting):
+class Data(Setting, frozen=True, kw_only=True):
     source: Words
     target: Target
     key: Annotated[list[Words], Meta(min_length=1)]
@@ -96,11 +97,11 @@ class Data(Setting):
     rows_expected: Count | None = None
 
 
-class Rolling(Setting):
+class Rolling(Setting, frozen=True, kw_only=True):
     rolling: Words
 
 
-class Final(Setting):
+class Final(Setting, frozen=True, kw_only=True):
     """``[time.final]``: windows that stay shut until promotion."""
 
     test: list[Words]
@@ -108,7 +109,7 @@ class Final(Setting):
     why: Words
 
 
-class Time(Setting):
+class Time(Setting, frozen=True, kw_only=True):
     column: Words
     timezone: Words
     window: Words
@@ -125,7 +126,7 @@ class Time(Setting):
     """Fewest test rows that make a window count."""
 
 
-class Candidate(Setting):
+class Candidate(Setting, frozen=True, kw_only=True):
     estimator: Words
     """``"module:callable"``."""
     complexity: Count
@@ -134,7 +135,7 @@ class Candidate(Setting):
     role: Literal["candidate", "reference"] = "candidate"
 
 
-class SelectionRule(Setting):
+class SelectionRule(Setting, frozen=True, kw_only=True):
     metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
     rule: Literal["stable_among_equals"]
     margin: Annotated[float, Meta(ge=0.0, lt=1.0)]
@@ -145,41 +146,41 @@ class SelectionRule(Setting):
     why: Words
 
 
-class WindowShare(Setting):
+class WindowShare(Setting, frozen=True, kw_only=True):
     at_least: Words
     """``"every window"`` or ``"N of M windows"``."""
     why: Words
 
 
-class AtLeast(Setting):
+class AtLeast(Setting, frozen=True, kw_only=True):
     at_least: float
     why: Words
 
 
-class AtMost(Setting):
+class AtMost(Setting, frozen=True, kw_only=True):
     at_most: float
     why: Words
     metric: Literal["roc_auc", "log_loss", "brier", "squared_error", "absolute_error"] | None = None
 
 
-class LeakageGate(Setting):
+class LeakageGate(Setting, frozen=True, kw_only=True):
     must: Literal["pass"]
     why: Words
 
 
-class ReproducedGate(Setting):
+class ReproducedGate(Setting, frozen=True, kw_only=True):
     must: Literal["identical predictions", "equal within tolerance"]
     tolerance: Annotated[float, Meta(ge=0.0)]
     why: Words
 
 
-class FinalTestGate(Setting):
+class FinalTestGate(Setting, frozen=True, kw_only=True):
     must: Literal["looked at once"]
     drop_at_most: Words
     why: Words
 
 
-class Gates(Setting):
+class Gates(Setting, frozen=True, kw_only=True):
     beats_reference_in: WindowShare | None = None
     worst_window_gain: AtLeast | None = None
     optimism_gap: AtMost | None = None
@@ -189,26 +190,26 @@ class Gates(Setting):
     final_test: FinalTestGate | None = None
 
 
-class Validity(Setting):
+class Validity(Setting, frozen=True, kw_only=True):
     valid_for: Words
     outside: Literal["refuse", "warn"]
     why: Words
 
 
-class Unlock(Setting):
+class Unlock(Setting, frozen=True, kw_only=True):
     stable_windows: Annotated[int, Meta(ge=1)]
     without: list[Literal["waiver", "alarm"]]
     approved_by: Annotated[int, Meta(ge=1)]
 
 
-class Automation(Setting):
+class Automation(Setting, frozen=True, kw_only=True):
     level: Literal["manual", "suggest", "auto_refit"]
     why: Words
     unlock: Unlock | None = None
     relock_on: list[Literal["alarm", "schema change", "waiver", "gate failed"]] = []
 
 
-class Monitoring(Setting):
+class Monitoring(Setting, frozen=True, kw_only=True):
     every: Words
     compare_to: Words
     segments: list[Words]
@@ -220,7 +221,7 @@ class Monitoring(Setting):
     why: Words
 
 
-class Pipeline(Setting):
+class Pipeline(Setting, frozen=True, kw_only=True):
     """The whole file."""
 
     schema: Literal[1]

@@ -1,6 +1,102 @@
 """Lengths of time as people write them, and times relative to a column.
 
-``"3h"``, ``"30d"``, ``"62 days"``, ``"1 month"``; ``"time_hour - 3h"``. Hours, minutes and seconds are exact;
-a day is exactly 24 hours and a week seven of them (a delay is a length, not a date); a month or a year is a
+``"3h"``, ``"30d"``, ``"62 days"``, ``"1 month"``; ``"time_hour - 3h"``. Hours, minutes and seconds are exact; a
+day is exactly 24 hours and a week seven of them (a delay is a length, not a date); a month or a year is a
 calendar step in the pipeline's time zone and therefore cannot be used where an exact length is needed.
 """
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from ledger.errors import InvalidInput
+
+_MICROS = {
+    "second": 1_000_000,
+    "minute": 60_000_000,
+    "hour": 3_600_000_000,
+    "day": 86_400_000_000,
+    "week": 604_800_000_000,
+}
+_MONTHS = {"month": 1, "year": 12}
+_SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
+_SPAN = re.compile(r"(\d{1,6})\s*([a-z]+)")
+_EXPRESSION = re.compile(r"([A-Za-z_]\w*)(?:\s*([+-])\s*(.+))?")
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A length of time: whole months, or exact microseconds; never both."""
+
+    months: int
+    micros: int
+    text: str
+    """As it was written."""
+
+    def exact_micros(self, what: str) -> int:
+        """The length in microseconds; InvalidInput for months, whose length depends on the date."""
+        if self.months:
+            raise InvalidInput(f"{what} = {self.text!r}: months differ in length; say it in days.")
+        return self.micros
+
+
+class TimeExpression(msgspec.Struct, frozen=True):
+    """A column, moved by a span: ``time_hour - 3h``."""
+
+    column: str
+    offset_micros: int
+    """Negative for "before"."""
+
+
+def parse_span(text: str) -> Span:
+    """Read a length of time.
+
+    Examples
+    --------
+    >>> parse_span("62 days").micros // 86_400_000_000
+    62
+    >>> parse_span("1 month").months
+    1
+
+    Raises
+    ------
+    InvalidInput
+    """
+    match = _SPAN.fullmatch(text.strip().lower())
+    unit = "" if match is None else _SHORT.get(match[2], match[2].removesuffix("s"))
+    if match is None or unit not in _MICROS | _MONTHS:
+        raise InvalidInput(f"{text!r} is not a length of time. Examples: 3h, 30d, 62 days, 2 weeks, 1 month.")
+    count = int(match[1])
+    return Span(months=count * _MONTHS.get(unit, 0), micros=count * _MICROS.get(unit, 0), text=text)
+
+
+def parse_time_expression(text: str) -> TimeExpression:
+    """Read a time relative to a column.
+
+    Examples
+    --------
+    >>> parse_time_expression("time_hour - 3h").offset_micros
+    -10800000000
+
+    Raises
+    ------
+    InvalidInput
+    """
+    match = _EXPRESSION.fullmatch(text.strip())
+    if match is None:
+        raise InvalidInput(f"{text!r} is not a time. Examples: time_hour, time_hour - 3h, ordered_at + 2 days.")
+    if match[2] is None:
+        return TimeExpression(match[1], 0)
+    micros = parse_span(match[3]).exact_micros(text)
+    return TimeExpression(match[1], micros if match[2] == "+" else -micros)
+
+
+def words(micros: int) -> str:
+    """An exact length for people: ``3 hours``, ``30 days``, ``90 minutes``."""
+    for unit in ("day", "hour", "minute", "second"):
+        size = _MICROS[unit]
+        if micros % size == 0:
+            count = micros // size
+            return f"{count:,} {unit}{'' if count == 1 else 's'}"
+    return f"{micros / 1e6:g} seconds"

@@ -111,7 +111,9 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Le
 
 
 def _progress_words(run: RunState) -> str:
-    return f"{run.windows_evaluated} of {count(run.windows, 'window')} recorded, process {run.process} on {show(run.host)}"
+    return (
+        f"{run.windows_evaluated} of {count(run.windows, 'window')} recorded, process {run.process} on {show(run.host)}"
+    )
 
 
 @tally.command("champion")

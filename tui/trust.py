@@ -110,7 +110,7 @@ def receipt_command(as_note: bool, ledger_path: Path | None, as_json: bool) -> N
     with open_ledger(ledger_path) as book:
         note = book.checkpoint()
         if as_json:
-            print_json("tally.receipt/1", receipt_json(book))
+            print_json("tally.receipt/1", {"line": _line(book, note), "note": note})
         elif as_note:
             click.echo(note, nl=False)
         else:

@@ -50,9 +50,7 @@ class Bare:
         self.text, self.head, self.seq, self.n = data.decode(), newest.head, 0, 0
 
     def append(self, count: int) -> float:
-        rows = [
-            (self.seq + i, self.text, os.urandom(32), os.urandom(32), "run.finished") for i in range(count)
-        ]
+        rows = [(self.seq + i, self.text, os.urandom(32), os.urandom(32), "run.finished") for i in range(count)]
         last_seqs: dict[str, int] = {}
         for i in range(count):
             seq, run = self.seq + i, f"2026-11-23.{i % 50}"
@@ -89,10 +87,7 @@ def main() -> None:
                 times = [(bare.append(count), ours(book, count)) for _ in range(rounds)]
                 one = statistics.median(pair[0] for pair in times)
                 two = statistics.median(pair[1] for pair in times)
-                print(
-                    f"{count:>15} {one * 1e6:>9.0f} µs {two * 1e6:>9.0f} µs "
-                    f"{one / two:>7.2f} {TARGETS[count]:>7.2f}"
-                )
+                print(f"{count:>15} {one * 1e6:>9.0f} µs {two * 1e6:>9.0f} µs {one / two:>7.2f} {TARGETS[count]:>7.2f}")
 
 
 if __name__ == "__main__":

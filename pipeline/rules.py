@@ -1,0 +1,249 @@
+"""What must fit together in a pipeline file, beyond the type of each setting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ledger.errors import InvalidInput
+from pipeline.conditions import parse_condition, parse_rule
+from pipeline.lines import Path
+from pipeline.settings import Pipeline, Rolling
+from pipeline.spans import Span, parse_span, parse_time_expression, words
+from pipeline.windows import all_windows, development_windows
+
+Wrong = tuple[Path, str]
+T = TypeVar("T")
+
+FEWEST_WINDOWS = 3
+WINDOWS_FOR_A_TREND = 6
+MOST_CANDIDATES = 50
+CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
+REGRESSION_METRICS = ("squared_error", "absolute_error")
+
+
+def wrong_together(settings: Pipeline) -> list[Wrong]:
+    """Every contradiction, with the path of the setting to mend."""
+    wrong: list[Wrong] = []
+    for check in (_time, _windows, _target, _features, _joins, _drops, _candidates, _selection, _gates, _rest):
+        wrong.extend(check(settings))
+    return wrong
+
+
+def notes_about(settings: Pipeline) -> list[str]:
+    """Remarks that do not stop a run."""
+    count = len(development_windows(settings.time))
+    if count < WINDOWS_FOR_A_TREND:
+        return [
+            f"{count} development windows: enough to report, too few to claim a trend or a winner. Unless every "
+            "window agrees, the reference or champion is kept."
+        ]
+    return []
+
+
+def _parsed(parse: Callable[[str], T], text: str, path: Path, wrong: list[Wrong]) -> T | None:
+    """What a text means, or a note of why it means nothing."""
+    try:
+        return parse(text)
+    except InvalidInput as error:
+        wrong.append((path, error.message))
+        return None
+
+
+def _exact(text: str, path: Path, wrong: list[Wrong]) -> int | None:
+    span = _parsed(parse_span, text, path, wrong)
+    if span is not None and span.months:
+        wrong.append((path, f"{path[-1]} = {text!r}: months differ in length; say it in days."))
+        return None
+    return None if span is None else span.micros
+
+
+def _time(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    time = settings.time
+    try:
+        ZoneInfo(time.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = "Names look like Europe/Berlin, America/New_York, UTC."
+        wrong.append((("time", "timezone"), f"timezone = {time.timezone!r} is not a time zone. {hint}"))
+    for name in ("gap", "label_delay"):
+        _exact(getattr(time, name), ("time", name), wrong)
+    if isinstance(time.train, Rolling):
+        rolling = _parsed(parse_span, time.train.rolling, ("time", "train"), wrong)
+        if rolling is not None and rolling.months == rolling.micros == 0:
+            wrong.append((("time", "train"), "A rolling training set of no length trains on nothing."))
+    step = _parsed(parse_span, time.window, ("time", "window"), wrong)
+    if step is not None:
+        wrong += _step_fits(step, settings)
+    if time.first_test > time.last_test:
+        words_ = f"first_test {time.first_test} lies after last_test {time.last_test}."
+        wrong.append((("time", "first_test"), words_))
+    return wrong
+
+
+def _step_fits(step: Span, settings: Pipeline) -> Iterator[Wrong]:
+    path: Path = ("time", "window")
+    day_micros = 86_400_000_000
+    if not step.months and (step.micros == 0 or step.micros % day_micros):
+        yield path, f"window = {step.text!r}: windows are whole days, weeks, months or years."
+    if step.months:
+        for name in ("first_test", "last_test"):
+            date = getattr(settings.time, name)
+            if date.day != 1:
+                yield ("time", name), f"{name} = {date} does not begin a month; windows are whole calendar months."
+
+
+def _windows(settings: Pipeline) -> list[Wrong]:
+    if _time(settings):
+        return []
+    wrong: list[Wrong] = []
+    try:
+        windows = all_windows(settings.time)
+    except InvalidInput as error:
+        return [(("time", "window"), error.message)]
+    labels = [window.label for window in windows]
+    for label in settings.time.final.test:
+        if label not in labels:
+            shown = f"{labels[0]} to {labels[-1]}" if labels else "none"
+            wrong.append((("time", "final", "test"), f"{label!r} is not one of the test windows ({shown})."))
+    development = len([label for label in labels if label not in settings.time.final.test])
+    if development < FEWEST_WINDOWS:
+        words_ = f"{development} windows are left to judge candidates on; at least {FEWEST_WINDOWS} are needed."
+        wrong.append((("time", "last_test"), words_))
+    return wrong
+
+
+def _target(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    target = settings.data.target
+    if target.rule is not None:
+        _parsed(parse_rule, target.rule, ("data", "target", "rule"), wrong)
+    if (target.rule is None) != (target.positive is None):
+        words_ = "rule and positive go together: the rule makes a yes or no, and positive is the name of the yes."
+        wrong.append((("data", "target"), words_))
+    if settings.data.fingerprint and not re.fullmatch(r"blake3:[0-9a-f]{64}", settings.data.fingerprint):
+        words_ = "fingerprint has the form blake3: and 64 hexadecimal digits; a run prints it."
+        wrong.append((("data", "fingerprint"), words_))
+    return wrong
+
+
+def _features(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    data, column = settings.data, settings.time.column
+    forbidden = data.features.forbidden.columns if data.features.forbidden else []
+    prediction = _parsed(parse_time_expression, settings.questions.prediction_at, ("questions", "prediction_at"), wrong)
+    if prediction is not None and prediction.column != column:
+        words_ = f"prediction_at is counted from {column}, the time column; {prediction.column} is another."
+        wrong.append((("questions", "prediction_at"), words_))
+    for name, feature in data.features.known_at.items():
+        path: Path = ("data", "features", name)
+        if name in forbidden:
+            wrong.append((("data", "features", "forbidden"), f"{name} is a feature and forbidden at once."))
+        if name == data.target.column:
+            wrong.append((path, f"{name} is the target; a feature that is the answer proves nothing."))
+        known = _parsed(parse_time_expression, feature.known_at, path, wrong)
+        if known is None or prediction is None:
+            continue
+        if known.column != column:
+            words_ = f"{name}: known_at is counted from {column}, the time column; {known.column} is another."
+            wrong.append((path, words_))
+        elif known.offset_micros > prediction.offset_micros:
+            late = words(known.offset_micros - prediction.offset_micros)
+            words_ = f"{name} is known at {feature.known_at}, {late} after prediction_at: the model cannot have it."
+            wrong.append((path, words_))
+    return wrong
+
+
+def _joins(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    data = settings.data
+    for name, feature in data.features.known_at.items():
+        if feature.join is not None and feature.join not in data.joins:
+            known = ", ".join(data.joins) or "none"
+            words_ = f"{name} comes from {feature.join!r}, but there is no [data.joins.{feature.join}]. Known: {known}."
+            wrong.append((("data", "features", name), words_))
+    for name, join in data.joins.items():
+        path: Path = ("data", "joins", name)
+        if not join.on:
+            wrong.append((path, f"[data.joins.{name}] must say on which columns the tables are joined."))
+        for expression in join.on.values():
+            _parsed(parse_time_expression, expression, (*path, "on"), wrong)
+    return wrong
+
+
+def _drops(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    for index, drop in enumerate(settings.data.drop_rows):
+        _parsed(parse_condition, drop.where, ("data", "drop_rows", index, "where"), wrong)
+    return wrong
+
+
+def _candidates(settings: Pipeline) -> Iterator[Wrong]:
+    path: Path = ("candidates",)
+    references = [name for name, item in settings.candidates.items() if item.role == "reference"]
+    if len(references) != 1:
+        found = ", ".join(references) or "none"
+        words_ = f'exactly one candidate has role = "reference", what the others must beat; found {found}.'
+        yield path, f"[candidates]: {words_}"
+    if len(settings.candidates) - len(references) < 1:
+        yield path, "[candidates]: there is nothing to compare with the reference."
+    if len(settings.candidates) > MOST_CANDIDATES:
+        yield (
+            path,
+            f"[candidates]: {len(settings.candidates)}; more than {MOST_CANDIDATES} is a search, not a choice.",
+        )
+    for name, candidate in settings.candidates.items():
+        if not re.fullmatch(r"[A-Za-z_]\w{0,59}", name):
+            words_ = f"{name!r} cannot name a candidate; use letters, digits and underscores."
+            yield (*path, name), words_
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", candidate.estimator):
+            words_ = f"estimator = {candidate.estimator!r} does not have the form module:callable."
+            yield (*path, name, "estimator"), words_
+
+
+def _selection(settings: Pipeline) -> Iterator[Wrong]:
+    metric = settings.selection.metric
+    classification = settings.data.target.rule is not None
+    if classification != (metric in CLASSIFICATION_METRICS):
+        fitting = CLASSIFICATION_METRICS[:2] if classification else REGRESSION_METRICS
+        kind = "a yes or no" if classification else "a number"
+        words_ = f"metric = {metric!r} does not fit a target that is {kind}; use {' or '.join(fitting)}."
+        yield ("selection", "metric"), words_
+
+
+def _gates(settings: Pipeline) -> Iterator[Wrong]:
+    gates = settings.gates
+    classification = settings.data.target.rule is not None
+    if gates.beats_reference_in is not None:
+        text = gates.beats_reference_in.at_least
+        path: Path = ("gates", "beats_reference_in")
+        match = re.fullmatch(r"(\d+) of (\d+) windows", text)
+        if match is None and text != "every window":
+            yield path, f'at_least = {text!r}: say "every window" or "8 of 9 windows".'
+        elif match is not None and not _time(settings):
+            count = len(development_windows(settings.time))
+            if int(match[2]) != count or int(match[1]) > count:
+                yield path, f"at_least = {text!r}, but there are {count} development windows."
+    if gates.optimism_gap is not None and gates.optimism_gap.metric is not None:
+        fitting = CLASSIFICATION_METRICS if classification else REGRESSION_METRICS
+        if gates.optimism_gap.metric not in fitting:
+            words_ = f"metric = {gates.optimism_gap.metric!r} does not fit this target."
+            yield ("gates", "optimism_gap"), words_
+    if gates.final_test is not None:
+        text = gates.final_test.drop_at_most
+        if not re.fullmatch(r"\d+(\.\d+)? standard errors?", text):
+            yield ("gates", "final_test"), f'drop_at_most = {text!r}: say "2 standard errors".'
+        if not settings.time.final.test:
+            yield ("gates", "final_test"), "There is a gate on the final test, but [time.final] seals no window."
+
+
+def _rest(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    _exact(settings.validity.valid_for, ("validity", "valid_for"), wrong)
+    _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
+    if settings.automation.level != "manual" and settings.automation.unlock is None:
+        words_ = "[automation] must say unlock: what has to be stable before anything runs by itself."
+        wrong.append((("automation",), words_))
+    return wrong

@@ -1,0 +1,384 @@
+"""The data slice: which rows and columns a run may see, fixed by content.
+
+What a slice *is* does not depend on file formats, library versions or the order of rows in the source. Rows are
+sorted by time and key; each column is encoded as below and hashed with BLAKE3; the fingerprint is the BLAKE3 of
+the canonical JSON ``[rows, [[name, kind, hash], …]]`` over the columns in alphabetical order, after joins and
+before any row is dropped.
+
+    number   IEEE 754 float64, little-endian, one bit pattern for NaN (7ff8000000000000), which means missing
+    time     int64 microseconds since 1970-01-01 UTC, little-endian
+    text     int32 length in bytes of each value, little-endian, -1 for missing; then all values in UTF-8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from blake3 import blake3
+
+from ledger.errors import InvalidInput
+from ledger.event import encode_canonical
+from ledger.vocabulary import Column, Dropped
+from pipeline.conditions import parse_condition, parse_rule
+from pipeline.recipes import Columns
+from pipeline.settings import Join, Pipeline
+from pipeline.sources import as_number, is_text, missing_column, read_source
+from pipeline.spans import parse_span, parse_time_expression
+from pipeline.times import to_utc_micros
+
+TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
+HOUR_BAND = "hour band"
+CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
+
+Rows = npt.NDArray[np.int64]
+
+
+class SliceMismatch(InvalidInput):
+    """The table is not the one that the pipeline file names."""
+
+    code = "slice-mismatch"
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A reference to a slice: small, and enough for any process on this machine to read its rows."""
+
+    path: str
+    """Arrow file, uncompressed, that workers map into memory."""
+    name: str
+    """The first 12 hexadecimal digits of the hash of what it holds."""
+    source: str
+    source_rows: int
+    rows: int
+    fingerprint: str
+    columns: list[Column]
+    dropped: list[Dropped]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    key: tuple[str, ...]
+    group: str | None
+    first_time: int
+    """Microseconds since 1970-01-01 UTC."""
+    last_time: int
+    data_bytes: int
+
+    @property
+    def features(self) -> Columns:
+        """Feature names by what they hold."""
+        return Columns(self.numeric, self.categorical)
+
+
+def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
+    """Load, join, check and sort the table of a pipeline, and write the slice into ``folder``.
+
+    Raises
+    ------
+    InvalidInput
+        For a table that does not fit the pipeline file, with counts and examples.
+    SliceMismatch
+        When it is another table than ``rows_expected`` or ``fingerprint`` say.
+    """
+    data = settings.data
+    table = _load(settings, base)
+    _check_unique(table, data.key, settings.time.column)
+    order = [(TIME, "ascending")] + [(name, "ascending") for name in data.key if name != settings.time.column]
+    table = table.take(pc.sort_indices(table, sort_keys=order))
+    columns = [
+        Column(name=name, kind=_kind(table[name]), hash=column_hash(table[name]))
+        for name in sorted(set(table.column_names) - {TIME})
+    ]
+    fingerprint = blake3(
+        encode_canonical([table.num_rows, [[column.name, column.kind, column.hash] for column in columns]])
+    ).hexdigest()
+    _check_expected(settings, table.num_rows, fingerprint)
+    source_rows = table.num_rows
+    table, dropped = _drop(table, settings)
+    target = _target(table, settings)
+    content = [
+        fingerprint,
+        [drop.where for drop in dropped],
+        msgspec.to_builtins(data.target),
+        settings.time.label_delay,
+    ]
+    label_delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
+    times = table[TIME].combine_chunks()
+    features = list(data.features.known_at)
+    kept = {
+        TIME: times,
+        LABEL_KNOWN: pc.add(times, label_delay),
+        TARGET: pa.array(target, pa.float64()),
+        **{name: _compact(table[name]) for name in table.column_names if name != TIME},
+    }
+    path = folder / "slice.arrow"
+    written = pa.table(kept)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, written.schema) as writer:
+        writer.write_table(written)
+    return Slice(
+        path=str(path),
+        name=blake3(encode_canonical(content)).hexdigest()[:12],
+        source=data.source,
+        source_rows=source_rows,
+        rows=written.num_rows,
+        fingerprint=fingerprint,
+        columns=columns,
+        dropped=dropped,
+        numeric=tuple(name for name in features if _kind(table[name]) == "number"),
+        categorical=tuple(name for name in features if _kind(table[name]) == "text"),
+        key=tuple(data.key),
+        group=data.group.column if data.group else None,
+        first_time=int(times[0].as_py()),
+        last_time=int(times[-1].as_py()),
+        data_bytes=written.nbytes,
+    )
+
+
+# Loading ---------------------------------------------------------------------------------------------------
+
+
+def _load(settings: Pipeline, base: Path) -> pa.Table:
+    """The main table with its joins: only the columns that the pipeline names, in canonical types."""
+    data, time = settings.data, settings.time
+    joined = {name: feature.join for name, feature in data.features.known_at.items() if feature.join}
+    wanted = [time.column, *data.key, data.target.column]
+    wanted += [data.group.column] if data.group else []
+    wanted += [name for name in data.features.known_at if name not in joined]
+    wanted += [segment for segment in settings.monitoring.segments if segment != HOUR_BAND]
+    wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
+    wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
+    on = [parse_time_expression(text).column for join in data.joins.values() for text in join.on.values()]
+    main = [name for name in dict.fromkeys(wanted) if name not in joined]
+    raw = read_source(data.source, base, list(dict.fromkeys([*main, *on])))
+    times = to_utc_micros(raw[time.column], time.column, time.timezone, time.ambiguous)
+    table = pa.table({name: _canonical(raw[name], name) for name in main if name != time.column})
+    table = table.append_column(TIME, pa.array(times)).append_column(time.column, pa.array(times))
+    for name, join in data.joins.items():
+        features = [feature for feature, source in joined.items() if source == name]
+        table = _joined(table, raw, times, name, join, features, settings, base)
+    return table
+
+
+def _canonical(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """One of the three kinds: number (float64), text (large_string), time (int64 microseconds)."""
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column.combine_chunks(), "true", "false").cast(pa.large_string())
+    if is_text(kind):
+        return column.cast(pa.large_string()).combine_chunks()
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return as_number(column)
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.float64())
+    raise InvalidInput(
+        f"The column {name} holds {kind}, which is neither number nor text.",
+        "Turn it into a number or a category in the source, or leave it out.",
+    )
+
+
+def _joined(
+    table: pa.Table,
+    raw: pa.Table,
+    times: Rows,
+    name: str,
+    join: Join,
+    features: Sequence[str],
+    settings: Pipeline,
+    base: Path,
+) -> pa.Table:
+    """The table with the features that a join brings; rows without a match get missing values."""
+    time = settings.time
+    original = {new: old for old, new in join.rename.items()}
+    right = read_source(join.source, base, [*join.on, *(original.get(feature, feature) for feature in features)])
+    left_keys, right_keys = {}, {}
+    for column, text in join.on.items():
+        expression = parse_time_expression(text)
+        if expression.column == time.column:
+            left_keys[column] = pd.Series(times + expression.offset_micros)
+            right_keys[column] = pd.Series(to_utc_micros(right[column], column, time.timezone, time.ambiguous))
+        else:
+            left_keys[column] = _canonical(raw[expression.column], expression.column).to_pandas()
+            right_keys[column] = _canonical(right[column], column).to_pandas()
+    right_frame = pd.DataFrame(right_keys)
+    repeated = right_frame.dropna().duplicated()
+    if repeated.any():
+        raise InvalidInput(
+            f"[data.joins.{name}]: {int(repeated.sum()):,} rows of {join.source} repeat the columns that they are "
+            f"joined on ({', '.join(join.on)}); a row could get two answers.",
+            "Join on more columns, or make the joined table unique in the source.",
+        )
+    right_frame["__row"] = np.arange(len(right_frame))
+    matched = pd.DataFrame(left_keys).merge(right_frame.dropna(), how="left", on=list(join.on))["__row"]
+    indices = pa.array(matched.astype("Int64"), pa.int64(), from_pandas=True)
+    for feature in features:
+        if feature in table.column_names:
+            raise InvalidInput(f"[data.joins.{name}]: {feature} is in the main table already.", "Rename it.")
+        values = _canonical(right[original.get(feature, feature)], feature)
+        table = table.append_column(feature, values.take(indices))
+    return table
+
+
+def _check_unique(table: pa.Table, key: Sequence[str], time_column: str) -> None:
+    for name in key:
+        if name not in table.column_names:
+            raise missing_column("The table", name, table.column_names)
+    frame = table.select(list(key)).to_pandas()
+    repeated = frame.duplicated(keep=False)
+    if not repeated.any():
+        return
+    shown = frame[repeated].head(3).copy()
+    if time_column in shown:
+        shown[time_column] = pd.to_datetime(shown[time_column], unit="us", utc=True).astype(str)
+    examples = "; ".join(", ".join(map(str, row)) for row in shown.itertuples(index=False))
+    raise InvalidInput(
+        f"{int(frame.duplicated().sum()):,} rows repeat the key ({', '.join(key)}), for example {examples}.",
+        "Name more columns in key, or make the rows unique in the source.",
+    )
+
+
+def _check_expected(settings: Pipeline, rows: int, fingerprint: str) -> None:
+    data = settings.data
+    if data.rows_expected is not None and data.rows_expected != rows:
+        raise SliceMismatch(
+            f"{data.source} has {rows:,} rows; the pipeline file expects {data.rows_expected:,}. "
+            "A different table is a different experiment.",
+            "Get the right table, or change rows_expected and say why in your commit.",
+        )
+    if data.fingerprint is not None and data.fingerprint != f"blake3:{fingerprint}":
+        raise SliceMismatch(
+            f"{data.source} has the fingerprint blake3:{fingerprint}; the pipeline file expects {data.fingerprint}. "
+            "A different table is a different experiment.",
+            "Get the right table, or change fingerprint and say why in your commit.",
+        )
+
+
+def _drop(table: pa.Table, settings: Pipeline) -> tuple[pa.Table, list[Dropped]]:
+    dropped = []
+    for drop in settings.data.drop_rows:
+        condition = parse_condition(drop.where)
+        if condition.column not in table.column_names:
+            raise missing_column("The table", condition.column, table.column_names)
+        holds = condition.holds(table[condition.column].to_pandas().rename(condition.column)).to_numpy()
+        dropped.append(Dropped(where=drop.where, why=drop.why, rows=int(holds.sum())))
+        table = table.filter(pa.array(~holds))
+    if table.num_rows == 0:
+        raise InvalidInput("After the declared drops no row is left.")
+    return table, dropped
+
+
+def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
+    """The target as float64: 0 or 1 where there is a rule, else the number itself."""
+    target = settings.data.target
+    column = table[target.column].to_pandas().rename(target.column)
+    rule = parse_rule(target.rule) if target.rule is not None else None
+    missing = int(column.isna().sum())
+    if missing:
+        raise InvalidInput(
+            f"{missing:,} of {len(column):,} rows have no {target.column}, so their answer is unknown.",
+            f'Say what they are: [[data.drop_rows]] where = "{target.column} is missing", and why.',
+        )
+    if _kind(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
+        unread = column[pd.to_numeric(column, errors="coerce").isna()]
+        examples = ", ".join(repr(value) for value in unread.head(3))
+        raise InvalidInput(
+            f"{len(unread):,} of {len(column):,} values of the target {target.column} are not numbers, "
+            f"for example {examples}.",
+            "Mend them in the source, or drop those rows there.",
+        )
+    if rule is None:
+        return np.asarray(column, dtype=np.float64)
+    return np.asarray(rule.holds(column), dtype=np.float64)
+
+
+def _compact(column: pa.ChunkedArray) -> pa.Array:
+    """Text as a dictionary: a tenth of the size, and categories for pandas without parsing."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if is_text(array.type):
+        return array.cast(pa.string()).dictionary_encode()
+    return array
+
+
+# Reading and hashing ---------------------------------------------------------------------------------------
+
+
+def open_table(slice_: Slice) -> pa.Table:
+    """The whole slice, mapped into memory: nothing is copied until it is used."""
+    with pa.memory_map(slice_.path) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def numbers(table: pa.Table, column: str) -> npt.NDArray[Any]:
+    """A numeric column as a NumPy array, missing as NaN."""
+    return np.asarray(table[column].to_numpy())
+
+
+def rows_of(table: pa.Table, rows: Rows) -> pa.Table:
+    """Some rows of a table by position; without copying where they follow one another."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return table.slice(int(rows[0]), len(rows))
+    return table.take(pa.array(rows))
+
+
+def frame_of(table: pa.Table, columns: Columns) -> pd.DataFrame:
+    """Features as estimators get them: float64 with NaN, and text (object) with None as missing."""
+    parts: dict[str, Any] = {name: numbers(table, name) for name in columns.numeric}
+    for name in columns.categorical:
+        parts[name] = text_series(table, name)
+    return pd.DataFrame(parts)
+
+
+def text_series(table: pa.Table, column: str) -> pd.Series:
+    """A text column as objects, one string a level, with None as missing."""
+    categories = table[column].combine_chunks()
+    if isinstance(categories, pa.ChunkedArray):
+        categories = categories.unify_dictionaries().combine_chunks()
+    levels = np.array([*categories.dictionary.to_pylist(), None], dtype=object)
+    codes = pc.fill_null(categories.indices, len(levels) - 1).to_numpy(zero_copy_only=False)
+    return pd.Series(levels[codes], dtype=object)
+
+
+def column_hash(column: pa.ChunkedArray | pa.Array) -> str:
+    """BLAKE3 of one column in the canonical encoding."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    hasher = blake3()
+    if is_text(array.type):
+        text = array.cast(pa.large_string())
+        lengths = pc.fill_null(pc.binary_length(text), -1).to_numpy(zero_copy_only=False).astype("<i4")
+        hasher.update(lengths.tobytes())
+        hasher.update(_text_bytes(text))
+    elif pa.types.is_floating(array.type):
+        values = array.to_numpy(zero_copy_only=False).astype("<f8", copy=True)
+        values[np.isnan(values)] = CANONICAL_NAN
+        hasher.update(values.tobytes())
+    else:
+        hasher.update(array.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    return hasher.hexdigest()
+
+
+def _text_bytes(text: pa.LargeStringArray) -> bytes:
+    """All values one after the other; the buffer may begin before this array and hold bytes under nulls."""
+    if len(text) == 0:
+        return b""
+    dense = text.drop_null()
+    if len(dense) == 0:
+        return b""
+    offsets = np.frombuffer(dense.buffers()[1], dtype=np.int64)[dense.offset : dense.offset + len(dense) + 1]
+    return bytes(memoryview(dense.buffers()[2])[offsets[0] : offsets[-1]])
+
+
+def rows_hash(table: pa.Table) -> str:
+    """BLAKE3 over the names and hashes of all columns of some rows."""
+    return blake3(
+        encode_canonical([[name, column_hash(table[name])] for name in sorted(table.column_names)])
+    ).hexdigest()
+
+
+def _kind(column: pa.ChunkedArray) -> str:
+    if is_text(column.type):
+        return "text"
+    return "number" if pa.types.is_floating(column.type) else "time"

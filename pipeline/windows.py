@@ -1,0 +1,126 @@
+"""Walk-forward windows: calendar periods in a named zone, and which rows each may train and test on.
+
+All bounds are microseconds since 1970-01-01 UTC, half-open. For a window ``[a, b)`` the cut-off is ``c = a - gap``:
+
+    train = rows with t < c, whose label was known by c, and t >= c - length where the training set rolls
+    test  = rows with a <= t < b
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from ledger.commit import from_micros, to_micros
+from ledger.errors import InvalidInput
+from pipeline.settings import Rolling, Time
+from pipeline.spans import Span, parse_span
+
+Micros = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+MOST_WINDOWS = 1_000
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One walk-forward window; bounds in microseconds since 1970-01-01 UTC."""
+
+    label: str
+    """``2013-04`` for a month, ``2013-04-05`` for a day or week, ``2013`` for a year; the first day otherwise."""
+    start: int
+    end: int
+    cutoff: int
+    train_start: int | None
+    """None where the training set expands from the beginning."""
+
+    def train_rows(self, time: Micros, label_known: Micros) -> Mask:
+        """Rows that may train: before the cut-off, with a label that was known by then."""
+        rows = (time < self.cutoff) & (label_known <= self.cutoff)
+        return rows if self.train_start is None else rows & (time >= self.train_start)
+
+    def test_rows(self, time: Micros) -> Mask:
+        """Rows of the window itself."""
+        return (time >= self.start) & (time < self.end)
+
+
+def all_windows(time: Time) -> list[Window]:
+    """Every window from the first to the last tested one, sealed ones included."""
+    zone = ZoneInfo(time.timezone)
+    step = parse_span(time.window)
+    gap = parse_span(time.gap).exact_micros("gap")
+    windows, day = [], time.first_test
+    while day <= time.last_test:
+        following = _advance(day, step)
+        start, end = midnight(day, zone), midnight(following, zone)
+        cutoff = start - gap
+        train_start = None
+        if isinstance(time.train, Rolling):
+            train_start = _before(cutoff, parse_span(time.train.rolling), zone)
+        windows.append(Window(_label(day, step), start, end, cutoff, train_start))
+        day = following
+        if len(windows) > MOST_WINDOWS:
+            raise InvalidInput(f"From {time.first_test} to {time.last_test} there are over {MOST_WINDOWS} windows.")
+    return windows
+
+
+def development_windows(time: Time) -> list[Window]:
+    """The windows that candidates are judged on: all but the sealed ones."""
+    return [window for window in all_windows(time) if window.label not in time.final.test]
+
+
+def sealed_windows(time: Time) -> list[Window]:
+    """The windows that stay shut until promotion."""
+    return [window for window in all_windows(time) if window.label in time.final.test]
+
+
+def midnight(day: dt.date, zone: ZoneInfo) -> int:
+    """The first moment of a day in a zone, in microseconds UTC.
+
+    Where midnight is skipped by a clock change the day begins at the first moment that exists; where it occurs
+    twice, at the first of the two.
+    """
+    wall = dt.datetime.combine(day, dt.time(), tzinfo=zone)
+    moment = wall.astimezone(dt.UTC)
+    if moment.astimezone(zone).replace(tzinfo=None) == wall.replace(tzinfo=None):
+        return to_micros(moment)
+    # Read with the offset before the change, a skipped wall time points as far behind the change as midnight
+    # is into the skipped stretch; read with the offset after, right at or before it. Search between the two.
+    low, high = to_micros(wall.replace(fold=1).astimezone(dt.UTC)), to_micros(moment)
+    low, high = min(low, high), max(low, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if from_micros(middle).astimezone(zone).date() < day:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _advance(day: dt.date, step: Span) -> dt.date:
+    if step.months:
+        index = day.year * 12 + day.month - 1 + step.months
+        return dt.date(index // 12, index % 12 + 1, day.day)
+    return day + dt.timedelta(microseconds=step.micros)
+
+
+def _before(micros: int, span: Span, zone: ZoneInfo) -> int:
+    """A moment earlier by a span: exact, or by calendar months in the zone."""
+    if not span.months:
+        return micros - span.micros
+    local = from_micros(micros).astimezone(zone)
+    index = local.year * 12 + local.month - 1 - span.months
+    year, month = divmod(index, 12)
+    last_day = (dt.date(year + (month + 1) // 12, (month + 1) % 12 + 1, 1) - dt.timedelta(days=1)).day
+    earlier = local.replace(year=year, month=month + 1, day=min(local.day, last_day))
+    return to_micros(earlier.astimezone(dt.UTC))
+
+
+def _label(day: dt.date, step: Span) -> str:
+    if step.months == 1:
+        return f"{day:%Y-%m}"
+    if step.months == 12 and day.month == 1:
+        return f"{day:%Y}"
+    return day.isoformat()

@@ -1,0 +1,311 @@
+"""`tally check` and `tally run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import ledger
+from ledger.words import count
+from tui.begin import announce
+from tui.cli import json_option, ledger_option, tally
+from tui.page import aligned, print_json, sparkline, terminal_columns, wrap
+from tui.show import show
+from tui.trust import print_receipt, receipt_json
+
+if TYPE_CHECKING:
+    from pipeline.run import Outline, Report
+
+FILE = click.Path(path_type=Path)
+
+
+@tally.command("check")
+@click.argument("file", type=FILE)
+@json_option
+def check_command(file: Path, as_json: bool) -> None:
+    """Read a pipeline FILE and report every mistake in it, each with its line. Runs and records nothing."""
+    from pipeline.config import read
+    from pipeline.windows import development_windows, sealed_windows
+
+    loaded = read(file)
+    development, sealed = development_windows(loaded.settings.time), sealed_windows(loaded.settings.time)
+    if as_json:
+        print_json(
+            "tally.check/1",
+            {
+                "file": str(file),
+                "pipeline": loaded.settings.name,
+                "text_hash": loaded.text_hash,
+                "meaning_hash": loaded.meaning_hash,
+                "windows": [window.label for window in development],
+                "sealed": [window.label for window in sealed],
+                "candidates": list(loaded.settings.candidates),
+                "defaulted": loaded.defaulted,
+                "notes": loaded.notes,
+            },
+        )
+        return
+    click.echo(f"{show(file)} is sound: {show(loaded.settings.name)}, meaning {loaded.meaning_hash[:12]}.")
+    click.echo(
+        f"  {count(len(development), 'window')} to develop on ({development[0].label} to {development[-1].label}), "
+        f"{len(sealed)} sealed; {count(len(loaded.settings.candidates), 'candidate')}."
+    )
+    if loaded.defaulted:
+        click.echo(wrap(f"left to their defaults: {', '.join(loaded.defaulted)}", "  "))
+    for note in loaded.notes:
+        click.echo(wrap(f"note: {note}", "  "))
+
+
+@tally.command("run")
+@click.argument("file", type=FILE)
+@click.option(
+    "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
+)
+@ledger_option
+@json_option
+def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_json: bool) -> None:
+    """Do what a pipeline FILE says: slice the data, judge each candidate in time, decide, record everything.
+
+    Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
+    `tally promote`.
+    """
+    from pipeline.config import read
+
+    loaded = read(file)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with _progress_bar() as progress:
+        from pipeline.run import run
+
+        with _ledger_for(ledger_path) as book:
+            report = run(
+                book,
+                loaded,
+                workers=workers or cores,
+                on_outline=(lambda _outline: None) if as_json else _print_outline,
+                on_progress=progress,
+            )
+            if as_json:
+                print_json("tally.run/1", _report_json(report, book))
+            else:
+                progress.close()
+                _print_report(report, book)
+
+
+def _ledger_for(path: Path | None) -> ledger.Ledger:
+    folder = path or ledger.find(Path.cwd())
+    if folder is not None:
+        return ledger.open(folder)
+    book = ledger.create(Path.cwd())
+    announce(book)
+    return book
+
+
+# Before ----------------------------------------------------------------------------------------------------
+
+
+def _print_outline(outline: Outline) -> None:
+    settings, slice_ = outline.loaded.settings, outline.slice
+    click.secho(f"Run {outline.run} of {show(settings.name)}", bold=True)
+    click.echo(wrap(settings.questions.decision, "  "))
+    dropped = sum(drop.rows for drop in slice_.dropped)
+    click.echo(
+        f"  slice       {slice_.name}: {slice_.rows:,} rows of {show(slice_.source)}, "
+        f"{len(slice_.numeric) + len(slice_.categorical)} features, {dropped:,} rows dropped"
+    )
+    for drop in slice_.dropped:
+        click.echo(wrap(f"{drop.rows:,} where {drop.where}: {drop.why}", "              "))
+    if settings.data.fingerprint is None:
+        click.echo(f'              pin it: fingerprint = "blake3:{slice_.fingerprint}"')
+    windows = outline.windows
+    sealed = f", {len(settings.time.final.test)} more stay sealed" if settings.time.final.test else ""
+    train = "expanding" if settings.time.train == "expanding" else "rolling"
+    click.echo(
+        f"  windows     {len(windows)} of {show(settings.time.window)}, {windows[0].label} to {windows[-1].label}, "
+        f"training set {train}{sealed}"
+    )
+    click.echo(f"  candidates  {', '.join(show(recipe.name) for recipe in outline.recipes)}")
+    click.echo(f"  judged by   {settings.selection.metric}, {settings.selection.rule}, {outline.workers} at a time")
+    for note in outline.loaded.notes:
+        click.echo(wrap(f"note: {note}", "  "))
+    if outline.earlier is not None:
+        click.echo(
+            wrap(
+                f"The same configuration ran on the same slice before, as run {outline.earlier.run}. "
+                "This run does it again and compares.",
+                "  ",
+            )
+        )
+
+
+class _Bar:
+    """Progress on standard error; nothing where that is not a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None:
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self._bar = Progress(
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.description}", markup=False),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=total)
+        self._bar.update(self._task, description=show(what), completed=done, total=total)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+@contextmanager
+def _progress_bar() -> Iterator[_Bar]:
+    bar = _Bar()
+    try:
+        yield bar
+    finally:
+        bar.close()
+
+
+# After -----------------------------------------------------------------------------------------------------
+
+
+def _print_report(report: Report, book: ledger.Ledger) -> None:
+    from pipeline.words import LOSS_WORDS
+
+    settings = report.outline.loaded.settings
+    metric = settings.selection.metric
+    for described in report.described:
+        for note in described.warnings:
+            click.echo(wrap(f"window {described.window.label}: {note}", "  "))
+    for warning in sorted({f"{item.candidate}: {text}" for item in report.judged for text in item.warnings}):
+        click.echo(wrap(warning, "  "))
+    click.echo()
+    name = LOSS_WORDS[metric]
+    click.secho(f"{name[0].upper()}{name[1:]} by window (smaller is better)", bold=True)
+    for line in trajectory_table(report, metric):
+        click.echo(line)
+    if settings.data.target.rule is not None:
+        click.echo()
+        click.secho("AUC by window (larger is better)", bold=True)
+        for line in trajectory_table(report, "roc_auc"):
+            click.echo(line)
+    click.echo()
+    for item in report.optimism:
+        click.echo(wrap(item.sentence))
+    if report.random_choice:
+        click.echo(wrap(report.random_choice))
+    click.echo()
+    click.secho(wrap(report.headline), bold=True)
+    for reason in report.reasons:
+        click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+    click.echo()
+    if report.same_result_as:
+        click.echo(f"The result is the same, to the last bit, as that of run {show(report.same_result_as)}.")
+    if report.differs_from:
+        click.echo(
+            wrap(
+                f"The result DIFFERS from that of run {show(report.differs_from)}, with the same configuration and "
+                "slice: compare their environments with `tally show`."
+            )
+        )
+    click.echo(f"result {report.result_hash[:16]}  ·  {report.seconds:.1f} s  ·  recorded in {report.commit}")
+    print_receipt(book)
+    champion = book.now().champion(settings.name)
+    if report.model is not None and (champion is None or champion.model != report.model):
+        click.echo()
+        click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
+
+
+def trajectory_table(report: Report, metric: str) -> list[str]:
+    """One line a candidate: a sparkline over the windows, the values, and their mean."""
+    labels = [described.window.label for described in report.described]
+    values = {(item.candidate, item.label): item.metrics[metric].value for item in report.judged}
+    known = [value for value in values.values() if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    rows = []
+    for recipe in report.outline.recipes:
+        series = [values[recipe.name, label] for label in labels]
+        present = [value for value in series if value is not None]
+        mean = f"{sum(present) / len(present):.3f}" if present else "–"
+        cells = [f"{value:.3f}" if value is not None else "–" for value in series]
+        rows.append((recipe.name, sparkline(series, low, high), mean, *cells))
+    common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
+    headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))
+    return ["  " + line for line in aligned(headers, rows, max(60, terminal_columns() - 2))]
+
+
+def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
+    outline = report.outline
+    return {
+        "run": {"handle": f"run:{outline.run}", "name": outline.run},
+        "pipeline": {"handle": f"pipeline:{outline.loaded.settings.name}", "name": outline.loaded.settings.name},
+        "slice": {
+            "handle": f"slice:{outline.slice.name}",
+            "fingerprint": outline.slice.fingerprint,
+            "rows": outline.slice.rows,
+            "dropped": outline.slice.dropped,
+        },
+        "windows": [
+            {
+                "label": described.window.label,
+                "train_rows": described.train_rows,
+                "test_rows": described.test_rows,
+                "complete": described.complete,
+                "warnings": described.warnings,
+            }
+            for described in report.described
+        ],
+        "evaluations": [
+            {
+                "window": item.label,
+                "candidate": item.candidate,
+                "metrics": item.metrics,
+                "prediction_hash": item.prediction_hash,
+            }
+            for item in report.judged
+        ],
+        "scores": report.scores,
+        "optimism": [
+            {
+                "candidate": item.candidate,
+                "metric": item.metric,
+                "walk_forward": item.walk_forward,
+                "random": item.random,
+                "sentence": item.sentence,
+            }
+            for item in report.optimism
+        ],
+        "random_choice": report.random_choice,
+        "decision": {
+            "handle": f"decision:{outline.run}",
+            "outcome": report.selection.outcome,
+            "chosen": report.selection.chosen,
+            "headline": report.headline,
+            "reasons": report.reasons,
+        },
+        "model": None if report.model is None else {"handle": f"model:{report.model}", "name": report.model},
+        "result_hash": report.result_hash,
+        "same_result_as": report.same_result_as,
+        "differs_from": report.differs_from,
+        "seconds": report.seconds,
+        "commit": report.commit,
+        "receipt": receipt_json(book),
+    }
