@@ -449,7 +449,7 @@ class RunFinished(Body, frozen=True, kw_only=True):
     pipeline: PipelineRef
     decision: DecisionRef
     result_hash: HexHash
-    """Over windows, predictions, metrics and the decision: equal for any number of workers."""
+    """Over rows, predictions and metrics by window: what configuration and slice alone determine."""
     same_result_as: RunRef | None
     differs_from: RunRef | None
     """An earlier run of the same configuration, slice and environment with another result."""

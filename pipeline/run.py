@@ -11,7 +11,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -26,54 +25,25 @@ from blake3 import blake3
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
-from ledger.errors import Conflict, TallyError
 from ledger.event import About, encode_canonical
 from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
 from ledger.objects import Artifact
-from ledger.projections import ModelState, RunState
-from pipeline import backtest, environment, words
-from pipeline.backtest import Cell, Described, Judged, Plan, Recipe
+from pipeline import backtest, words
+from pipeline.backtest import Cell, Described, Judged, Plan
+from pipeline.begin import CHAMPION, Outline, begin, champion_of, close_dead_runs, ids_of, record_failure
 from pipeline.config import LoadedPipeline
-from pipeline.model_file import MEDIA_TYPE, dump, predict, prediction_hash
-from pipeline.recipes import Columns
+from pipeline.model_file import MEDIA_TYPE
+from pipeline.optimism import Optimism, measure_optimism, random_choice
+from pipeline.refit import refit
 from pipeline.selection import Selection, choose
-from pipeline.slice import LABEL_KNOWN, TARGET, TIME, Slice, cut, frame_of, numbers, open_table, rows_of
+from pipeline.slice import cut
 from pipeline.spans import parse_span
 from pipeline.stability import Score, Trial, WindowLosses
-from pipeline.windows import Window, development_windows
 
-PROBE_ROWS = 1_000
 PARQUET = "application/vnd.apache.parquet"
-CHAMPION = "champion"
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
-
-
-class Outline(NamedTuple):
-    """What a run is going to do, told before it does it."""
-
-    loaded: LoadedPipeline
-    slice: Slice
-    windows: list[Window]
-    recipes: list[Recipe]
-    workers: int
-    run: str
-    earlier: RunState | None
-    """A finished run of the same configuration on the same slice."""
-
-
-class Optimism(NamedTuple):
-    """A candidate by walk-forward and by random split, window by window."""
-
-    candidate: str
-    metric: str
-    windows: list[say.RandomSplit]
-    walk_forward: float | None
-    random: float | None
-    gaps: list[float]
-    sentence: str
 
 
 class Report(NamedTuple):
@@ -124,7 +94,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
         as_of = to_micros(dt.datetime.now(dt.UTC))
-        outline, cause = _begin(book, loaded, slice_, workers, as_of)
+        outline, cause = begin(book, loaded, slice_, workers, as_of)
         stage = "starting"
 
         def progress(what: str, done: int, total: int) -> None:
@@ -136,188 +106,8 @@ def run(
             on_outline(outline)
             return _Running(book, outline, as_of, cause, progress, started).go()
         except BaseException as error:
-            _record_failure(book, outline, stage, error)
+            record_failure(book, outline, stage, error)
             raise
-
-
-# Beginning and breaking off --------------------------------------------------------------------------------
-
-
-def close_dead_runs(book: Ledger) -> None:
-    """Record the end of runs whose process on this machine is gone without a word."""
-    for state in book.now().runs():
-        if state.status == "running" and state.host == platform.node() and not _is_alive(state.process):
-            done = f"{state.windows_evaluated} of {state.windows} windows were recorded"
-            body = say.RunFailed(
-                run=state.run,
-                pipeline=state.pipeline,
-                stage="unknown",
-                error="ProcessGone",
-                message=f"the process {state.process} is gone without a word; {done}",
-            )
-            try:
-                run = f"run:{state.run}"
-                book.append(body, expected={run: book.log.last_seq_of(run)})
-            except Conflict:
-                continue  # somebody else noticed at the same moment
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def _record_failure(book: Ledger, outline: Outline, stage: str, error: BaseException) -> None:
-    interrupted = isinstance(error, KeyboardInterrupt)
-    message = "interrupted" if interrupted else str(error).splitlines()[0] if str(error) else type(error).__name__
-    body = say.RunFailed(
-        run=outline.run,
-        pipeline=outline.loaded.settings.name,
-        stage=stage,
-        error=type(error).__name__,
-        message=message[:2_000],
-    )
-    try:
-        book.append(body)
-    except TallyError as second:
-        # The first error is the one to report; the open run is closed by the next one on this machine.
-        error.add_note(f"The failure itself could not be recorded: {second}")
-
-
-def _begin(
-    book: Ledger, loaded: LoadedPipeline, slice_: Slice, workers: int, as_of: int
-) -> tuple[Outline, tuple[str, ...]]:
-    """Record what is going to happen; returns it with the ids of the events that say so."""
-    settings = loaded.settings
-    now = book.now()
-    captured = environment.capture()
-    windows = development_windows(settings.time)
-    recipes = _recipes(book, loaded, slice_)
-    earlier = [
-        state
-        for state in now.runs()
-        if state.status == "finished"
-        and state.pipeline == settings.name
-        and state.meaning_hash == loaded.meaning_hash
-        and state.slice == slice_.name
-    ]
-    same_slice = next((state.last_run for state in now.slices() if state.slice == slice_.name), None)
-    drafts: list[Draft | say.Body] = []
-    if book.log.last_seq_of(f"environment:{captured.environment}") is None:
-        drafts.append(captured)
-    if _registered_text(book, settings.name) != loaded.text_hash:
-        drafts.append(_registration(loaded))
-    while True:
-        run_name = _next_run(book)
-        started = say.RunStarted(
-            run=run_name,
-            pipeline=settings.name,
-            environment=captured.environment,
-            meaning_hash=loaded.meaning_hash,
-            labels_as_of=from_micros(as_of),
-            windows=tuple(window.label for window in windows),
-            candidates=tuple(recipe.name for recipe in recipes),
-            seed=settings.selection.seed,
-            workers=workers,
-            process=os.getpid(),
-            host=platform.node(),
-        )
-        taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
-        try:
-            appended = book.append(*drafts, started, taken, expected={f"run:{run_name}": None})
-            break
-        except Conflict:
-            continue  # another process took the number first
-    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
-    return outline, _ids(book, appended)[-2:]
-
-
-def _next_run(book: Ledger) -> str:
-    today = dt.datetime.now(dt.UTC).astimezone(book.zone).strftime("%Y-%m-%d")
-    taken = [int(name.rpartition(".")[2]) for name in book.log.entities(f"run:{today}.")]
-    return f"{today}.{max(taken, default=0) + 1}"
-
-
-def _registered_text(book: Ledger, name: str) -> str | None:
-    """Hash of the pipeline file as it was registered last."""
-    state = next((state for state in book.now().pipelines() if state.pipeline == name), None)
-    if state is None:
-        return None
-    body = book.event(state.registered_by).event.body
-    assert isinstance(body, say.PipelineRegistered)
-    return body.text_hash
-
-
-def _registration(loaded: LoadedPipeline) -> say.PipelineRegistered:
-    return say.PipelineRegistered(
-        pipeline=loaded.settings.name,
-        owner=loaded.settings.owner,
-        questions=msgspec.to_builtins(loaded.settings.questions),
-        text=loaded.text,
-        text_hash=loaded.text_hash,
-        meaning=loaded.meaning,
-        meaning_hash=loaded.meaning_hash,
-        defaulted=loaded.defaulted,
-        path=loaded.path.name,
-    )
-
-
-def _recipes(book: Ledger, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
-    """The candidates of the file, and the champion's recipe where it is not among them."""
-    task = "regression" if loaded.settings.data.target.rule is None else "classification"
-    recipes = [
-        Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, task)  # type: ignore[arg-type]
-        for name, item in loaded.settings.candidates.items()
-    ]
-    champion = _champion(book, loaded.settings.name)
-    if champion is None:
-        return recipes
-    body = book.event(champion.made_by_event).event.body
-    assert isinstance(body, say.CandidateRefitted)
-    if body.recipe_hash in {recipe.hash for recipe in recipes}:
-        return recipes
-    content = body.recipe
-    columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
-    if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
-        return recipes  # the champion needs columns that this slice does not have; it cannot be compared
-    complexity = int(content["complexity"])
-    return [*recipes, Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, task)]  # type: ignore[arg-type]
-
-
-def _champion(book: Ledger, pipeline: str) -> ModelState | None:
-    now = book.now()
-    return now.champion(pipeline) if any(state.pipeline == pipeline for state in now.pipelines()) else None
-
-
-def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceTaken:
-    return say.SliceTaken(
-        slice=slice_.name,
-        run=run_name,
-        pipeline=pipeline,
-        source=slice_.source,
-        fingerprint=slice_.fingerprint,
-        rows=slice_.source_rows,
-        kept_rows=slice_.rows,
-        dropped=slice_.dropped,
-        columns=slice_.columns,
-        same_as=same_as,
-    )
-
-
-def _observed(slice_: Slice) -> About:
-    return About(observed_in=(from_micros(slice_.first_time), from_micros(slice_.last_time + 1)))
-
-
-def _ids(book: Ledger, appended: Appended) -> tuple[str, ...]:
-    return tuple(event_id.hex() for event_id, _ in book.log.hashes(appended.first_seq, appended.last_seq))
-
-
-# The work --------------------------------------------------------------------------------------------------
 
 
 class _Running:
@@ -432,7 +222,7 @@ class _Running:
             )
             drafts.append(Draft(body, about=about, cause=self.cause))
         appended = self.book.append(*drafts, key=f"{self.name}/{window.label}")
-        self.evidence += _ids(self.book, appended)[-len(judged) :]
+        self.evidence += ids_of(self.book, appended)[-len(judged) :]
         self.described.append(described)
         self.judged += judged
 
@@ -516,7 +306,7 @@ class _Running:
         return parse_span(self.settings.validity.valid_for).exact_micros("valid_for") / length
 
     def _choose(self, trial: Trial | None, scores: dict[str, Score]) -> Selection:
-        champion = _champion(self.book, self.pipeline)
+        champion = champion_of(self.book, self.pipeline)
         champion_name = None
         if champion is not None:
             body = self.book.event(champion.made_by_event).event.body
@@ -534,7 +324,7 @@ class _Running:
         )
 
     def _optimism(self, plan: Plan, selection: Selection, scores: dict[str, Score]) -> list[Optimism]:
-        """Random splits for the leader, the runner-up and the most complex candidate: it has most to remember."""
+        """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
         others = [recipe for recipe in self.outline.recipes if recipe.name in scores]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
@@ -542,18 +332,7 @@ class _Running:
         wanted = [recipe for recipe in others if recipe.name in names]
         complete = [item.window for item in self.described if item.complete]
         self.total = self.done + len(wanted) * len(complete) + 1
-        cells = [Cell(window, recipe, random_split=True) for window in complete for recipe in wanted]
-        random: dict[tuple[str, str], Judged] = {}
-        from joblib import Parallel, delayed
-
-        parallel = Parallel(n_jobs=self.outline.workers, return_as="generator", batch_size=1)
-        for item in parallel(delayed(backtest.judge)(plan, cell) for cell in cells):
-            random[item.candidate, item.label] = item
-            self._step(f"random split of {item.candidate} in {item.label}")
-        forward = {(item.candidate, item.label): item for item in self.judged}
-        return [_optimism_of(recipe.name, plan, complete, forward, random) for recipe in wanted]
-
-    # Concluding
+        return measure_optimism(plan, complete, wanted, self.judged, self.outline.workers, self._step)
 
     def _conclude(
         self,
@@ -568,11 +347,11 @@ class _Running:
             for step in selection.steps
         ]
         headline = words.headline(selection, self.context)
-        random_choice = _random_choice(optimism)
-        champion = _champion(self.book, self.pipeline)
-        refit = self._refit(plan, selection.chosen) if selection.chosen is not None else None
-        self._step("refitting" if refit else "concluding")
-        result_hash = self._result_hash(selection)
+        by_chance = random_choice(optimism)
+        champion = champion_of(self.book, self.pipeline)
+        model = self._model(plan, selection.chosen) if selection.chosen is not None else None
+        self._step("refitting" if model else "concluding")
+        result_hash = self._result_hash()
         same, differs = self._compare(result_hash)
         decided = say.DecisionTaken(
             decision=self.name,
@@ -581,14 +360,14 @@ class _Running:
             rule=self.settings.selection.rule,
             outcome=selection.outcome,
             chosen=selection.chosen,
-            model=refit.model if refit else None,
+            model=model.name if model else None,
             champion=champion.model if champion else None,
             headline=headline,
             reasons=reasons,
             scores={
                 "candidates": {name: msgspec.to_builtins(score) for name, score in scores.items()},
                 "regret": trial.regret() if trial else {},
-                "random_choice": random_choice,
+                "random_choice": by_chance,
             },
         )
         finished = say.RunFinished(
@@ -602,10 +381,10 @@ class _Running:
         )
         evidence = tuple(self.evidence)
         drafts: list[Draft | say.Body] = [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
-        if refit:
-            drafts += refit.drafts
+        if model:
+            drafts += model.drafts
         drafts += [Draft(decided, cause=evidence), finished]
-        expected: dict[str, int | None] = {f"model:{refit.model}": refit.last_seq} if refit else {}
+        expected: dict[str, int | None] = {f"model:{model.name}": model.last_seq} if model else {}
         appended = self.book.append(*drafts, expected=expected, sign=True)
         return Report(
             outline=self.outline,
@@ -616,8 +395,8 @@ class _Running:
             headline=headline,
             reasons=reasons,
             optimism=optimism,
-            random_choice=random_choice,
-            model=refit.model if refit else None,
+            random_choice=by_chance,
+            model=model.name if model else None,
             result_hash=result_hash,
             same_result_as=same,
             differs_from=differs,
@@ -639,30 +418,14 @@ class _Running:
             sentence=item.sentence,
         )
 
-    def _refit(self, plan: Plan, chosen: str) -> _Refit:
-        """Fit the chosen recipe on everything that has matured, on one thread so that the file comes out the same."""
+    def _model(self, plan: Plan, chosen: str) -> _Model:
+        """The model of the chosen candidate, its files stored, ready to be recorded."""
         recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
-        table = open_table(self.outline.slice)
-        label_known = numbers(table, LABEL_KNOWN)
-        rows = np.flatnonzero(label_known <= self.as_of)
-        train = rows_of(table, rows)
-        frame = frame_of(train, recipe.columns)
-        seed = backtest.seed_for(plan.seed, recipe.name, "refit")
-        with backtest.limited_threads(1):
-            model = backtest.fit(recipe, frame, numbers(train, TARGET), seed, "the final refit")
-            probe = frame.iloc[np.linspace(0, len(frame) - 1, min(PROBE_ROWS, len(frame))).astype(int)]
-            probe_hash = prediction_hash(predict(model, probe))
-        file = dump(model)
-        stored = self.book.store(file.data)
-        probe_stored = self._store(probe.reset_index(drop=True))
-        name, last_seq = self._model_name(stored.hash)
-        last_label = int(label_known[rows].max())
         valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")
-        times = numbers(train, TIME)
-        about = About(
-            trained_on=(from_micros(int(times.min())), from_micros(int(times.max()) + 1)),
-            intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
-        )
+        made = refit(recipe, self.outline.slice, seed=plan.seed, as_of=self.as_of, valid_for=valid_for)
+        stored = self.book.store(made.file.data)
+        probe = self._store(made.probe)
+        name, last_seq = self._model_name(stored.hash)
         body = say.CandidateRefitted(
             model=name,
             run=self.name,
@@ -674,19 +437,19 @@ class _Running:
             recipe_hash=recipe.hash,
             artifact=stored.hash,
             media_type=MEDIA_TYPE,
-            trusted_types=file.trusted_types,
-            libraries=file.libraries,
+            trusted_types=made.file.trusted_types,
+            libraries=made.file.libraries,
             features=[*recipe.columns.numeric, *recipe.columns.categorical],
-            rows=len(rows),
-            probe=probe_stored.hash,
-            probe_hash=probe_hash,
+            rows=made.rows,
+            probe=probe.hash,
+            probe_hash=made.probe_hash,
         )
         drafts: list[Draft | say.Body] = [
             self._artifact(stored, "model", MEDIA_TYPE),
-            self._artifact(probe_stored, "probe"),
-            Draft(body, about=about, cause=tuple(self.evidence)),
+            self._artifact(probe, "probe"),
+            Draft(body, about=made.about, cause=tuple(self.evidence)),
         ]
-        return _Refit(name, last_seq, drafts)
+        return _Model(name, last_seq, drafts)
 
     def _model_name(self, artifact: str) -> tuple[str, int | None]:
         """The model that this file already is, or the next free version; with its newest event."""
@@ -695,9 +458,12 @@ class _Running:
         name = known or f"{self.pipeline}-v{len(models) + 1}"
         return name, self.book.log.last_seq_of(f"model:{name}")
 
-    def _result_hash(self, selection: Selection) -> str:
-        """Over everything that must come out the same again; not over durations."""
-        windows = [
+    def _result_hash(self) -> str:
+        """Over what configuration and slice alone determine: rows, predictions, metrics, by window.
+
+        Durations are left out, and so is everything that depends on who is champion at the moment.
+        """
+        content = [
             [
                 item.window.label,
                 item.train_hash,
@@ -705,16 +471,10 @@ class _Running:
                 [
                     [found.candidate, found.prediction_hash, found.metrics]
                     for found in self.judged
-                    if found.label == item.window.label
+                    if found.label == item.window.label and found.candidate != CHAMPION
                 ],
             ]
             for item in self.described
-        ]
-        content = [
-            windows,
-            selection.outcome,
-            selection.chosen,
-            [msgspec.to_builtins(step) for step in selection.steps],
         ]
         return blake3(encode_canonical(content)).hexdigest()
 
@@ -726,48 +486,11 @@ class _Running:
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
 
 
-class _Refit(NamedTuple):
-    model: str
+class _Model(NamedTuple):
+    name: str
     last_seq: int | None
+    """Its newest event so far; None for a new model."""
     drafts: list[Draft | say.Body]
-
-
-def _optimism_of(
-    candidate: str,
-    plan: Plan,
-    windows: Sequence[Window],
-    forward: dict[tuple[str, str], Judged],
-    random: dict[tuple[str, str], Judged],
-) -> Optimism:
-    metric = "roc_auc" if plan.task == "classification" else plan.metric
-    rows = [
-        say.RandomSplit(
-            label=window.label,
-            walk_forward=forward[candidate, window.label].metrics[metric].value,
-            random=random[candidate, window.label].metrics[metric].value,
-        )
-        for window in windows
-    ]
-    pairs = [(row.walk_forward, row.random) for row in rows if row.walk_forward is not None and row.random is not None]
-    sign = 1.0 if metric == "roc_auc" else -1.0
-    gaps = [sign * (by_chance - in_time) for in_time, by_chance in pairs]
-    mean_forward = float(np.mean([pair[0] for pair in pairs])) if pairs else None
-    mean_random = float(np.mean([pair[1] for pair in pairs])) if pairs else None
-    sentence = words.optimism_sentence(candidate, metric, mean_forward, mean_random, gaps)
-    return Optimism(candidate, metric, rows, mean_forward, mean_random, gaps, sentence)
-
-
-def _random_choice(optimism: Sequence[Optimism]) -> str | None:
-    """A sentence, where a random split would have put another candidate first."""
-    known = [item for item in optimism if item.random is not None and item.walk_forward is not None]
-    if len(known) < 2:
-        return None
-    sign = 1.0 if known[0].metric == "roc_auc" else -1.0
-    by_random = max(known, key=lambda item: sign * (item.random or 0.0))
-    by_time = max(known, key=lambda item: sign * (item.walk_forward or 0.0))
-    if by_random.candidate == by_time.candidate:
-        return None
-    return words.random_choice_sentence(by_random.candidate, by_time.candidate, by_time.metric)
 
 
 def _predictions_table(described: Described, judged: Sequence[Judged]) -> pd.DataFrame:

@@ -20,7 +20,8 @@ from tui.show import show
 from tui.trust import print_receipt, receipt_json
 
 if TYPE_CHECKING:
-    from pipeline.run import Outline, Report
+    from pipeline.begin import Outline
+    from pipeline.run import Report
 
 FILE = click.Path(path_type=Path)
 
@@ -82,7 +83,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
     with _progress_bar() as progress:
         from pipeline.run import run
 
-        with _ledger_for(ledger_path) as book:
+        with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
             report = run(
                 book,
                 loaded,
@@ -97,11 +98,12 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
                 _print_report(report, book)
 
 
-def _ledger_for(path: Path | None) -> ledger.Ledger:
+def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
+    """The ledger to record in; a new one reads dates in the pipeline's zone, as its months are meant."""
     folder = path or ledger.find(Path.cwd())
     if folder is not None:
         return ledger.open(folder)
-    book = ledger.create(Path.cwd())
+    book = ledger.create(Path.cwd(), timezone=timezone)
     announce(book)
     return book
 

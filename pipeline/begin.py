@@ -1,0 +1,214 @@
+"""The beginning of a run, and its end where it breaks off: what is recorded before anything is computed."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+from typing import NamedTuple
+
+import msgspec
+
+from ledger import vocabulary as say
+from ledger.commit import from_micros
+from ledger.errors import Conflict, TallyError
+from ledger.event import About
+from ledger.ledger import Draft, Ledger
+from ledger.log import Appended
+from ledger.projections import ModelState, RunState
+from pipeline import environment
+from pipeline.backtest import Recipe
+from pipeline.config import LoadedPipeline
+from pipeline.recipes import Columns
+from pipeline.slice import Slice
+from pipeline.windows import Window, development_windows
+
+CHAMPION = "champion"
+"""Name of the champion's recipe where no candidate of the file has it."""
+
+
+class Outline(NamedTuple):
+    """What a run is going to do, told before it does it."""
+
+    loaded: LoadedPipeline
+    slice: Slice
+    windows: list[Window]
+    recipes: list[Recipe]
+    workers: int
+    run: str
+    earlier: RunState | None
+    """A finished run of the same configuration on the same slice."""
+
+
+def close_dead_runs(book: Ledger) -> None:
+    """Record the end of runs whose process on this machine is gone without a word."""
+    for state in book.now().runs():
+        if state.status == "running" and state.host == platform.node() and not _is_alive(state.process):
+            done = f"{state.windows_evaluated} of {state.windows} windows were recorded"
+            body = say.RunFailed(
+                run=state.run,
+                pipeline=state.pipeline,
+                stage="unknown",
+                error="ProcessGone",
+                message=f"the process {state.process} is gone without a word; {done}",
+            )
+            try:
+                run = f"run:{state.run}"
+                book.append(body, expected={run: book.log.last_seq_of(run)})
+            except Conflict:
+                continue  # somebody else noticed at the same moment
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def record_failure(book: Ledger, outline: Outline, stage: str, error: BaseException) -> None:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    message = "interrupted" if interrupted else str(error).splitlines()[0] if str(error) else type(error).__name__
+    body = say.RunFailed(
+        run=outline.run,
+        pipeline=outline.loaded.settings.name,
+        stage=stage,
+        error=type(error).__name__,
+        message=message[:2_000],
+    )
+    try:
+        book.append(body)
+    except TallyError as second:
+        # The first error is the one to report; the open run is closed by the next one on this machine.
+        error.add_note(f"The failure itself could not be recorded: {second}")
+
+
+def begin(
+    book: Ledger, loaded: LoadedPipeline, slice_: Slice, workers: int, as_of: int
+) -> tuple[Outline, tuple[str, ...]]:
+    """Record what is going to happen; returns it with the ids of the events that say so."""
+    settings = loaded.settings
+    now = book.now()
+    captured = environment.capture()
+    windows = development_windows(settings.time)
+    recipes = _recipes(book, loaded, slice_)
+    earlier = [
+        state
+        for state in now.runs()
+        if state.status == "finished"
+        and state.pipeline == settings.name
+        and state.meaning_hash == loaded.meaning_hash
+        and state.slice == slice_.name
+    ]
+    same_slice = next((state.last_run for state in now.slices() if state.slice == slice_.name), None)
+    drafts: list[Draft | say.Body] = []
+    if book.log.last_seq_of(f"environment:{captured.environment}") is None:
+        drafts.append(captured)
+    if _registered_text(book, settings.name) != loaded.text_hash:
+        drafts.append(_registration(loaded))
+    while True:
+        run_name = _next_run(book)
+        started = say.RunStarted(
+            run=run_name,
+            pipeline=settings.name,
+            environment=captured.environment,
+            meaning_hash=loaded.meaning_hash,
+            labels_as_of=from_micros(as_of),
+            windows=tuple(window.label for window in windows),
+            candidates=tuple(recipe.name for recipe in recipes),
+            seed=settings.selection.seed,
+            workers=workers,
+            process=os.getpid(),
+            host=platform.node(),
+        )
+        taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
+        try:
+            appended = book.append(*drafts, started, taken, expected={f"run:{run_name}": None})
+            break
+        except Conflict:
+            continue  # another process took the number first
+    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
+    return outline, ids_of(book, appended)[-2:]
+
+
+def _next_run(book: Ledger) -> str:
+    today = dt.datetime.now(dt.UTC).astimezone(book.zone).strftime("%Y-%m-%d")
+    taken = [int(name.rpartition(".")[2]) for name in book.log.entities(f"run:{today}.")]
+    return f"{today}.{max(taken, default=0) + 1}"
+
+
+def _registered_text(book: Ledger, name: str) -> str | None:
+    """Hash of the pipeline file as it was registered last."""
+    state = next((state for state in book.now().pipelines() if state.pipeline == name), None)
+    if state is None:
+        return None
+    body = book.event(state.registered_by).event.body
+    assert isinstance(body, say.PipelineRegistered)
+    return body.text_hash
+
+
+def _registration(loaded: LoadedPipeline) -> say.PipelineRegistered:
+    return say.PipelineRegistered(
+        pipeline=loaded.settings.name,
+        owner=loaded.settings.owner,
+        questions=msgspec.to_builtins(loaded.settings.questions),
+        text=loaded.text,
+        text_hash=loaded.text_hash,
+        meaning=loaded.meaning,
+        meaning_hash=loaded.meaning_hash,
+        defaulted=loaded.defaulted,
+        path=loaded.path.name,
+    )
+
+
+def _recipes(book: Ledger, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
+    """The candidates of the file, and the champion's recipe where it is not among them."""
+    task = "regression" if loaded.settings.data.target.rule is None else "classification"
+    recipes = [
+        Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, task)  # type: ignore[arg-type]
+        for name, item in loaded.settings.candidates.items()
+    ]
+    champion = champion_of(book, loaded.settings.name)
+    if champion is None:
+        return recipes
+    body = book.event(champion.made_by_event).event.body
+    assert isinstance(body, say.CandidateRefitted)
+    if body.recipe_hash in {recipe.hash for recipe in recipes}:
+        return recipes
+    content = body.recipe
+    columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
+    if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
+        return recipes  # the champion needs columns that this slice does not have; it cannot be compared
+    complexity = int(content["complexity"])
+    return [*recipes, Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, task)]  # type: ignore[arg-type]
+
+
+def champion_of(book: Ledger, pipeline: str) -> ModelState | None:
+    now = book.now()
+    return now.champion(pipeline) if any(state.pipeline == pipeline for state in now.pipelines()) else None
+
+
+def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceTaken:
+    return say.SliceTaken(
+        slice=slice_.name,
+        run=run_name,
+        pipeline=pipeline,
+        source=slice_.source,
+        fingerprint=slice_.fingerprint,
+        rows=slice_.source_rows,
+        kept_rows=slice_.rows,
+        dropped=slice_.dropped,
+        columns=slice_.columns,
+        same_as=same_as,
+    )
+
+
+def _observed(slice_: Slice) -> About:
+    return About(observed_in=(from_micros(slice_.first_time), from_micros(slice_.last_time + 1)))
+
+
+def ids_of(book: Ledger, appended: Appended) -> tuple[str, ...]:
+    return tuple(event_id.hex() for event_id, _ in book.log.hashes(appended.first_seq, appended.last_seq))
