@@ -75,8 +75,10 @@ class Ledger:
         recorder: Recorder | None = None,
         clock: Clock = utc_now,
         salts: Salts = new_salts,
+        allow_jump: bool = False,
     ) -> None:
         self.folder = folder
+        self._allow_jump = allow_jump
         self.log = Log(folder)
         self.objects = Objects(folder / "objects")
         self.views = Views(folder, self.log)
@@ -205,7 +207,7 @@ class Ledger:
             expected=expected,
             key=None if key is None else (key, _content_digest(full)),
             now_micros=lambda: to_micros(self._clock()),
-            allow_jump=allow_jump,
+            allow_jump=allow_jump or self._allow_jump,
             seal=seal if signer else None,
             deadline_seconds=deadline_seconds,
         )

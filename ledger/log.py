@@ -374,7 +374,7 @@ def _tick(now: int, last: int | None, allow_jump: bool) -> int:
         raise Refused(
             f"The clock says {from_micros(now):%Y-%m-%d}, more than 366 days after the last commit "
             f"({from_micros(last):%Y-%m-%d}). A wrong clock would date every later commit wrongly.",
-            "Set the clock; or, if the ledger really rested that long, append with --allow-jump.",
+            "Set the clock; or, if the ledger really rested that long, say so once: TALLY_ALLOW_JUMP=1 tally …",
         )
     return max(now, last)
 

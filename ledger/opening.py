@@ -122,8 +122,11 @@ def open_ledger(
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
     salts: Salts = new_salts,
+    allow_jump: bool = False,
 ) -> Ledger:
     """Open a ledger's folder (``.tally``, or the folder that holds it).
+
+    ``allow_jump`` accepts a clock more than 366 days ahead of the last commit in everything that is appended.
 
     Raises
     ------
@@ -136,6 +139,6 @@ def open_ledger(
         folder = folder / FOLDER
     if not (folder / "ledger.db").is_file():
         raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
-    ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+    ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts, allow_jump=allow_jump)
     _ = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
     return ledger

@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from ledger.errors import NotFound, TallyError
 from tui.show import show, show_lines
+
+if TYPE_CHECKING:
+    from ledger import Ledger
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -124,7 +127,7 @@ def as_of_option(command: F) -> F:
     return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
 
 
-def open_ledger(path: Path | None) -> Any:
+def open_ledger(path: Path | None) -> Ledger:
     """The ledger named by ``--ledger``, or the nearest one; NotFound with the next step otherwise."""
     import ledger
 
@@ -134,7 +137,7 @@ def open_ledger(path: Path | None) -> Any:
             f"There is no ledger at or above {Path.cwd()}.",
             "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
         )
-    return ledger.open(folder)
+    return ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
 
 
 def main() -> NoReturn:

@@ -14,7 +14,7 @@ import click
 import ledger
 from ledger.words import count
 from tui.begin import announce
-from tui.cli import json_option, ledger_option, tally
+from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import aligned, print_json, sparkline, terminal_columns, wrap
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
@@ -100,9 +100,8 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
 
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
     """The ledger to record in; a new one reads dates in the pipeline's zone, as its months are meant."""
-    folder = path or ledger.find(Path.cwd())
-    if folder is not None:
-        return ledger.open(folder)
+    if path is not None or ledger.find(Path.cwd()) is not None:
+        return open_ledger(path)
     book = ledger.create(Path.cwd(), timezone=timezone)
     announce(book)
     return book

@@ -1,0 +1,295 @@
+"""Damage of every kind is found, named and placed; and what is still proved is said."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from histories import decided, finished, promoted, refitted, registered, started, taken
+
+import ledger
+from ledger import vocabulary as say
+from ledger.database import SCHEMA
+from ledger.ledger import Draft
+from ledger.note import parse_receipt
+from ledger.verify import Finding, verify
+
+
+@pytest.fixture
+def story(book: ledger.Ledger) -> ledger.Ledger:
+    """A ledger with a run, a promotion, artifacts and two checkpoints."""
+    artifact = book.store(b"a model" * 100)
+    stored = say.ArtifactStored(
+        artifact=artifact.hash, size_bytes=artifact.size_bytes, media_type="x/y", role="model", run="r1"
+    )
+    book.append(registered("p"), started("r1", "p"))
+    book.append(taken("r1", "p"), stored)
+    book.append(refitted("p-v1", "r1", "p"), decided("r1", "p", "p-v1"), finished("r1", "p"), sign=True)
+    book.append(promoted("p-v1", "p", None), sign=True)
+    book.append(started("r2", "p"))
+    book.now().pipelines()
+    return book
+
+
+def damage(book: ledger.Ledger, *statements: str) -> None:
+    """Change the file as somebody with sqlite3 would: triggers dropped first, and put back afterwards."""
+    book.close()
+    connection = sqlite3.connect(book.folder / "ledger.db", isolation_level=None)
+    triggers = [name for name, text in SCHEMA.items() if text.startswith("CREATE TRIGGER")]
+    for name in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    for statement in statements:
+        connection.execute(statement)
+    for name in triggers:
+        connection.execute(SCHEMA[name])
+    connection.close()
+
+
+def first_finding(book: ledger.Ledger) -> Finding:
+    verdict = verify(book)
+    assert not verdict.verified
+    return verdict.findings[0]
+
+
+def test_an_untouched_ledger_verifies(story: ledger.Ledger) -> None:
+    verdict = verify(story)
+    assert verdict.findings == []
+    assert verdict.verified
+    assert (verdict.commits, verdict.anchored) == (6, False)
+    assert dict(verdict.lines)["views"] == "rebuilt and identical"
+
+
+def test_one_changed_character_names_its_event_and_nothing_else(story: ledger.Ledger) -> None:
+    seq = story.log.last_seq_of("decision:r1")
+    assert seq is not None
+    target = next(e.seq for e in story.events() if isinstance(e.event.body, say.DecisionTaken))
+    damage(story, f"UPDATE events SET body = replace(body, 'chosen.', 'Chosen.') WHERE seq = {target}")
+    verdict = verify(story)
+    assert [finding.kind for finding in verdict.findings] == ["BODY ALTERED"]
+    assert verdict.findings[0].where.startswith(f"#{target}-")
+    assert f"except for the content of #{target}" in verdict.trusted
+
+
+@pytest.mark.parametrize(
+    ("statement", "kind"),
+    [
+        ("UPDATE events SET body = NULL WHERE seq = 5", "BODY MISSING"),
+        ("UPDATE events SET body = 'x' WHERE seq = 5", "BODY ALTERED"),
+        ("UPDATE events SET type = 'model.retired' WHERE seq = 5", "INDEX"),
+        ("UPDATE events SET id = zeroblob(32) WHERE seq = 5", "BODY ALTERED"),
+        ("UPDATE events SET sha256 = zeroblob(32) WHERE seq = 5", "BODY ALTERED"),
+        ("DELETE FROM events WHERE seq = 5", "BODY MISSING"),
+        ("UPDATE commits SET recorded_at = recorded_at + 1 WHERE n = 2", "INDEX"),
+        ("UPDATE commits SET head = replace(head, 'tester', 'tester2') WHERE n = 2", "LEAF REWRITTEN"),
+        ("UPDATE commits SET subtree = zeroblob(32) WHERE n = 2", "LEAF REWRITTEN"),
+        ("UPDATE commits SET last_seq = last_seq - 1 WHERE n = 2", "LEAF REWRITTEN"),
+        ("DELETE FROM commits WHERE n = 5", "LEAF REWRITTEN"),
+        ("DELETE FROM commits WHERE n = 2", "LEAF REWRITTEN"),
+        ("UPDATE checkpoints SET note = replace(note, '5', '6') WHERE size = 5", "SIGNATURE"),
+        ("UPDATE checkpoints SET size = 3 WHERE size = 5", "SIGNATURE"),
+        ("DELETE FROM entities WHERE entity = 'run:r1'", "INDEX"),
+        ("UPDATE entities SET last_seq = 0 WHERE entity = 'run:r1'", "INDEX"),
+        ("CREATE TABLE strange(x)", "SCHEMA"),
+        ("CREATE TRIGGER strange AFTER INSERT ON commits BEGIN DELETE FROM keys; END", "SCHEMA"),
+        ("DROP TABLE keys", "SCHEMA"),
+        ("CREATE TEMP TABLE harmless(x)", None),
+        ("ALTER TABLE events RENAME TO evidence", "SCHEMA"),
+    ],
+)  # fmt: skip
+def test_every_kind_of_edit_has_its_class(story: ledger.Ledger, statement: str, kind: str | None) -> None:
+    if statement.startswith("ALTER"):
+        # A view in the events table's place: what readers see is not what is stored.
+        connection = sqlite3.connect(story.folder / "ledger.db", isolation_level=None)
+        connection.execute("CREATE TABLE evidence AS SELECT * FROM events")
+        for name in ("events_kept", "events_unchanged"):
+            connection.execute(f"DROP TRIGGER {name}")
+        connection.execute("DROP TABLE events")
+        connection.execute("CREATE VIEW events AS SELECT * FROM evidence")
+        connection.close()
+        story.close()
+    else:
+        damage(story, statement)
+    verdict = verify(story)
+    assert verdict.verified is (kind is None)
+    if kind is not None:
+        assert kind in [finding.kind for finding in verdict.findings]
+
+
+def test_an_event_rewritten_with_its_hashes_is_placed_by_the_tree(story: ledger.Ledger) -> None:
+    from ledger.event import hashes
+
+    seq = next(entry.seq for entry in story.events() if isinstance(entry.event.body, say.RunStarted))
+    stored = story.log.event(seq)
+    assert stored.data is not None
+    forged = stored.data.replace(b"r1", b"r7")
+    event_id, sha256 = hashes(forged)
+    damage(
+        story,
+        f"UPDATE events SET body = CAST(x'{forged.hex()}' AS TEXT), id = x'{event_id.hex()}', "
+        f"sha256 = x'{sha256.hex()}' WHERE seq = {seq}",
+    )
+    commit = story.log.commit_of(seq)
+    finding = first_finding(story)
+    assert (finding.kind, finding.where) == ("LEAF REWRITTEN", f"c{commit.n}")
+
+
+def rewrite_everything(book: ledger.Ledger, change: Callable[[bytes], bytes]) -> None:
+    """Edit a body and recompute ids and the tree's hashes above it, as a careful forger without the key would."""
+    from ledger import merkle
+    from ledger.commit import commit_text, leaf_entry
+    from ledger.event import hashes
+
+    commits = list(book.log.commits())
+    statements, kept, all_hashes = [], [], {}
+    for stored in book.log.events():
+        assert stored.data is not None
+        data = change(stored.data)
+        all_hashes[stored.seq] = hashes(data)
+        if data != stored.data:
+            event_id, sha256 = all_hashes[stored.seq]
+            statements.append(
+                f"UPDATE events SET body = CAST(x'{data.hex()}' AS TEXT), id = x'{event_id.hex()}', "
+                f"sha256 = x'{sha256.hex()}' WHERE seq = {stored.seq}"
+            )
+    for commit in commits:
+        names = [all_hashes[seq] for seq in range(commit.first_seq, commit.last_seq + 1)]
+        leaf = merkle.leaf_hash(leaf_entry(commit_text(commit.head, names)))
+        kept.append(merkle.closing_hash(commit.n, leaf, kept.__getitem__))
+        statements.append(f"UPDATE commits SET subtree = x'{kept[-1].hex()}' WHERE n = {commit.n}")
+    damage(book, *statements)
+
+
+def test_a_history_rewritten_without_the_key_contradicts_its_checkpoints(story: ledger.Ledger) -> None:
+    rewrite_everything(story, lambda data: data.replace(b"better bad months", b"because I said so!"))
+    verdict = verify(story)
+    assert "LEAF REWRITTEN" in [finding.kind for finding in verdict.findings]
+    finding = next(f for f in verdict.findings if f.kind == "LEAF REWRITTEN")
+    # Between the checkpoint that still matches (4 commits) and the first that does not (5).
+    assert finding.where == "c4"
+    assert "c0 to c3" in verdict.trusted
+
+
+def test_a_cut_tail_contradicts_a_receipt_and_the_mark(story: ledger.Ledger, own_home: Path) -> None:
+    receipt = parse_receipt(story.checkpoint()).checkpoint
+    assert receipt.size == 6
+    last = story.log.commit(5)
+    damage(
+        story,
+        "DELETE FROM commits WHERE n = 5",
+        f"DELETE FROM events WHERE seq >= {last.first_seq}",
+        "DELETE FROM checkpoints WHERE size = 6",
+        "UPDATE entities SET last_seq = (SELECT max(seq) FROM events WHERE type = 'model.promoted') "
+        "WHERE entity = 'pipeline:p'",
+        "DELETE FROM entities WHERE entity IN ('run:r2')",
+    )
+    story.views._discard()
+    assert [finding.kind for finding in verify(story).findings] == ["TAIL CUT"]
+    shutil.rmtree(own_home / "state")
+    # Another account that never saw the ledger, and kept nothing, cannot know.
+    assert verify(story).verified
+    verdict = verify(story, against=[receipt])
+    assert [finding.kind for finding in verdict.findings] == ["TAIL CUT"]
+    assert verdict.anchored
+
+
+def test_a_fork_of_the_same_length_contradicts_a_receipt(tmp_path: Path, own_home: Path) -> None:
+    with ledger.create(tmp_path / "a", timezone="UTC") as book:
+        book.append(registered("p"))
+        shutil.copytree(tmp_path / "a", tmp_path / "b")
+        book.append(promoted("p-v1", "p", None), sign=True)
+        receipt = parse_receipt(book.checkpoint()).checkpoint
+        assert verify(book, against=[receipt]).verified
+    shutil.rmtree(own_home / "state")
+    with ledger.open(tmp_path / "b") as other:
+        other.append(promoted("p-v2", "p", None), sign=True)
+        verdict = verify(other, against=[receipt])
+        assert [finding.kind for finding in verdict.findings] == ["FORK"]
+        assert verdict.findings[0].expected != verdict.findings[0].actual
+    foreign = receipt._replace(origin="somebody/else")
+    with ledger.open(tmp_path / "a") as book:
+        assert [finding.kind for finding in verify(book, against=[foreign]).findings] == ["FORK"]
+
+
+def test_an_artifact_that_changed_or_is_gone_is_named(story: ledger.Ledger) -> None:
+    name = next(e.event.body.artifact for e in story.events() if isinstance(e.event.body, say.ArtifactStored))
+    path = story.objects.path(name)
+    path.chmod(0o644)
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + b"?")
+    finding = first_finding(story)
+    assert (finding.kind, finding.where) == ("ARTIFACT", f"artifact:{name}")
+    with pytest.raises(ledger.Damaged):
+        story.objects.get(name)
+    path.unlink()
+    assert first_finding(story).kind == "ARTIFACT"
+    assert story.store(data).hash == name
+    assert verify(story).verified
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE models_versions SET state = replace(state, 'champion', 'retired')",
+        "DELETE FROM models_versions",
+        "UPDATE pipelines_keys SET first_seq = 0",
+        "DROP VIEW models",
+        "CREATE TABLE strange(x)",
+        "CREATE TRIGGER strange AFTER INSERT ON runs_versions BEGIN DELETE FROM runs_keys; END",
+    ],
+)
+def test_an_edited_view_is_found_although_every_event_verifies(story: ledger.Ledger, statement: str) -> None:
+    story.close()
+    connection = sqlite3.connect(story.views.path, isolation_level=None)
+    connection.execute(statement)
+    connection.close()
+    finding = first_finding(story)
+    assert finding.kind == "PROJECTION"
+    assert "Delete" in (finding.next or "")
+    story.close()
+    story.views.path.unlink()
+    assert verify(story).verified
+
+
+def test_a_broken_page_is_said_to_be_one(story: ledger.Ledger) -> None:
+    for index in range(40):
+        story.append(Draft(finished(f"r{index}", "p")))
+    story.close()
+    path = story.folder / "ledger.db"
+    data = bytearray(path.read_bytes())
+    data[3 * 4096 + 5 : 3 * 4096 + 90] = b"\xff" * 85
+    path.write_bytes(data)
+    try:
+        kinds = [finding.kind for finding in verify(story).findings]
+    except ledger.TallyError as error:
+        kinds = [error.code]
+    assert kinds
+    assert kinds[0] in ("FILE", "damaged", "invalid-input")
+
+
+def test_every_bit_of_every_body_and_hash_counts(story: ledger.Ledger) -> None:
+    """A sample of single bit flips over all evidence of a small ledger; each is found."""
+    story.close()
+    pristine = (story.folder / "ledger.db").read_bytes()
+    columns = [
+        ("events", "body", "seq"),
+        ("events", "id", "seq"),
+        ("events", "sha256", "seq"),
+        ("commits", "head", "n"),
+    ]
+    for table, column, key in columns:
+        connection = sqlite3.connect(story.folder / "ledger.db")
+        cells = connection.execute(f"SELECT {key}, CAST({column} AS BLOB) FROM {table}").fetchall()
+        connection.close()
+        for number, value in cells[:: max(1, len(cells) // 4)]:
+            for position in range(0, len(value), max(1, len(value) // 3)):
+                changed = bytearray(value)
+                changed[position] ^= 1
+                cast = f"CAST(x'{changed.hex()}' AS TEXT)" if column in ("body", "head") else f"x'{changed.hex()}'"
+                damage(story, f"UPDATE {table} SET {column} = {cast} WHERE {key} = {number}")
+                assert not verify(story).verified, (table, column, number, position)
+                story.close()
+                (story.folder / "ledger.db").write_bytes(pristine)
+    assert verify(story).verified

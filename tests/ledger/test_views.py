@@ -1,0 +1,153 @@
+"""The views are what the events say: at every commit, however they were caught up, whatever happened to the file."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import pytest
+from given import Ticking, seeded_salts
+from histories import PIPELINES, commits, finished, promoted, refitted, registered, started
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ledger
+from ledger import views
+from ledger.ledger import Draft
+from ledger.projections import PROJECTIONS, fold
+from ledger.recorder import Recorder
+
+RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
+SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def new_ledger(folder: str) -> ledger.Ledger:
+    return ledger.create(Path(folder), timezone="UTC", clock=Ticking(), salts=seeded_salts(), recorder=RECORDER)
+
+
+@SLOW
+@given(commits)
+def test_at_every_commit_each_view_is_the_fold_of_the_events_so_far(history: list[list[Draft]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_ledger(folder) as book:
+        for commit in history:
+            book.append(*commit)
+            book.now().pipelines()  # caught up one commit at a time
+        folded = fold(book.events())
+        assert book.views.versions() == folded
+        for n in range(book.log.size()):
+            last_seq = book.log.commit(n).last_seq
+            prefix = fold(book.events(0, last_seq))
+            snapshot = book.at(f"c{n}")
+            for projection in PROJECTIONS:
+                kept = book.views.all(projection, last_seq)
+                by_key = {getattr(state, projection.key): state for state in kept}
+                expected = {key: states[-1] for key, states in prefix[projection.name].items()}
+                assert by_key == expected
+                for key, state in expected.items():
+                    assert book.views.get(projection, key, last_seq) == state
+            assert snapshot.as_of.seq == last_seq
+
+
+@SLOW
+@given(commits, st.integers(1, 5))
+def test_catching_up_in_any_chunks_is_rebuilding(history: list[list[Draft]], chunk: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_ledger(folder) as book:
+        for index, commit in enumerate(history):
+            book.append(*commit)
+            if index % chunk == 0:
+                book.now().models()
+        step_by_step = book.views.versions()
+        book.views.close()
+        book.views.path.unlink()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(views, "BATCH_EVENTS", chunk)
+            assert book.views.versions() == step_by_step
+
+
+@SLOW
+@given(commits)
+def test_sql_says_the_same_as_the_methods(history: list[list[Draft]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, new_ledger(folder) as book:
+        for commit in history:
+            book.append(*commit)
+        for n in range(book.log.size()):
+            snapshot = book.at(f"c{n}")
+            connection = book.views.sql(snapshot.as_of.seq)
+            rows = connection.execute("SELECT model, status FROM models ORDER BY model").fetchall()
+            assert rows == sorted((model.model, model.status) for model in snapshot.models())
+            with pytest.raises(Exception, match=r"attempt to write a readonly database"):
+                connection.execute("CREATE TABLE x(y)")
+
+
+def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
+    book.append(registered("late-arrivals"), started("2013-01-01.1", "late-arrivals"))
+    connection = book.views._caught_up()
+    for projection in PROJECTIONS:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {views.all_as_of(projection)}", (5, 5))]
+        assert not [step for step in plan if step.startswith("SCAN") and "versions" in step], plan
+        assert any(f"SEARCH {projection.name}_versions" in step or "SEARCH v " in step for step in plan), plan
+
+
+def test_who_was_champion_at_each_date(book: ledger.Ledger, clock: Ticking) -> None:
+    book.append(registered("p"), refitted("p-v1", "r1", "p"), refitted("p-v2", "r1", "p"))
+    first = book.append(promoted("p-v1", "p", None, "first"))
+    clock.now = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+    second = book.append(promoted("p-v2", "p", "p-v1", "better bad months"))
+    assert book.at("2013-06-30").champion("p") is not None
+    for when, model in (
+        ("2013-06-30", "p-v1"),
+        ("2013-06", "p-v1"),
+        ("2013-07-01", "p-v2"),
+        ("now", "p-v2"),
+        (f"c{first.n}", "p-v1"),
+        (f"before:#{second.last_seq}", "p-v1"),
+        (f"#{second.last_seq}", "p-v2"),
+    ):
+        champion = book.at(when).champion("p")
+        assert champion is not None
+        assert champion.model == model, when
+    assert book.at(f"before:c{first.n}").champion("p") is None
+    assert book.at("2013-07-01").model("p-v1").status == "retired"
+    promotion = book.now().pipeline("p").champion
+    assert promotion is not None
+    assert (promotion.reason, promotion.by, promotion.seq) == (
+        "better bad months",
+        "tester@example.org",
+        second.last_seq,
+    )
+
+
+def test_a_damaged_or_foreign_views_file_is_replaced(book: ledger.Ledger) -> None:
+    book.append(registered("p"))
+    assert [state.pipeline for state in book.now().pipelines()] == ["p"]
+    book.views.close()
+    for content in (b"garbage" * 1000, b""):
+        for suffix in ("-wal", "-shm"):
+            book.views.path.with_name(book.views.path.name + suffix).unlink(missing_ok=True)
+        book.views.path.write_bytes(content)
+        assert [state.pipeline for state in book.now().pipelines()] == ["p"]
+        book.views.close()
+
+
+def test_views_of_another_ledger_are_not_believed(book: ledger.Ledger, tmp_path: Path) -> None:
+    book.append(registered("p"))
+    with ledger.create(tmp_path / "other", timezone="UTC") as other:
+        other.append(registered("q"))
+        other.append(registered("r"))
+        other.now().pipelines()
+        other.views.close()
+        book.views.close()
+        book.views.path.write_bytes(other.views.path.read_bytes())
+    assert [state.pipeline for state in book.now().pipelines()] == ["p"]
+
+
+def test_names_may_be_shortened_where_only_one_fits(book: ledger.Ledger) -> None:
+    book.append(*[registered(pipeline) for pipeline in PIPELINES], finished("x", "p"))
+    assert book.now().pipeline("late").pipeline == "late-arrivals"
+    assert book.now().pipeline("pipeline:no-shows").pipeline == "no-shows"
+    book.append(registered("late-departures"))
+    with pytest.raises(ledger.NotFound, match="could be any of 2"):
+        book.now().pipeline("late")
+    with pytest.raises(ledger.NotFound, match="no pipeline 'x'"):
+        book.now().pipeline("x")

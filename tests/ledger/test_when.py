@@ -1,0 +1,93 @@
+"""What people mean by a date."""
+
+from __future__ import annotations
+
+import datetime as dt
+from zoneinfo import ZoneInfo
+
+import pytest
+from given import Ticking
+from histories import finished
+from hypothesis import given
+from hypothesis import strategies as st
+
+import ledger
+from ledger.errors import InvalidInput, NotFound
+from ledger.log import Commit, Log
+from ledger.when import parse_moment
+
+NEW_YORK = ZoneInfo("America/New_York")
+NOON = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2013-06-30", "2013-07-01T03:59:59.999999+00:00"),
+        ("2013-06", "2013-07-01T03:59:59.999999+00:00"),
+        ("2013", "2014-01-01T04:59:59.999999+00:00"),
+        ("2012-02", "2012-03-01T04:59:59.999999+00:00"),
+        ("2013-03-10", "2013-03-11T03:59:59.999999+00:00"),  # a day of 23 hours
+        ("2013-11-03", "2013-11-04T04:59:59.999999+00:00"),  # a day of 25 hours
+        ("2013-06-30 17:00", "2013-06-30T21:00:00+00:00"),
+        ("2013-06-30T17:00:00Z", "2013-06-30T17:00:00+00:00"),
+        ("now", "2013-07-01T12:00:00+00:00"),
+        ("today", "2013-07-02T03:59:59.999999+00:00"),
+        ("yesterday", "2013-07-01T03:59:59.999999+00:00"),
+        ("2 weeks ago", "2013-06-17T12:00:00+00:00"),
+        ("an hour ago", "2013-07-01T11:00:00+00:00"),
+        ("4 months ago", "2013-03-01T13:00:00+00:00"),
+        ("1 year ago", "2012-07-01T12:00:00+00:00"),
+    ],
+)
+def test_a_period_means_its_end_in_the_ledgers_zone(text: str, moment: str) -> None:
+    assert parse_moment(text, NEW_YORK, NOON).astimezone(dt.UTC) == dt.datetime.fromisoformat(moment)
+
+
+@given(st.text(max_size=30) | st.from_regex(r"[0-9]{1,5}-?[0-9]{0,3}-?[0-9]{0,3}( [0-9:+]{0,8})?", fullmatch=True))
+def test_anything_else_is_refused_in_words(text: str) -> None:
+    try:
+        assert parse_moment(text, NEW_YORK, NOON).tzinfo is not None
+    except InvalidInput as error:
+        assert error.hint
+
+
+def test_positions_and_their_check_letters(book: ledger.Ledger) -> None:
+    appended = book.append(finished("r", "p"))
+    handle = book.commit_handle(appended.n)
+    assert book.when(handle).n == appended.n
+    assert book.when(f"before:{handle}").n == appended.n - 1
+    letters = handle.partition("-")[2]
+    wrong = ("0000", "zzzz")[letters == "0000"]
+    with pytest.raises(NotFound, match="not in this ledger"):
+        book.when(f"c{appended.n}-{wrong}")
+    with pytest.raises(NotFound, match="ends with"):
+        book.when("c999")
+    with pytest.raises(NotFound, match="before the first commit"):
+        book.when("before:c0")
+    with pytest.raises(InvalidInput, match="before:"):
+        book.when("before:2013-06-30")
+
+
+def test_before_the_first_commit_nothing_was_known(book: ledger.Ledger) -> None:
+    with pytest.raises(NotFound, match="ledger begins on 2013-01-01") as caught:
+        book.at("2012-12-31")
+    assert caught.value.exit_code == 4
+
+
+def test_the_answer_says_what_was_asked(book: ledger.Ledger, clock: Ticking) -> None:
+    book.append(finished("r", "p"))
+    words = book.when("2013-01-01").words
+    assert words.startswith("known on 2013-01-01 23:59:59 America/New_York (c1-")
+    assert book.when("c1").words.startswith("known after c1-")
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=30), st.integers(0, 100))
+def test_a_date_finds_the_last_commit_by_then(gaps: list[int], offset: int) -> None:
+    recorded = [sum(gaps[: index + 1]) for index in range(len(gaps))]
+    log = Log.__new__(Log)
+    log.size = lambda: len(gaps)  # type: ignore[method-assign]
+    log.commit = lambda n: Commit(n, n, n, recorded[n], "", b"")  # type: ignore[method-assign]
+    found = log.last_commit_by(offset)
+    earlier = [n for n, moment in enumerate(recorded) if moment <= offset]
+    assert (found.n if found else None) == (earlier[-1] if earlier else None)
