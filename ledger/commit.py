@@ -20,6 +20,7 @@ from collections.abc import Iterable
 import msgspec
 from blake3 import blake3
 
+from ledger.errors import Damaged
 from ledger.event import Hashes, Instant, check_letters, encode_canonical
 from ledger.recorder import Recorder
 
@@ -61,7 +62,15 @@ class Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     imported: bool = False
 
 
-decode_head = msgspec.json.Decoder(Head).decode
+_decode_head = msgspec.json.Decoder(Head).decode
+
+
+def decode_head(text: str) -> Head:
+    """Read a stored head; Damaged where it is none."""
+    try:
+        return _decode_head(text)
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        raise Damaged(f"The head of a commit cannot be read: {error}.", "`tally verify` says which.") from error
 
 
 def head_text(recorder: Recorder, recorded_at: dt.datetime, note: str | None, imported: bool) -> str:

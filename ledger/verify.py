@@ -98,13 +98,22 @@ def verify(ledger: Ledger, *, against: Sequence[Checkpoint] = (), progress: Prog
     """
     examination = _Examination(ledger, progress)
     examination.file()
-    examination.events_and_commits()
-    examination.checkpoints()
-    examination.mark()
-    for receipt in against:
-        examination.receipt(receipt)
-    examination.artifacts()
-    examination.views()
+    try:
+        examination.events_and_commits()
+        examination.checkpoints()
+        examination.mark()
+        for receipt in against:
+            examination.receipt(receipt)
+        examination.artifacts()
+        examination.views()
+    except sqlite3.DatabaseError as error:
+        # A broken page ends the reading; what was found until there is still worth saying.
+        examination.add(
+            "FILE",
+            str(ledger.log.path),
+            f"The database cannot be read to its end: {error}.",
+            next="Restore the newest backup; keep this file as evidence.",
+        )
     return examination.verdict(anchored=bool(against))
 
 
@@ -227,8 +236,8 @@ class _Examination:
             self.add("LEAF REWRITTEN", where, f"Commit {where} does not hold the events that it says.")
         try:
             head = decode_head(commit.head)
-        except msgspec.MsgspecError as error:
-            self.add("LEAF REWRITTEN", where, f"The head of {where} cannot be read: {error}.")
+        except Damaged as error:
+            self.add("LEAF REWRITTEN", where, f"{where}: {error}")
         else:
             if to_micros(head.recorded_at) != commit.recorded_at:
                 self.add("INDEX", where, f"Commit {where} is filed under another time than its head says.")
@@ -421,7 +430,7 @@ class _Examination:
     def views(self) -> None:
         """The views file: its schema word for word, and its rows against a new fold of all events."""
         path = self.ledger.views.path
-        if self.body_damage:
+        if self.body_damage or self._has("LEAF REWRITTEN"):
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = views_differences(self.ledger, path, self.progress, self.events)

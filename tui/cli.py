@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -151,6 +152,10 @@ def main() -> NoReturn:
         _report(error.code, error.message, error.hint, as_json)
         _debug()
         sys.exit(error.exit_code)
+    except sqlite3.DatabaseError as error:
+        _report("damaged", f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.", as_json)
+        _debug()
+        sys.exit(1)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tally"
         _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)

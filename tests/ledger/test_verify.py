@@ -16,6 +16,7 @@ from ledger.database import SCHEMA
 from ledger.ledger import Draft
 from ledger.note import parse_receipt
 from ledger.verify import Finding, verify
+from ledger.vocabulary import entities
 
 
 @pytest.fixture
@@ -172,6 +173,11 @@ def test_a_history_rewritten_without_the_key_contradicts_its_checkpoints(story: 
     assert "c0 to c3" in verdict.trusted
 
 
+def entities_by(book: ledger.Ledger, last_seq: int) -> dict[str, int]:
+    """What the index of entities was after an event."""
+    return {entity: entry.seq for entry in book.events(0, last_seq) for entity in entities(entry.event)}
+
+
 def test_a_cut_tail_contradicts_a_receipt_and_the_mark(story: ledger.Ledger, own_home: Path) -> None:
     receipt = parse_receipt(story.checkpoint()).checkpoint
     assert receipt.size == 6
@@ -181,9 +187,12 @@ def test_a_cut_tail_contradicts_a_receipt_and_the_mark(story: ledger.Ledger, own
         "DELETE FROM commits WHERE n = 5",
         f"DELETE FROM events WHERE seq >= {last.first_seq}",
         "DELETE FROM checkpoints WHERE size = 6",
-        "UPDATE entities SET last_seq = (SELECT max(seq) FROM events WHERE type = 'model.promoted') "
-        "WHERE entity = 'pipeline:p'",
-        "DELETE FROM entities WHERE entity IN ('run:r2')",
+        "DELETE FROM entities WHERE entity = 'run:r2'",
+        # The index of entities as it was before that commit.
+        *(
+            f"UPDATE entities SET last_seq = {seq} WHERE entity = '{entity}'"
+            for entity, seq in entities_by(story, last.first_seq - 1).items()
+        ),
     )
     story.views._discard()
     assert [finding.kind for finding in verify(story).findings] == ["TAIL CUT"]
@@ -209,6 +218,7 @@ def test_a_fork_of_the_same_length_contradicts_a_receipt(tmp_path: Path, own_hom
         assert [finding.kind for finding in verdict.findings] == ["FORK"]
         assert verdict.findings[0].expected != verdict.findings[0].actual
     foreign = receipt._replace(origin="somebody/else")
+    shutil.rmtree(own_home / "state")
     with ledger.open(tmp_path / "a") as book:
         assert [finding.kind for finding in verify(book, against=[foreign]).findings] == ["FORK"]
 
