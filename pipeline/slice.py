@@ -3,7 +3,8 @@
 What a slice *is* does not depend on file formats, library versions or the order of rows in the source. Rows are
 sorted by time and key; each column is encoded as below and hashed with BLAKE3; the fingerprint is the BLAKE3 of
 the canonical JSON ``[rows, [[name, kind, hash], …]]`` over the columns in alphabetical order, after joins and
-before any row is dropped.
+before any row is dropped. A column without any value is of the kind number. Integers of which one is beyond 2**53
+are text, in decimals: those are names, not quantities, and float64 would merge them.
 
     number   IEEE 754 float64, little-endian, one bit pattern for NaN (7ff8000000000000), which means missing
     time     int64 microseconds since 1970-01-01 UTC, little-endian
@@ -30,13 +31,15 @@ from ledger.vocabulary import Column, Dropped
 from pipeline.conditions import parse_condition, parse_rule
 from pipeline.recipes import Columns
 from pipeline.settings import Join, Pipeline
-from pipeline.sources import as_number, is_text, missing_column, read_source
+from pipeline.sources import as_number, column_names, is_text, missing_column, read_source
 from pipeline.spans import parse_span, parse_time_expression
 from pipeline.times import to_utc_micros
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
 HOUR_BAND = "hour band"
 CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
+
+LARGEST_EXACT = 2**53
 
 Rows = npt.NDArray[np.int64]
 
@@ -167,18 +170,25 @@ def _load(settings: Pipeline, base: Path) -> pa.Table:
 def _canonical(column: pa.ChunkedArray, name: str) -> pa.Array:
     """One of the three kinds: number (float64), text (large_string), time (int64 microseconds)."""
     kind = column.type
+    if column.null_count == len(column):
+        return pa.nulls(len(column), pa.float64())
     if pa.types.is_boolean(kind):
         return pc.if_else(column.combine_chunks(), "true", "false").cast(pa.large_string())
     if is_text(kind):
         return column.cast(pa.large_string()).combine_chunks()
+    if pa.types.is_integer(kind) and _beyond_floats(column):
+        return column.cast(pa.large_string()).combine_chunks()
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return as_number(column)
-    if pa.types.is_null(kind):
-        return pa.nulls(len(column), pa.float64())
     raise InvalidInput(
         f"The column {name} holds {kind}, which is neither number nor text.",
         "Turn it into a number or a category in the source, or leave it out.",
     )
+
+
+def _beyond_floats(column: pa.ChunkedArray) -> bool:
+    bounds = pc.min_max(column).as_py()
+    return bool(bounds["min"] < -LARGEST_EXACT or bounds["max"] > LARGEST_EXACT)
 
 
 def _joined(
@@ -202,21 +212,31 @@ def _joined(
             left_keys[column] = pd.Series(times + expression.offset_micros)
             right_keys[column] = pd.Series(to_utc_micros(right[column], column, time.timezone, time.ambiguous))
         else:
-            left_keys[column] = _canonical(raw[expression.column], expression.column).to_pandas()
-            right_keys[column] = _canonical(right[column], column).to_pandas()
+            ours = _canonical(raw[expression.column], expression.column)
+            theirs = _canonical(right[column], column)
+            if _kind(ours) != _kind(theirs):
+                raise InvalidInput(
+                    f"[data.joins.{name}]: {expression.column} holds {_kind(ours)} and {column} of {join.source} holds "
+                    f"{_kind(theirs)}; nothing would match."
+                )
+            left_keys[column], right_keys[column] = ours.to_pandas(), theirs.to_pandas()
     right_frame = pd.DataFrame(right_keys)
-    repeated = right_frame.dropna().duplicated()
+    named = right_frame.dropna()
+    repeated = named.duplicated()
     if repeated.any():
+        examples = "; ".join(", ".join(map(str, row)) for row in named[repeated].head(3).itertuples(index=False))
         raise InvalidInput(
             f"[data.joins.{name}]: {int(repeated.sum()):,} rows of {join.source} repeat the columns that they are "
-            f"joined on ({', '.join(join.on)}); a row could get two answers.",
+            f"joined on ({', '.join(join.on)}), for example {examples}; a row could get two answers.",
             "Join on more columns, or make the joined table unique in the source.",
         )
     right_frame["__row"] = np.arange(len(right_frame))
     matched = pd.DataFrame(left_keys).merge(right_frame.dropna(), how="left", on=list(join.on))["__row"]
     indices = pa.array(matched.astype("Int64"), pa.int64(), from_pandas=True)
+    # Also a column that nobody asked for: who reads the file could take one for the other.
+    taken = {*table.column_names, *column_names(settings.data.source, base)}
     for feature in features:
-        if feature in table.column_names:
+        if feature in taken:
             raise InvalidInput(f"[data.joins.{name}]: {feature} is in the main table already.", "Rename it.")
         values = _canonical(right[original.get(feature, feature)], feature)
         table = table.append_column(feature, values.take(indices))
@@ -227,6 +247,12 @@ def _check_unique(table: pa.Table, key: Sequence[str], time_column: str) -> None
     for name in key:
         if name not in table.column_names:
             raise missing_column("The table", name, table.column_names)
+        missing = table[name].null_count
+        if missing:
+            raise InvalidInput(
+                f"{missing:,} of {table.num_rows:,} rows have no {name}, which is part of their key.",
+                "A row needs a name of its own; leave such rows out in the source, or choose another key.",
+            )
     frame = table.select(list(key)).to_pandas()
     repeated = frame.duplicated(keep=False)
     if not repeated.any():
@@ -263,6 +289,8 @@ def _drop(table: pa.Table, settings: Pipeline) -> tuple[pa.Table, list[Dropped]]
         condition = parse_condition(drop.where)
         if condition.column not in table.column_names:
             raise missing_column("The table", condition.column, table.column_names)
+        if condition.column == settings.time.column:
+            raise InvalidInput(f'where = "{drop.where}": conditions are not on the time; a window says which times.')
         holds = condition.holds(table[condition.column].to_pandas().rename(condition.column)).to_numpy()
         dropped.append(Dropped(where=drop.where, why=drop.why, rows=int(holds.sum())))
         table = table.filter(pa.array(~holds))
@@ -283,14 +311,20 @@ def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
             f'Say what they are: [[data.drop_rows]] where = "{target.column} is missing", and why.',
         )
     if _kind(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
-        unread = column[pd.to_numeric(column, errors="coerce").isna()]
-        examples = ", ".join(repr(value) for value in unread.head(3))
-        raise InvalidInput(
-            f"{len(unread):,} of {len(column):,} values of the target {target.column} are not numbers, "
-            f"for example {examples}.",
-            "Mend them in the source, or drop those rows there.",
-        )
+        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+        unread = column[numbers.isna()]
+        if len(unread):
+            examples = ", ".join(repr(value) for value in unread.head(3))
+            raise InvalidInput(
+                f"{len(unread):,} of {len(column):,} values of the target {target.column} are not numbers, "
+                f"for example {examples}.",
+                "Mend them in the source, or drop those rows by name and say why.",
+            )
+        column = numbers
     if rule is None:
+        infinite = int(np.isinf(np.asarray(column, dtype=np.float64)).sum())
+        if infinite:
+            raise InvalidInput(f"{infinite:,} of {len(column):,} values of the target {target.column} are infinite.")
         return np.asarray(column, dtype=np.float64)
     return np.asarray(rule.holds(column), dtype=np.float64)
 

@@ -1,91 +1,152 @@
-"""From a column of times, however they are written, to microseconds since 1970-01-01 UTC."""
+"""A column of times, however it is written, as microseconds since 1970-01-01 UTC.
+
+A time with a zone or an offset is absolute. A time without one is the reading of a wall clock in the pipeline's
+zone. When clocks are put back, some readings occur twice; when they are put forward, some never occur. Such a
+reading means two moments, by the offset before and by the offset after the change: nothing is guessed, it is
+refused unless the pipeline file says ``ambiguous = "earlier"`` or ``"later"`` of the two.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from ledger.commit import to_micros
 from ledger.errors import InvalidInput
-from pipeline.sources import is_text
 
 Ambiguous = Literal["refuse", "earlier", "later"]
-_HAS_OFFSET = r"(?:[zZ]|[+-]\d{2}:?\d{2})$"
+
+_DATE_FIRST = r"^\d{4}-\d{2}-\d{2}(?:$|[T ])"
+_WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
+_EXAMPLES = 3
 
 
 def to_utc_micros(column: pa.ChunkedArray, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:
-    """Every time of a column as microseconds UTC.
-
-    Times that carry a zone or an offset are absolute. Times without one are wall-clock times in ``timezone``;
-    those that occur twice or never there, at clock changes, are refused unless ``ambiguous`` says which to take
-    (for a time that never occurs: the last moment before the gap or the first one after it).
+    """Every time of a column as microseconds since 1970-01-01 UTC, (n,) int64.
 
     Raises
     ------
     InvalidInput
-        With counts and examples: missing or unreadable times, a mixture of both kinds, ambiguous times, numbers.
+        As :func:`utc_micros`; and when a time is missing.
     """
-    missing = column.null_count
-    if missing:
+    micros = utc_micros(column, name=name, timezone=timezone, ambiguous=ambiguous)
+    if micros.null_count:
         raise InvalidInput(
-            f"{name}: {missing:,} of {len(column):,} rows have no time.",
-            "A row without a time belongs to no window; drop such rows in the source.",
+            f"{name}: {micros.null_count:,} of {len(micros):,} rows have no time.",
+            "A row without a time belongs to no window; leave such rows out in the source.",
         )
+    return np.asarray(micros.to_numpy(), dtype=np.int64)
+
+
+def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: Ambiguous) -> pa.Array:
+    """The times of a column.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray, (n,)
+        Timestamps or dates of any unit, or ISO 8601 text. Fractions finer than a microsecond are cut off.
+    name : str
+        What the column is called in errors.
+    timezone : str
+        IANA name of the zone of wall-clock times.
+    ambiguous : {"refuse", "earlier", "later"}
+        What a wall-clock time means that occurs twice or never.
+
+    Returns
+    -------
+    pyarrow.Array, (n,), int64
+        Microseconds since 1970-01-01 UTC; null where the time is missing.
+
+    Raises
+    ------
+    InvalidInput
+        With counts and examples: unreadable times, times with and without an offset in one column, wall-clock
+        times that occur twice or never; or when the column does not hold times.
+    """
     kind = column.type
+    if pa.types.is_dictionary(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
     if pa.types.is_timestamp(kind) and kind.tz is not None:
-        return _micros(pd.Series(column.cast(pa.timestamp("us", tz="UTC"), safe=False).to_pandas()))
+        return _flat(column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return _localised(pd.Series(column.cast(pa.timestamp("us"), safe=False).to_pandas()), name, timezone, ambiguous)
-    if is_text(kind):
-        return _from_text(pd.Series(column.cast(pa.string()).to_pandas()), name, timezone, ambiguous)
+        walls = column.cast(pa.timestamp("us"), safe=False).to_pandas()
+        return _array(_localised(walls, name, timezone, ambiguous))
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+        return _array(_from_text(column.cast(pa.large_string()).to_pandas(), name, timezone, ambiguous))
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.int64())
     raise InvalidInput(
-        f"{name} holds {kind}, not times.",
-        "Give timestamps or ISO 8601 text such as 2013-04-01T05:00:00Z.",
+        f"{name} holds {kind}, not times.", "Give timestamps, or ISO 8601 text such as 2013-04-01T05:00:00Z."
     )
 
 
-def _micros(moments: pd.Series) -> npt.NDArray[np.int64]:
-    return np.asarray(moments.dt.tz_convert("UTC").dt.as_unit("us").astype("int64"), dtype=np.int64)
-
-
-def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:
-    absolute = texts.str.strip().str.contains(_HAS_OFFSET, regex=True)
+def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> pd.Series:
+    given = texts.dropna()
+    absolute = given.str.contains(_WITH_OFFSET, regex=True).astype(bool)
     if absolute.any() and not absolute.all():
         raise InvalidInput(
-            f"{name}: {int(absolute.sum()):,} times carry an offset and {int((~absolute).sum()):,} do not "
-            f"(for example {texts[~absolute].iloc[0]!r}).",
-            "Write all of them in one way; guessing would move some of them by hours.",
+            f"{name} mixes {absolute.sum():,} times with an offset (for example {given[absolute].iloc[0]}) and "
+            f"{(~absolute).sum():,} without (for example {given[~absolute].iloc[0]}).",
+            "Write all of them in one way; to guess would move some of them by hours.",
         )
-    moments = pd.to_datetime(texts, format="ISO8601", utc=bool(absolute.all()), errors="coerce")
-    unread = moments.isna()
+    aware = bool(absolute.any())
+    moments = pd.to_datetime(texts, format="ISO8601", utc=aware, errors="coerce")
+    unread = texts.notna() & (moments.isna() | ~texts.str.contains(_DATE_FIRST, regex=True).fillna(False).astype(bool))
     if unread.any():
-        examples = ", ".join(repr(text) for text in texts[unread].head(3))
+        examples = ", ".join(repr(text) for text in texts[unread].head(_EXAMPLES))
         raise InvalidInput(
-            f"{name}: {int(unread.sum()):,} of {len(texts):,} times cannot be read, for example {examples}.",
-            "Write them as ISO 8601: 2013-04-01T05:00:00Z, or 2013-04-01 05:00.",
+            f"{name}: {unread.sum():,} of {len(texts):,} times cannot be read, for example {examples}.",
+            "Write them as ISO 8601: 2013-04-01T05:00:00Z, or 2013-04-01 05:00:00 in the pipeline's time zone.",
         )
-    return _micros(moments) if absolute.all() else _localised(moments, name, timezone, ambiguous)
+    return moments if aware else _localised(moments, name, timezone, ambiguous)
 
 
-def _localised(walls: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:
-    strict = walls.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
-    unclear = strict.isna()
-    if not unclear.any():
-        return _micros(strict)
+def _localised(walls: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> pd.Series:
+    """Wall-clock times as moments in UTC."""
+    walls = walls.astype("datetime64[us]")
+    moments = walls.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT").dt.tz_convert("UTC")
+    doubtful = moments.isna() & walls.notna()
+    if not doubtful.any():
+        return moments
+    zone = ZoneInfo(timezone)
+    readings = {wall: _readings(wall.to_pydatetime(), zone) for wall in walls[doubtful].unique()}
     if ambiguous == "refuse":
-        examples = ", ".join(str(wall) for wall in walls[unclear].head(3))
+        skipped = sum(_is_skipped(wall, zone) for wall in walls[doubtful])
+        counts = [(int(doubtful.sum()) - skipped, "occur twice"), (skipped, "never occur")]
+        said = " and ".join(f"{count:,} {what}" for count, what in counts if count)
+        examples = ", ".join(str(wall) for wall in list(readings)[:_EXAMPLES])
         raise InvalidInput(
-            f"{name}: {int(unclear.sum()):,} times occur twice or never in {timezone}, for example {examples}.",
+            f"{name}: of {len(walls):,} wall-clock times in {timezone}, {said} at a change of the clocks, for example "
+            f"{examples}.",
             'Give times with an offset, or say ambiguous = "earlier" or "later" in [time].',
         )
-    earlier = ambiguous == "earlier"
-    return _micros(
-        walls.dt.tz_localize(
-            timezone,
-            ambiguous=np.full(len(walls), earlier),  # True: the first of the two, on summer time
-            nonexistent="shift_backward" if earlier else "shift_forward",
-        )
-    )
+    chosen = {wall: min(both) if ambiguous == "earlier" else max(both) for wall, both in readings.items()}
+    resolved = pd.to_datetime(walls[doubtful].map(chosen), unit="us", utc=True).dt.as_unit("us")
+    return moments.where(~doubtful, resolved)
+
+
+def _readings(wall: dt.datetime, zone: ZoneInfo) -> tuple[int, int]:
+    """The moments that a doubtful wall-clock time means by the offset before and after the change (PEP 495)."""
+    before, after = (wall.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
+    return to_micros(before), to_micros(after)
+
+
+def _is_skipped(wall: pd.Timestamp, zone: ZoneInfo) -> bool:
+    naive = wall.to_pydatetime()
+    return naive.replace(tzinfo=zone).astimezone(dt.UTC).astimezone(zone).replace(tzinfo=None) != naive
+
+
+def _array(moments: pd.Series) -> pa.Array:
+    missing = moments.isna().to_numpy()
+    micros = moments.dt.as_unit("us").astype("int64").to_numpy(dtype=np.int64)
+    return pa.array(micros, pa.int64(), mask=missing)
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()

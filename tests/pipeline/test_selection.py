@@ -123,7 +123,7 @@ def test_every_code_has_a_sentence_that_reads_like_one() -> None:
     said = [step_sentence(step, CONTEXT) for step in selection.steps]
     assert said == [
         "small leads: 10.0% lower log-loss than base_rate on average over 7 windows (90% interval 9.5% to 10.5%).",
-        "big is not an equal of small: 5.1 points lower gain on average [3.5, 7.4], and in February 2013 it was "
+        "big is not an equal of small: 5.1 points lower gain on average [3.5, 7.3], and in February 2013 it was "
         "worse than base_rate (−2.0%).",
         "It has no equal. In its worst quarter of windows (January and May 2013) its gain is 9.0% [8.5% to 9.9%].",
         "small was never worse than base_rate.",
