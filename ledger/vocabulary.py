@@ -439,6 +439,8 @@ class DecisionTaken(Body, frozen=True, kw_only=True):
     headline: str
     reasons: list[Reason]
     scores: Json
+    random_choice: str | None
+    """A sentence, where a random split would have put another candidate first."""
 
 
 @released("run.finished", 1)

@@ -70,7 +70,7 @@ def _optimism_of(
     gaps = [sign * (by_chance - in_time) for in_time, by_chance in pairs]
     mean_forward = float(np.mean([pair[0] for pair in pairs])) if pairs else None
     mean_random = float(np.mean([pair[1] for pair in pairs])) if pairs else None
-    sentence = words.optimism_sentence(candidate, metric, mean_forward, mean_random, gaps)
+    sentence = words.optimism_sentence(candidate, mean_forward, mean_random, gaps, metric)
     return Optimism(candidate, metric, rows, mean_forward, mean_random, gaps, sentence)
 
 

@@ -35,10 +35,11 @@ from pipeline.config import LoadedPipeline
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
 from pipeline.refit import refit
-from pipeline.selection import Selection, choose
+from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
 from pipeline.slice import cut
 from pipeline.spans import parse_span
-from pipeline.stability import Score, Trial, WindowLosses
+from pipeline.stability import Scores, WindowLosses
+from pipeline.stability import scores as compare
 
 PARQUET = "application/vnd.apache.parquet"
 
@@ -52,7 +53,7 @@ class Report(NamedTuple):
     outline: Outline
     described: list[Described]
     judged: list[Judged]
-    scores: dict[str, Score]
+    scores: Scores | None
     selection: Selection
     headline: str
     reasons: list[say.Reason]
@@ -136,7 +137,7 @@ class _Running:
             metric=self.settings.selection.metric,
             reference=self.reference,
             confidence=self.settings.selection.confidence,
-            pipeline=self.pipeline,
+            period=_period(self.settings.time.window),
         )
         self.described: list[Described] = []
         self.judged: list[Judged] = []
@@ -151,10 +152,10 @@ class _Running:
         # The optimism of up to three candidates, and the refit.
         self.total += len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
         self._record_windows(plan, cells)
-        trial, scores = self._scores()
-        selection = self._choose(trial, scores)
-        optimism = self._optimism(plan, selection, scores)
-        return self._conclude(plan, trial, scores, selection, optimism)
+        scores = self._scores()
+        selection = self._choose(scores)
+        optimism = self._optimism(plan, selection)
+        return self._conclude(plan, scores, selection, optimism)
 
     def _plan(self) -> Plan:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -279,25 +280,34 @@ class _Running:
 
     # Deciding
 
-    def _scores(self) -> tuple[Trial | None, dict[str, Score]]:
-        complete = {item.window.label for item in self.described if item.complete}
+    def _scores(self) -> Scores | None:
+        """Scores over the complete windows; None where there is none."""
         windows = []
-        for label in sorted(complete):
-            of_window = [item for item in self.judged if item.label == label]
-            whole = {item.candidate: item.losses[item.losses["segment"] == ""] for item in of_window}
+        for described in self.described:
+            if not described.complete:
+                continue
+            label = described.window.label
+            whole = {
+                item.candidate: item.losses[item.losses["segment"] == ""] for item in self.judged if item.label == label
+            }
             windows.append(
                 WindowLosses(
                     label,
+                    tuple(whole[self.reference]["unit"]),
                     whole[self.reference]["rows"].to_numpy(dtype=np.float64),
                     {name: table["sum_loss"].to_numpy(dtype=np.float64) for name, table in whole.items()},
                 )
             )
         if not windows:
-            return None, {}
+            return None
         rule = self.settings.selection
-        trial = Trial(windows, reference=self.reference, confidence=rule.confidence, seed=rule.seed)
-        horizon = self._horizon_windows()
-        return trial, {name: trial.score(name, horizon) for name in trial.candidates}
+        return compare(
+            windows,
+            reference=self.reference,
+            confidence=rule.confidence,
+            seed=rule.seed,
+            validity_windows=self._horizon_windows(),
+        )
 
     def _horizon_windows(self) -> float:
         """The validity, counted in windows of average length."""
@@ -305,27 +315,37 @@ class _Running:
         length = (windows[-1].end - windows[0].start) / len(windows)
         return parse_span(self.settings.validity.valid_for).exact_micros("valid_for") / length
 
-    def _choose(self, trial: Trial | None, scores: dict[str, Score]) -> Selection:
+    def _choose(self, scores: Scores | None) -> Selection:
+        if scores is None:
+            facts: dict[str, Fact] = {"windows": 0, "needed": FEWEST_WINDOWS, "stays": self.reference}
+            return Selection(
+                chosen=None,
+                leader=None,
+                equals=[],
+                runner_up=None,
+                outcome="too-few-windows",
+                reasons=[Reason(TOO_FEW_WINDOWS, facts)],
+            )
         champion = champion_of(self.book, self.pipeline)
         champion_name = None
         if champion is not None:
             body = self.book.event(champion.made_by_event).event.body
-            champion_name = next(
-                (recipe.name for recipe in self.outline.recipes if recipe.hash == body.recipe_hash), None
-            )
+            same = (recipe.name for recipe in self.outline.recipes if recipe.hash == body.recipe_hash)
+            champion_name = next(same, None)
         return choose(
-            trial,
             scores,
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
             margin=self.settings.selection.margin,
-            ineligible={},
+            confidence=scores.confidence,
+            reference=self.reference,
             champion=champion_name,
+            eligible={score.candidate: None for score in scores.candidates},
         )
 
-    def _optimism(self, plan: Plan, selection: Selection, scores: dict[str, Score]) -> list[Optimism]:
+    def _optimism(self, plan: Plan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
-        others = [recipe for recipe in self.outline.recipes if recipe.name in scores]
+        others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
@@ -337,16 +357,15 @@ class _Running:
     def _conclude(
         self,
         plan: Plan,
-        trial: Trial | None,
-        scores: dict[str, Score],
+        scores: Scores | None,
         selection: Selection,
         optimism: list[Optimism],
     ) -> Report:
         reasons = [
-            say.Reason(code=step.code, facts=step.facts, sentence=words.step_sentence(step, self.context))
-            for step in selection.steps
+            say.Reason(code=reason.code, facts=reason.facts, sentence=words.reason_sentence(reason, self.context))
+            for reason in selection.reasons
         ]
-        headline = words.headline(selection, self.context)
+        headline = words.headline(selection, self.pipeline, scores, self.context)
         by_chance = random_choice(optimism)
         champion = champion_of(self.book, self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
@@ -364,11 +383,8 @@ class _Running:
             champion=champion.model if champion else None,
             headline=headline,
             reasons=reasons,
-            scores={
-                "candidates": {name: msgspec.to_builtins(score) for name, score in scores.items()},
-                "regret": trial.regret() if trial else {},
-                "random_choice": by_chance,
-            },
+            scores={} if scores is None else msgspec.to_builtins(scores),
+            random_choice=by_chance,
         )
         finished = say.RunFinished(
             run=self.name,
@@ -484,6 +500,12 @@ class _Running:
         if earlier is None:
             return None, None
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _period(window: str) -> str:
+    """What one window is called: ``month`` for ``1 month``, ``window`` for anything of several units."""
+    count, _, unit = window.partition(" ")
+    return unit if count == "1" and unit in ("day", "week", "month", "year") else "window"
 
 
 class _Model(NamedTuple):

@@ -1,244 +1,422 @@
-"""The rule ``stable_among_equals``: among candidates that cannot be told apart, the one with the best bad months.
+"""The rule ``stable_among_equals``: of the candidates that cannot be told apart, the one with the best bad windows.
 
-1. Only candidates with every window complete take part.
-2. The leader has the highest mean gain. If the interval of that gain includes zero, nobody is chosen.
-3. Equals are candidates whose mean gain is within ``margin`` of the leader's, or cannot be told apart from it.
-4. Among equals the highest worst quarter wins.
-5. Equals whose worst quarters cannot be told apart from the best: the lowest declared complexity wins, then the
-   one that stands first in the pipeline file. (Not the shortest fit: a duration is no fact that anybody can
-   reproduce, and the decision must come out the same on every machine.)
-6. Against a champion in place: the challenger's worst quarter must not be lower, and its mean gain must be better
-   beyond doubt; otherwise the champion stays.
-
-With three to five windows no interval deserves trust: the reference or champion stays unless the leader wins in
-every window. With fewer than three nobody is chosen.
+Each step leaves a reason, a stable code with the numbers behind it; :mod:`pipeline.words` makes the sentences. All
+numbers come from :class:`pipeline.stability.Scores`; nothing is computed here but comparisons.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
-from pipeline.stability import Pair, Score, Trial
+from ledger.errors import InvalidInput
+from pipeline.stability import Interval, Pair, Score, Scores
 
 FEWEST_WINDOWS = 3
-WINDOWS_FOR_INTERVALS = 6
+FULL_RULE_WINDOWS = 6
+"""Six windows are the fewest whose sign-flip p can fall below 0.05: 2 / 2^6 = 0.031."""
 
-Outcome = Literal["chosen", "champion-confirmed", "champion-kept", "nobody", "too-few-windows"]
+Scalar = str | int | float | bool | None
+Fact = Scalar | list[Scalar]
+Outcome = Literal["chosen", "nobody", "champion-kept", "too-few-windows"]
 
-CODES = {
-    "not-eligible": "a candidate does not take part, and why",
-    "too-few-windows": "fewer than three complete windows",
-    "leads": "the candidate with the highest mean gain",
-    "leader-not-above-reference": "the leader cannot be told apart from the reference",
-    "leader-not-in-every-window": "three to five windows, and they do not all agree",
-    "equal": "a candidate that cannot be told apart from the leader, or is within the margin",
-    "not-equal": "a candidate that is worse than the leader",
-    "best-worst-quarter": "the equal with the best bad months",
-    "simpler": "an equal whose bad months cannot be told apart, and which is simpler",
-    "never-worse": "whether the chosen candidate was ever worse than the reference",
-    "champion-kept": "the challenger does not beat the champion beyond doubt",
-    "champion-confirmed": "the rule arrives at the champion's own recipe",
-    "beats-champion": "the challenger beats the champion beyond doubt",
-}
-"""Every reason code with what it stands for; codes are never renamed."""
+NOT_ELIGIBLE = "not-eligible"
+"""A candidate does not take part, and why."""
+TOO_FEW_WINDOWS = "too-few-windows"
+"""Fewer than three windows: nothing is selected."""
+FEW_WINDOWS = "few-windows"
+"""Three to five windows: no interval is trusted, and only what every window says counts."""
+NOBODY_ELIGIBLE = "nobody-eligible"
+"""No candidate takes part."""
+LEADER = "leader"
+"""The candidate with the highest mean gain."""
+LEADER_NOT_CLEAR = "leader-not-clear"
+"""The interval of the leader's mean gain includes zero, or lies below it: nobody is selected."""
+WINDOWS_DISAGREE = "windows-disagree"
+"""Three to five windows, and the leader does not beat the reference in each: nobody is selected."""
+EQUAL = "equal"
+"""A candidate that is within the margin of the leader, or cannot be told apart from it."""
+NOT_EQUAL = "not-equal"
+"""A candidate that is clearly worse than the leader."""
+BEST_WORST_QUARTER = "best-worst-quarter"
+"""The equal with the highest worst quarter."""
+LOWER_WORST_QUARTER = "lower-worst-quarter"
+"""An equal whose worst quarter is clearly lower than the best."""
+SIMPLER = "simpler"
+"""An equal with a worst quarter like the best one's, and a lower declared complexity: it is taken."""
+EARLIER_IN_FILE = "earlier-in-file"
+"""The same with equal complexity, standing earlier in the pipeline file: it is taken."""
+REFERENCE_IS_ENOUGH = "reference-is-enough"
+"""The leader's gain is within the margin, and the rule arrives at the reference: nobody is selected."""
+NEVER_WORSE = "never-worse"
+"""The candidate that the rule arrives at was worse than the reference in no window."""
+SOMETIMES_WORSE = "sometimes-worse"
+"""The candidate that the rule arrives at was worse than the reference in some windows."""
+CHAMPION_CONFIRMED = "champion-confirmed"
+"""The rule arrives at the champion itself."""
+CHAMPION_NOT_ELIGIBLE = "champion-not-eligible"
+"""The champion does not take part, so its numbers prove nothing against the challenger."""
+BELOW_CHAMPION_IN_WORST_QUARTER = "below-champion-in-worst-quarter"
+"""The challenger's worst quarter is lower than the champion's: the champion stays."""
+NOT_CLEARLY_BETTER_THAN_CHAMPION = "not-clearly-better-than-champion"
+"""The challenger's mean gain cannot be told apart from the champion's: the champion stays."""
+BEATS_CHAMPION = "beats-champion"
+"""The challenger is clearly better on average and not worse in its worst quarter."""
+
+CODES = (
+    NOT_ELIGIBLE,
+    TOO_FEW_WINDOWS,
+    FEW_WINDOWS,
+    NOBODY_ELIGIBLE,
+    LEADER,
+    LEADER_NOT_CLEAR,
+    WINDOWS_DISAGREE,
+    EQUAL,
+    NOT_EQUAL,
+    BEST_WORST_QUARTER,
+    LOWER_WORST_QUARTER,
+    SIMPLER,
+    EARLIER_IN_FILE,
+    REFERENCE_IS_ENOUGH,
+    NEVER_WORSE,
+    SOMETIMES_WORSE,
+    CHAMPION_CONFIRMED,
+    CHAMPION_NOT_ELIGIBLE,
+    BELOW_CHAMPION_IN_WORST_QUARTER,
+    NOT_CLEARLY_BETTER_THAN_CHAMPION,
+    BEATS_CHAMPION,
+)
+"""Every reason code. Codes stand in ledgers: they are added, never renamed."""
 
 
-class Step(msgspec.Struct, frozen=True):
+class Reason(msgspec.Struct, frozen=True):
     """One step of the rule: its code and the numbers behind it."""
 
     code: str
-    facts: dict[str, Any]
+    facts: dict[str, Fact]
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rule arrives at."""
+    """What the rule arrives at, and how."""
 
-    outcome: Outcome
     chosen: str | None
+    """The candidate to use from now on: the challenger if chosen, the champion if kept, else None."""
     leader: str | None
-    runner_up: str | None
     equals: list[str]
-    steps: list[Step]
+    """The leader first, then by falling mean gain; may include the reference."""
+    runner_up: str | None
+    """Second in mean gain among those that take part, equal or not."""
+    outcome: Outcome
+    reasons: list[Reason]
 
 
 def choose(
-    trial: Trial | None,
-    scores: Mapping[str, Score],
+    scores: Scores,
     *,
     complexity: Mapping[str, int],
     order: Sequence[str],
     margin: float,
-    ineligible: Mapping[str, str],
+    confidence: float,
+    reference: str,
     champion: str | None,
+    eligible: Mapping[str, str | None],
 ) -> Selection:
     """Apply the rule.
 
+    1. Only eligible candidates take part.
+    2. The leader has the highest mean gain. If its interval includes zero, nobody is selected.
+    3. Equals are within ``margin`` of the leader's mean gain, or cannot be told apart from it.
+    4. The best equal has the highest worst quarter.
+    5. Of the equals whose worst quarter cannot be told apart from the best one's, the lowest declared complexity is
+       taken, then the one that stands first in the pipeline file.
+    6. A champion gives way only to a challenger whose worst quarter is not lower and whose mean gain is clearly
+       higher.
+
+    With three to five windows "can be told apart" means, instead of an interval, that every window agrees. With
+    fewer nothing is selected.
+
     Parameters
     ----------
-    trial : Trial or None
-        None where no window is complete.
-    scores : candidate -> Score, the reference left out
-    complexity : candidate -> declared complexity
-    order : candidates as they stand in the pipeline file
+    scores : Scores
+    complexity : name -> declared complexity, reference included
+    order : names as they stand in the pipeline file
     margin : float
-        Difference in gain that nobody would act on.
-    ineligible : candidate -> reason
+        Difference of mean gains, as a share of the reference's loss, that nobody would act on.
+    confidence, reference
+        As in ``scores``; they are asked for again so that a rule is never applied to the scores of another one.
     champion : str or None
-        The candidate with the champion's recipe, where there is one.
+        The name among ``scores`` of the recipe in use, if there is one; it may be the reference.
+    eligible : candidate -> None, or the reason in words why it does not take part
+
+    Raises
+    ------
+    InvalidInput
+        The settings are not those of ``scores``, or a name is missing from one of them.
     """
-    steps = [Step("not-eligible", {"candidate": name, "reason": reason}) for name, reason in ineligible.items()]
-    eligible = [name for name in order if name in scores and name not in ineligible]
-    windows = len(trial.labels) if trial else 0
-    if trial is None or windows < FEWEST_WINDOWS or not eligible:
-        steps.append(Step("too-few-windows", {"windows": windows, "needed": FEWEST_WINDOWS}))
-        return Selection(outcome="too-few-windows", chosen=None, leader=None, runner_up=None, equals=[], steps=steps)
-    # A stable sort: candidates with the same score keep the order of the file.
-    ranked = sorted(eligible, key=lambda name: -scores[name].mean_gain)
-    leader, runner_up = ranked[0], ranked[1] if len(ranked) > 1 else None
-    steps.append(_leads(scores[leader], trial))
-    base = {"leader": leader, "runner_up": runner_up}
-    refusal = _leader_refused(scores[leader], trial)
+    names = [score.candidate for score in scores.candidates]
+    _agree(
+        scores,
+        names,
+        complexity=complexity,
+        order=order,
+        margin=margin,
+        confidence=confidence,
+        reference=reference,
+        champion=champion,
+        eligible=eligible,
+    )
+    names.sort(key=order.index)
+    reasons = [
+        Reason(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name in names if (why := eligible[name]) is not None
+    ]
+    windows = len(scores.windows)
+    stays = champion or reference
+    if windows < FEWEST_WINDOWS:
+        reasons.append(Reason(TOO_FEW_WINDOWS, {"windows": windows, "needed": FEWEST_WINDOWS, "stays": stays}))
+        return _nobody(reasons, "too-few-windows")
+    able = [name for name in names if eligible[name] is None]
+    if not able:
+        reasons.append(Reason(NOBODY_ELIGIBLE, {"candidates": len(names), "stays": stays}))
+        return _nobody(reasons, "nobody")
+
+    few = windows < FULL_RULE_WINDOWS
+    if few:
+        reasons.append(Reason(FEW_WINDOWS, {"windows": windows, "full_rule_from": FULL_RULE_WINDOWS}))
+    # The sort is stable: candidates with the same mean gain keep the order of the file.
+    ranked = sorted(able, key=lambda name: -scores.of(name).mean_gain)
+    leader = scores.of(ranked[0])
+    runner_up = ranked[1] if len(ranked) > 1 else None
+    reasons.append(Reason(LEADER, _leader_facts(leader, scores)))
+    refusal = _leader_refused(leader, scores, few, stays)
     if refusal is not None:
-        steps.append(refusal)
-        return Selection(outcome="nobody", chosen=None, equals=[], steps=steps, **base)
-    equals = [leader]
-    for name in ranked[1:]:
-        pair = trial.pair(leader, name)
-        is_equal = pair.mean_difference <= margin or not pair.mean_interval.excludes_zero()
-        steps.append(Step("equal" if is_equal else "not-equal", _pair_facts(pair, scores[name], margin)))
-        if is_equal:
+        return _nobody([*reasons, refusal], "nobody", leader.candidate, runner_up)
+
+    equals = [leader.candidate]
+    for name in [*ranked[1:], reference]:
+        pair = scores.pair(leader.candidate, name)
+        because = _equal_because(pair, margin, windows, few)
+        # The reference is compared by the margin alone: that it can be told apart was settled with the leader.
+        if name == reference and pair.mean_difference > margin:
+            continue
+        if because is not None:
             equals.append(name)
-    chosen = _most_stable(equals, scores, trial, complexity, order, steps)
-    steps.append(_never_worse(scores[chosen]))
-    outcome: Outcome = "chosen"
-    if champion is not None:
-        outcome = _against_champion(chosen, champion, scores, trial, steps)
-        chosen = champion if outcome == "champion-kept" else chosen
-    return Selection(outcome=outcome, chosen=chosen, equals=equals, steps=steps, **base)
+        reasons.append(Reason(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
 
-
-def _leads(score: Score, trial: Trial) -> Step:
-    return Step(
-        "leads",
-        {
-            "candidate": score.candidate,
-            "mean_gain": score.mean_gain,
-            "low": score.mean_interval.low,
-            "high": score.mean_interval.high,
-            "windows": len(trial.labels),
-            "wins": score.wins,
-        },
+    best, found = _most_stable(equals, scores, complexity, order, few=few, reasons=reasons)
+    if found == reference:
+        reasons.append(Reason(REFERENCE_IS_ENOUGH, {"candidate": best, "margin": margin, "stays": stays}))
+        outcome: Outcome = "champion-kept" if champion == reference else "nobody"
+        chosen = champion if champion == reference else None
+    else:
+        reasons.append(_steadiness(scores.of(found), scores))
+        outcome, chosen = _against_champion(found, champion, scores, eligible, few=few, reasons=reasons)
+    return Selection(
+        chosen=chosen,
+        leader=leader.candidate,
+        equals=equals,
+        runner_up=runner_up,
+        outcome=outcome,
+        reasons=reasons,
     )
 
 
-def _leader_refused(score: Score, trial: Trial) -> Step | None:
-    windows = len(trial.labels)
-    if windows < WINDOWS_FOR_INTERVALS:
-        if score.wins < windows:
-            facts = {"candidate": score.candidate, "wins": score.wins, "windows": windows}
-            return Step("leader-not-in-every-window", facts)
-        return None
-    if score.mean_interval.low <= 0:
-        facts = {"candidate": score.candidate, "low": score.mean_interval.low, "high": score.mean_interval.high}
-        return Step("leader-not-above-reference", facts)
+def _agree(
+    scores: Scores,
+    names: Sequence[str],
+    *,
+    complexity: Mapping[str, int],
+    order: Sequence[str],
+    margin: float,
+    confidence: float,
+    reference: str,
+    champion: str | None,
+    eligible: Mapping[str, str | None],
+) -> None:
+    """Refuse settings that do not belong to these scores."""
+    if (confidence, reference) != (scores.confidence, scores.reference):
+        raise InvalidInput(
+            f"The scores were made with reference {scores.reference!r} and confidence {scores.confidence}, "
+            f"not with {reference!r} and {confidence}."
+        )
+    if not margin >= 0:
+        raise InvalidInput(f"The margin {margin} is not zero or more.")
+    everybody = [*names, reference]
+    sources: tuple[tuple[str, Callable[[str], bool]], ...] = (
+        ("the order", order.__contains__),
+        ("the complexities", complexity.__contains__),
+        ("the eligibility", lambda name: name in eligible or name == reference),
+    )
+    for what, knows in sources:
+        missing = [name for name in everybody if not knows(name)]
+        if missing:
+            raise InvalidInput(f"{', '.join(missing)} missing from {what}.")
+    if champion is not None and champion not in everybody:
+        raise InvalidInput(f"The champion {champion!r} has no scores.")
+
+
+def _nobody(
+    reasons: list[Reason], outcome: Outcome, leader: str | None = None, runner_up: str | None = None
+) -> Selection:
+    return Selection(chosen=None, leader=leader, equals=[], runner_up=runner_up, outcome=outcome, reasons=reasons)
+
+
+def _leader_facts(leader: Score, scores: Scores) -> dict[str, Fact]:
+    return {
+        "candidate": leader.candidate,
+        "mean_gain": leader.mean_gain,
+        **_bounds(leader.mean_interval),
+        "windows": len(scores.windows),
+        "wins": leader.wins,
+    }
+
+
+def _leader_refused(leader: Score, scores: Scores, few: bool, stays: str) -> Reason | None:
+    windows = len(scores.windows)
+    facts: dict[str, Fact] = {"candidate": leader.candidate, "windows": windows, "stays": stays}
+    if few and leader.wins < windows:
+        return Reason(WINDOWS_DISAGREE, facts | {"wins": leader.wins})
+    if not few and leader.mean_interval.low <= 0:
+        return Reason(LEADER_NOT_CLEAR, facts | _bounds(leader.mean_interval))
     return None
 
 
-def _pair_facts(pair: Pair, score: Score, margin: float) -> dict[str, Any]:
-    worst = score.worst_windows[0]
-    return {
+def _clear(pair: Pair, interval: Interval, few: bool, windows: int) -> bool:
+    """Whether the two can be told apart; with few windows, whether all of them say the same."""
+    return windows in (pair.windows_won, pair.windows_lost) if few else interval.excludes_zero()
+
+
+def _equal_because(pair: Pair, margin: float, windows: int, few: bool) -> str | None:
+    if pair.mean_difference <= margin:
+        return "margin"
+    if not _clear(pair, pair.mean_interval, few, windows):
+        return "windows" if few else "interval"
+    return None
+
+
+def _equal_facts(pair: Pair, scores: Scores, margin: float, because: str | None) -> dict[str, Fact]:
+    facts: dict[str, Fact] = {
         "candidate": pair.second,
         "leader": pair.first,
         "difference": pair.mean_difference,
-        "low": pair.mean_interval.low,
-        "high": pair.mean_interval.high,
+        **_bounds(pair.mean_interval),
         "margin": margin,
+        "because": because,
+        "windows": len(scores.windows),
+        "leader_won": pair.windows_won,
         "sign_flip_p": pair.sign_flip_p,
-        "smallest_p": pair.smallest_p,
-        "worst_window": worst,
-        "worst_gain": score.gains[worst],
+        "smallest_p": scores.smallest_p,
     }
+    if pair.second != scores.reference:
+        score = scores.of(pair.second)
+        facts |= {"worst_window": score.worst_window, "worst_gain": score.worst_gain}
+    return facts
 
 
 def _most_stable(
     equals: Sequence[str],
-    scores: Mapping[str, Score],
-    trial: Trial,
+    scores: Scores,
     complexity: Mapping[str, int],
     order: Sequence[str],
-    steps: list[Step],
-) -> str:
-    """The equal with the best worst quarter, or a simpler one that cannot be told apart from it there."""
-    best = max(equals, key=lambda name: (scores[name].worst_quarter, -order.index(name)))
-    steps.append(
-        Step(
-            "best-worst-quarter",
-            {
-                "candidate": best,
-                "among": len(equals),
-                "worst_quarter": scores[best].worst_quarter,
-                "low": scores[best].worst_quarter_interval.low,
-                "high": scores[best].worst_quarter_interval.high,
-                "worst_windows": scores[best].worst_windows,
-            },
-        )
-    )
-    pairs = {name: trial.pair(best, name) for name in equals if name != best}
-    alike = [best] + [name for name, pair in pairs.items() if not pair.worst_quarter_interval.excludes_zero()]
-    simplest = min(alike, key=lambda name: (complexity[name], order.index(name)))
-    if simplest == best or complexity[simplest] >= complexity[best]:
-        return best
-    pair = pairs[simplest]
-    steps.append(
-        Step(
-            "simpler",
-            {
-                "candidate": simplest,
-                "instead_of": best,
-                "complexity": complexity[simplest],
-                "other_complexity": complexity[best],
-                "difference": pair.worst_quarter_difference,
-                "low": pair.worst_quarter_interval.low,
-                "high": pair.worst_quarter_interval.high,
-            },
-        )
-    )
-    return simplest
+    *,
+    few: bool,
+    reasons: list[Reason],
+) -> tuple[str, str]:
+    """The equal with the best worst quarter, and the one that is taken instead of it or is the same."""
+    windows = len(scores.windows)
+
+    def plain(name: str) -> tuple[int, int]:
+        # Not the shorter fit, as tie-breaks often have it: a duration differs from machine to machine, and the
+        # same evidence must always lead to the same decision.
+        return complexity[name], order.index(name)
+
+    quarters = {name: 0.0 if name == scores.reference else scores.of(name).worst_quarter for name in equals}
+    best = min(equals, key=lambda name: (-quarters[name], plain(name)))
+    facts: dict[str, Fact] = {"candidate": best, "among": len(equals), "worst_quarter": quarters[best]}
+    if len(equals) > 1:
+        reasons.append(Reason(BEST_WORST_QUARTER, facts))
+    alike: dict[str, Pair] = {}
+    for name in equals:
+        if name == best:
+            continue
+        pair = scores.pair(best, name)
+        if _clear(pair, pair.worst_quarter_interval, few, windows):
+            reasons.append(Reason(LOWER_WORST_QUARTER, _quarter_facts(pair, windows)))
+        else:
+            alike[name] = pair
+    taken = min([best, *alike], key=plain)
+    if taken != best:
+        code = SIMPLER if complexity[taken] < complexity[best] else EARLIER_IN_FILE
+        levels: dict[str, Fact] = {"complexity": complexity[taken], "other_complexity": complexity[best]}
+        reasons.append(Reason(code, _quarter_facts(alike[taken], windows) | levels))
+    return best, taken
 
 
-def _never_worse(score: Score) -> Step:
-    worse = {label: gain for label, gain in score.gains.items() if gain < 0}
-    return Step(
-        "never-worse",
-        {
-            "candidate": score.candidate,
-            "worse": worse,
-            "worst_quarter": score.worst_quarter,
-            "low": score.worst_quarter_interval.low,
-            "high": score.worst_quarter_interval.high,
-            "worst_windows": score.worst_windows,
-        },
-    )
+def _quarter_facts(pair: Pair, windows: int) -> dict[str, Fact]:
+    """How much lower the worst quarter of the second is than that of the first, which is the best."""
+    return {
+        "candidate": pair.second,
+        "best": pair.first,
+        "difference": pair.worst_quarter_difference,
+        **_bounds(pair.worst_quarter_interval),
+        "windows": windows,
+        "best_won": pair.windows_won,
+    }
+
+
+def _steadiness(score: Score, scores: Scores) -> Reason:
+    worse = [(label, gain) for label, gain in zip(scores.windows, score.gains, strict=True) if gain < 0]
+    facts: dict[str, Fact] = {
+        "candidate": score.candidate,
+        "windows": len(scores.windows),
+        "worse_windows": [label for label, _ in worse],
+        "worse_gains": [gain for _, gain in worse],
+        "worst_quarter": score.worst_quarter,
+        **_bounds(score.worst_quarter_interval),
+        "worst_quarter_windows": [*score.worst_quarter_windows],
+    }
+    return Reason(SOMETIMES_WORSE if worse else NEVER_WORSE, facts)
 
 
 def _against_champion(
-    chosen: str, champion: str, scores: Mapping[str, Score], trial: Trial, steps: list[Step]
-) -> Outcome:
-    if chosen == champion:
-        steps.append(Step("champion-confirmed", {"candidate": champion}))
-        return "champion-confirmed"
-    pair = trial.pair(chosen, champion)
-    better = pair.worst_quarter_difference >= 0 and pair.mean_interval.low > 0
-    facts = {
-        "candidate": chosen,
+    found: str,
+    champion: str | None,
+    scores: Scores,
+    eligible: Mapping[str, str | None],
+    *,
+    few: bool,
+    reasons: list[Reason],
+) -> tuple[Outcome, str]:
+    """Whether what the rule found may replace the champion. In doubt the champion stays."""
+    if champion is None:
+        return "chosen", found
+    if champion == found:
+        reasons.append(Reason(CHAMPION_CONFIRMED, {"candidate": champion}))
+        return "champion-kept", champion
+    if eligible.get(champion) is not None:
+        reasons.append(Reason(CHAMPION_NOT_ELIGIBLE, {"champion": champion, "candidate": found}))
+        return "chosen", found
+    windows = len(scores.windows)
+    pair = scores.pair(found, champion)
+    facts: dict[str, Fact] = {
+        "candidate": found,
         "champion": champion,
         "difference": pair.mean_difference,
-        "low": pair.mean_interval.low,
-        "high": pair.mean_interval.high,
+        **_bounds(pair.mean_interval),
         "worst_quarter_difference": pair.worst_quarter_difference,
+        "windows": windows,
+        "won": pair.windows_won,
+        "few_windows": few,
     }
-    steps.append(Step("beats-champion" if better else "champion-kept", facts))
-    return "chosen" if better else "champion-kept"
+    doubts = []
+    if pair.worst_quarter_difference < 0:
+        doubts.append(Reason(BELOW_CHAMPION_IN_WORST_QUARTER, facts))
+    if pair.mean_difference <= 0 or not _clear(pair, pair.mean_interval, few, windows):
+        doubts.append(Reason(NOT_CLEARLY_BETTER_THAN_CHAMPION, facts))
+    reasons += doubts or [Reason(BEATS_CHAMPION, facts)]
+    return ("champion-kept", champion) if doubts else ("chosen", found)
+
+
+def _bounds(interval: Interval) -> dict[str, Fact]:
+    return {"low": interval.low, "high": interval.high}

@@ -189,7 +189,7 @@ def _progress_bar() -> Iterator[_Bar]:
 
 
 def _print_report(report: Report, book: ledger.Ledger) -> None:
-    from pipeline.words import LOSS_WORDS
+    from pipeline.words import METRIC_WORDS
 
     settings = report.outline.loaded.settings
     metric = settings.selection.metric
@@ -199,7 +199,7 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     for warning in sorted({f"{item.candidate}: {text}" for item in report.judged for text in item.warnings}):
         click.echo(wrap(warning, "  "))
     click.echo()
-    name = LOSS_WORDS[metric]
+    name = METRIC_WORDS[metric]
     click.secho(f"{name[0].upper()}{name[1:]} by window (smaller is better)", bold=True)
     for line in trajectory_table(report, metric):
         click.echo(line)

@@ -1,152 +1,266 @@
-"""The rule in each of its situations, and the sentences that it speaks."""
+"""The rule, step by step, on scores that are made to measure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from pipeline.selection import CODES, Selection, choose
-from pipeline.stability import Trial, WindowLosses
-from pipeline.words import Context, headline, optimism_sentence, step_sentence, window_words, windows_words
+from ledger.errors import InvalidInput
+from pipeline import selection as rule
+from pipeline.selection import Selection, choose
+from pipeline.stability import Scores, WindowLosses, scores
 
-CONTEXT = Context(metric="log_loss", reference="base_rate", confidence=0.9, pipeline="late-arrivals")
+REFERENCE = "rate"
+COMPLEXITY = {"rate": 0, "plain": 1, "middle": 2, "rich": 3}
 
 
-def losses(gains: dict[str, list[float]], noise: float = 0.02) -> list[WindowLosses]:
-    """Windows in which each candidate has the given gain on the reference, with some noise by day."""
-    count = len(next(iter(gains.values())))
+def scored(gains: Mapping[str, Sequence[float]], units: int = 3) -> Scores:
+    """Scores of candidates with exactly these gains by window, and no noise inside a window."""
     windows = []
-    for index in range(count):
-        source = np.random.default_rng(index)
-        rows = np.full(30, 100.0)
-        base = 0.55 * rows * (1 + 0.05 * source.standard_normal(30))
-        made = {"base_rate": base}
-        for name, values in gains.items():
-            wobble = noise * np.random.default_rng([index, *name.encode()]).standard_normal(30)
-            made[name] = base * (1 - values[index] + wobble - (wobble * base).sum() / base.sum())
-        windows.append(WindowLosses(f"2013-{index + 1:02d}", rows, made))
-    return windows
+    for index in range(len(next(iter(gains.values())))):
+        losses = {REFERENCE: np.ones(units)}
+        losses |= {name: np.full(units, 1.0 - values[index]) for name, values in gains.items()}
+        names = tuple(f"day {unit}" for unit in range(units))
+        windows.append(WindowLosses(f"2013-{index + 1:02}", names, np.ones(units), losses))
+    return scores(windows, reference=REFERENCE, confidence=0.9, seed=1, draws=500, validity_windows=None)
 
 
-def decide(
-    gains: dict[str, list[float]],
-    *,
-    complexity: dict[str, int] | None = None,
-    champion: str | None = None,
-    margin: float = 0.005,
-    noise: float = 0.02,
-) -> Selection:
-    trial = Trial(losses(gains, noise), reference="base_rate", confidence=0.9, seed=1)
-    return choose(
-        trial,
-        {name: trial.score(name) for name in gains},
-        complexity=complexity or {name: index + 1 for index, name in enumerate(gains)},
-        order=list(gains),
-        margin=margin,
-        ineligible={},
-        champion=champion,
-    )
+def chosen(gains: Mapping[str, Sequence[float]], **settings: Any) -> Selection:
+    made = scored(gains)
+    names = [REFERENCE, *gains]
+    defaults: dict[str, Any] = {
+        "complexity": COMPLEXITY,
+        "order": names,
+        "margin": 0.005,
+        "confidence": 0.9,
+        "reference": REFERENCE,
+        "champion": None,
+        "eligible": dict.fromkeys(gains),
+    }
+    return choose(made, **(defaults | settings))
 
 
 def codes(selection: Selection) -> list[str]:
-    return [step.code for step in selection.steps]
+    return [reason.code for reason in selection.reasons]
 
 
-STEADY = [0.09, 0.10, 0.11, 0.10, 0.09, 0.10, 0.11]
-WILD = [0.22, -0.02, 0.20, 0.21, -0.01, 0.19, -0.03]
+def facts(selection: Selection, code: str) -> dict[str, Any]:
+    return next(reason.facts for reason in selection.reasons if reason.code == code)
+
+
+STEADY = [0.10, 0.11, 0.09, 0.10, 0.12, 0.10, 0.11, 0.09]
+POOR = [0.05, 0.06, 0.04, 0.05, 0.07, 0.05, 0.06, 0.04]
+SWINGING = [0.42, -0.09, 0.40, -0.08, 0.41, -0.07, 0.40, -0.08]
+ALTERNATING = [0.1, -0.1, 0.1, -0.1, 0.1, -0.1, 0.1, -0.09]
 
 
 def test_a_clear_leader_is_chosen() -> None:
-    selection = decide({"small": STEADY, "big": [gain - 0.05 for gain in STEADY]})
-    assert (selection.outcome, selection.chosen, selection.leader, selection.runner_up) == (
-        "chosen",
-        "small",
-        "small",
-        "big",
-    )
-    assert codes(selection) == ["leads", "not-equal", "best-worst-quarter", "never-worse"]
+    found = chosen({"plain": POOR, "rich": STEADY})
+    assert (found.outcome, found.chosen, found.leader, found.runner_up) == ("chosen", "rich", "rich", "plain")
+    assert found.equals == ["rich"]
+    assert codes(found) == [rule.LEADER, rule.NOT_EQUAL, rule.NEVER_WORSE]
+    assert facts(found, rule.NOT_EQUAL)["difference"] == pytest.approx(0.05)
+    assert facts(found, rule.NOT_EQUAL)["because"] is None
 
 
-def test_the_stable_one_is_taken_although_the_other_leads() -> None:
-    selection = decide({"wild": WILD, "steady": STEADY}, complexity={"wild": 1, "steady": 2})
-    assert (selection.leader, selection.chosen) == ("wild", "steady")
-    assert codes(selection) == ["leads", "equal", "best-worst-quarter", "never-worse"]
-    assert headline(selection, CONTEXT) == "steady is chosen for late-arrivals although it does not lead."
+def test_nobody_is_chosen_when_the_leader_cannot_be_told_apart_from_the_reference() -> None:
+    found = chosen({"plain": ALTERNATING})
+    assert (found.outcome, found.chosen, found.leader, found.equals) == ("nobody", None, "plain", [])
+    assert codes(found) == [rule.LEADER, rule.LEADER_NOT_CLEAR]
+    assert facts(found, rule.LEADER_NOT_CLEAR)["stays"] == REFERENCE
 
 
-def test_of_two_that_cannot_be_told_apart_the_simpler_is_taken() -> None:
-    almost = [gain - 0.001 * (-1) ** index for index, gain in enumerate(STEADY)]
-    selection = decide({"complex": STEADY, "plain": almost}, complexity={"complex": 3, "plain": 1}, noise=0.1)
-    assert selection.chosen == "plain"
-    assert "simpler" in codes(selection)
+def test_nobody_is_chosen_when_everybody_is_worse() -> None:
+    found = chosen({"plain": [-gain for gain in STEADY]}, champion="plain")
+    assert (found.outcome, found.chosen) == ("nobody", None)
+    assert facts(found, rule.LEADER_NOT_CLEAR)["stays"] == "plain"
 
 
-def test_nobody_is_chosen_when_the_leader_could_be_chance() -> None:
-    selection = decide({"a": [0.05, -0.06, 0.04, -0.05, 0.02, -0.03, 0.06]})
-    assert (selection.outcome, selection.chosen) == ("nobody", None)
-    assert codes(selection) == ["leads", "leader-not-above-reference"]
-
-
-def test_few_windows_must_all_agree() -> None:
-    assert decide({"a": [0.1, 0.1, 0.1]}).outcome == "chosen"
-    selection = decide({"a": [0.3, 0.3, 0.3, -0.01]})
-    assert (selection.outcome, codes(selection)[-1]) == ("nobody", "leader-not-in-every-window")
-    assert decide({"a": [0.1, 0.1]}).outcome == "too-few-windows"
-
-
-def test_without_any_complete_window_nobody_is_chosen() -> None:
-    selection = choose(None, {}, complexity={}, order=[], margin=0.0, ineligible={"a": "no window"}, champion=None)
-    assert codes(selection) == ["not-eligible", "too-few-windows"]
-
-
-def test_in_doubt_the_champion_stays() -> None:
-    tie = [gain + 0.0001 for gain in STEADY]
-    kept = decide({"old": STEADY, "new": tie}, complexity={"old": 2, "new": 1}, champion="old", noise=0.1)
-    assert (kept.outcome, kept.chosen) == ("champion-kept", "old")
-    confirmed = decide({"old": STEADY, "new": [gain - 0.05 for gain in STEADY]}, champion="old")
-    assert (confirmed.outcome, confirmed.chosen) == ("champion-confirmed", "old")
-    beaten = decide({"old": [gain - 0.05 for gain in STEADY], "new": STEADY}, champion="old")
-    assert (beaten.outcome, beaten.chosen, codes(beaten)[-1]) == ("chosen", "new", "beats-champion")
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_adding_a_candidate_that_is_worse_than_all_changes_nothing(seed: int) -> None:
-    source = np.random.default_rng(seed)
-    gains = {name: list(source.normal(0.08, 0.04, 7)) for name in ("a", "b")}
-    bad = {**gains, "z": [-0.2] * 7}
-    assert decide(gains).chosen == decide(bad).chosen
-
-
-def test_every_code_has_a_sentence_that_reads_like_one() -> None:
-    """The golden sentences: if one changes, somebody should read it aloud before it is released."""
-    selection = decide({"small": STEADY, "big": [0.06, -0.02, 0.07, 0.05, 0.06, 0.07, 0.05]})
-    said = [step_sentence(step, CONTEXT) for step in selection.steps]
-    assert said == [
-        "small leads: 10.0% lower log-loss than base_rate on average over 7 windows (90% interval 9.5% to 10.5%).",
-        "big is not an equal of small: 5.1 points lower gain on average [3.5, 7.3], and in February 2013 it was "
-        "worse than base_rate (−2.0%).",
-        "It has no equal. In its worst quarter of windows (January and May 2013) its gain is 9.0% [8.5% to 9.9%].",
-        "small was never worse than base_rate.",
+def test_among_equals_the_best_bad_windows_win_over_the_best_mean() -> None:
+    found = chosen({"plain": SWINGING, "rich": STEADY})
+    assert found.leader == "plain"
+    assert found.equals == ["plain", "rich"]
+    assert (found.outcome, found.chosen) == ("chosen", "rich")
+    assert codes(found) == [
+        rule.LEADER,
+        rule.EQUAL,
+        rule.BEST_WORST_QUARTER,
+        rule.LOWER_WORST_QUARTER,
+        rule.NEVER_WORSE,
     ]
-    from pipeline import words
-
-    assert set(words._STEPS) == set(CODES)
+    assert facts(found, rule.EQUAL)["because"] == "interval"
 
 
-def test_optimism_in_words() -> None:
-    assert optimism_sentence("big_trees", "roc_auc", 0.697, 0.786, [0.075, 0.14, 0.05]) == (
-        "A random split would flatter big_trees by 0.088 AUC on average (0.050 to 0.140; in 3 of 3 windows): "
-        "0.786 instead of 0.697."
-    )
-    assert optimism_sentence("linear", "roc_auc", 0.690, 0.699, [0.009]) == (
-        "A random split would say nearly the same of linear: AUC 0.699 instead of 0.690."
-    )
-    assert "cannot be told" in optimism_sentence("x", "roc_auc", None, None, [])
+def test_worst_quarters_alike_go_to_the_simpler() -> None:
+    better = [gain + 0.001 * (-1) ** index for index, gain in enumerate(STEADY)]
+    better[2] += 0.0015
+    found = chosen({"rich": better, "plain": STEADY})
+    assert (found.leader, found.chosen) == ("rich", "plain")
+    assert codes(found) == [rule.LEADER, rule.EQUAL, rule.BEST_WORST_QUARTER, rule.SIMPLER, rule.NEVER_WORSE]
+    assert facts(found, rule.EQUAL)["because"] == "margin"
+    assert facts(found, rule.SIMPLER)["best"] == "rich"
 
 
-def test_windows_in_words() -> None:
-    assert window_words("2013-04") == "April 2013"
-    assert window_words("2013-04-05") == "2013-04-05"
-    assert windows_words(["2013-04", "2013-11", "2013-10"]) == "April, November and October 2013"
-    assert windows_words(["2013-12", "2014-01"]) == "December 2013 and January 2014"
-    assert windows_words(["2013-04"]) == "April 2013"
+def test_alike_and_equally_complex_go_to_the_earlier_in_the_file() -> None:
+    better = [gain + 0.001 * (-1) ** index for index, gain in enumerate(STEADY)]
+    better[2] += 0.0015
+    same = COMPLEXITY | {"rich": 1}
+    found = chosen({"plain": STEADY, "rich": better}, complexity=same)
+    assert found.chosen == "plain"
+    assert rule.EARLIER_IN_FILE in codes(found)
+    other = chosen({"plain": STEADY, "rich": better}, complexity=same, order=["rich", "plain", REFERENCE])
+    assert other.chosen == "rich"
+    assert rule.EARLIER_IN_FILE not in codes(other)
+
+
+def test_exact_ties_do_not_depend_on_who_was_scored_first() -> None:
+    one = chosen({"plain": STEADY, "rich": STEADY}, order=["rich", "plain", REFERENCE])
+    two = chosen({"rich": STEADY, "plain": STEADY}, order=["rich", "plain", REFERENCE])
+    assert (one.leader, one.chosen) == (two.leader, two.chosen) == ("rich", "plain")
+
+
+def test_an_ineligible_candidate_does_not_take_part() -> None:
+    found = chosen({"plain": POOR, "rich": STEADY}, eligible={"plain": None, "rich": "it reads a leaking column"})
+    assert found.chosen == "plain"
+    assert found.runner_up is None
+    assert facts(found, rule.NOT_ELIGIBLE) == {"candidate": "rich", "why": "it reads a leaking column"}
+    nobody = chosen({"plain": POOR}, eligible={"plain": "it failed"})
+    assert (nobody.outcome, codes(nobody)) == ("nobody", [rule.NOT_ELIGIBLE, rule.NOBODY_ELIGIBLE])
+
+
+def test_a_gain_nobody_would_act_on_does_not_replace_the_reference() -> None:
+    tiny = [0.002, 0.003, 0.0001, 0.002, 0.004, -0.001, 0.003, 0.002]
+    found = chosen({"plain": tiny})
+    assert (found.outcome, found.chosen) == ("nobody", None)
+    assert found.equals == ["plain", REFERENCE]
+    assert codes(found)[-1] == rule.REFERENCE_IS_ENOUGH
+    assert chosen({"plain": tiny}, champion=REFERENCE).outcome == "champion-kept"
+    assert chosen({"plain": tiny}, margin=0.0).chosen == "plain"
+
+
+@pytest.mark.parametrize("windows", [1, 2])
+def test_fewer_than_three_windows_choose_nothing(windows: int) -> None:
+    found = chosen({"plain": STEADY[:windows]})
+    assert (found.outcome, found.chosen, codes(found)) == ("too-few-windows", None, [rule.TOO_FEW_WINDOWS])
+
+
+@pytest.mark.parametrize("windows", [3, 4, 5])
+def test_few_windows_must_all_agree(windows: int) -> None:
+    found = chosen({"plain": STEADY[:windows]})
+    assert (found.outcome, found.chosen) == ("chosen", "plain")
+    assert codes(found) == [rule.FEW_WINDOWS, rule.LEADER, rule.NEVER_WORSE]
+    one_bad = [0.5] * (windows - 1) + [-0.001]
+    refused = chosen({"plain": one_bad})
+    assert (refused.outcome, codes(refused)[-1]) == ("nobody", rule.WINDOWS_DISAGREE)
+
+
+def test_few_windows_make_equals_of_candidates_that_they_disagree_about() -> None:
+    found = chosen({"rich": [0.2, 0.2, 0.2, 0.09], "plain": [0.1, 0.1, 0.1, 0.1]})
+    assert facts(found, rule.EQUAL)["because"] == "windows"
+    assert found.chosen == "plain"
+
+
+def test_six_windows_get_the_full_rule() -> None:
+    assert rule.FEW_WINDOWS not in codes(chosen({"plain": STEADY[:6]}))
+
+
+def test_a_challenger_replaces_a_champion_that_it_clearly_beats() -> None:
+    found = chosen({"plain": POOR, "rich": STEADY}, champion="plain")
+    assert (found.outcome, found.chosen, codes(found)[-1]) == ("chosen", "rich", rule.BEATS_CHAMPION)
+
+
+def test_the_champion_stays_when_the_rule_arrives_at_it() -> None:
+    found = chosen({"plain": POOR, "rich": STEADY}, champion="rich")
+    assert (found.outcome, found.chosen, codes(found)[-1]) == ("champion-kept", "rich", rule.CHAMPION_CONFIRMED)
+
+
+def test_the_champion_stays_when_the_difference_could_be_chance() -> None:
+    found = chosen({"plain": STEADY, "rich": SWINGING}, champion="rich")
+    assert (found.outcome, found.chosen) == ("champion-kept", "rich")
+    assert codes(found)[-1] == rule.NOT_CLEARLY_BETTER_THAN_CHAMPION
+
+
+def test_the_champion_stays_when_its_bad_windows_are_better() -> None:
+    champion = [0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10, 0.10]
+    challenger = [0.09, 0.09, 0.20, 0.21, 0.20, 0.22, 0.20, 0.21]
+    found = chosen({"plain": champion, "rich": challenger}, champion="plain")
+    assert rule.BELOW_CHAMPION_IN_WORST_QUARTER in codes(found)
+    assert (found.outcome, found.chosen, found.leader) == ("champion-kept", "plain", "rich")
+
+
+def test_the_reference_may_be_the_champion() -> None:
+    found = chosen({"plain": STEADY}, champion=REFERENCE)
+    assert (found.outcome, found.chosen, codes(found)[-1]) == ("chosen", "plain", rule.BEATS_CHAMPION)
+
+
+def test_an_ineligible_champion_protects_nobody() -> None:
+    found = chosen({"plain": POOR, "rich": STEADY}, champion="rich", eligible={"plain": None, "rich": "it leaks"})
+    assert (found.outcome, found.chosen, codes(found)[-1]) == ("chosen", "plain", rule.CHAMPION_NOT_ELIGIBLE)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"confidence": 0.95},
+        {"reference": "plain"},
+        {"champion": "stranger"},
+        {"eligible": {}},
+        {"complexity": {}},
+        {"order": ["plain"]},
+        {"margin": -0.1},
+        {"margin": float("nan")},
+    ],
+)
+def test_settings_of_other_scores_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput):
+        chosen({"plain": STEADY}, **wrong)
+
+
+gain = st.floats(-0.5, 0.5).map(lambda value: round(value, 3))
+
+
+@st.composite
+def races(draw: st.DrawFn) -> dict[str, list[float]]:
+    windows = draw(st.integers(1, 9))
+    names = draw(st.lists(st.sampled_from(["plain", "middle", "rich"]), min_size=1, unique=True))
+    return {name: draw(st.lists(gain, min_size=windows, max_size=windows)) for name in names}
+
+
+@settings(max_examples=80, deadline=None)
+@given(races(), st.sampled_from([None, "rate", "plain", "middle", "rich"]))
+def test_every_selection_explains_itself(gains: dict[str, list[float]], champion: str | None) -> None:
+    champion = champion if champion in gains or champion == REFERENCE else None
+    found = chosen(gains, champion=champion)
+    assert found == chosen(gains, champion=champion)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Selection) == found
+    assert found.reasons
+    assert set(codes(found)) <= set(rule.CODES)
+    if found.outcome == "chosen":
+        assert found.chosen in found.equals
+        assert found.chosen not in (REFERENCE, champion)
+    elif found.outcome == "champion-kept":
+        assert found.chosen == champion
+    else:
+        assert found.chosen is None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(gain, min_size=6, max_size=9), st.integers(0, 8), st.floats(0.001, 0.5))
+def test_worsening_a_window_never_gets_a_lone_candidate_chosen(gains: list[float], place: int, worse: float) -> None:
+    spoiled = list(gains)
+    spoiled[place % len(gains)] -= worse
+    if chosen({"plain": spoiled}, margin=0.0).outcome == "chosen":
+        assert chosen({"plain": gains}, margin=0.0).outcome == "chosen"
+
+
+def test_codes_are_unique_words_in_kebab_case() -> None:
+    assert len(set(rule.CODES)) == len(rule.CODES)
+    constants = {value for name, value in vars(rule).items() if name.isupper() and isinstance(value, str)}
+    assert constants == set(rule.CODES)
+    assert all(part.isalpha() and part.islower() for code in rule.CODES for part in code.split("-"))
