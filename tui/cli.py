@@ -145,7 +145,9 @@ def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     as_json = "--json" in sys.argv[1:]
     try:
-        code = tally.main(prog_name="tally", standalone_mode=False)
+        # https://no-color.org: any value but an empty one.
+        color = False if os.environ.get("NO_COLOR") else None
+        code = tally.main(prog_name="tally", standalone_mode=False, color=color)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except TallyError as error:

@@ -84,7 +84,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
             click.echo("No pipeline has run yet. Next: tally run FILE.toml")
             return
         table(
-            ("pipeline", "champion", "since", "intended until", "runs", "last run", "it said"),
+            ("pipeline", "champion", "since", "intended until", "last run", "it said"),
             [_status_row(state, snapshot, book) for state in pipelines],
         )
         for run in runs:
@@ -104,7 +104,6 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Le
         champion.model if champion else "none yet",
         _day(state.champion.since if state.champion else None, book),
         _last_day(until, book) if until else "",
-        state.runs,
         last.run if last else "",
         (last.headline or last.failure or last.status) if last else "",
     )
@@ -179,16 +178,14 @@ def runs_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> 
             click.echo("There are no runs yet. Next: tally run FILE.toml", err=True)
             return
         table(
-            ("run", "pipeline", "state", "started", "windows", "by", "slice", "result"),
+            ("run", "pipeline", "state", "started", "windows", "result"),
             [
                 (
                     run.run,
                     run.pipeline,
                     run.status,
                     _local(run.started_at, book),
-                    run.windows_evaluated,
-                    run.by,
-                    run.slice or "",
+                    f"{run.windows_evaluated} of {run.windows}",
                     run.headline or run.failure or "",
                 )
                 for run in runs
@@ -217,7 +214,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
             click.echo("There are no models yet. Next: tally run FILE.toml", err=True)
             return
         table(
-            ("model", "state", "candidate", "made", "trained on", "intended for", "rows", "by run"),
+            ("model", "state", "candidate", "made", "trained on", "intended for"),
             [_model_row(model, book) for model in models],
         )
 
@@ -231,10 +228,8 @@ def _model_row(model: ModelState, book: ledger.Ledger) -> tuple[object, ...]:
         model.model,
         model.status,
         model.candidate,
-        _local(model.made_at, book),
+        _day(model.made_at, book),
         *periods,
-        model.rows,
-        model.made_by_run,
     )
 
 

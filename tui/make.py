@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import aligned, print_json, sparkline, terminal_columns, wrap
+from tui.progress import Bar
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
 
@@ -80,7 +78,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
 
     loaded = read(file)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with _progress_bar() as progress:
+    with Bar() as progress:
         from pipeline.run import run
 
         with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
@@ -142,47 +140,6 @@ def _print_outline(outline: Outline) -> None:
                 "  ",
             )
         )
-
-
-class _Bar:
-    """Progress on standard error; nothing where that is not a terminal."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if self._bar is None:
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-            self._bar = Progress(
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.description}", markup=False),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._bar.start()
-            self._task = self._bar.add_task("", total=total)
-        self._bar.update(self._task, description=show(what), completed=done, total=total)
-
-    def close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-
-@contextmanager
-def _progress_bar() -> Iterator[_Bar]:
-    bar = _Bar()
-    try:
-        yield bar
-    finally:
-        bar.close()
 
 
 # After -----------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import unicodedata
@@ -126,8 +125,3 @@ def wrap(text: str, indent: str = "", columns: int | None = None) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
-
-
-def plain_colours() -> bool:
-    """Whether colours are unwanted (https://no-color.org)."""
-    return bool(os.environ.get("NO_COLOR"))

@@ -11,9 +11,10 @@ import click
 import ledger
 from ledger.errors import InvalidInput, NotFound
 from ledger.note import VerifierKey, open_checkpoint, parse_receipt, receipt_line
-from ledger.verify import Progress, Verdict, silent, verify
+from ledger.verify import Verdict, verify
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
+from tui.progress import Bar
 from tui.show import show
 
 LARGEST_RECEIPT_BYTES = 1 << 20
@@ -35,8 +36,8 @@ def verify_command(receipts: tuple[str, ...], ledger_path: Path | None, as_json:
     Exit code 0: verified. 1: something contradicts; the first line says what. 2: nothing could be checked.
     """
     checkpoints = [parse_receipt(_read_receipt(text)).checkpoint for text in receipts]
-    with open_ledger(ledger_path) as book, _Bar() as bar:
-        verdict = verify(book, against=checkpoints, progress=bar.progress)
+    with open_ledger(ledger_path) as book, Bar() as bar:
+        verdict = verify(book, against=checkpoints, progress=bar)
     if as_json:
         print_json("tally.verify/1", _verdict_json(verdict))
     else:
@@ -136,28 +137,3 @@ def print_receipt(book: ledger.Ledger) -> None:
         click.echo(_line(book, book.checkpoint()))
     except NotFound as error:
         click.echo(wrap(f"Recorded, but not signed: {error.message} {error.hint}"), err=True)
-
-
-class _Bar:
-    """A progress bar on standard error, only on a terminal."""
-
-    def __enter__(self) -> _Bar:
-        self.progress: Progress = silent
-        self._bar: Any = None
-        if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import Progress as RichProgress
-
-            self._bar = RichProgress(console=Console(stderr=True), transient=True)
-            self._bar.start()
-            task = self._bar.add_task("verify")
-
-            def progress(what: str, done: int, total: int) -> None:
-                self._bar.update(task, description=what, completed=done, total=max(total, 1))
-
-            self.progress = progress
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
