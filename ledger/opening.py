@@ -23,7 +23,7 @@ FOLDER = ".tally"
 
 
 def create(
-    parent: Path,
+    parent: Path | str,
     *,
     name: str | None = None,
     timezone: str | None = None,
@@ -52,6 +52,7 @@ def create(
     InvalidInput
         When the folder cannot be written, or the name or zone is not usable.
     """
+    parent = Path(parent)
     folder = parent / FOLDER
     if folder.exists():
         raise Refused(f"There is a ledger in {folder} already.", "Use it, or choose another folder.")
@@ -108,8 +109,9 @@ def local_zone() -> str:
     return "UTC"
 
 
-def find(start: Path) -> Path | None:
+def find(start: Path | str) -> Path | None:
     """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
+    start = Path(start)
     for folder in (start, *start.absolute().parents):
         if (folder / FOLDER / "ledger.db").is_file():
             return folder / FOLDER
@@ -117,7 +119,7 @@ def find(start: Path) -> Path | None:
 
 
 def open_ledger(
-    folder: Path,
+    folder: Path | str,
     *,
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
@@ -135,6 +137,7 @@ def open_ledger(
     InvalidInput, NewerFormat, Damaged
         When what is there cannot be read as a ledger.
     """
+    folder = Path(folder)
     if not (folder / "ledger.db").is_file() and (folder / FOLDER / "ledger.db").is_file():
         folder = folder / FOLDER
     if not (folder / "ledger.db").is_file():

@@ -262,6 +262,7 @@ def test_a_file_with_ten_mistakes_gets_ten_lines_and_no_ledger(tmp_path: Path) -
             'level     = "manual"': 'level = "auto_promote"',
             "min_rows   = 500": "min_rows = 0",
             "complexity = 2": "complexity = -2",
+            'estimator  = "sklearn.dummy:DummyClassifier"': "estimator = 5",
         },
     )
     answer = tally(tmp_path, "run", str(file))
