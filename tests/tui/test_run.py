@@ -20,6 +20,14 @@ import ledger
 from ledger import vocabulary as say
 
 
+def slower(folder: Path) -> Path:
+    """A pipeline that is surely still at work when a test breaks it off."""
+    text = (FIXTURES / "late-arrivals.toml").read_text().replace("max_iter = 300", "max_iter = 20000")
+    shutil.copy(FIXTURES / "late-arrivals.parquet", folder)
+    (folder / "slow.toml").write_text(text)
+    return folder / "slow.toml"
+
+
 def smaller(folder: Path, name: str = "quick.toml", **changes: str) -> Path:
     """The sample's pipeline without its slow candidate, beside a copy of the sample; with texts replaced."""
     text = (FIXTURES / "late-arrivals.toml").read_text()
@@ -347,7 +355,7 @@ def test_a_folder_that_cannot_be_one_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def started_run(folder: Path, file: Path) -> subprocess.Popen[str]:
-    """A run in a process group of its own, once its first window is recorded."""
+    """A run in a process group of its own, once it is at work."""
     process = subprocess.Popen(
         [*PROGRAM, "run", str(file)], cwd=folder, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -356,7 +364,8 @@ def started_run(folder: Path, file: Path) -> subprocess.Popen[str]:
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with ledger.open(folder) as book:
-                if any(run.windows_evaluated for run in book.now().runs()):
+                if any(run.status == "running" for run in book.now().runs()):
+                    time.sleep(3)  # into the fits, workers and all
                     return process
         except ledger.TallyError:
             pass
@@ -370,8 +379,7 @@ def failures(folder: Path) -> list[Any]:
 
 
 def test_ctrl_c_leaves_a_failed_run_and_no_result(tmp_path: Path) -> None:
-    file = smaller(tmp_path)
-    process = started_run(tmp_path, file)
+    process = started_run(tmp_path, slower(tmp_path))
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -383,17 +391,16 @@ def test_ctrl_c_leaves_a_failed_run_and_no_result(tmp_path: Path) -> None:
         assert book.now().models() == []
         assert [run.status for run in book.now().runs()] == ["failed"]
     assert tally(tmp_path, "verify").code == 0
-    assert tally(tmp_path, "run", str(file)).code == 0
+    assert tally(tmp_path, "run", str(smaller(tmp_path))).code == 0
 
 
 def test_a_killed_run_is_noticed_by_the_next_one(tmp_path: Path) -> None:
-    file = smaller(tmp_path)
-    process = started_run(tmp_path, file)
+    process = started_run(tmp_path, slower(tmp_path))
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate(timeout=60)
     assert tally(tmp_path, "verify").code == 0
     assert "has no end yet" in tally(tmp_path, "status").err
-    assert tally(tmp_path, "run", str(file)).code == 0
+    assert tally(tmp_path, "run", str(smaller(tmp_path))).code == 0
     (failure,) = failures(tmp_path)
     assert "is gone without a word" in failure.message
     with ledger.open(tmp_path) as book:
