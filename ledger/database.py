@@ -44,12 +44,11 @@ BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END""",
     "events_unchanged": """CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
 BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
     "commits_in_order": """CREATE TRIGGER commits_in_order BEFORE INSERT ON commits
-WHEN NEW.n IS NOT (SELECT coalesce(max(n) + 1, 0) FROM commits)
-  OR NEW.first_seq IS NOT (SELECT coalesce((SELECT last_seq + 1 FROM commits ORDER BY n DESC LIMIT 1), 0))
-  OR NEW.last_seq < NEW.first_seq
+WHEN NEW.last_seq < NEW.first_seq
   OR NEW.last_seq IS NOT (SELECT max(seq) FROM events)
-  OR NEW.last_seq - NEW.first_seq + 1 IS NOT (SELECT count(*) FROM events WHERE seq >= NEW.first_seq)
-  OR NEW.recorded_at < (SELECT coalesce((SELECT recorded_at FROM commits ORDER BY n DESC LIMIT 1), 0))
+  OR CASE NEW.n WHEN 0 THEN NEW.first_seq <> 0 ELSE NOT EXISTS (
+    SELECT 1 FROM commits
+    WHERE n = NEW.n - 1 AND last_seq = NEW.first_seq - 1 AND recorded_at <= NEW.recorded_at) END
 BEGIN SELECT RAISE(ABORT, 'commits are appended one after the other, and time does not go back'); END""",
     "commits_kept": """CREATE TRIGGER commits_kept BEFORE DELETE ON commits
 BEGIN SELECT RAISE(ABORT, 'commits are never deleted'); END""",

@@ -115,9 +115,8 @@ def kind(data: bytes) -> Kind:
 def encode(event: Event[Any], decoder: msgspec.json.Decoder[Any]) -> bytes:
     """The canonical bytes of an event, proved readable.
 
-    The bytes are decoded again and compared before anything is hashed, because the encoder silently writes
-    NaN and infinity as ``null``; and what is returned is the encoding of what was *read*, so that an integer
-    given for a real number is stored the way every later reader would write it.
+    The bytes are decoded again and compared before anything is hashed: types do not bind at run time, and the
+    encoder silently writes NaN and infinity as ``null``.
 
     Raises
     ------
@@ -125,8 +124,8 @@ def encode(event: Event[Any], decoder: msgspec.json.Decoder[Any]) -> bytes:
         For a value outside the strict form: not finite, too large, too deep, not Unicode text.
     """
     try:
-        read = decoder.decode(encode_canonical(event))
-        data = encode_canonical(read)
+        data = encode_canonical(event)
+        read = decoder.decode(data)
     except (UnicodeEncodeError, msgspec.MsgspecError, RecursionError, TypeError, OverflowError) as error:
         refuse_unrepresentable(msgspec.to_builtins(event.body), event.t)
         raise InvalidInput(f"{event.t} cannot be written: {error}") from error

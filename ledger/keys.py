@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 from ledger.errors import InvalidInput
-from ledger.lock import exclusive
+from ledger.lock import FileLock
 from ledger.note import Checkpoint, SignerKey, parse_receipt
 from ledger.objects import sync_folder
 
@@ -96,7 +97,7 @@ def move_mark(checkpoint: Checkpoint, note: str) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with exclusive(path.with_name(f"{path.name}.lock"), deadline_seconds=10.0):
+        with closing(FileLock(path.with_name(f"{path.name}.lock"), 10.0)) as lock, lock:
             seen = read_mark(checkpoint.origin)
             if seen is not None and parse_receipt(seen).checkpoint.size >= checkpoint.size:
                 return

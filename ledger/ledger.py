@@ -85,7 +85,7 @@ class Ledger:
         self._recorder = recorder
         self._clock = clock
         self._salts = salts
-        self._declared: set[str] = set()
+        self._declared: set[tuple[str, int]] = set()
 
     # Opening -----------------------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class Ledger:
             seal=seal if signer else None,
             deadline_seconds=deadline_seconds,
         )
-        self._declared.update(f"{draft.body.TYPE}/{draft.body.VERSION}" for draft in full)
+        self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in full)
         if signer and notes:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
             keys.move_mark(open_checkpoint(notes[-1], signer.verifier), notes[-1])
@@ -263,11 +263,11 @@ class Ledger:
 
     def _declarations(self, drafts: list[Draft], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
-        wanted = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts}
-        new = {kind for kind in wanted if f"{kind[0]}/{kind[1]}" not in self._declared}
-        if new:
-            new.add((SchemaDeclared.TYPE, SchemaDeclared.VERSION))
+        new = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts} - self._declared
         declarations: dict[str, Encoded] = {}
+        if not new:
+            return declarations
+        new.add((SchemaDeclared.TYPE, SchemaDeclared.VERSION))
         for event_type, version in sorted(new):
             name = f"{event_type}/{version}"
             if self.log.last_seq_of(f"schema:{name}") is None:

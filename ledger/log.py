@@ -11,9 +11,9 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
@@ -23,7 +23,7 @@ from ledger.commit import commit_text, from_micros, leaf_entry
 from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
 from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import Hashes
-from ledger.lock import exclusive
+from ledger.lock import FileLock
 
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 LOCK_DEADLINE_SECONDS = 10.0
@@ -35,7 +35,7 @@ class Encoded(msgspec.Struct, frozen=True, gc=False):
     type: str
     data: bytes
     hashes: Hashes
-    entities: frozenset[str]
+    entities: list[str]
 
 
 class Stored(NamedTuple):
@@ -90,7 +90,7 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "ledger.db"
-        self.lock_path = folder / "lock"
+        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS)
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
 
@@ -131,13 +131,15 @@ class Log:
             self._reader = None
         if self._writer is not None:
             try:
-                with exclusive(self.lock_path, deadline_seconds=1.0):
+                self.lock.deadline_seconds = 1.0
+                with self.lock:
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (TallyError, sqlite3.Error):
                 # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
                 pass
             self._writer.close()
             self._writer = None
+        self.lock.close()
 
     # Appending ---------------------------------------------------------------------------------------------
 
@@ -180,12 +182,15 @@ class Log:
         if not events:
             raise InvalidInput("A commit holds at least one event.")
         connection = self.writer
-        with exclusive(self.lock_path, deadline_seconds), _transaction(connection):
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, _Transaction(connection):
             if key is not None and (earlier := _seen(connection, key)) is not None:
                 return self._repeated(earlier)
             _check_expected(connection, expected or {})
-            last = connection.execute("SELECT n, last_seq, recorded_at FROM commits ORDER BY n DESC LIMIT 1").fetchone()
-            n, first_seq, last_recorded = (last[0] + 1, last[1] + 1, last[2]) if last else (0, 0, None)
+            last = connection.execute(
+                "SELECT n + 1, last_seq + 1, recorded_at, subtree FROM commits ORDER BY n DESC LIMIT 1"
+            ).fetchone()
+            n, first_seq, last_recorded, last_subtree = last or (0, 0, None, b"")
             recorded_at = _tick(now_micros(), last_recorded, allow_jump)
             batch = [*_undeclared(connection, declare or {}), *events]
             read = _insert(connection, first_seq, batch)
@@ -194,7 +199,7 @@ class Log:
             last_seq = first_seq + len(batch) - 1
 
             def stored(index: int) -> bytes:
-                return _subtree(connection, index)
+                return last_subtree if index == n - 1 else _subtree(connection, index)
 
             closing = merkle.closing_hash(n, merkle.leaf_hash(entry), stored)
             connection.execute(
@@ -204,14 +209,15 @@ class Log:
             if key is not None:
                 connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
             if seal is not None:
-                root = merkle.frontier_from(stored, n + 1).root()
+                root = merkle.frontier_from(lambda index: _subtree(connection, index), n + 1).root()
                 connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, seal(Sealing(n + 1, root))))
         return Appended(n, first_seq, last_seq, recorded_at, entry)
 
     def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
         """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
         connection = self.writer
-        with exclusive(self.lock_path, deadline_seconds), _transaction(connection):
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, _Transaction(connection):
             size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
             kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
             if kept:
@@ -320,23 +326,38 @@ class Log:
 # Steps of an append ----------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
+class _Transaction:
+    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK where anything went wrong in between."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+
+    def __enter__(self) -> None:
         try:
-            yield
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
-    except sqlite3.Error as error:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise InvalidInput(
-            f"The ledger could not be written: {error}. Nothing was recorded.",
-            "Check free space and rights of the ledger's folder, then try again.",
-        ) from error
+            self.connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.Error as error:
+            raise _unwritten(error) from error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                self.connection.execute("COMMIT")
+                return
+        except sqlite3.Error as failed:
+            error = failed
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise _unwritten(error) from error
+
+
+def _unwritten(error: sqlite3.Error) -> InvalidInput:
+    return InvalidInput(
+        f"The ledger could not be written: {error}. Nothing was recorded.",
+        "Check free space and rights of the ledger's folder, then try again.",
+    )
 
 
 def _seen(connection: sqlite3.Connection, key: tuple[str, bytes]) -> int | None:
@@ -411,7 +432,8 @@ def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Enco
         read.append((event_id, expected))
     last_seqs: dict[str, int] = {}
     for seq, encoded in enumerate(batch, first_seq):
-        last_seqs.update(dict.fromkeys(encoded.entities, seq))
+        for entity in encoded.entities:
+            last_seqs[entity] = seq
     connection.executemany(
         "INSERT INTO entities VALUES(?,?) ON CONFLICT(entity) DO UPDATE SET last_seq = excluded.last_seq",
         last_seqs.items(),

@@ -73,9 +73,9 @@ class Released:
         """Whether some part of the body is untyped JSON, whose values no type bounds."""
         return _holds_any(self.body)
 
-    def entities(self, body: Body) -> frozenset[str]:
+    def entities(self, body: Body) -> list[str]:
         """Names such as ``run:2026-11-23.1`` of the entities that a body refers to."""
-        return frozenset([prefix + name for get, prefix in self.references if (name := get(body)) is not None])
+        return [prefix + name for get, prefix in self.references if (name := get(body)) is not None]
 
 
 RELEASED: dict[tuple[str, int], Released] = {}
@@ -144,10 +144,10 @@ def is_known(event: Event[Any]) -> bool:
     return (event.t, event.v) in RELEASED
 
 
-def entities(event: Event[Any]) -> frozenset[str]:
+def entities(event: Event[Any]) -> list[str]:
     """Names of the entities that an event refers to; none for unknown types."""
     known = RELEASED.get((event.t, event.v))
-    return known.entities(event.body) if known else frozenset()
+    return known.entities(event.body) if known else []
 
 
 # The ledger itself -----------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from ledger.commit import commit_text, leaf_entry
 from ledger.errors import Busy, Conflict, InvalidInput, NewerFormat, NotFound, Refused
 from ledger.event import MAX_EVENT_BYTES
 from ledger.ledger import Draft
-from ledger.lock import exclusive
+from ledger.lock import FileLock
 
 
 def test_the_first_event_says_what_the_rest_is_read_by(book: ledger.Ledger) -> None:
@@ -150,16 +150,16 @@ def test_the_file_refuses_changes_even_by_replacement(book: ledger.Ledger) -> No
 
 def test_a_held_lock_is_waited_for_and_then_reported(book: ledger.Ledger) -> None:
     book.append(finished("r", "p"))
-    with exclusive(book.log.lock_path, 1.0), pytest.raises(Busy, match="Another process"):
+    with FileLock(book.log.lock.path, 1.0), pytest.raises(Busy, match="Another process"):
         book.append(finished("r", "p"), deadline_seconds=0.05)
 
 
 def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from ledger.lock import exclusive\n"
-        "with exclusive(Path(sys.argv[1]), 1.0):\n    print('held', flush=True); time.sleep(60)"
+        "import sys, time; from pathlib import Path; from ledger.lock import FileLock\n"
+        "with FileLock(Path(sys.argv[1]), 1.0):\n    print('held', flush=True); time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(book.log.lock_path)], stdout=subprocess.PIPE)
+    holder = subprocess.Popen([sys.executable, "-c", code, str(book.log.lock.path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     holder.stdout.readline()
     holder.kill()
