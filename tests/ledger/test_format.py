@@ -1,0 +1,99 @@
+"""A reader written from FORMAT.md alone: the standard library, and none of our code."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import sqlite3
+from pathlib import Path
+
+from histories import promoted, refitted, registered, started
+
+import ledger
+
+
+def sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def naive_root(leaves: list[bytes]) -> bytes:
+    """RFC 6962, 2.1, as it is written there."""
+    if len(leaves) <= 1:
+        return leaves[0] if leaves else sha256(b"")
+    k = 1
+    while k * 2 < len(leaves):
+        k *= 2
+    return sha256(b"\x01" + naive_root(leaves[:k]) + naive_root(leaves[k:]))
+
+
+def read_as_a_stranger(path: Path) -> tuple[list[dict[str, object]], dict[int, bytes]]:
+    """Events, and the root at every size; every SHA-256 on the way is checked.
+
+    BLAKE3 is not in the standard library: the stored ids are taken as they are. They are bound by the SHA-256 of
+    the commit's text, in which they stand.
+    """
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    assert connection.execute("PRAGMA application_id").fetchone() == (0x54414C59,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    events, leaves, roots = [], [], {}
+    for n, first, last, recorded_at, head in connection.execute(
+        "SELECT n, first_seq, last_seq, recorded_at, head FROM commits ORDER BY n"
+    ):
+        assert n == len(leaves)
+        assert first == len(events)
+        lines = ["tallystick.commit/1", head]
+        for seq, body, event_id, digest, event_type in connection.execute(
+            "SELECT seq, CAST(body AS BLOB), id, sha256, type FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
+            (first, last),
+        ):
+            assert seq == len(events)
+            assert sha256(body) == digest
+            event = json.loads(body)
+            assert event["t"] == event_type
+            assert len(base64.b64decode(event["salt"])) == 16
+            events.append(event)
+            lines.append(f"{event_id.hex()} {digest.hex()}")
+        assert json.loads(head)["recorded_at"].endswith("Z")
+        assert recorded_at > 0
+        text = "".join(line + "\n" for line in lines).encode()
+        stored_blake3 = blake3_of_commit(text)
+        leaves.append(sha256(b"\x00" + stored_blake3 + sha256(text)))
+        roots[len(leaves)] = naive_root(leaves)
+    return events, roots
+
+
+def blake3_of_commit(text: bytes) -> bytes:
+    """The one hash that a stranger needs a package for, used straight from it."""
+    from blake3 import blake3
+
+    return blake3(text, derive_key_context="tallystick 2026-11 commit id v1").digest()
+
+
+def test_a_reader_written_from_the_format_page_agrees(book: ledger.Ledger) -> None:
+    book.append(registered("p"), started("r1", "p"))
+    book.append(refitted("p-v1", "r1", "p"), sign=True)
+    book.append(promoted("p-v1", "p", None))
+    book.checkpoint()
+    events, roots = read_as_a_stranger(book.folder / "ledger.db")
+    assert [event["t"] for event in events] == [entry.event.t for entry in book.events()]
+    seen = 0
+    for size, note in book.log.checkpoints():
+        origin, stated_size, root, blank, signature = note.split("\n")[:5]
+        assert (origin, int(stated_size), blank) == (book.genesis.origin, size, "")
+        assert base64.b64decode(root) == roots[size]
+        assert signature.startswith(f"— {origin} ")
+        seen += 1
+    assert seen == 3
+
+
+def test_the_ledger_explains_its_own_types(book: ledger.Ledger) -> None:
+    book.append(registered("p"))
+    events, _ = read_as_a_stranger(book.folder / "ledger.db")
+    declared = {
+        event["body"]["name"]: event["body"]["json_schema"] for event in events if event["t"] == "schema.declared"
+    }  # type: ignore[index]
+    for event in events:
+        schema = declared[f"{event['t']}/{event['v']}"]
+        definition = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+        assert set(definition["required"]) == set(event["body"])  # type: ignore[call-overload]
