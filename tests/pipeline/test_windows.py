@@ -1,0 +1,126 @@
+"""Windows in time: calendar periods in a zone, and never a label from the future."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.commit import from_micros
+from pipeline.settings import Final, Rolling, Time
+from pipeline.windows import all_windows, development_windows, midnight, sealed_windows
+
+DAY = 86_400_000_000
+
+
+def times(**changes: object) -> Time:
+    settings: dict[str, object] = {
+        "column": "t",
+        "timezone": "America/New_York",
+        "window": "1 month",
+        "first_test": dt.date(2013, 4, 1),
+        "last_test": dt.date(2013, 12, 1),
+        "train": "expanding",
+        "gap": "0d",
+        "label_delay": "1d",
+        "refit": "every window",
+        "final": Final(test=["2013-11", "2013-12"], looks=1, why="one honest answer"),
+        "why": "monthly",
+    }
+    return Time(**{**settings, **changes})  # type: ignore[arg-type]
+
+
+def test_months_begin_at_local_midnight() -> None:
+    windows = all_windows(times())
+    assert [window.label for window in windows] == [f"2013-{month:02d}" for month in range(4, 13)]
+    first, last = windows[0], windows[-1]
+    assert from_micros(first.start).isoformat() == "2013-04-01T04:00:00+00:00"  # summer time
+    assert from_micros(last.end).isoformat() == "2014-01-01T05:00:00+00:00"  # winter time
+    november = windows[7]
+    assert november.end - november.start == 30 * DAY + DAY // 24  # the clocks go back in it
+
+
+def test_sealed_windows_are_kept_apart() -> None:
+    assert [window.label for window in sealed_windows(times())] == ["2013-11", "2013-12"]
+    assert len(development_windows(times())) == 7
+
+
+def test_gap_and_rolling_training_move_the_cut_off_and_the_beginning() -> None:
+    (window, *_) = all_windows(times(gap="2 weeks", train=Rolling(rolling="2 months")))
+    assert window.start - window.cutoff == 14 * DAY
+    assert (
+        from_micros(window.cutoff).astimezone(ZoneInfo("America/New_York")).isoformat() == "2013-03-18T00:00:00-04:00"
+    )
+    assert window.train_start is not None
+    local = from_micros(window.train_start).astimezone(ZoneInfo("America/New_York"))
+    assert local.isoformat() == "2013-01-18T00:00:00-05:00"
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "expected"),
+    [
+        ("America/New_York", dt.date(2013, 3, 10), "2013-03-10T05:00:00+00:00"),
+        ("Europe/London", dt.date(2013, 10, 27), "2013-10-26T23:00:00+00:00"),
+        # Midnight did not exist: the clocks went from 23:59:59 to 01:00.
+        ("America/Sao_Paulo", dt.date(2018, 11, 4), "2018-11-04T03:00:00+00:00"),
+        ("Asia/Beirut", dt.date(2013, 3, 31), "2013-03-30T22:00:00+00:00"),
+        # Midnight came twice: the day begins at the first.
+        ("America/Havana", dt.date(2013, 11, 3), "2013-11-03T04:00:00+00:00"),
+        ("Australia/Lord_Howe", dt.date(2013, 4, 7), "2013-04-06T13:00:00+00:00"),
+        # A whole day did not exist.
+        ("Pacific/Apia", dt.date(2011, 12, 30), "2011-12-30T10:00:00+00:00"),
+        ("UTC", dt.date(2016, 2, 29), "2016-02-29T00:00:00+00:00"),
+    ],
+)
+def test_a_day_begins_at_the_first_moment_that_exists(zone: str, day: dt.date, expected: str) -> None:
+    assert from_micros(midnight(day, ZoneInfo(zone))).isoformat() == expected
+
+
+ZONES = st.sampled_from(
+    ["UTC", "America/New_York", "Europe/London", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Kathmandu"]
+)
+STEPS = st.sampled_from(["1 day", "3 days", "1 week", "1 month", "2 months", "1 year"])
+
+
+@given(ZONES, STEPS, st.integers(1990, 2035), st.integers(1, 12), st.integers(0, 200), st.integers(0, 40))
+def test_windows_follow_each_other_without_gap_or_overlap(
+    zone: str, step: str, year: int, month: int, length_days: int, gap_days: int
+) -> None:
+    first = dt.date(year, month, 1)
+    last = (first + dt.timedelta(days=length_days)).replace(day=1)
+    made = all_windows(
+        times(timezone=zone, window=step, first_test=first, last_test=last, gap=f"{gap_days}d",
+              final=Final(test=[], looks=1, why="none"))
+    )  # fmt: skip
+    assert made[0].start == midnight(first, ZoneInfo(zone))
+    for before, after in itertools.pairwise(made):
+        assert before.start < before.end == after.start
+    assert len({window.label for window in made}) == len(made)
+    assert all(window.cutoff == window.start - gap_days * DAY for window in made)
+
+
+@given(st.lists(st.integers(0, 400), min_size=1, max_size=60), st.integers(0, 30), st.integers(0, 30), st.booleans())
+def test_nothing_that_was_known_later_is_trained_on(days: list[int], delay: int, gap: int, rolling: bool) -> None:
+    start = midnight(dt.date(2013, 1, 1), ZoneInfo("America/New_York"))
+    time = np.array([start + day * DAY for day in days], dtype=np.int64)
+    known = time + delay * DAY
+    train = Rolling(rolling="60 days") if rolling else "expanding"
+    for window in all_windows(times(gap=f"{gap}d", train=train)):
+        trains, tests = window.train_rows(time, known), window.test_rows(time)
+        assert not (trains & tests).any()
+        assert (time[trains] < window.start - gap * DAY + 1).all()
+        assert (known[trains] <= window.cutoff).all()
+        assert ((time[tests] >= window.start) & (time[tests] < window.end)).all()
+        if rolling:
+            assert (time[trains] >= window.cutoff - 60 * DAY).all()
+        # Whatever is left out was too late, too old, or not known in time.
+        left = ~trains & (time < window.cutoff)
+        assert all(
+            known[i] > window.cutoff or (window.train_start is not None and time[i] < window.train_start)
+            for i in np.flatnonzero(left)
+        )
