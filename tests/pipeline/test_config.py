@@ -52,10 +52,12 @@ def test_the_example_is_sound_and_its_defaults_are_said(tmp_path: Path) -> None:
     assert reading(tmp_path, (FIXTURES / "late-arrivals-full.toml").read_text()).settings.data.joins
 
 
-@pytest.mark.parametrize(("number", "name"), SETTINGS, ids=[f"{n}-{name[:20]}" for n, name in SETTINGS])
+# A quoted name is the reader's own, a feature: renamed, it is another feature.
+NAMED = [(number, name) for number, name in SETTINGS if not name.startswith('"')]
+
+
+@pytest.mark.parametrize(("number", "name"), NAMED, ids=[f"{n}-{name[:20]}" for n, name in NAMED])
 def test_each_setting_renamed_is_one_mistake_on_its_own_line(number: int, name: str, tmp_path: Path) -> None:
-    if name.startswith('"'):
-        pytest.skip("the name of a feature is the reader's own; renamed, it is another feature")
     found = mistakes(tmp_path, with_line(number, LINES[number - 1].replace(name, f"{name}x", 1)))
     if name in ("forbidden", "base_rate"):
         assert found
