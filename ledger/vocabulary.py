@@ -441,6 +441,8 @@ class DecisionTaken(Body, frozen=True, kw_only=True):
     scores: Json
     random_choice: str | None
     """A sentence, where a random split would have put another candidate first."""
+    remarks: list[str]
+    """Sentences about trend, noise and overlap, on which nothing was decided."""
 
 
 @released("run.finished", 1)

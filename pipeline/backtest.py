@@ -22,7 +22,7 @@ from blake3 import blake3
 from ledger.errors import InvalidInput
 from ledger.event import encode_canonical
 from ledger.vocabulary import Levels, Metric, Overlap, Reliability
-from pipeline import measure
+from pipeline import measure, words
 from pipeline.measure import SCORE_EDGES, Floats, Units
 from pipeline.model_file import predict, prediction_hash
 from pipeline.recipes import Columns, Task, build, code_hash
@@ -364,17 +364,9 @@ def describe(plan: Plan, window: Window) -> Described:
     rows = split(table, window, plan.as_of, _forbidden(plan))
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
     in_window = len(rows.test) + rows.immature
-    notes = []
     too_immature = in_window > 0 and rows.immature / in_window > LARGEST_IMMATURE_SHARE
-    if rows.immature:
-        notes.append(f"{rows.immature:,} of {in_window:,} test rows have no mature label yet.")
     too_few = len(rows.test) < plan.min_rows
-    if too_few:
-        notes.append(f"{len(rows.test):,} test rows are fewer than the {plan.min_rows:,} that a window needs.")
     y = numbers(test, TARGET)
-    if plan.task == "classification" and len(y) and len(np.unique(y)) == 1:
-        kind = "positive" if y[0] == 1.0 else "negative"
-        notes.append(f"All {len(y):,} labels are {kind}: nothing can be ranked, so AUC has no value here.")
     overlap = None
     if plan.slice.group is not None and plan.group_overlap is not None:
         seen = _seen(train, test, plan.slice.group)
@@ -404,9 +396,24 @@ def describe(plan: Plan, window: Window) -> Described:
         new_levels={name: _new_share(train, test, name) for name in plan.slice.categorical},
         missing={name: _missing_share(test, name) for name in (*plan.slice.numeric, *plan.slice.categorical)},
         histograms=histograms,
-        warnings=notes,
+        warnings=_window_warnings(plan, window, rows, y),
         keys=keys,
     )
+
+
+def _window_warnings(plan: Plan, window: Window, rows: Split, y: Floats) -> list[str]:
+    """What a reader of this window's numbers should know, in sentences."""
+    said = []
+    in_window = len(rows.test) + rows.immature
+    if in_window and rows.immature / in_window > LARGEST_IMMATURE_SHARE:
+        said.append(words.partial_window_sentence(window.label, rows.immature, in_window))
+    elif rows.immature:
+        said.append(f"{rows.immature:,} of {in_window:,} test rows have no mature label yet.")
+    if len(rows.test) < plan.min_rows:
+        said.append(words.few_rows_sentence(window.label, len(rows.test), plan.min_rows))
+    if plan.task == "classification" and len(y) and len(np.unique(y)) == 1:
+        said.append(words.one_class_sentence(window.label, len(y), bool(y[0] == 1.0)))
+    return said
 
 
 def _plain(table: pa.Table, name: str) -> Any:

@@ -59,6 +59,7 @@ class Report(NamedTuple):
     reasons: list[say.Reason]
     optimism: list[Optimism]
     random_choice: str | None
+    remarks: list[str]
     model: str | None
     result_hash: str
     same_result_as: str | None
@@ -367,6 +368,7 @@ class _Running:
         ]
         headline = words.headline(selection, self.pipeline, scores, self.context)
         by_chance = random_choice(optimism)
+        remarks = self._remarks(scores, selection)
         champion = champion_of(self.book, self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
@@ -385,6 +387,7 @@ class _Running:
             reasons=reasons,
             scores={} if scores is None else msgspec.to_builtins(scores),
             random_choice=by_chance,
+            remarks=remarks,
         )
         finished = say.RunFinished(
             run=self.name,
@@ -412,6 +415,7 @@ class _Running:
             reasons=reasons,
             optimism=optimism,
             random_choice=by_chance,
+            remarks=remarks,
             model=model.name if model else None,
             result_hash=result_hash,
             same_result_as=same,
@@ -419,6 +423,36 @@ class _Running:
             seconds=finished.seconds,
             commit=self.book.commit_handle(appended.n),
         )
+
+    def _remarks(self, scores: Scores | None, selection: Selection) -> list[str]:
+        """What is worth knowing beside the rule; nothing is decided on it."""
+        if scores is None or selection.leader is None:
+            return []
+        said = []
+        if selection.runner_up is not None:
+            said.append(words.pair_sentence(scores.pair(selection.leader, selection.runner_up), scores, self.context))
+        subject = scores.of(selection.chosen or selection.leader)
+        said.append(words.trajectory_words(subject, scores.windows, self.context))
+        said.append(words.noise_share_sentence(subject, self.context))
+        if scores.smallest_p >= 0.05:
+            said.append(words.smallest_p_sentence(len(scores.windows), scores.smallest_p))
+        return [*said, *self._overlap_remark(subject.candidate)]
+
+    def _overlap_remark(self, candidate: str) -> list[str]:
+        """How much of the test data belongs to groups that were trained on, and whether that matters."""
+        group = self.settings.data.group
+        overlaps = [item.overlap for item in self.described if item.overlap is not None]
+        tested = sum(item.seen_rows + item.unseen_rows for item in overlaps)
+        if group is None or group.overlap != "allowed" or not tested:
+            return []
+        metric = "roc_auc" if self.settings.data.target.rule is not None else self.settings.selection.metric
+        means = {}
+        for kind in ("seen groups", "unseen groups"):
+            found = [item.metrics_by_overlap[kind][metric].value for item in self.judged if item.candidate == candidate]
+            known = [value for value in found if value is not None]
+            means[kind] = sum(known) / len(known) if known else None
+        share = sum(item.seen_rows for item in overlaps) / tested
+        return [words.group_overlap_sentence(group.column, share, means["seen groups"], means["unseen groups"], metric)]
 
     def _optimism_body(self, item: Optimism) -> say.OptimismMeasured:
         return say.OptimismMeasured(

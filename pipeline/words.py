@@ -495,18 +495,26 @@ def random_choice_sentence(by_random: str, by_time: str, metric: str) -> str:
 # The data --------------------------------------------------------------------------------------------------------
 
 
-def one_class_sentence(label: str, rows: int, positive: bool, context: Context) -> str:
+def one_class_sentence(label: str, rows: int, positive: bool) -> str:
     """Why a window has no AUC."""
     kind = "positive" if positive else "negative"
     all_rows = f"its only row is {kind}" if rows == 1 else f"all {count(rows, 'row')} are {kind}"
-    return f"AUC has no value in {window_words(label, context)}: {all_rows}, so there is nothing to rank."
+    return f"AUC has no value in {window_words(label)}: {all_rows}, so there is nothing to rank."
 
 
-def partial_window_sentence(label: str, immature: int, rows: int, context: Context) -> str:
+def partial_window_sentence(label: str, immature: int, rows: int) -> str:
     """Why a window does not count."""
     return (
-        f"{window_words(label, context)} is partial: {immature:,} of {count(rows, 'row')} ({percent(immature / rows)}) "
+        f"{window_words(label)} is partial: {immature:,} of {count(rows, 'row')} ({percent(immature / rows)}) "
         f"{'has' if immature == 1 else 'have'} no mature label yet. It does not count for selection."
+    )
+
+
+def few_rows_sentence(label: str, rows: int, needed: int) -> str:
+    """A window that is too small to count."""
+    return (
+        f"{window_words(label)} has {count(rows, 'test row')}, fewer than the {needed:,} that a window needs. "
+        "It does not count for selection."
     )
 
 

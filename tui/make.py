@@ -109,16 +109,18 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
 
 
 def _print_outline(outline: Outline) -> None:
+    from pipeline.words import dropped_rows_sentence
+
     settings, slice_ = outline.loaded.settings, outline.slice
     click.secho(f"Run {outline.run} of {show(settings.name)}", bold=True)
     click.echo(wrap(settings.questions.decision, "  "))
-    dropped = sum(drop.rows for drop in slice_.dropped)
     click.echo(
         f"  slice       {slice_.name}: {slice_.rows:,} rows of {show(slice_.source)}, "
-        f"{len(slice_.numeric) + len(slice_.categorical)} features, {dropped:,} rows dropped"
+        f"{len(slice_.numeric) + len(slice_.categorical)} features"
     )
     for drop in slice_.dropped:
-        click.echo(wrap(f"{drop.rows:,} where {drop.where}: {drop.why}", "              "))
+        sentence = dropped_rows_sentence(drop.where, drop.rows, slice_.source_rows, drop.why)
+        click.echo(wrap(sentence, "              "))
     if settings.data.fingerprint is None:
         click.echo(f'              pin it: fingerprint = "blake3:{slice_.fingerprint}"')
     windows = outline.windows
@@ -152,7 +154,7 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     metric = settings.selection.metric
     for described in report.described:
         for note in described.warnings:
-            click.echo(wrap(f"window {described.window.label}: {note}", "  "))
+            click.echo(wrap(note, "  "))
     for warning in sorted({f"{item.candidate}: {text}" for item in report.judged for text in item.warnings}):
         click.echo(wrap(warning, "  "))
     click.echo()
@@ -174,6 +176,8 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     click.secho(wrap(report.headline), bold=True)
     for reason in report.reasons:
         click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+    for remark in report.remarks:
+        click.echo(wrap(f"· {remark}", "  "))
     click.echo()
     if report.same_result_as:
         click.echo(f"The result is the same, to the last bit, as that of run {show(report.same_result_as)}.")
@@ -252,6 +256,7 @@ def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
             for item in report.optimism
         ],
         "random_choice": report.random_choice,
+        "remarks": report.remarks,
         "decision": {
             "handle": f"decision:{outline.run}",
             "outcome": report.selection.outcome,

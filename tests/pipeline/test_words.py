@@ -419,13 +419,13 @@ def test_optimism() -> None:
 
 
 def test_data_sentences() -> None:
-    assert words.one_class_sentence("2013-04", 1234, False, CONTEXT) == (
+    assert words.one_class_sentence("2013-04", 1234, False) == (
         "AUC has no value in April 2013: all 1,234 rows are negative, so there is nothing to rank."
     )
-    assert words.one_class_sentence("2013-04", 1, True, CONTEXT) == (
+    assert words.one_class_sentence("2013-04", 1, True) == (
         "AUC has no value in April 2013: its only row is positive, so there is nothing to rank."
     )
-    assert words.partial_window_sentence("2013-12", 120, 1500, CONTEXT) == (
+    assert words.partial_window_sentence("2013-12", 120, 1500) == (
         "December 2013 is partial: 120 of 1,500 rows (8.0%) have no mature label yet. It does not count for selection."
     )
     why = "Cancelled and diverted flights have no arrival; they are another question."

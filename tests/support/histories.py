@@ -99,6 +99,7 @@ def decided(run: str, pipeline: str, model: str | None) -> say.DecisionTaken:
         reasons=[say.Reason(code="leads", facts={"mean_gain": 0.1}, sentence="It leads.")],
         scores={},
         random_choice=None,
+        remarks=[],
     )
 
 
