@@ -12,6 +12,7 @@ import ledger
 from ledger.errors import InvalidInput, NotFound
 from ledger.note import VerifierKey, open_checkpoint, parse_receipt, receipt_line
 from ledger.verify import Verdict, verify
+from ledger.words import count
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.progress import Bar
@@ -109,13 +110,26 @@ def receipt_command(as_note: bool, ledger_path: Path | None, as_json: bool) -> N
     covers was changed.
     """
     with open_ledger(ledger_path) as book:
-        note = book.checkpoint()
+        note = _newest_note(book)
         if as_json:
             print_json("tally.receipt/1", {"line": _line(book, note), "note": note})
         elif as_note:
             click.echo(note, nl=False)
         else:
             click.echo(_line(book, note))
+
+
+def _newest_note(book: ledger.Ledger) -> str:
+    """A checkpoint of everything where this account can sign; else the newest that somebody signed."""
+    try:
+        return book.checkpoint()
+    except NotFound as error:
+        newest = book.log.newest_checkpoint()
+        if newest is None:
+            raise
+        left = book.log.size() - newest[0]
+        click.echo(wrap(f"Not covered: the newest {count(left, 'commit')}. {error.message}"), err=True)
+        return newest[1]
 
 
 def _line(book: ledger.Ledger, note: str) -> str:
