@@ -411,6 +411,9 @@ def _window_warnings(plan: Plan, window: Window, rows: Split, y: Floats) -> list
         said.append(f"{rows.immature:,} of {in_window:,} test rows have no mature label yet.")
     if len(rows.test) < plan.min_rows:
         said.append(words.few_rows_sentence(window.label, len(rows.test), plan.min_rows))
+    if rows.removed:
+        of = rows.removed + len(rows.train)
+        said.append(words.removed_rows_sentence(window.label, rows.removed, of, plan.slice.group or ""))
     if plan.task == "classification" and len(y) and len(np.unique(y)) == 1:
         said.append(words.one_class_sentence(window.label, len(y), bool(y[0] == 1.0)))
     return said

@@ -352,6 +352,8 @@ class _Running:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
         wanted = [recipe for recipe in others if recipe.name in names]
         complete = [item.window for item in self.described if item.complete]
+        if not complete:
+            return []
         self.total = self.done + len(wanted) * len(complete) + 1
         return measure_optimism(plan, complete, wanted, self.judged, self.outline.workers, self._step)
 

@@ -518,6 +518,14 @@ def few_rows_sentence(label: str, rows: int, needed: int) -> str:
     )
 
 
+def removed_rows_sentence(label: str, removed: int, rows: int, column: str) -> str:
+    """Training rows that are not used because their group is tested on."""
+    return (
+        f"{window_words(label)} is trained on {count(rows - removed, 'row')}: {removed:,} of {rows:,} "
+        f"({percent(removed / rows)}) are left out because their {column} is tested on."
+    )
+
+
 def dropped_rows_sentence(where: str, dropped: int, rows: int, why: str) -> str:
     """Rows that the pipeline file leaves out, ``rows`` being all there were."""
     return f"{dropped:,} of {count(rows, 'row')} ({percent(dropped / rows)}) left out where {where}: {_stop(why)}"
