@@ -27,7 +27,7 @@ VARIABLE = (
 
 
 # The page shows what scikit-learn 1.9 computes; with another version the same lines may hold other numbers.
-NUMBERS = ((r"-?\d+\.\d+", "N"), (r"[▁▂▃▄▅▆▇█]+", "SPARKS"), (r" +", " "))
+NUMBERS = ((r"-?\d+\.\d+", "N"), (r"\d+ of \d+", "K of W"), (r"[▁▂▃▄▅▆▇█]+", "SPARKS"), (r" +", " "))
 MADE_WITH = "1.9."
 
 
