@@ -97,14 +97,18 @@ def verify(ledger: Ledger, *, against: Sequence[Checkpoint] = (), progress: Prog
         When there is nothing that could be checked at all.
     """
     examination = _Examination(ledger, progress)
-    examination.file()
+    connection = ledger.log.reader
+    # One snapshot for everything that is read from the log: others may go on appending meanwhile.
+    connection.execute("BEGIN")
     try:
+        examination.file()
         examination.events_and_commits()
         examination.checkpoints()
         examination.mark()
         for receipt in against:
             examination.receipt(receipt)
         examination.artifacts()
+        connection.execute("COMMIT")
         examination.views()
     except sqlite3.DatabaseError as error:
         # A broken page ends the reading; what was found until there is still worth saying.
@@ -114,6 +118,9 @@ def verify(ledger: Ledger, *, against: Sequence[Checkpoint] = (), progress: Prog
             f"The database cannot be read to its end: {error}.",
             next="Restore the newest backup; keep this file as evidence.",
         )
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
     return examination.verdict(anchored=bool(against))
 
 
@@ -479,10 +486,10 @@ def schema_differences(connection: sqlite3.Connection, expected: dict[str, str])
 
 
 def views_differences(ledger: Ledger, path: Path, progress: Progress, total: int) -> list[str]:
-    """How the stored views differ from a fold of all events, in words; at most a few lines."""
+    """How the stored views differ from a fold of the first ``total`` events, in words; at most a few lines."""
     progress("views", 0, total)
     try:
-        kept = ledger.views.versions()
+        kept = ledger.views.versions(total - 1)
     except Damaged as error:
         return [str(error)]
     except (msgspec.MsgspecError, sqlite3.DatabaseError) as error:
@@ -494,7 +501,7 @@ def views_differences(ledger: Ledger, path: Path, progress: Progress, total: int
             words += schema_differences(connection, views.schema())
         finally:
             connection.close()
-    folded = fold(ledger.events())
+    folded = fold(ledger.events(0, total - 1))
     for name, states in folded.items():
         for key in sorted(states.keys() | kept[name].keys()):
             if states.get(key) != kept[name].get(key):

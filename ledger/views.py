@@ -27,6 +27,7 @@ from ledger.projections import PROJECTIONS, Entry, Projection, State, Versions
 
 VIEWS_FORMAT = 1
 BATCH_EVENTS = 20_000
+LAST_SEQ = (1 << 63) - 1
 
 CURSORS = """CREATE TABLE cursors(
   projection TEXT PRIMARY KEY,
@@ -118,21 +119,21 @@ class Views:
         decode = _decoder(projection.state)
         return [decode(row[0]) for row in self._caught_up().execute(all_as_of(projection), (seq, seq))]
 
-    def versions(self) -> Versions:
-        """Everything that is kept, for comparison with a fold."""
+    def versions(self, last_seq: int = LAST_SEQ) -> Versions:
+        """Everything that is kept up to an event, for comparison with a fold."""
         kept: Versions = {}
         connection = self._caught_up()
         for projection in PROJECTIONS:
             decode = _decoder(projection.state)
             states: dict[str, list[State]] = {}
-            for key, from_seq, text in connection.execute(
-                f"SELECT key, from_seq, state FROM {projection.name}_versions ORDER BY key, from_seq"
-            ):
+            query = f"SELECT key, from_seq, state FROM {projection.name}_versions WHERE from_seq <= ? ORDER BY 1, 2"
+            for key, from_seq, text in connection.execute(query, (last_seq,)):
                 state = decode(text)
                 if state.seq != from_seq:
                     raise Damaged(f"The view of {key} is filed under event #{from_seq} but says #{state.seq}.")
                 states.setdefault(key, []).append(state)
-            first_seqs = dict(connection.execute(f"SELECT key, first_seq FROM {projection.name}_keys"))
+            query = f"SELECT key, first_seq FROM {projection.name}_keys WHERE first_seq <= ?"
+            first_seqs = dict(connection.execute(query, (last_seq,)))
             if first_seqs != {key: history[0].seq for key, history in states.items()}:
                 raise Damaged(f"The list of {projection.name} does not match their versions.")
             kept[projection.name] = states
@@ -238,7 +239,7 @@ class Views:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
             for statement in (CURSORS, AS_OF):
                 connection.execute(statement)
-            connection.execute("INSERT INTO asof VALUES(9223372036854775807)")
+            connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
         cursors = _read_cursors(connection)
         for projection in PROJECTIONS:
             cursor = cursors.get(projection.name)

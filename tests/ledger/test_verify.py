@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from histories import decided, finished, promoted, refitted, registered, started, taken
+from writers import write_many
 
 import ledger
 from ledger import vocabulary as say
@@ -303,3 +305,21 @@ def test_every_bit_of_every_body_and_hash_counts(story: ledger.Ledger) -> None:
                 story.close()
                 (story.folder / "ledger.db").write_bytes(pristine)
     assert verify(story).verified
+
+
+def test_a_ledger_that_others_write_to_verifies_at_every_moment(tmp_path: Path) -> None:
+    with ledger.create(tmp_path, timezone="UTC") as book:
+        book.append(registered("p"))
+        context = multiprocessing.get_context("spawn")
+        writers = [context.Process(target=write_many, args=(str(book.folder), f"w{n}", 150)) for n in range(2)]
+        for writer in writers:
+            writer.start()
+        rounds = 0
+        while any(writer.is_alive() for writer in writers):
+            verdict = verify(book)
+            assert verdict.verified, verdict.findings
+            rounds += 1
+        assert rounds > 3
+        for writer in writers:
+            writer.join()
+        assert verify(book).events > 300
