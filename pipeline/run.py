@@ -25,6 +25,7 @@ from blake3 import blake3
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
+from ledger.errors import Conflict
 from ledger.event import About, encode_canonical
 from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
@@ -383,7 +384,7 @@ class _Running:
             rule=self.settings.selection.rule,
             outcome=selection.outcome,
             chosen=selection.chosen,
-            model=model.name if model else None,
+            model=model.body.model if model else None,
             champion=champion.model if champion else None,
             headline=headline,
             reasons=reasons,
@@ -401,12 +402,20 @@ class _Running:
             seconds=round(time.monotonic() - self.started, 3),
         )
         evidence = tuple(self.evidence)
-        drafts: list[Draft | say.Body] = [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
-        if model:
-            drafts += model.drafts
-        drafts += [Draft(decided, cause=evidence), finished]
-        expected: dict[str, int | None] = {f"model:{model.name}": model.last_seq} if model else {}
-        appended = self.book.append(*drafts, expected=expected, sign=True)
+        measured = [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
+        while True:
+            made = [*model.files, Draft(model.body, about=model.about, cause=evidence)] if model else []
+            expected = {f"model:{model.body.model}": model.last_seq} if model else None
+            try:
+                conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
+                appended = self.book.append(*conclusion, expected=expected, sign=True)
+                break
+            except Conflict:
+                if model is None:
+                    raise
+                # Another run, or a promotion, was faster: take the model's name as it is now.
+                model = self._named(model)
+                decided = msgspec.structs.replace(decided, model=model.body.model)
         return Report(
             outline=self.outline,
             described=self.described,
@@ -418,7 +427,7 @@ class _Running:
             optimism=optimism,
             random_choice=by_chance,
             remarks=remarks,
-            model=model.name if model else None,
+            model=model.body.model if model else None,
             result_hash=result_hash,
             same_result_as=same,
             differs_from=differs,
@@ -477,9 +486,8 @@ class _Running:
         made = refit(recipe, self.outline.slice, seed=plan.seed, as_of=self.as_of, valid_for=valid_for)
         stored = self.book.store(made.file.data)
         probe = self._store(made.probe)
-        name, last_seq = self._model_name(stored.hash)
         body = say.CandidateRefitted(
-            model=name,
+            model="unnamed",
             run=self.name,
             pipeline=self.pipeline,
             slice=self.outline.slice.name,
@@ -496,19 +504,16 @@ class _Running:
             probe=probe.hash,
             probe_hash=made.probe_hash,
         )
-        drafts: list[Draft | say.Body] = [
-            self._artifact(stored, "model", MEDIA_TYPE),
-            self._artifact(probe, "probe"),
-            Draft(body, about=made.about, cause=tuple(self.evidence)),
-        ]
-        return _Model(name, last_seq, drafts)
+        files = [self._artifact(stored, "model", MEDIA_TYPE), self._artifact(probe, "probe")]
+        return self._named(_Model(body, made.about, files, None))
 
-    def _model_name(self, artifact: str) -> tuple[str, int | None]:
-        """The model that this file already is, or the next free version; with its newest event."""
-        models = [model for model in self.book.now().models() if model.pipeline == self.pipeline]
-        known = next((model.model for model in models if model.artifact == artifact), None)
-        name = known or f"{self.pipeline}-v{len(models) + 1}"
-        return name, self.book.log.last_seq_of(f"model:{name}")
+    def _named(self, model: _Model) -> _Model:
+        """With the name of the model that this file already is, or the next free version."""
+        models = [known for known in self.book.now().models() if known.pipeline == self.pipeline]
+        same = next((known.model for known in models if known.artifact == model.body.artifact), None)
+        name = same or f"{self.pipeline}-v{len(models) + 1}"
+        body = msgspec.structs.replace(model.body, model=name)
+        return model._replace(body=body, last_seq=self.book.log.last_seq_of(f"model:{name}"))
 
     def _result_hash(self) -> str:
         """Over what configuration and slice alone determine: rows, predictions, metrics, by window.
@@ -545,10 +550,13 @@ def _period(window: str) -> str:
 
 
 class _Model(NamedTuple):
-    name: str
+    """A refitted model, ready to be recorded."""
+
+    body: say.CandidateRefitted
+    about: About
+    files: list[say.ArtifactStored]
     last_seq: int | None
     """Its newest event so far; None for a new model."""
-    drafts: list[Draft | say.Body]
 
 
 def _predictions_table(described: Described, judged: Sequence[Judged]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ledger
+from ledger.errors import Refused
 from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, ledger_option, open_ledger, tally
@@ -100,7 +101,10 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
     """The ledger to record in; a new one reads dates in the pipeline's zone, as its months are meant."""
     if path is not None or ledger.find(Path.cwd()) is not None:
         return open_ledger(path)
-    book = ledger.create(Path.cwd(), timezone=timezone)
+    try:
+        book = ledger.create(Path.cwd(), timezone=timezone)
+    except Refused:
+        return open_ledger(path)  # another process made it in the meantime
     announce(book)
     return book
 

@@ -458,3 +458,23 @@ def test_a_closed_pipe_is_quiet(done: tuple[Path, dict[str, str], Answer]) -> No
     )  # fmt: skip
     assert process.stderr == ""
     assert process.stdout.startswith("c9-")
+
+
+def test_runs_that_start_at_once_in_an_empty_folder_all_come_to_their_end(tmp_path: Path) -> None:
+    file = smaller(tmp_path)
+    runs = [
+        subprocess.Popen([*PROGRAM, "run", str(file), "--workers", "1"], cwd=tmp_path, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [run.communicate(timeout=200) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    with ledger.open(tmp_path) as book:
+        states = book.now().runs()
+        assert [run.status for run in states] == ["finished"] * 2
+        assert len({run.result_hash for run in states}) == 1
+        (model,) = book.now().models()
+        assert (model.model, model.runs) == ("late-arrivals-v1", 2)
+        from ledger.verify import verify
+
+        assert verify(book).verified
