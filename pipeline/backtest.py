@@ -1,8 +1,7 @@
 """Windows × candidates: every cell a pure function of (slice reference, recipe, seed), wherever it runs.
 
-Workers get paths, not frames, and never touch the ledger. Libraries may use another number of threads on another
-machine without changing a result: linear algebra runs on one thread, because its sums depend on the number, and
-the trees' histograms do not.
+Workers get paths, not frames, and never touch the ledger. Each cell computes on one thread; what runs at once is
+cells.
 """
 
 from __future__ import annotations
@@ -92,7 +91,6 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     min_rows: int
     as_of: int
     """Labels known by this moment (microseconds UTC) may be used."""
-    threads: int
     edges: dict[str, list[float]]
     levels: dict[str, list[str]]
     target_edges: list[float]
@@ -157,7 +155,7 @@ class Split(NamedTuple):
     removed: int
 
 
-def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int, threads: int) -> Plan:
+def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -> Plan:
     """What all cells share; bins of histograms are frozen at the first window's training rows."""
     task: Task = "regression" if settings.data.target.rule is None else "classification"
     table = open_table(slice_)
@@ -179,7 +177,6 @@ def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int, t
         seed=settings.selection.seed,
         min_rows=settings.time.min_rows,
         as_of=as_of,
-        threads=threads,
         edges=edges,
         levels=levels,
         target_edges=target_edges,
@@ -244,7 +241,7 @@ def judge(plan: Plan, cell: Cell) -> Judged:
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
     y_train, y = numbers(train, TARGET), numbers(test, TARGET)
     started = time.perf_counter()
-    with limited_threads(plan.threads), warnings.catch_warnings(record=True) as caught:
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = fit(
             recipe,
@@ -294,11 +291,16 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -
         ) from error
 
 
-def limited_threads(threads: int) -> Any:
-    """One thread for linear algebra, ``threads`` for the trees' own loops."""
+def one_thread() -> Any:
+    """One thread for linear algebra and for the trees' own loops, for the length of a ``with`` block.
+
+    Sums in linear algebra depend on the number of threads. And threads that wait for each other by spinning stop
+    dead as soon as something else wants the cores: two runs of two threads each, on two cores, took over twenty
+    times as long as two runs of one.
+    """
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(limits={"blas": 1, "openmp": threads})
+    return threadpool_limits(limits=1)
 
 
 def seed_for(seed: int, candidate: str, window: str) -> int:

@@ -39,7 +39,7 @@ def refit(recipe: Recipe, slice_: Slice, *, seed: int, as_of: int, valid_for: in
     rows = np.flatnonzero(label_known <= as_of)
     train = rows_of(table, rows)
     frame = frame_of(train, recipe.columns)
-    with backtest.limited_threads(1):
+    with backtest.one_thread():
         seed = backtest.seed_for(seed, recipe.name, "refit")
         model = backtest.fit(recipe, frame, numbers(train, TARGET), seed, "the final refit")
         probe = frame.iloc[np.linspace(0, len(frame) - 1, min(PROBE_ROWS, len(frame))).astype(int)]

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -160,14 +159,7 @@ class _Running:
         return self._conclude(plan, scores, selection, optimism)
 
     def _plan(self) -> Plan:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return backtest.make_plan(
-            self.settings,
-            self.outline.slice,
-            self.outline.windows[0],
-            as_of=self.as_of,
-            threads=max(1, cores // self.outline.workers),
-        )
+        return backtest.make_plan(self.settings, self.outline.slice, self.outline.windows[0], as_of=self.as_of)
 
     def _step(self, what: str) -> None:
         self.done += 1
@@ -404,8 +396,10 @@ class _Running:
         evidence = tuple(self.evidence)
         measured = [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
         while True:
-            made = [*model.files, Draft(model.body, about=model.about, cause=evidence)] if model else []
-            expected = {f"model:{model.body.model}": model.last_seq} if model else None
+            made: list[Draft | say.Body] = []
+            if model:
+                made = [*model.files, Draft(model.body, about=model.about, cause=evidence)]
+            expected = {f"model:{model.body.model}": model.last_seq} if model else {}
             try:
                 conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
                 appended = self.book.append(*conclusion, expected=expected, sign=True)

@@ -31,8 +31,8 @@ TARGET_RATIO = 1.3
 ROUNDS = 2
 
 
-def fit_and_predict(estimator: Any, train: pd.DataFrame, y: Any, test: pd.DataFrame, threads: int) -> Any:
-    with backtest.limited_threads(threads):
+def fit_and_predict(estimator: Any, train: pd.DataFrame, y: Any, test: pd.DataFrame) -> Any:
+    with backtest.one_thread():
         return predict(estimator.fit(train, y), test)
 
 
@@ -44,7 +44,6 @@ def bare(loaded: LoadedPipeline, workers: int, folder: Path) -> float:
     table = open_table(slice_)
     frame, y = frame_of(table, slice_.features), numbers(table, TARGET).astype(np.int8)
     times, known = numbers(table, TIME), numbers(table, LABEL_KNOWN)
-    threads = max(1, len(os.sched_getaffinity(0)) // workers)
     started = time.perf_counter()
     jobs = []
     candidates = loaded.settings.candidates.items()
@@ -59,12 +58,11 @@ def bare(loaded: LoadedPipeline, workers: int, folder: Path) -> float:
                 again = recipes.build(item.estimator, dict(item.params), slice_.features, "classification", 1)
                 jobs.append((again, *split))
     Parallel(n_jobs=workers)(
-        delayed(fit_and_predict)(made, frame.iloc[train], y[train], frame.iloc[test], threads)
-        for made, train, test in jobs
+        delayed(fit_and_predict)(made, frame.iloc[train], y[train], frame.iloc[test]) for made, train, test in jobs
     )
     small = loaded.settings.candidates["small_trees"]
     made = recipes.build(small.estimator, dict(small.params), slice_.features, "classification", 1)
-    fit_and_predict(made, frame, y, frame.iloc[:1000], 1)
+    fit_and_predict(made, frame, y, frame.iloc[:1000])
     return time.perf_counter() - started
 
 
