@@ -5,6 +5,7 @@ It is parsed, never evaluated as code.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Literal
 
@@ -79,6 +80,8 @@ def parse_rule(text: str) -> Rule:
         raise InvalidInput(f"{text!r} is not a rule. Examples: > 15, >= 0.5, == 'yes'.")
     value = match[2].strip()
     if _NUMBER.fullmatch(value):
+        if not math.isfinite(float(value)):
+            raise InvalidInput(f"{text!r}: {value} is larger than any number that can be stored.")
         return Rule(match[1], float(value))  # type: ignore[arg-type]  # the pattern allows no other operator
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
         return Rule(match[1], value[1:-1])  # type: ignore[arg-type]

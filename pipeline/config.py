@@ -7,10 +7,12 @@ that the walk overlooks gets in.
 from __future__ import annotations
 
 import difflib
+import math
 import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterator
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -84,6 +86,11 @@ def read(path: FilePath) -> LoadedPipeline:
         line = int(match[1]) if match else text.count("\n") + 1
         words = f"This is not TOML: {re.sub(r' *[(]at .*[)]', '', str(error))}."
         raise ConfigurationError(path.name, [Mistake(line, "", words)]) from None
+    except ValueError:
+        # Not a mistake of syntax to the parser: Python refuses to read integers of more than 4,300 digits.
+        long = re.search(r"[0-9_]{4300,}", text)
+        line = text.count("\n", 0, long.start() if long else 0) + 1
+        raise ConfigurationError(path.name, [Mistake(line, "", "This number has too many digits.")]) from None
     except RecursionError:
         raise ConfigurationError(path.name, [Mistake(1, "", "The file is nested too deeply.")]) from None
     lines = find_lines(text)
@@ -95,7 +102,11 @@ def read(path: FilePath) -> LoadedPipeline:
         settings = msgspec.convert(_split_features(raw), Pipeline, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigurationError(path.name, [Mistake(1, "", f"{error}.")]) from None
-    wrong = [Mistake(line_of(where, lines), _dotted(where), words) for where, words in wrong_together(settings)]
+    keys = {name: key for key in raw["data"]["features"] for name in _names(key)}
+    wrong = [
+        Mistake(line_of(_written(where, keys), lines), _dotted(where), words)
+        for where, words in wrong_together(settings)
+    ]
     if wrong:
         raise ConfigurationError(path.name, wrong)
     meaning = meaning_of(settings)
@@ -213,15 +224,21 @@ class _Walk:
             for index, item in enumerate(raw):
                 self.table(arguments[0], item, (*path, index))
             return
+        unfit = list(_unfit_numbers(raw, path))
+        for where, number in unfit:
+            words = "numbers are finite, and whole numbers have at most 64 bits."
+            self.wrong(where, f"{_dotted(where)} = {_shown(number)}: {words}")
+        if unfit:
+            return
         try:
             msgspec.convert(raw, kind, strict=True)
         except msgspec.ValidationError as error:
             words = str(error).partition(" - at `")[0].replace("`", "")
             allowed = _allowed(kind)
             if allowed:
-                near = difflib.get_close_matches(str(raw), allowed, n=1)
+                near = difflib.get_close_matches(_shown(raw), [_shown(value) for value in allowed], n=1)
                 words = f"it is one of {', '.join(map(_shown, allowed))}"
-                words += f". Did you mean {_shown(near[0])}?" if near else "."
+                words += f". Did you mean {near[0]}?" if near else "."
             self.wrong(path, f"{_dotted(path)} = {_shown(raw)}: {words}")
 
 
@@ -229,11 +246,35 @@ def _is_struct(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 
-def _allowed(kind: Any) -> list[str]:
-    """The texts that a type allows, looking through unions and lists."""
+def _allowed(kind: Any) -> list[str | int]:
+    """The values that a type allows, looking through unions and lists."""
     if typing.get_origin(kind) is Literal:
-        return [str(value) for value in typing.get_args(kind)]
+        return list(typing.get_args(kind))
     return [value for part in typing.get_args(kind) for value in _allowed(part)]
+
+
+def _unfit_numbers(raw: object, path: Path) -> Iterator[tuple[Path, object]]:
+    """Numbers that no record can hold: JSON has no nan and no infinity, and other readers no longer integers."""
+    if isinstance(raw, dict):
+        for name, item in raw.items():
+            yield from _unfit_number(item, (*path, name))
+    elif isinstance(raw, list):
+        for index, item in enumerate(raw):
+            yield from _unfit_number(item, (*path, index))
+    else:
+        yield from _unfit_number(raw, path)
+
+
+def _unfit_number(raw: object, path: Path) -> Iterator[tuple[Path, object]]:
+    if (isinstance(raw, float) and not math.isfinite(raw)) or (isinstance(raw, int) and not -(2**63) <= raw < 2**63):
+        yield path, raw
+
+
+def _written(path: Path, keys: dict[str, str]) -> Path:
+    """A path as the file writes it: a feature stands in the key that lists it among others."""
+    if len(path) > 2 and path[:2] == ("data", "features") and path[2] in keys:
+        return (*path[:2], keys[str(path[2])], *path[3:])
+    return path
 
 
 def _names(key: str) -> list[str]:
@@ -249,7 +290,13 @@ def _title(path: Path) -> str:
 
 
 def _shown(raw: object) -> str:
-    text = f"{raw!r}" if isinstance(raw, str | dict | list) else str(raw).lower() if isinstance(raw, bool) else str(raw)
+    if isinstance(raw, bool):
+        return str(raw).lower()
+    try:
+        text = repr(raw) if isinstance(raw, str | dict | list) else str(raw)
+    except (ValueError, RecursionError):
+        # A number of over 4,300 digits, or tables in tables without end.
+        return "…"
     return text if len(text) <= 60 else text[:59] + "…"
 
 
@@ -272,13 +319,17 @@ CHECKS = frozenset({"fingerprint", "rows_expected"})
 def meaning_of(settings: Pipeline) -> dict[str, Any]:
     """Every setting that can change a result, with its defaults, in plain JSON values."""
 
-    def strip(value: Any) -> Any:
+    def plain(value: Any) -> Any:
+        # Only a setting can be prose. A parameter, feature, candidate or joined column may bear the same name.
+        if isinstance(value, msgspec.Struct):
+            fields = [field for field in msgspec.structs.fields(value) if field.encode_name not in PROSE | CHECKS]
+            return {field.encode_name: plain(getattr(value, field.name)) for field in fields}
         if isinstance(value, dict):
-            return {key: strip(item) for key, item in value.items() if key not in PROSE | CHECKS}
+            return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list):
-            return [strip(item) for item in value]
-        return value
+            return [plain(item) for item in value]
+        return msgspec.to_builtins(value)
 
-    meaning = strip(msgspec.to_builtins(settings))
+    meaning = plain(settings)
     assert isinstance(meaning, dict)
     return meaning

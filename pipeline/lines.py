@@ -7,11 +7,14 @@ and brackets just far enough to know where each key begins.
 from __future__ import annotations
 
 import re
+import tomllib
 
 Path = tuple[str | int, ...]
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
 _KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
+DEEPEST = 32
+"""Levels of a dotted key that are noted; noting every level of a key of 100,000 parts would fill the memory."""
 _DELIMITERS = ('"""', "'''", '"', "'")
 
 
@@ -37,7 +40,7 @@ def find_lines(text: str) -> dict[Path, int]:
         keys = _keys(line)
         if keys and keys[1].startswith("="):
             path = (*table, *keys[0])
-            for depth in range(len(table) + 1, len(path) + 1):
+            for depth in range(len(table) + 1, min(len(path), len(table) + DEEPEST) + 1):
                 found.setdefault(path[:depth], number + 1)
             number = _value(lines, number, len(line) - len(keys[1]) + 1, path, found)
             continue
@@ -47,7 +50,7 @@ def find_lines(text: str) -> dict[Path, int]:
 
 def line_of(path: Path, lines: dict[Path, int]) -> int:
     """The line of a setting, or of the nearest table around it; 1 where nothing fits."""
-    for depth in range(len(path), 0, -1):
+    for depth in range(min(len(path), 2 * DEEPEST), 0, -1):
         if path[:depth] in lines:
             return lines[path[:depth]]
     return 1
@@ -59,11 +62,21 @@ def _keys(text: str) -> tuple[Path, str] | None:
     position = 0
     while match := _KEY_PART.match(text, position):
         parts.append(next(group for group in match.groups() if group is not None))
+        if match[1] is not None and "\\" in match[1]:
+            parts[-1] = _unescaped(match[1])
         position = match.end()
         if not text.startswith(".", position):
             return tuple(parts), text[position:]
         position += 1
     return None
+
+
+def _unescaped(text: str) -> str:
+    """The inside of a string in double quotes, as the parser reads it; as it stands where it is none."""
+    try:
+        return str(tomllib.loads(f'a = "{text}"')["a"])
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _value(lines: list[str], number: int, column: int, path: Path, found: dict[Path, int]) -> int:
@@ -74,26 +87,31 @@ def _value(lines: list[str], number: int, column: int, path: Path, found: dict[P
     while number < len(lines):
         line = lines[number]
         while column < len(line):
-            rest = line[column:]
             if quote:
-                if quote in ('"', '"""') and rest.startswith("\\"):
+                if quote in ('"', '"""') and line[column] == "\\":
                     column += 2
-                elif rest.startswith(quote):
+                elif line.startswith(quote, column):
                     column, quote = column + len(quote), ""
                 else:
                     column += 1
                 continue
-            if expect_key and stack and stack[-1][0] == "{" and (keys := _keys(rest)) and keys[1].startswith("="):
+            if (
+                expect_key
+                and stack
+                and stack[-1][0] == "{"
+                and (keys := _keys(line[column:]))
+                and keys[1].startswith("=")
+            ):
                 inner = (*stack[-1][1], *keys[0])
                 found.setdefault(inner, number + 1)
                 stack.append(("=", inner, 0))
-                column += len(rest) - len(keys[1]) + 1
+                column = len(line) - len(keys[1]) + 1
                 expect_key = False
                 continue
-            character = rest[0]
+            character = line[column]
             if character == "#":
                 break
-            if delimiter := next((item for item in _DELIMITERS if rest.startswith(item)), ""):
+            if delimiter := next((item for item in _DELIMITERS if line.startswith(item, column)), ""):
                 quote, column = delimiter, column + len(delimiter)
                 continue
             here = stack[-1][1] if stack else path

@@ -12,7 +12,7 @@ from pipeline.conditions import parse_condition, parse_rule
 from pipeline.lines import Path
 from pipeline.settings import Pipeline, Rolling
 from pipeline.spans import Span, parse_span, parse_time_expression, words
-from pipeline.windows import all_windows, development_windows
+from pipeline.windows import all_windows, development_windows, midnight
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")
@@ -22,6 +22,8 @@ WINDOWS_FOR_A_TREND = 6
 MOST_CANDIDATES = 50
 CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
 REGRESSION_METRICS = ("squared_error", "absolute_error")
+ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
+"""Names that mean another zone on every machine."""
 
 
 def wrong_together(settings: Pipeline) -> list[Wrong]:
@@ -65,7 +67,10 @@ def _time(settings: Pipeline) -> list[Wrong]:
     time = settings.time
     try:
         ZoneInfo(time.timezone)
+        known = time.timezone not in ZONES_OF_THE_MACHINE
     except (ZoneInfoNotFoundError, ValueError, OSError):
+        known = False
+    if not known:
         hint = "Names look like Europe/Berlin, America/New_York, UTC."
         wrong.append((("time", "timezone"), f"timezone = {time.timezone!r} is not a time zone. {hint}"))
     for name in ("gap", "label_delay"):
@@ -103,6 +108,13 @@ def _windows(settings: Pipeline) -> list[Wrong]:
         windows = all_windows(settings.time)
     except InvalidInput as error:
         return [(("time", "window"), error.message)]
+    last = midnight(settings.time.last_test, ZoneInfo(settings.time.timezone))
+    if windows[-1].start != last:
+        words_ = (
+            f"last_test {settings.time.last_test} does not begin a window: counted in steps of {settings.time.window} "
+            f"from {settings.time.first_test}, the last before it is {windows[-1].label}."
+        )
+        wrong.append((("time", "last_test"), words_))
     labels = [window.label for window in windows]
     for label in settings.time.final.test:
         if label not in labels:
@@ -110,9 +122,20 @@ def _windows(settings: Pipeline) -> list[Wrong]:
             wrong.append((("time", "final", "test"), f"{label!r} is not one of the test windows ({shown})."))
     development = len([label for label in labels if label not in settings.time.final.test])
     if development < FEWEST_WINDOWS:
-        words_ = f"{development} windows are left to judge candidates on; at least {FEWEST_WINDOWS} are needed."
+        words_ = f"Windows left to judge candidates on: {development}; at least {FEWEST_WINDOWS} are needed."
         wrong.append((("time", "last_test"), words_))
     return wrong
+
+
+def _countable(settings: Pipeline) -> bool:
+    """Whether the windows can be made; where they cannot, :func:`_windows` says why."""
+    if _time(settings):
+        return False
+    try:
+        all_windows(settings.time)
+    except InvalidInput:
+        return False
+    return True
 
 
 def _target(settings: Pipeline) -> list[Wrong]:
@@ -222,7 +245,9 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
         match = re.fullmatch(r"(\d+) of (\d+) windows", text)
         if match is None and text != "every window":
             yield path, f'at_least = {text!r}: say "every window" or "8 of 9 windows".'
-        elif match is not None and not _time(settings):
+        elif match is not None and int(match[1]) == 0:
+            yield path, f"at_least = {text!r}: a gate that asks for no window holds back nothing."
+        elif match is not None and _countable(settings):
             count = len(development_windows(settings.time))
             if int(match[2]) != count or int(match[1]) > count:
                 yield path, f"at_least = {text!r}, but there are {count} development windows."
@@ -241,8 +266,19 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
 
 def _rest(settings: Pipeline) -> list[Wrong]:
     wrong: list[Wrong] = []
-    _exact(settings.validity.valid_for, ("validity", "valid_for"), wrong)
-    _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
+    if _exact(settings.validity.valid_for, ("validity", "valid_for"), wrong) == 0:
+        wrong.append((("validity", "valid_for"), "A model that is valid for no time can never be used."))
+    every = _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
+    if every is not None and every.months == every.micros == 0:
+        wrong.append((("monitoring", "every"), "every = 0: a period that is watched has a length."))
+    lists: list[tuple[Path, list[str]]] = [
+        (("data", "key"), settings.data.key),
+        (("time", "final", "test"), settings.time.final.test),
+        (("monitoring", "segments"), settings.monitoring.segments),
+    ]
+    for path, names in lists:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        wrong += [(path, f"{path[-1]}: {name!r} is listed twice.") for name in twice]
     if settings.automation.level != "manual" and settings.automation.unlock is None:
         words_ = "[automation] must say unlock: what has to be stable before anything runs by itself."
         wrong.append((("automation",), words_))

@@ -22,7 +22,7 @@ _MICROS = {
 }
 _MONTHS = {"month": 1, "year": 12}
 _SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
-_SPAN = re.compile(r"(\d{1,6})\s*([a-z]+)")
+_SPAN = re.compile(r"([0-9]{1,6})\s*([a-z]+)")
 _EXPRESSION = re.compile(r"([A-Za-z_]\w*)(?:\s*([+-])\s*(.+))?")
 
 

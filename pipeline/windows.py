@@ -47,8 +47,24 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def all_windows(time: Time) -> list[Window]:
-    """Every window from the first to the last tested one, sealed ones included."""
-    zone = ZoneInfo(time.timezone)
+    """Every window from the first to the last tested one, sealed ones included.
+
+    Raises
+    ------
+    InvalidInput
+        When there are over 1,000 of them, or a bound is no date of this calendar.
+    """
+    try:
+        return _made(time, ZoneInfo(time.timezone))
+    except (ValueError, OverflowError):
+        lengths = [time.window, time.gap] + ([time.train.rolling] if isinstance(time.train, Rolling) else [])
+        raise InvalidInput(
+            "Some window begins, ends or trains outside the years 1 to 9999. Too long is one of: "
+            f"{', '.join(map(repr, lengths))}."
+        ) from None
+
+
+def _made(time: Time, zone: ZoneInfo) -> list[Window]:
     step = parse_span(time.window)
     gap = parse_span(time.gap).exact_micros("gap")
     windows, day = [], time.first_test
@@ -59,6 +75,8 @@ def all_windows(time: Time) -> list[Window]:
         train_start = None
         if isinstance(time.train, Rolling):
             train_start = _before(cutoff, parse_span(time.train.rolling), zone)
+        # Every bound is shown as a date sooner or later; one that is none is refused here.
+        from_micros(cutoff), from_micros(cutoff if train_start is None else train_start)
         windows.append(Window(_label(day, step), start, end, cutoff, train_start))
         day = following
         if len(windows) > MOST_WINDOWS:

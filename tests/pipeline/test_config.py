@@ -111,6 +111,85 @@ def test_a_mistake_says_what_to_write_instead(tmp_path: Path) -> None:
         assert any(words in said for _, said in found), found
 
 
+def test_ten_mistakes_are_reported_at_once_each_on_its_line(tmp_path: Path) -> None:
+    text, expected = TEXT, {}
+    for old, new, words in (
+        ("schema = 1", "schema = 2", "it is one of 1"),
+        ('owner  = "ops-analytics@example.org"', "", "the file must say owner"),
+        ('unit          = "one', 'unt = "one', "unt is not a setting of [questions]. Did you mean unit?"),
+        ("rows_expected = 14182", "rows_expected = -1", "Expected int >= 0"),
+        ('overlap = "allowed"', 'overlap = "alowed"', "Did you mean 'allowed'?"),
+        ('label_delay = "1d"', "", "[time] must say label_delay. We never guess this one"),
+        ("looks = 1 ", "looks = 0 ", "Expected int >= 1"),
+        ('why        = "The team can read its coefficients."', "", "[candidates.logistic] must say why"),
+        ("confidence = 0.90", "confidence = nan", "numbers are finite"),
+        ("estimate_before_labels = true", 'estimate_before_labels = "yes"', "Expected bool, got str"),
+    ):
+        assert text.count(old) == 1, old
+        line = text[: text.index(old)].count("\n") + 1
+        text = text.replace(old, new)
+        # What is missing stands nowhere; the mistake points at the table that lacks it.
+        expected[words] = line if new else None
+    found = mistakes(tmp_path, text)
+    assert len(found) == 10, found
+    for words, line in expected.items():
+        (at,) = [at for at, said in found if words in said]
+        assert line is None or at == line, words
+        assert line is not None or at == 1 or text.split("\n")[at - 1].startswith("["), words
+
+
+def test_a_mistake_about_a_feature_stands_on_the_line_that_lists_it(tmp_path: Path) -> None:
+    for old, new in (
+        ('"plane_year, seats" ', '"plane_year, arr_delay" '),
+        ('{ known_at = "time_hour - 3h", why', '{ known_at = "time_hour", why'),
+    ):
+        line = TEXT[: TEXT.index(old)].count("\n") + 1
+        assert {at for at, _ in mistakes(tmp_path, TEXT.replace(old, new))} == {line}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("at_most = 0.05", "at_most = nan", "numbers are finite"),
+        ("at_most = 0.05", "at_most = -inf", "numbers are finite"),
+        ("C = 1.0", "C = nan", "candidates.logistic.params.C = nan: numbers are finite"),
+        ("seed       = 20130401", f"seed = {2**63}", "at most 64 bits"),
+        ("seed       = 20130401", f"seed = 0x{'f' * 5000}", "at most 64 bits"),
+        ("seed       = 20130401", "seed = " + "9" * 5000, "too many digits"),
+        ('rule = "> 15"', 'rule = "> 1e999"', "larger than any number"),
+        ('window      = "1 month"', 'window = "999999 months"', "outside the years 1 to 9999"),
+        ('window      = "1 month"', 'window = "999999 weeks"', "outside the years 1 to 9999"),
+        ('train       = "expanding"', 'train = { rolling = "2013 years" }', "one of: '1 month', '0d', '2013 years'"),
+        ('gap         = "0d"', 'gap = "999999 weeks"', "outside the years 1 to 9999"),
+        ('window      = "1 month"', 'window = "3 months"', "last_test 2013-12-01 does not begin a window"),
+        ('"America/New_York"', '"localtime"', "is not a time zone"),
+        ('"every window", why', '"0 of 7 windows", why', "holds back nothing"),
+        ('["2013-11", "2013-12"]', '["2013-12", "2013-12"]', "'2013-12' is listed twice"),
+        ('"carrier", "flight", "origin"]', '"carrier", "carrier"]', "'carrier' is listed twice"),
+        ('"62 days"', '"0 days"', "can never be used"),
+        ('every      = "1 month"', 'every = "0d"', "has a length"),
+    ],
+)
+def test_what_no_run_could_hold_is_refused(old: str, new: str, words: str, tmp_path: Path) -> None:
+    assert old in TEXT
+    found = mistakes(tmp_path, TEXT.replace(old, new, 1))
+    assert any(words in said for _, said in found), found
+
+
+def test_a_parameter_or_feature_named_like_prose_has_a_meaning(tmp_path: Path) -> None:
+    hashes = {
+        reading(tmp_path, TEXT.replace(old, new)).meaning_hash
+        for old, new in (
+            ("schema = 1", "schema = 1"),
+            ("{ C = 1.0 }", '{ C = 1.0, decision = "soft" }'),
+            ("{ C = 1.0 }", '{ C = 1.0, decision = "hard" }'),
+            ('"plane_year, seats"', '"plane_year, seats, owner"'),
+            ("[candidates.logistic]", "[candidates.owner]"),
+        )
+    }
+    assert len(hashes) == 5
+
+
 def test_meaning_is_what_changes_results(tmp_path: Path) -> None:
     base = reading(tmp_path, TEXT)
     for old, new in (
@@ -192,6 +271,13 @@ def test_lines_are_found_in_every_way_of_writing() -> None:
     assert {path: lines.get(path) for path in expected} == expected
     assert ("t", "u", "y") not in lines
     assert ("t", "u", "z") not in lines
+    assert find_lines('\n"a\\"b" = 1')[('a"b',)] == 2
+
+
+def test_a_key_of_very_many_parts_takes_little_memory() -> None:
+    lines = find_lines(".".join(["a"] * 20_000) + " = 1\nb = 2")
+    assert lines[("b",)] == 2
+    assert len(lines) < 100
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.commit import from_micros
+from ledger.errors import InvalidInput
 from pipeline.settings import Final, Rolling, Time
 from pipeline.windows import all_windows, development_windows, midnight, sealed_windows
 
@@ -79,6 +80,23 @@ def test_gap_and_rolling_training_move_the_cut_off_and_the_beginning() -> None:
 )
 def test_a_day_begins_at_the_first_moment_that_exists(zone: str, day: dt.date, expected: str) -> None:
     assert from_micros(midnight(day, ZoneInfo(zone))).isoformat() == expected
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"window": "999999 months"},
+        {"window": "999999 weeks"},
+        {"gap": "999999 weeks"},
+        {"train": Rolling(rolling="999999 weeks")},
+        {"train": Rolling(rolling="2013 years")},
+        {"first_test": dt.date(1, 1, 1), "last_test": dt.date(1, 2, 1), "timezone": "Asia/Kathmandu"},
+        {"first_test": dt.date(9999, 12, 1), "last_test": dt.date(9999, 12, 1)},
+    ],
+)
+def test_windows_outside_the_calendar_are_refused_in_words(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput, match="outside the years 1 to 9999"):
+        all_windows(times(**changes))
 
 
 ZONES = st.sampled_from(
