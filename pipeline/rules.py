@@ -120,6 +120,10 @@ def _windows(settings: Pipeline) -> list[Wrong]:
         if label not in labels:
             shown = f"{labels[0]} to {labels[-1]}" if labels else "none"
             wrong.append((("time", "final", "test"), f"{label!r} is not one of the test windows ({shown})."))
+    sealed = [label for label in labels if label in settings.time.final.test]
+    if sealed != labels[len(labels) - len(sealed) :]:
+        words_ = f"Sealed windows come last: {sealed[0]} would be trained on by the windows after it."
+        wrong.append((("time", "final", "test"), words_))
     development = len([label for label in labels if label not in settings.time.final.test])
     if development < FEWEST_WINDOWS:
         words_ = f"Windows left to judge candidates on: {development}; at least {FEWEST_WINDOWS} are needed."

@@ -98,6 +98,7 @@ def test_a_mistake_says_what_to_write_instead(tmp_path: Path) -> None:
         ("first_test  = 2013-04-01", "first_test = 2014-04-01", "first_test", "lies after last_test"),
         ('rule = "> 15"', 'rule = "late"', "target", "is not a rule"),
         ('"2013-12"]', '"2014-12"]', "final", "is not one of the test windows"),
+        ('["2013-11", "2013-12"]', '["2013-05"]', "final", "Sealed windows come last"),
         ('metric     = "log_loss"', 'metric = "squared_error"', "metric", "does not fit a target that is a yes or no"),
         ('at_least = "every window"', 'at_least = "9 of 9 windows"', "beats", "there are 7 development windows"),
         ('{ known_at = "time_hour - 3h", why', '{ known_at = "time_hour", why', "temp", "the model cannot have it"),
