@@ -140,14 +140,6 @@ def encode(event: Event[Any], decoder: msgspec.json.Decoder[Any]) -> bytes:
     return data
 
 
-def is_canonical(data: bytes) -> bool:
-    """Whether bytes are the one encoding that this program would have written for their content."""
-    try:
-        return encode_canonical(msgspec.json.decode(data)) == data
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        return False
-
-
 def refuse_unrepresentable(value: object, where: str, depth: int = 0) -> None:
     """Walk a JSON-like value and refuse what cannot be kept exactly, naming its place.
 
