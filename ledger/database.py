@@ -42,7 +42,10 @@ SCHEMA: dict[str, str] = {
     "events_kept": """CREATE TRIGGER events_kept BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'events are never deleted'); END""",
     "events_unchanged": """CREATE TRIGGER events_unchanged BEFORE UPDATE ON events
-BEGIN SELECT RAISE(ABORT, 'events are never changed'); END""",
+WHEN NEW.body IS NOT NULL OR NEW.seq <> OLD.seq OR NEW.id <> OLD.id OR NEW.sha256 <> OLD.sha256
+  OR NEW.type <> OLD.type
+  OR NOT EXISTS (SELECT 1 FROM entities WHERE entity = 'redaction:' || OLD.seq)
+BEGIN SELECT RAISE(ABORT, 'events are never changed; a body is erased only after an event that says so'); END""",
     "commits_in_order": """CREATE TRIGGER commits_in_order BEFORE INSERT ON commits
 WHEN NEW.last_seq < NEW.first_seq
   OR NEW.last_seq IS NOT (SELECT max(seq) FROM events)

@@ -1,42 +1,86 @@
-"""Where private keys and high-water marks live: never in the ledger's own folder.
+"""Where private keys live: in an ssh-agent, or in a file of this account; never in the ledger's own folder.
 
-A key beside the ledger would add nothing against whoever can write there. The mark is the newest checkpoint
-that this account has signed or seen; a ledger that is behind it was rolled back.
+A key beside the ledger would add nothing against whoever can write there.
 """
 
 from __future__ import annotations
 
 import os
 import stat
-from contextlib import closing
 from pathlib import Path
+from typing import Literal, Protocol
 from urllib.parse import quote
 
-from ledger.errors import InvalidInput
-from ledger.lock import FileLock
-from ledger.note import Checkpoint, SignerKey, parse_receipt
-from ledger.objects import sync_folder
+from ledger.agent import agent_keys
+from ledger.errors import InvalidInput, NotFound
+from ledger.files import sync_folder
+from ledger.note import Signature, SignerKey, VerifierKey
+
+Home = Literal["auto", "agent", "file"]
 
 
-def _home(variable: str, fallback: str) -> Path:
-    configured = os.environ.get(variable, "")
+class Signer(Protocol):
+    """Whoever can sign under a name: a key from a file, or one that an agent keeps."""
+
+    @property
+    def name(self) -> str:
+        """The origin of a log, or a person."""
+
+    @property
+    def verifier(self) -> VerifierKey:
+        """The public half."""
+
+    def sign(self, text: str) -> Signature:
+        """Sign a note's text."""
+
+
+def keys_home() -> Path:
+    """``$XDG_CONFIG_HOME/tallystick/keys``."""
+    configured = os.environ.get("XDG_CONFIG_HOME", "")
     # The XDG base directory specification: relative values are to be ignored.
-    return Path(configured) if configured.startswith("/") else Path.home() / fallback
+    return (Path(configured) if configured.startswith("/") else Path.home() / ".config") / "tallystick" / "keys"
 
 
-def key_path(origin: str) -> Path:
-    """``$XDG_CONFIG_HOME/tallystick/keys/ORIGIN.key``."""
-    return _home("XDG_CONFIG_HOME", ".config") / "tallystick" / "keys" / f"{quote(origin, safe='')}.key"
+def key_path(key: VerifierKey) -> Path:
+    """``$XDG_CONFIG_HOME/tallystick/keys/NAME.KEYID.key``: a key that replaces another has a file of its own."""
+    return keys_home() / f"{quote(key.name, safe='@')}.{key.key_id.hex()}.key"
 
 
-def mark_path(origin: str) -> Path:
-    """``$XDG_STATE_HOME/tallystick/seen/ORIGIN.checkpoint``."""
-    return _home("XDG_STATE_HOME", ".local/state") / "tallystick" / "seen" / f"{quote(origin, safe='')}.checkpoint"
+def new_signer(name: str, home: Home = "auto") -> Signer:
+    """A key for a new log or person: the agent's first ed25519 key where there is one, else a new file.
+
+    Raises
+    ------
+    NotFound
+        When the agent is asked for and holds no ed25519 key.
+    """
+    held = agent_keys(name) if home != "file" else []
+    if held:
+        return held[0]
+    if home == "agent":
+        raise NotFound("No ssh-agent with an ed25519 key answers here.", "Add one: ssh-add ~/.ssh/id_ed25519")
+    signer = SignerKey.generate(name)
+    save_key(signer)
+    return signer
+
+
+def find_signer(key: VerifierKey) -> Signer | None:
+    """Whoever can sign with this key from this account; None where nobody can.
+
+    Raises
+    ------
+    InvalidInput
+        When the key's file is damaged, or other accounts can read it.
+    """
+    signer = load_key(key)
+    if signer is not None:
+        return signer
+    return next((held for held in agent_keys(key.name) if held.public == key.public), None)
 
 
 def save_key(signer: SignerKey) -> Path:
     """Write a private key for the account alone (mode 0600), durably; never over an existing one."""
-    path = key_path(signer.name)
+    path = key_path(signer.verifier)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -47,21 +91,15 @@ def save_key(signer: SignerKey) -> Path:
         sync_folder(path.parent)
     except OSError as error:
         raise InvalidInput(
-            f"The ledger's private key cannot be kept in {path}: {error.strerror}.",
+            f"The private key cannot be kept in {path}: {error.strerror}.",
             "Set XDG_CONFIG_HOME to a folder that only you can write; keys never live in the ledger's folder.",
         ) from error
     return path
 
 
-def load_key(origin: str) -> SignerKey | None:
-    """The private key of a ledger, or None where this account does not have it.
-
-    Raises
-    ------
-    InvalidInput
-        When the file is damaged, or other accounts can read it.
-    """
-    path = key_path(origin)
+def load_key(key: VerifierKey) -> SignerKey | None:
+    """The private key from its file, or None where this account has no such file."""
+    path = key_path(key)
     try:
         mode = path.stat().st_mode
         text = path.read_text()
@@ -74,41 +112,13 @@ def load_key(origin: str) -> SignerKey | None:
             f"Other accounts can read the private key {path}; a signature made with it would prove little.",
             f"If nobody has read it, type: chmod 600 {path}",
         )
-    return SignerKey.parse(text.strip())
+    signer = SignerKey.parse(text.strip())
+    if signer.verifier != key:
+        raise InvalidInput(f"{path} holds another key than its name says.")
+    return signer
 
 
-def read_mark(origin: str) -> str | None:
-    """The newest checkpoint note that this account has signed or seen of a ledger."""
-    try:
-        return mark_path(origin).read_text()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The high-water mark {mark_path(origin)} cannot be read: {error}.") from error
-
-
-def move_mark(checkpoint: Checkpoint, note: str) -> None:
-    """Remember a checkpoint, unless a larger one is remembered already.
-
-    Temporary file, sync, rename, sync of the folder; under a lock, so that of two processes that finish at the
-    same time the slower one cannot take the mark back.
-    """
-    path = mark_path(checkpoint.origin)
-    temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with closing(FileLock(path.with_name(f"{path.name}.lock"), 10.0)) as lock, lock:
-            seen = read_mark(checkpoint.origin)
-            if seen is not None and parse_receipt(seen).checkpoint.size >= checkpoint.size:
-                return
-            with temporary.open("w") as file:
-                file.write(note)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-            sync_folder(path.parent)
-    except OSError as error:
-        raise InvalidInput(
-            f"The high-water mark {path} cannot be written: {error.strerror}. The commit itself is recorded.",
-            "Set XDG_STATE_HOME to a folder that you can write.",
-        ) from error
+def personal_key(name: str) -> SignerKey | None:
+    """The newest key file of a person; None where there is none yet."""
+    found = sorted(keys_home().glob(f"{quote(name, safe='@')}.????????.key"), key=lambda path: path.stat().st_mtime)
+    return SignerKey.parse(found[-1].read_text().strip()) if found else None

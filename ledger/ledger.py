@@ -12,8 +12,16 @@ from zoneinfo import ZoneInfo
 import msgspec
 from blake3 import blake3
 
-from ledger import keys, merkle, vocabulary
-from ledger.commit import COMMIT_CONTEXT, decode_head, from_micros, head_text, to_micros
+from ledger import keys, memory, merkle, vocabulary
+from ledger.commit import (
+    COMMIT_CONTEXT,
+    commit_text,
+    decode_head,
+    from_micros,
+    head_text,
+    leaf_entry,
+    to_micros,
+)
 from ledger.errors import Damaged, InvalidInput, NotFound, Refused
 from ledger.event import (
     EVENT_CONTEXT,
@@ -25,14 +33,16 @@ from ledger.event import (
     new_salts,
     refuse_unrepresentable,
 )
+from ledger.identity import Identity, identities_of
+from ledger.keys import Signer
 from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
-from ledger.note import Checkpoint, SignerKey, open_checkpoint, receipt_line, sign_checkpoint
+from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
 from ledger.projections import Entry
 from ledger.recorder import Recorder, this_process
 from ledger.snapshot import Snapshot
 from ledger.views import Views, entries
-from ledger.vocabulary import RELEASED, Body, LedgerCreated, SchemaDeclared
+from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
 
 Clock = Callable[[], dt.datetime]
@@ -86,6 +96,7 @@ class Ledger:
         self._clock = clock
         self._salts = salts
         self._declared: set[tuple[str, int]] = set()
+        self._continues_mark = False
 
     # Opening -----------------------------------------------------------------------------------------------
 
@@ -114,6 +125,21 @@ class Ledger:
         return body
 
     @property
+    def identities(self) -> list[Identity]:
+        """Every key that the log has had, oldest first."""
+        return identities_of(self.log)
+
+    @property
+    def identity(self) -> Identity:
+        """The key that speaks for the log now; its name is the origin."""
+        return self.identities[-1]
+
+    @property
+    def origin(self) -> str:
+        """Name of the log, unique for ever."""
+        return self.identity.key.name
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone in which dates given by people are read."""
         return ZoneInfo(self.genesis.timezone)
@@ -125,7 +151,7 @@ class Ledger:
             self._recorder = this_process()
         return self._recorder
 
-    def begin(self, signer: SignerKey, timezone: str, clock_kind: Literal["live", "replayed"]) -> None:
+    def begin(self, signer: Signer, timezone: str, clock_kind: Literal["live", "replayed"]) -> None:
         """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
         first = LedgerCreated(
             format=1,
@@ -137,20 +163,7 @@ class Ledger:
             commit_hash=f"BLAKE3 derive-key {COMMIT_CONTEXT!r}; SHA-256",
             tree="RFC 6962, SHA-256",
         )
-        created, now = Draft(first), self._clock().astimezone(dt.UTC)
-        notes: list[str] = []
-
-        def seal(sealing: Sealing) -> str:
-            notes.append(self._seal(signer, sealing))
-            return notes[-1]
-
-        self.log.append(
-            [*self._encode([created], now), *self._declarations([created], now).values()],
-            lambda micros: head_text(self.recorder, from_micros(micros), None, imported=False),
-            now_micros=lambda: to_micros(self._clock()),
-            seal=seal,
-        )
-        keys.move_mark(open_checkpoint(notes[-1], signer.verifier), notes[-1])
+        self._record([Draft(first)], signers=lambda: [signer], declare_first=False)
 
     # Appending ---------------------------------------------------------------------------------------------
 
@@ -190,31 +203,80 @@ class Ledger:
         Busy, Refused, InvalidInput, Damaged
         """
         full = [draft if isinstance(draft, Draft) else Draft(draft) for draft in drafts]
-        now = self._clock().astimezone(dt.UTC)
-        batch = self._encode(full, now)
-        signer = self._signer() if sign else None
-        notes: list[str] = []
+        self._refuse_rollback()
+        return self._record(
+            full,
+            note=note,
+            expected=expected,
+            key=key,
+            signers=self._signers if sign else None,
+            allow_jump=allow_jump,
+            deadline_seconds=deadline_seconds,
+        )
 
-        def seal(sealing: Sealing) -> str:
-            assert signer is not None
-            notes.append(self._seal(signer, sealing))
-            return notes[-1]
+    def change_identity(self, change: KeyRotated | ForkAdopted, signer: Signer) -> Appended:
+        """Append a change of the log's key; its commit's checkpoint carries the new and the old signature.
+
+        Raises
+        ------
+        Refused
+            When the change says that the old key signs too and this account does not have it.
+        """
+        old = keys.find_signer(self.identity.key)
+        if change.signed_by_old and old is None:
+            raise Refused(
+                f"This account does not have the key {self.identity.key.key_id.hex()} that is to be replaced.",
+                f"It belongs in {keys.key_path(self.identity.key)}; if it is lost, say so: --lost",
+            )
+        both = [signer, old] if change.signed_by_old and old else [signer]
+        if isinstance(change, KeyRotated):
+            self._refuse_rollback()
+        # Nobody may change the key in between: the newest event about the old key must stay the one that is now.
+        entity = f"key:{change.old}"
+        return self._record([Draft(change)], expected={entity: self.log.last_seq_of(entity)}, signers=lambda: both)
+
+    def _record(
+        self,
+        drafts: Sequence[Draft],
+        *,
+        note: str | None = None,
+        expected: Mapping[str, int | None] | None = None,
+        key: str | None = None,
+        signers: Callable[[], Sequence[Signer]] | None = None,
+        allow_jump: bool = False,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+        declare_first: bool = True,
+    ) -> Appended:
+        """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
+        process can be changing the key."""
+        now = self._clock().astimezone(dt.UTC)
+        batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
+        if not declare_first:  # the very first event is the one that says how to read the rest
+            batch, declarations = [*batch, *declarations.values()], {}
+        sealed: list[Checkpoint] = []
+
+        def seal(sealing: Sealing) -> str | None:
+            signing = signers() if signers else ()
+            if not signing:
+                return None
+            sealed.append(Checkpoint(origin=signing[0].name, size=sealing.size, root=sealing.root))
+            return self._seal(sealed[-1], signing)
 
         appended = self.log.append(
             batch,
             lambda micros: head_text(self.recorder, from_micros(micros), note, imported=False),
-            declare=self._declarations(full, now),
+            declare=declarations,
             expected=expected,
-            key=None if key is None else (key, _content_digest(full)),
+            key=None if key is None else (key, _content_digest(drafts)),
             now_micros=lambda: to_micros(self._clock()),
             allow_jump=allow_jump or self._allow_jump,
-            seal=seal if signer else None,
+            seal=seal if signers else None,
             deadline_seconds=deadline_seconds,
         )
-        self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in full)
-        if signer and notes:
+        self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in drafts)
+        for checkpoint in sealed:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
-            keys.move_mark(open_checkpoint(notes[-1], signer.verifier), notes[-1])
+            memory.move_mark(checkpoint)
         return appended
 
     def checkpoint(self) -> str:
@@ -230,15 +292,22 @@ class Ledger:
         newest = self.log.newest_checkpoint()
         if newest is not None and newest[0] == self.log.size():
             return newest[1]
-        signer = self._signer()
-        if signer is None:
-            signed = f"c0 to c{newest[0] - 1} are" if newest else "nothing is"
-            raise NotFound(
-                f"This account does not have the key of {self.genesis.origin}; {signed} signed.",
-                f"The key belongs in {keys.key_path(self.genesis.origin)}.",
-            )
-        text = self.log.store_checkpoint(lambda sealing: self._seal(signer, sealing))
-        keys.move_mark(open_checkpoint(text, signer.verifier), text)
+        sealed: list[Checkpoint] = []
+
+        def seal(sealing: Sealing) -> str:
+            signers = self._signers()
+            if not signers:
+                signed = f"c0 to c{newest[0] - 1} are" if newest else "nothing is"
+                raise NotFound(
+                    f"This account does not have the key of {self.origin}; {signed} signed.",
+                    f"The key belongs in {keys.key_path(self.identity.key)}.",
+                )
+            sealed.append(Checkpoint(origin=signers[0].name, size=sealing.size, root=sealing.root))
+            return self._seal(sealed[-1], signers)
+
+        text = self.log.store_checkpoint(seal)
+        for checkpoint in sealed:
+            memory.move_mark(checkpoint)
         return text
 
     def _encode(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
@@ -261,7 +330,7 @@ class Ledger:
             batch.append(Encoded(body.TYPE, data, hashes(data), known.entities(body)))
         return batch
 
-    def _declarations(self, drafts: list[Draft], now: dt.datetime) -> dict[str, Encoded]:
+    def _declarations(self, drafts: Sequence[Draft], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
         new = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts} - self._declared
         declarations: dict[str, Encoded] = {}
@@ -276,38 +345,48 @@ class Ledger:
                 declarations[f"schema:{name}"] = self._encode([draft], now)[0]
         return declarations
 
-    def _signer(self) -> SignerKey | None:
-        genesis = self.genesis
-        signer = keys.load_key(genesis.origin)
-        if signer is not None and signer.verifier.format() != genesis.verifier_key:
-            raise Refused(
-                f"The key in {keys.key_path(genesis.origin)} is not the one that this ledger names.",
-                "Two ledgers must not share an origin; find out which of them is yours before you go on.",
-            )
-        return signer
+    def _signers(self) -> list[Signer]:
+        """The key in force, where this account has it."""
+        signer = keys.find_signer(self.identity.key)
+        return [signer] if signer else []
 
-    def _seal(self, signer: SignerKey, sealing: Sealing) -> str:
+    def _seal(self, checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
         """Sign a tree, unless it contradicts what this account has signed or seen before."""
-        mark = keys.read_mark(signer.name)
-        if mark is not None:
-            self._refuse_backwards(open_checkpoint(mark, signer.verifier), sealing)
-        return sign_checkpoint(Checkpoint(origin=signer.name, size=sealing.size, root=sealing.root), signer)
+        seen = memory.read_mark(checkpoint.origin)
+        if seen is not None:
+            # The new commit is not visible to readers yet, but every commit up to the seen size is.
+            root = self.root_at(seen.size) if seen.size < checkpoint.size else checkpoint.root
+            if seen.size > checkpoint.size or root != seen.root:
+                raise _not_continued(seen, checkpoint)
+        return sign_checkpoint(checkpoint, *signers)
 
-    def _refuse_backwards(self, seen: Checkpoint, sealing: Sealing) -> None:
-        # The root at the seen size is computed over the writer's connection: the new commit is not visible
-        # to readers yet, but every commit up to the seen size is.
-        if seen.size < sealing.size:
-            now_root = merkle.frontier_from(lambda n: self.log.commit(n).subtree, seen.size).root()
-        else:
-            now_root = sealing.root
-        if seen.size > sealing.size or now_root != seen.root:
-            raise Refused(
-                f"This ledger is not a continuation of what this account has seen of {seen.origin}: "
-                f"seen {receipt_line(seen)}; now it would be size {sealing.size}. "
-                "Signing would vouch for two histories.",
-                "If a backup was restored, restore the newest one; if somebody rewrote the ledger, keep this "
-                f"folder as evidence. The mark is {keys.mark_path(seen.origin)}.",
-            )
+    def _refuse_rollback(self) -> None:
+        """Never append to a history that is behind or beside the one that this account has seen."""
+        if self._continues_mark:
+            return
+        seen = memory.read_mark(self.origin)
+        if seen is not None and not self.continues(seen):
+            size = self.log.size()
+            raise _not_continued(seen, Checkpoint(seen.origin, size, self.root_at(size)))
+        self._continues_mark = True
+
+    def root_at(self, size: int) -> bytes:
+        """Root over the first commits, from the stored subtrees: one read for each bit set in ``size``."""
+        return merkle.frontier_from(lambda n: self.log.commit(n).subtree, size).root()
+
+    def subtree(self, start: int, stop: int) -> bytes:
+        """Merkle hash over a range of commits, for proofs."""
+
+        def leaf(n: int) -> bytes:
+            commit = self.log.commit(n)
+            names = self.log.hashes(commit.first_seq, commit.last_seq)
+            return merkle.leaf_hash(leaf_entry(commit_text(commit.head, names)))
+
+        return merkle.subtree_from(lambda n: self.log.commit(n).subtree, leaf, start, stop)
+
+    def continues(self, seen: Checkpoint) -> bool:
+        """Whether this ledger, as its stored tree says, continues a state that was seen of it."""
+        return 0 < seen.size <= self.log.size() and self.root_at(seen.size) == seen.root
 
     # Reading -----------------------------------------------------------------------------------------------
 
@@ -350,7 +429,16 @@ class Ledger:
         return handle_of(self.log, self.log.commit(n))
 
 
-def _content_digest(drafts: list[Draft]) -> bytes:
+def _not_continued(seen: Checkpoint, here: Checkpoint) -> Refused:
+    return Refused(
+        f"This ledger does not continue what this account has seen of {seen.origin}. "
+        f"Seen: {receipt_line(seen)} . Here: {receipt_line(here)} . Going on would make two histories of one name.",
+        "If a backup was restored, restore the newest one. If this one is right all the same, go on under a new "
+        "name: tally adopt --reason … If somebody rewrote it, keep the folder as evidence: tally verify",
+    )
+
+
+def _content_digest(drafts: Sequence[Draft]) -> bytes:
     """What makes two appends the same content: everything but salts and unstated times."""
     content = [
         [draft.body.TYPE, draft.body.VERSION, draft.body, draft.about, draft.cause, draft.occurred_at]

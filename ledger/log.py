@@ -21,7 +21,7 @@ import msgspec
 from ledger import merkle
 from ledger.commit import commit_text, from_micros, leaf_entry
 from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
-from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
+from ledger.errors import Busy, Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import Hashes
 from ledger.lock import FileLock
 
@@ -153,7 +153,7 @@ class Log:
         key: tuple[str, bytes] | None = None,
         now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
         allow_jump: bool = False,
-        seal: Callable[[Sealing], str] | None = None,
+        seal: Callable[[Sealing], str | None] | None = None,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
     ) -> Appended:
         """Write one commit, durably.
@@ -173,7 +173,7 @@ class Log:
         allow_jump : bool
             Accept a clock more than 366 days ahead of the last commit.
         seal : callable, optional
-            Signs the tree that includes this commit; its note is stored in the same transaction.
+            Signs the tree that includes this commit, or declines; its note is stored in the same transaction.
 
         Raises
         ------
@@ -210,7 +210,8 @@ class Log:
                 connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
             if seal is not None:
                 root = merkle.frontier_from(lambda index: _subtree(connection, index), n + 1).root()
-                connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, seal(Sealing(n + 1, root))))
+                if (signed := seal(Sealing(n + 1, root))) is not None:
+                    connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
         return Appended(n, first_seq, last_seq, recorded_at, entry)
 
     def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
@@ -226,6 +227,37 @@ class Log:
             note = seal(Sealing(size, root))
             connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
         return note
+
+    def erase(
+        self, change: Callable[[sqlite3.Connection], None], deadline_seconds: float = LOCK_DEADLINE_SECONDS
+    ) -> None:
+        """Let ``change`` erase, then write the file anew, so that no page keeps what was erased.
+
+        Only :mod:`ledger.redaction` calls this, after the event that says so is durable; the file's own trigger
+        refuses it before.
+
+        Raises
+        ------
+        Busy, InvalidInput
+        """
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock:
+            connection.execute("PRAGMA secure_delete = ON")
+            with _Transaction(connection):
+                change(connection)
+            try:
+                connection.execute("VACUUM")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise _unwritten(error) from error
+        if busy:
+            raise Busy(
+                "The content is erased, but somebody is reading an older state of the ledger, so the write-ahead "
+                "log still holds it.",
+                "Close other programs that read this ledger, then type any command that appends; closing it clears "
+                "the log.",
+            )
 
     def _repeated(self, n: int) -> Appended:
         commit = self.commit(n)
@@ -313,9 +345,12 @@ class Log:
         )
         return [row[0] for row in rows]
 
-    def checkpoints(self) -> Iterator[tuple[int, str]]:
-        """Stored checkpoint notes by size, ascending."""
-        return iter(self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size").fetchall())
+    def checkpoints(self, first: int = 0, last: int = 1 << 62) -> Iterator[tuple[int, str]]:
+        """Stored checkpoint notes of sizes ``first`` to ``last``, both included, ascending."""
+        rows = self.reader.execute(
+            "SELECT size, note FROM checkpoints WHERE size BETWEEN ? AND ? ORDER BY size", (first, last)
+        )
+        return iter(rows.fetchall())
 
     def newest_checkpoint(self) -> tuple[int, str] | None:
         """Size and note of the newest checkpoint."""

@@ -63,23 +63,28 @@ class Frontier:
         self.size = size
         self.peaks = list(peaks)
 
-    def append(self, leaf: bytes) -> None:
-        """Add the hash of one more leaf."""
-        merged, remaining = leaf, self.size
+    def append(self, subtree: bytes, leaves: int = 1) -> None:
+        """Add the hash of one more leaf, or of a perfect subtree of ``leaves`` leaves that divide the size."""
+        merged, remaining = subtree, self.size // leaves
         while remaining & 1:
             merged = node_hash(self.peaks.pop(), merged)
             remaining >>= 1
         self.peaks.append(merged)
-        self.size += 1
+        self.size += leaves
 
     def root(self) -> bytes:
         """Hash of the whole tree; peaks are folded from the right, because the left one is the larger half."""
-        if not self.peaks:
-            return EMPTY_ROOT
-        folded = self.peaks[-1]
-        for peak in reversed(self.peaks[:-1]):
-            folded = node_hash(peak, folded)
-        return folded
+        return fold(self.peaks)
+
+
+def fold(peaks: Sequence[bytes]) -> bytes:
+    """The root over a row of perfect subtrees, large to small; also where two neighbours could still be merged."""
+    if not peaks:
+        return EMPTY_ROOT
+    folded = peaks[-1]
+    for peak in reversed(peaks[:-1]):
+        folded = node_hash(peak, folded)
+    return folded
 
 
 def frontier_from(stored: Stored, size: int) -> Frontier:

@@ -12,7 +12,7 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ledger.errors import Damaged, InvalidInput
 
@@ -47,26 +47,37 @@ class VerifierKey(NamedTuple):
     """The first four bytes of SHA-256(name || 0x0A || 0x01 || public key)."""
     public: bytes
 
+    @staticmethod
+    def make(name: str, public: bytes) -> VerifierKey:
+        """The key of 32 public bytes under a name."""
+        check_name(name)
+        return VerifierKey(name, key_id(name, ED25519, public), public)
+
     def format(self) -> str:
         """The form in which verifier keys are exchanged."""
-        return f"{self.name}+{self.key_id.hex()}+{_to_base64(ED25519 + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(ED25519 + self.public)}"
 
     @staticmethod
     def parse(text: str) -> VerifierKey:
         """Read a verifier key; InvalidInput unless its hash matches and it is a sound Ed25519 key."""
-        parts = text.split("+", 2)
-        if len(parts) != 3:
-            raise InvalidInput("A verifier key has the form NAME+hash+base64.")
-        name, stated_id, encoded = parts
-        _check_name(name)
-        key = _from_base64(encoded, "The verifier key")
-        if len(key) != 33 or key[:1] != ED25519:
-            raise InvalidInput("The verifier key is not an Ed25519 key of 33 bytes.")
-        _refuse_weak(key[1:])
-        made = VerifierKey(name, _key_id(name, key[1:]), key[1:])
-        if made.key_id.hex() != stated_id:
-            raise InvalidInput("The verifier key's hash does not match its name and bytes.")
-        return made
+        name, public = parse_key(text, ED25519)
+        return VerifierKey.make(name, public)
+
+
+def parse_key(text: str, kind: bytes) -> tuple[str, bytes]:
+    """Name and public bytes of ``NAME+hash+base64(kind || 32 bytes)``; InvalidInput unless all of it fits."""
+    parts = text.split("+", 2)
+    if len(parts) != 3:
+        raise InvalidInput("A verifier key has the form NAME+hash+base64.")
+    name, stated_id, encoded = parts
+    check_name(name)
+    key = from_base64(encoded, "The verifier key")
+    if len(key) != 33 or key[:1] != kind:
+        raise InvalidInput("The verifier key is not an Ed25519 key of 33 bytes of the right type.")
+    _refuse_weak(key[1:])
+    if key_id(name, kind, key[1:]).hex() != stated_id:
+        raise InvalidInput("The verifier key's hash does not match its name and bytes.")
+    return name, key[1:]
 
 
 class SignerKey(NamedTuple):
@@ -80,7 +91,7 @@ class SignerKey(NamedTuple):
         """A new key from the operating system's random source."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        _check_name(name)
+        check_name(name)
         return SignerKey(name, Ed25519PrivateKey.generate().private_bytes_raw())
 
     @property
@@ -89,11 +100,11 @@ class SignerKey(NamedTuple):
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         public = Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw()
-        return VerifierKey(self.name, _key_id(self.name, public), public)
+        return VerifierKey(self.name, key_id(self.name, ED25519, public), public)
 
     def format(self) -> str:
         """The form in which the private key is kept."""
-        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{_to_base64(ED25519 + self.seed)}"
+        return f"PRIVATE+KEY+{self.name}+{self.verifier.key_id.hex()}+{to_base64(ED25519 + self.seed)}"
 
     @staticmethod
     def parse(text: str) -> SignerKey:
@@ -101,8 +112,8 @@ class SignerKey(NamedTuple):
         parts = text.split("+", 4)
         if len(parts) != 5 or parts[:2] != ["PRIVATE", "KEY"]:
             raise InvalidInput("This is not a private key of the form PRIVATE+KEY+NAME+hash+base64.")
-        _check_name(parts[2])
-        key = _from_base64(parts[4], "The private key")
+        check_name(parts[2])
+        key = from_base64(parts[4], "The private key")
         if len(key) != 33 or key[:1] != ED25519:
             raise InvalidInput("The private key is not an Ed25519 key of 33 bytes.")
         signer = SignerKey(parts[2], key[1:])
@@ -127,7 +138,7 @@ class Signature(NamedTuple):
 
     def line(self) -> str:
         """``— NAME base64(key id || signature)``."""
-        return f"{EM_DASH} {self.name} {_to_base64(self.key_id + self.signature)}\n"
+        return f"{EM_DASH} {self.name} {to_base64(self.key_id + self.signature)}\n"
 
 
 class Note(NamedTuple):
@@ -161,8 +172,8 @@ def _parse_signature(line: str) -> Signature:
     match = re.fullmatch(rf"{EM_DASH} (\S+) (\S+)", line)
     if match is None:
         raise InvalidInput("A signature line has the form: em dash, name, base64.")
-    _check_name(match[1])
-    blob = _from_base64(match[2], "A signature")
+    check_name(match[1])
+    blob = from_base64(match[2], "A signature")
     if len(blob) < 5:
         raise InvalidInput("A signature is too short to hold a key id.")
     return Signature(match[1], blob[:4], blob[4:])
@@ -184,7 +195,7 @@ def verify_note(note: Note, trusted: Sequence[VerifierKey]) -> tuple[VerifierKey
         key = known.get((signature.name, signature.key_id))
         if key is None or key in good:
             continue
-        if not _verifies(key, signature.signature, note.text):
+        if not verifies(key.public, signature.signature, note.text.encode()):
             raise Damaged(f"The signature by {key.name} ({key.key_id.hex()}) does not fit the text.")
         good[key] = None
     if not good:
@@ -192,12 +203,13 @@ def verify_note(note: Note, trusted: Sequence[VerifierKey]) -> tuple[VerifierKey
     return tuple(good)
 
 
-def _verifies(key: VerifierKey, signature: bytes, text: str) -> bool:
+def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether an Ed25519 signature (RFC 8032) fits."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, text.encode())
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
@@ -212,7 +224,7 @@ class Checkpoint(NamedTuple):
 
     def text(self) -> str:
         """The note's text: three lines."""
-        return f"{self.origin}\n{self.size}\n{_to_base64(self.root)}\n"
+        return f"{self.origin}\n{self.size}\n{to_base64(self.root)}\n"
 
 
 def parse_checkpoint(text: str) -> Checkpoint:
@@ -221,22 +233,37 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if len(lines) < 4 or lines[-1] != "" or "" in lines[:-1]:
         raise InvalidInput("A checkpoint is three lines: origin, size, root.")
     origin, size, encoded = lines[:3]
-    _check_name(origin)
+    check_name(origin)
     if not re.fullmatch(r"0|[1-9][0-9]{0,15}", size):
         raise InvalidInput("The checkpoint's size is not a plain number.")
-    root = _from_base64(encoded, "The checkpoint's root")
+    root = from_base64(encoded, "The checkpoint's root")
     if len(root) != 32:
         raise InvalidInput("The checkpoint's root is not 32 bytes long.")
     return Checkpoint(origin, int(size), root)
 
 
-def sign_checkpoint(checkpoint: Checkpoint, signer: SignerKey) -> str:
-    """A signed checkpoint note. Refused for an empty tree, whose root says nothing."""
+class CanSign(Protocol):
+    """Anything that signs under a name; see :mod:`ledger.keys`."""
+
+    @property
+    def name(self) -> str:
+        """Name of the key."""
+
+    def sign(self, text: str) -> Signature:
+        """Sign a note's text."""
+
+
+def sign_checkpoint(checkpoint: Checkpoint, *signers: CanSign) -> str:
+    """A checkpoint note signed by the log's key, and then by any others.
+
+    Refused for an empty tree, whose root says nothing.
+    """
     if checkpoint.size < 1 or len(checkpoint.root) != 32:
         raise InvalidInput("A checkpoint vouches for at least one commit.")
-    if checkpoint.origin != signer.name:
-        raise InvalidInput(f"The key {signer.name} does not sign for {checkpoint.origin}.")
-    return Note(checkpoint.text(), (signer.sign(checkpoint.text()),)).format()
+    if checkpoint.origin != signers[0].name:
+        raise InvalidInput(f"The key {signers[0].name} does not sign for {checkpoint.origin}.")
+    text = checkpoint.text()
+    return Note(text, tuple(signer.sign(text) for signer in signers)).format()
 
 
 def open_checkpoint(note: str, key: VerifierKey) -> Checkpoint:
@@ -269,7 +296,7 @@ class Receipt(NamedTuple):
 
 def receipt_line(checkpoint: Checkpoint) -> str:
     """``receipt ORIGIN@SIZE BASE64ROOT``: the form for chat and tickets."""
-    return f"receipt {checkpoint.origin}@{checkpoint.size} {_to_base64(checkpoint.root)}"
+    return f"receipt {checkpoint.origin}@{checkpoint.size} {to_base64(checkpoint.root)}"
 
 
 _QUOTES = re.compile(r"^(?:[>|]\s?)+")
@@ -335,11 +362,13 @@ def _note_receipts(lines: Sequence[str]) -> list[Receipt]:
 # Small parts -----------------------------------------------------------------------------------------------
 
 
-def _key_id(name: str, public: bytes) -> bytes:
-    return hashlib.sha256(name.encode() + b"\n" + ED25519 + public).digest()[:4]
+def key_id(name: str, kind: bytes, public: bytes) -> bytes:
+    """The first four bytes of SHA-256(name || 0x0A || kind || public key)."""
+    return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
-def _check_name(name: str) -> None:
+def check_name(name: str) -> None:
+    """Refuse what cannot be the name of a key."""
     if not name or "+" in name or any(character.isspace() for character in name) or not _is_unicode(name):
         raise InvalidInput("The name of a key is not empty and holds neither blanks nor `+`.")
     if any(ord(character) < 0x20 for character in name):
@@ -359,16 +388,17 @@ def _refuse_weak(public: bytes) -> None:
         raise InvalidInput("The verifier key is a point of small order, with which anybody can sign anything.")
 
 
-def _to_base64(data: bytes) -> str:
+def to_base64(data: bytes) -> str:
+    """RFC 4648, section 4, with padding."""
     return base64.b64encode(data).decode()
 
 
-def _from_base64(text: str, what: str) -> bytes:
+def from_base64(text: str, what: str) -> bytes:
     """Decode RFC 4648, section 4; exactly one text is accepted for each value."""
     try:
         data = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise InvalidInput(f"{what} is not base64.") from error
-    if _to_base64(data) != text:
+    if to_base64(data) != text:
         raise InvalidInput(f"{what} is not base64 in its canonical form.")
     return data

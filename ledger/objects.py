@@ -6,14 +6,13 @@ whole and synced, before an event names it; a crash in between leaves an unnamed
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 from blake3 import blake3
 
 from ledger.errors import Damaged, InvalidInput, NotFound
+from ledger.files import write_whole
 
 
 class Artifact(NamedTuple):
@@ -50,8 +49,7 @@ class Objects:
         if path.exists() and blake3(path.read_bytes()).hexdigest() == artifact.hash:
             return artifact
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write_durably(path, data)
+            write_whole(path, data, mode=0o444)
         except OSError as error:
             raise InvalidInput(
                 f"The artifact could not be stored in {self.folder}: {error.strerror}.",
@@ -81,28 +79,3 @@ class Objects:
                 "Restore it from a backup; `tally verify` lists everything that is affected.",
             )
         return data
-
-
-def _write_durably(path: Path, data: bytes) -> None:
-    """Write to a temporary name, sync, rename, sync the folder: the final name never holds half a file."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o444)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable; a rename alone may be forgotten by a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ledger import keys
+from ledger import keys, memory
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.event import new_salts
+from ledger.files import sync_folder
 from ledger.ledger import Clock, Ledger, Salts, utc_now
 from ledger.note import SignerKey
-from ledger.objects import sync_folder
 from ledger.recorder import Recorder
 
 FOLDER = ".tally"
@@ -28,6 +28,7 @@ def create(
     name: str | None = None,
     timezone: str | None = None,
     clock_kind: Literal["live", "replayed"] = "live",
+    key_home: keys.Home = "auto",
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
     salts: Salts = new_salts,
@@ -44,6 +45,8 @@ def create(
         digits are added, so that no two ledgers share an origin.
     timezone : str, optional
         IANA zone for dates; this machine's if not given.
+    key_home : "auto", "agent" or "file"
+        Where the log's private key lives: auto takes an ssh-agent's ed25519 key where there is one.
 
     Raises
     ------
@@ -61,7 +64,8 @@ def create(
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
-    signer = SignerKey.generate(_new_origin(name or parent.resolve().name))
+    origin = new_origin(name or parent.resolve().name)
+    signer: keys.Signer | None = None
     try:
         parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
@@ -71,24 +75,26 @@ def create(
         ) from error
     try:
         workplace.chmod(0o755)
-        keys.save_key(signer)
+        signer = keys.new_signer(origin, key_home)
         ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
         ledger.log.create()
         ledger.begin(signer, zone, clock_kind)
+        memory.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)
         sync_folder(parent)
     except BaseException as error:
         shutil.rmtree(workplace, ignore_errors=True)
         if isinstance(error, OSError) and folder.exists():
-            keys.key_path(signer.name).unlink(missing_ok=True)
-            keys.mark_path(signer.name).unlink(missing_ok=True)
+            if isinstance(signer, SignerKey):
+                keys.key_path(signer.verifier).unlink(missing_ok=True)
+            memory.forget(origin)
             raise Refused(f"Somebody else made a ledger in {folder} just now.", "Use it.") from error
         raise
     return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
 
 
-def _new_origin(name: str) -> str:
+def new_origin(name: str) -> str:
     readable = re.sub(r"[^A-Za-z0-9._/-]+", "-", name).strip("-/") or "ledger"
     return f"{readable[:80]}-{secrets.token_hex(8)}"
 

@@ -1,57 +1,46 @@
 """The verdict: does everything that is stored follow from what was signed, and are the views what the log says?
 
-From the bottom up: the file and its schema, each event's bytes against its two hashes, each commit, the tree,
-every checkpoint and its signature, this account's high-water mark and any receipt that is given, the artifacts,
-and last the views, which are folded again and compared. Damage is located, and what is still proved is said.
+From the bottom up: the file and its schema; each event's bytes against its two hashes, each commit, the tree and
+every signature (:mod:`ledger.scan`, shared among processes where there is much); then what stands outside the
+ledger (:mod:`ledger.vouching`): this account's memory, receipts, anchors; the artifacts; and last the views, which
+are folded again and compared. Damage is located, and what is still proved is said.
 """
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
+import multiprocessing
+import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import msgspec
 
-from ledger import database, keys, merkle, views, vocabulary
-from ledger.commit import commit_text, decode_head, event_handle, leaf_entry, to_micros
+from ledger import database, memory, merkle, vocabulary
+from ledger.commit import from_micros
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
-from ledger.event import Hashes, hashes, kind
+from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
-from ledger.log import Commit, Stored
-from ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
-from ledger.projections import fold
-from ledger.vocabulary import ArtifactStored
+from ledger.note import Checkpoint, Receipt
+from ledger.policy import Policy
+from ledger.scan import Class, Finding, Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
+from ledger.schema_check import schema_differences
+from ledger.views_check import views_differences
+from ledger.vocabulary import EventRedacted, ForkAdopted, KeyRotated, LedgerCreated
+from ledger.vouching import Vouching
 
-Class = Literal[
-    "FILE",
-    "SCHEMA",
-    "BODY ALTERED",
-    "BODY MISSING",
-    "LEAF REWRITTEN",
-    "TAIL CUT",
-    "FORK",
-    "SIGNATURE",
-    "INDEX",
-    "ARTIFACT",
-    "PROJECTION",
-]
 Progress = Callable[[str, int, int], None]
 """What is being checked, how much is done, of how much."""
 
-
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One contradiction: what class of damage, where, in words, and the hashes behind it."""
-
-    kind: Class
-    where: str
-    """A handle (``#12-k3f9``, ``c3``), a checkpoint, a file or a view."""
-    words: str
-    expected: str | None = None
-    actual: str | None = None
-    next: str | None = None
-    """What to type or do next."""
+READ_WHOLE_EVENTS = 200_000
+"""A ledger up to this size is read whole by default; that takes about a second."""
+PARALLEL_EVENTS = 100_000
+MOST_WORKERS = 8
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,10 +52,20 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         True where nothing contradicts anything.
     findings : list of Finding
         In the order of importance; the first is the first bad event where there is one.
+    warnings : list of str
+        What contradicts nothing and still wants to be known.
+    shortfalls : list of str
+        What was asked for and is not there: an anchor, a quorum, an artifact.
     lines : list of (str, str)
         One line for each part that was checked.
-    trusted : str
+    trusted : list of str
         What is still proved, and by what.
+    anchored : int
+        Number of commits that something outside this account vouches for, as found just now.
+    unanchored_events : int
+        Events after those.
+    read_from : int
+        The first commit that was read; earlier ones were read by an earlier verification.
     """
 
     verified: bool
@@ -74,40 +73,75 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     commits: int
     events: int
     findings: list[Finding]
+    warnings: list[str]
+    shortfalls: list[str]
     lines: list[tuple[str, str]]
-    trusted: str
-    anchored: bool
+    trusted: list[str]
+    anchored: int
+    unanchored_events: int
+    read_from: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified, 1 contradicted, 3 verified but below what was asked for."""
+        return 1 if not self.verified else 3 if self.shortfalls else 0
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How thorough a verification is, and what it is held against.
+
+    Attributes
+    ----------
+    full : bool
+        Read everything again, also what an earlier verification of this account has read.
+    read_data : bool
+        Hash every artifact instead of comparing presence and size.
+    against : sequence of Receipt
+        Receipts that were kept outside; the ledger must be a continuation of each.
+    require_anchor : bool
+        Fall short where the newest events are not anchored outside.
+    policy : Policy, optional
+        Keys and witnesses that the verifier trusts.
+    shared : Path, optional
+        Folder of the marks of a team.
+    segments : Path, optional
+        Folder of sealed segments to compare with.
+    workers : int, optional
+        Processes to share the reading; as many as there are processors if not given.
+    """
+
+    full: bool = False
+    read_data: bool = False
+    against: Sequence[Receipt] = ()
+    require_anchor: bool = False
+    policy: Policy | None = None
+    shared: Path | None = None
+    segments: Path | None = None
+    workers: int | None = None
 
 
 def silent(_what: str, _done: int, _total: int) -> None:
     """Show no progress."""
 
 
-def verify(ledger: Ledger, *, against: Sequence[Checkpoint] = (), progress: Progress = silent) -> Verdict:
-    """Check a whole ledger.
-
-    Parameters
-    ----------
-    against : sequence of Checkpoint
-        Receipts that were kept outside; this ledger must be a continuation of each.
+def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
+    """Check a ledger; changes nothing in it.
 
     Raises
     ------
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
-    examination = _Examination(ledger, progress)
+    examination = _Examination(ledger, asked or Asked(), progress)
     connection = ledger.log.reader
     # One snapshot for everything that is read from the log: others may go on appending meanwhile.
     connection.execute("BEGIN")
     try:
-        examination.file()
-        examination.events_and_commits()
-        examination.checkpoints()
-        examination.mark()
-        for receipt in against:
-            examination.receipt(receipt)
+        with contextlib.ExitStack() as stack:
+            examination.contents(stack)
+        examination.outside()
         examination.artifacts()
+        examination.segments()
         connection.execute("COMMIT")
         examination.views()
     except sqlite3.DatabaseError as error:
@@ -121,323 +155,380 @@ def verify(ledger: Ledger, *, against: Sequence[Checkpoint] = (), progress: Prog
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    return examination.verdict(anchored=bool(against))
+    return examination.verdict()
 
 
 class _Examination:
     """The state of one verification: what was found so far."""
 
-    def __init__(self, ledger: Ledger, progress: Progress) -> None:
+    def __init__(self, ledger: Ledger, asked: Asked, progress: Progress) -> None:
         self.ledger = ledger
         self.log = ledger.log
+        self.asked = asked
         self.progress = progress
         self.findings: list[Finding] = []
+        self.warnings: list[str] = []
+        self.shortfalls: list[str] = []
         self.lines: list[tuple[str, str]] = []
-        self.frontiers: dict[int, bytes] = {}
-        """Root by tree size, at the sizes where something outside the tree names one."""
-        self.commits = 0
+        self.size = 0
         self.events = 0
+        self.start = 0
+        self.earlier: memory.Watermark | None = None
+        self.identities: list[Identity] = []
+        self.told: list[Told] = []
+        self.missing: list[Missing] = []
+        self.damaged: list[int] = []
+        self.strange: list[str] = []
         self.artifact_names: dict[str, int] = {}
-        self.entities: dict[str, int] = {}
-        self.origin = ""
-        self.key: VerifierKey | None = None
-        self.proved_size = 0
-        self.body_damage: list[int] = []
+        self.roots: dict[int, bytes] = {}
+        self.signed: dict[int, Checkpoint] = {}
+        self.indexed = 0
+        self.vouching: Vouching | None = None
+        self.redacted: dict[int, EventRedacted] = {}
 
-    def add(self, kind_: Class, where: str, words: str, **more: str | None) -> None:
-        self.findings.append(Finding(kind=kind_, where=where, words=words, **more))
+    def add(self, kind: Class, where: str, words: str, **more: Any) -> None:
+        self.findings.append(Finding(kind=kind, where=where, words=words, **more))
 
-    def _has(self, kind_: Class) -> bool:
-        return any(finding.kind == kind_ for finding in self.findings)
+    def has(self, *kinds: Class) -> bool:
+        """Whether something of a kind was found."""
+        return any(finding.kind in kinds for finding in self.findings)
 
-    # The file ----------------------------------------------------------------------------------------------
+    # File, events, commits, tree ---------------------------------------------------------------------------
 
-    def file(self) -> None:
-        """SQLite's own check, and every object of the schema word for word."""
-        connection = self.log.reader
+    def contents(self, stack: contextlib.ExitStack) -> None:
+        """The file itself, and every commit from the watermark on."""
+        self.size = self.log.size()
+        if self.size == 0:
+            raise Damaged(f"{self.log.path} holds no commit at all.")
+        last_seq = self.log.commit(self.size - 1).last_seq
+        self.events = last_seq + 1
+        genesis = self._genesis()
+        self._choose_start(genesis)
+        pool = self._pool(stack, last_seq)
+        self._schema()
+        # Where the work is shared, SQLite's own check goes first and beside it: it cannot be divided.
+        answer = pool.submit(integrity, self.log.path) if pool else None
+        if answer is None:
+            self._file(integrity(self.log.path))
+        self._join(self._scanned(pool), last_seq)
+        if answer is not None:
+            self._file(_result(answer))
+        self._index(last_seq)
+        if genesis is not None:
+            self._identities(genesis)
+            self.lines.insert(
+                0, ("ledger", f"{self.origin}  {self.events:,} events in {self.size:,} commits, head {self._head()}")
+            )
+            if genesis.clock == "replayed":
+                self.lines.insert(1, ("clock", "REPLAYED: its times are those of the story, not of the recording"))
+
+    @property
+    def origin(self) -> str:
+        """Name of the log as its newest key says."""
+        return self.identities[-1].key.name if self.identities else ""
+
+    def _head(self) -> str:
+        return self.ledger.commit_handle(self.size - 1)
+
+    def _genesis(self) -> LedgerCreated | None:
         try:
-            answer = [row[0] for row in connection.execute("PRAGMA integrity_check(3)")]
-        except sqlite3.DatabaseError as error:
-            answer = [str(error)]
+            self.identities = self.ledger.identities
+            return self.ledger.genesis
+        except TallyError as error:
+            self.add("BODY ALTERED", "#0", f"The first event does not name this ledger and its key: {error.message}")
+            return None
+
+    def _choose_start(self, genesis: LedgerCreated | None) -> None:
+        """From the beginning, or from where an earlier verification of this account ended."""
+        if self.asked.full or genesis is None or self.events <= READ_WHOLE_EVENTS:
+            return
+        earlier = memory.read_watermark(self.origin)
+        if earlier is None or earlier.size > self.size:
+            return
+        if self.ledger.root_at(earlier.size).hex() == earlier.root:
+            self.start, self.earlier = earlier.size, earlier
+
+    def _pool(self, stack: contextlib.ExitStack, last_seq: int) -> ProcessPoolExecutor | None:
+        first_seq = self.log.commit(self.start).first_seq if self.start < self.size else last_seq
+        workers = self.asked.workers or min(_processors(), MOST_WORKERS)
+        if workers == 1 or (self.asked.workers is None and last_seq - first_seq < PARALLEL_EVENTS):
+            return None
+        # Not forked: whoever calls may have threads, and a copy of their locks would never be opened again.
+        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        return pool
+
+    def _file(self, answer: list[str]) -> None:
         if answer != ["ok"]:
-            self.add("FILE", str(self.log.path), f"SQLite finds damage: {'; '.join(map(str, answer))}")
-        strange = schema_differences(connection, database.SCHEMA)
-        for words in strange:
+            self.add("FILE", str(self.log.path), f"SQLite finds damage: {'; '.join(answer)}")
+        found = "ok" if answer == ["ok"] else "DAMAGED"
+        schema = "ALTERED" if self.has("SCHEMA") else "as expected"
+        self.lines.append(("file", f"sqlite integrity {found}, schema {schema}"))
+
+    def _schema(self) -> None:
+        for words in schema_differences(self.log.reader, database.SCHEMA):
             self.add(
                 "SCHEMA",
                 str(self.log.path),
                 words,
                 next="Find out who changed the file; readers may have been shown something else.",
             )
-        found = "ok" if answer == ["ok"] else "DAMAGED"
-        self.lines.append(("file", f"sqlite integrity {found}, schema {'as expected' if not strange else 'ALTERED'}"))
 
-    # Events and commits ------------------------------------------------------------------------------------
-
-    def events_and_commits(self) -> None:
-        """Bytes to hashes, hashes to commits, commits to the tree, in one pass."""
-        wanted = {size for size, _ in self.log.checkpoints()}
-        total = self.log.size()
-        frontier = merkle.Frontier()
-        commits = self.log.commits()
-        commit = next(commits, None)
-        names: list[Hashes] = []
-        last_seq, last_recorded = -1, 0
-        for stored in self.log.events():
-            self._event(stored, last_seq + 1)
-            last_seq = stored.seq
-            names.append((stored.id, stored.sha256))
-            if commit is not None and stored.seq >= commit.last_seq:
-                self._commit(commit, names, frontier, last_recorded)
-                last_recorded = commit.recorded_at
-                if frontier.size in wanted:
-                    self.frontiers[frontier.size] = frontier.root()
-                if commit.n % 256 == 0:
-                    self.progress("events", commit.n, total)
-                names = []
-                commit = next(commits, None)
-        if names or commit is not None:
-            where = f"c{commit.n}" if commit is not None else f"#{last_seq}"
-            self.add("LEAF REWRITTEN", where, "Events and commits do not end together.")
-        self.commits, self.events = frontier.size, last_seq + 1
-        self.frontiers[frontier.size] = frontier.root()
-        if self.commits == 0:
-            raise Damaged(f"{self.log.path} holds no commit at all.")
-        self._genesis()
-        self._index()
-        bad = len(self.body_damage)
-        said = f"{self.events - bad:,} bodies match their hashes" + (f"; {bad:,} DO NOT" if bad else "")
-        self.lines.append(("events", said))
-
-    def _event(self, stored: Stored, expected_seq: int) -> None:
-        handle = event_handle(stored.seq, stored.id)
-        if stored.seq != expected_seq:
-            self.add("BODY MISSING", f"#{expected_seq}", f"Events #{expected_seq} to #{stored.seq - 1} are gone.")
-        if stored.data is None:
-            self.body_damage.append(stored.seq)
-            self.add("BODY MISSING", handle, f"The body of {handle} ({stored.type}) is gone.")
-            return
-        found = hashes(stored.data)
-        if found != (stored.id, stored.sha256):
-            self.body_damage.append(stored.seq)
-            self.add(
-                "BODY ALTERED",
-                handle,
-                f"Event {handle} ({stored.type}) holds other bytes than those that were recorded.",
-                expected=stored.id.hex(),
-                actual=found[0].hex(),
-                next=f"Restore #{stored.seq} from a backup; everything else is judged by itself below.",
-            )
-            return
-        try:
-            event_type = kind(stored.data).t
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            self.add("BODY ALTERED", handle, f"Event {handle} matches its hashes but is no event: {error}.")
-            return
-        if event_type != stored.type:
-            self.add("INDEX", handle, f"Event {handle} is filed as {stored.type} but says {event_type}.")
-
-    def _commit(self, commit: Commit, names: list[Hashes], frontier: merkle.Frontier, last_recorded: int) -> None:
-        where = f"c{commit.n}"
-        if commit.n != frontier.size or commit.last_seq - commit.first_seq + 1 != len(names):
-            self.add("LEAF REWRITTEN", where, f"Commit {where} does not hold the events that it says.")
-        try:
-            head = decode_head(commit.head)
-        except Damaged as error:
-            self.add("LEAF REWRITTEN", where, f"{where}: {error}")
-        else:
-            if to_micros(head.recorded_at) != commit.recorded_at:
-                self.add("INDEX", where, f"Commit {where} is filed under another time than its head says.")
-        if commit.recorded_at < last_recorded:
-            self.add("INDEX", where, f"Time goes back at {where}.")
-        frontier.append(merkle.leaf_hash(leaf_entry(commit_text(commit.head, names))))
-        # Every later subtree that contains this leaf differs as well; the first is the one to name.
-        if frontier.peaks[-1] != commit.subtree and not self._has("LEAF REWRITTEN"):
-            self.add(
-                "LEAF REWRITTEN",
-                where,
-                f"Commit {where} (events #{commit.first_seq} to #{commit.last_seq}) is not the one that the "
-                "tree was built from.",
-                expected=commit.subtree.hex(),
-                actual=frontier.peaks[-1].hex(),
-            )
-
-    def _genesis(self) -> None:
-        try:
-            genesis = self.ledger.genesis
-            self.origin = genesis.origin
-            self.key = VerifierKey.parse(genesis.verifier_key)
-        except TallyError as error:
-            self.add("BODY ALTERED", "#0", f"The first event does not name this ledger and its key: {error}")
-            return
-        size = self.commits
-        self.lines.insert(0, ("ledger", f"{self.origin}  {self.events:,} events in {size:,} commits"))
-        if genesis.clock == "replayed":
-            self.lines.insert(1, ("clock", "REPLAYED: its times are those of the story, not of the recording"))
-
-    def _index(self) -> None:
-        """The entities table is a cache for appends; it must be what the events say."""
-        expected: dict[str, int] = {}
-        artifacts: dict[str, int] = {}
-        for stored in self.log.events():
-            if stored.data is None or stored.seq in self.body_damage:
-                continue
+    def _scanned(self, pool: ProcessPoolExecutor | None) -> Iterator[Scanned]:
+        """The ranges in order, read here or elsewhere."""
+        workers = self.asked.workers or (min(_processors(), MOST_WORKERS) if pool else 1)
+        wanted = self._wanted()
+        given = []
+        for first, stop in ranges(self.size, self.start, workers):
             try:
-                event = vocabulary.decode(stored.data)
-            except Damaged as error:
-                self.add("BODY ALTERED", event_handle(stored.seq, stored.id), str(error))
-                self.body_damage.append(stored.seq)
-                continue
-            for entity in vocabulary.entities(event):
-                expected[entity] = stored.seq
-            if isinstance(event.body, ArtifactStored):
-                artifacts[event.body.artifact] = event.body.size_bytes
-        self.artifact_names = artifacts
-        if self.body_damage:
+                first_seq = self.log.commit(first).first_seq
+            except IndexError:
+                self.add("LEAF REWRITTEN", f"c{first}", f"Commit c{first} is gone.")
+                return
+            given.append(Range(first, stop, first_seq, wanted, self.identities))
+        if pool is None:
+            for one in given:
+                yield scan(self.log, one, lambda n: self.progress("events", n, self.size))
             return
+        pending = [pool.submit(scan_elsewhere, self.log.path.parent, one) for one in given]
+        for future, one in zip(pending, given, strict=True):
+            self.progress("events", one.first, self.size)
+            yield _result(future)
+
+    def _wanted(self) -> frozenset[int]:
+        """Sizes at which something outside the ledger names a root."""
+        return frozenset(receipt.checkpoint.size for receipt in self.asked.against)
+
+    def _join(self, scanned: Iterator[Scanned], last_seq: int) -> None:
+        """Put the ranges together to one tree."""
+        frontier = merkle.frontier_from(lambda n: self.log.commit(n).subtree, self.start)
+        next_seq = self.log.commit(self.start).first_seq if self.start < self.size else last_seq + 1
+        self.roots[self.start] = frontier.root()
+        last_recorded, indexed = -1, 0
+        for part in scanned:
+            self.findings += part.findings
+            self.told += part.told
+            self.missing += part.missing
+            self.damaged += part.damaged
+            self.strange += part.strange
+            self.artifact_names.update(part.artifacts)
+            indexed += part.indexed
+            if self.log.commit(part.first).first_seq != next_seq:
+                self.add("LEAF REWRITTEN", f"c{part.first}", f"Events and commits do not meet at c{part.first}.")
+            if part.first_recorded < last_recorded:
+                self.add("INDEX", f"c{part.first}", f"Time goes back at c{part.first}.")
+            next_seq, last_recorded = part.next_seq, part.last_recorded
+            self.roots.update({size: merkle.fold([*frontier.peaks, *peaks]) for size, peaks in part.wanted.items()})
+            self.signed.update(part.signed)
+            count = part.stop - part.first
+            if len(part.peaks) != count.bit_count():
+                return  # commits are gone, which was said above; nothing after them has a place
+            # A row of perfect subtrees, one for each bit of their number, large to small.
+            sizes = [1 << bit for bit in reversed(range(count.bit_length())) if count >> bit & 1]
+            for peak, leaves in zip(part.peaks, sizes, strict=True):
+                frontier.append(peak, leaves)
+            if part.closing != frontier.peaks[-1] and not self.has("LEAF REWRITTEN"):
+                self.add(
+                    "LEAF REWRITTEN",
+                    f"c{part.stop - 1}",
+                    f"Commit c{part.stop - 1} is not the one that the tree was built from.",
+                    expected=part.closing.hex(),
+                    actual=frontier.peaks[-1].hex(),
+                )
+        self.roots[frontier.size] = frontier.root()
+        self.indexed = indexed
+        beyond = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()[0]
+        if next_seq != last_seq + 1 or beyond != last_seq:
+            self.add("LEAF REWRITTEN", f"#{min(next_seq, last_seq + 1)}", "Events and commits do not end together.")
+
+    def _index(self, last_seq: int) -> None:
+        """The index of entities has exactly the rows that the events say."""
+        if self.damaged or self.start or self.has("INDEX", "LEAF REWRITTEN", "BODY MISSING"):
+            return
+        rows = self.log.reader.execute("SELECT count(*) FROM entities").fetchone()[0]
+        if rows == self.indexed:
+            return
+        # The count differs: others appended while this was read in other processes, or a row is wrong. Look closely.
+        expected: dict[str, int] = {}
+        for stored in self.log.events(0, last_seq):
+            if stored.data is not None:
+                for entity in vocabulary.entities(vocabulary.decode(stored.data)):
+                    expected[entity] = stored.seq
         found = dict(self.log.reader.execute("SELECT entity, last_seq FROM entities"))
         for entity in sorted(expected.keys() | found.keys()):
             if expected.get(entity) != found.get(entity):
                 self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
                 return
 
-    # Signatures and witnesses ------------------------------------------------------------------------------
-
-    def checkpoints(self) -> None:
-        """Every stored checkpoint: its signature, and its root against the tree."""
-        good = count = previous = 0
-        for size, text in self.log.checkpoints():
-            count += 1
-            where = f"checkpoint {size}"
-            if self.key is None:
-                continue
-            try:
-                checkpoint = open_checkpoint(text, self.key)
-            except TallyError as error:
-                self.add("SIGNATURE", where, f"The checkpoint of size {size} is not signed by the log's key: {error}")
-                continue
-            if checkpoint.origin != self.origin or checkpoint.size != size:
-                self.add(
-                    "SIGNATURE", where, f"The checkpoint filed under size {size} is of {receipt_line(checkpoint)}."
-                )
-            elif size > self.commits:
-                self.add(
-                    "TAIL CUT",
-                    f"c{self.commits}",
-                    f"A checkpoint vouches for {size} commits; only {self.commits} are here.",
-                    next="Restore the newest backup; keep this file as evidence.",
-                )
-            elif self.frontiers.get(size) != checkpoint.root:
-                self._bracket(previous, size, checkpoint.root)
-            else:
-                good += 1
-                previous = self.proved_size = size
-        unsigned = self.commits - self.proved_size
-        self.lines.append(("tree", f"{good} of {count} checkpoints match, up to c{self.proved_size - 1}"))
-        if unsigned and not self.findings:
-            self.lines.append(("unsigned", f"the newest {unsigned} commits are not signed yet: `tally receipt` signs"))
-        if self.key is not None:
-            self.lines.append(("keys", f"log key {self.key.key_id.hex()}, as the ledger itself names it"))
-
-    def _bracket(self, previous: int, size: int, root: bytes) -> None:
-        where = f"c{previous}" if size == previous + 1 else f"c{previous} to c{size - 1}"
-        if self._has("LEAF REWRITTEN"):
+    def _identities(self, genesis: LedgerCreated) -> None:
+        """The keys as the events that were just read say, not as the index finds them."""
+        if self.start:
             return
-        self.add(
-            "LEAF REWRITTEN",
-            where,
-            f"The signed checkpoint of size {size} does not match: something in {where} was rewritten.",
-            expected=root.hex(),
-            actual=self.frontiers[size].hex(),
-            next="Compare with a backup from before; the checkpoint proves what it must contain.",
-        )
-
-    def mark(self) -> None:
-        """This account's own memory of the ledger."""
-        text = keys.read_mark(self.origin) if self.origin else None
-        if text is None:
-            self.lines.append(("mark", "this account has not seen this ledger before"))
+        changes: list[tuple[int, Change]] = []
+        for told in self.told:
+            body = vocabulary.decode(told.data).body
+            if isinstance(body, KeyRotated | ForkAdopted):
+                changes.append((told.n, body))
+        try:
+            identities = chain(genesis, changes)
+        except TallyError as error:
+            self.add("SIGNATURE", "keys", f"The changes of the log's key do not fit together: {error.message}")
             return
-        checkpoint = parse_receipt(text).checkpoint
-        self._continues(checkpoint, f"what this account saw last ({keys.mark_path(self.origin)})")
-        self.lines.append(("mark", f"this account saw it last at {checkpoint.size} commits"))
+        if identities != self.identities:
+            self.add("INDEX", "keys", "The index of entities leads to other keys than the events.")
+            self.identities = identities
 
-    def receipt(self, checkpoint: Checkpoint) -> None:
-        """A receipt that was kept outside."""
-        if checkpoint.origin != self.origin:
-            self.add("FORK", receipt_line(checkpoint), f"The receipt is of another ledger, {checkpoint.origin}.")
-            return
-        if self._continues(checkpoint, "the receipt"):
-            self.lines.append(("receipt", f"this ledger continues the receipt: c0 to c{checkpoint.size - 1} unchanged"))
+    # What stands outside -----------------------------------------------------------------------------------
 
-    def _continues(self, checkpoint: Checkpoint, what: str) -> bool:
-        if checkpoint.size > self.commits:
-            self.add(
-                "TAIL CUT",
-                f"c{self.commits}",
-                f"By {what} there were {checkpoint.size} commits; only {self.commits} are here.",
-                expected=receipt_line(checkpoint),
-                next="Restore the newest backup; keep this file as evidence.",
+    def outside(self) -> None:
+        """Redactions, signatures, memory, receipts and anchors."""
+        self._redactions()
+        intact = self.events - len(self.missing) - len(self.damaged) - self.before_events
+        said = f"{intact:,} bodies match their hashes"
+        if self.damaged:
+            said += f"; {len(self.damaged):,} DO NOT"
+        if self.redacted:
+            listed = ", ".join(f"#{seq}" for seq in sorted(self.redacted)[:5])
+            said += f"; {len(self.redacted):,} redacted ({listed}{' …' if len(self.redacted) > 5 else ''})"
+        gone = len(self.missing) - len(self.redacted)
+        if gone:
+            said += f"; {gone:,} MISSING"
+        if self.earlier:
+            said += f"; the first {self.earlier.events:,} were read on {self.earlier.at:%Y-%m-%d} (--full reads all)"
+        self.lines.append(("events", said))
+        if self.strange:
+            self.warnings.append(
+                f"{len(self.strange)} events are written in another form than this program writes, "
+                f"the first is {self.strange[0]}. Their hashes are right."
             )
-            return False
-        root = self.frontiers.get(checkpoint.size) or self._root_at(checkpoint.size)
-        if root != checkpoint.root:
-            now = Checkpoint(origin=self.origin, size=checkpoint.size, root=root)
+        if self.identities:
+            known = self.roots if self.has("LEAF REWRITTEN") else None
+            self.vouching = Vouching(self.ledger, self.identities, self.size, self.roots.get(self.size), known)
+            self.vouching.checkpoints(self.signed, self.roots, self.start)
+            self.vouching.memory()
+            self.vouching.receipts(self.asked.against)
+            self.vouching.anchors(self.asked.policy, self.asked.shared)
+            self.vouching.approvals(self.told)
+            self.findings += self.vouching.findings
+            self.warnings += self.vouching.warnings
+            self.shortfalls += self.vouching.shortfalls
+            self.lines += self.vouching.lines
+            if self.asked.require_anchor and self.unanchored:
+                self.shortfalls.append(f"The newest {self.unanchored:,} events are not anchored outside this account.")
+
+    @property
+    def before_events(self) -> int:
+        """Events that were read by an earlier verification."""
+        return self.earlier.events if self.earlier else 0
+
+    @property
+    def unanchored(self) -> int:
+        """Events that nothing outside vouches for."""
+        return self.vouching.unanchored_events() if self.vouching else self.events
+
+    def _redactions(self) -> None:
+        said: dict[int, tuple[EventRedacted, Told]] = {}
+        for told in self.told:
+            body = vocabulary.decode(told.data).body
+            if isinstance(body, EventRedacted):
+                said[int(body.redaction)] = (body, told)
+        for missing in self.missing:
+            entry = said.pop(missing.seq, None)
+            if entry and entry[0].event == missing.id.hex():
+                self.redacted[missing.seq] = entry[0]
+                continue
             self.add(
-                "FORK",
-                f"c0 to c{checkpoint.size - 1}",
-                f"This ledger is not a continuation of {what}: the same number of commits has another root.",
-                expected=receipt_line(checkpoint),
-                actual=receipt_line(now),
-                next="Keep both: together they prove that the history was rewritten.",
+                "BODY MISSING",
+                f"#{missing.seq}",
+                f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted.",
+                expected=missing.id.hex(),
+                next=f"Restore #{missing.seq} from a backup.",
             )
-            return False
-        return True
+        for seq, (_body, told) in said.items():
+            if told.seq > seq >= self.before_events:
+                self.warnings.append(
+                    f"#{told.seq} says that #{seq} was redacted, but its content is still here. "
+                    f"To finish it: tally redact '#{seq}'"
+                )
 
-    def _root_at(self, size: int) -> bytes:
-        """Root over the first commits, from what is stored, recomputed rather than looked up."""
-        frontier = merkle.Frontier()
-        for commit in self.log.commits(0, size):
-            text = commit_text(commit.head, self.log.hashes(commit.first_seq, commit.last_seq))
-            frontier.append(merkle.leaf_hash(leaf_entry(text)))
-        return frontier.root()
-
-    # Artifacts and views -----------------------------------------------------------------------------------
+    # Artifacts, segments, views ----------------------------------------------------------------------------
 
     def artifacts(self) -> None:
-        """Every named artifact, read and hashed."""
-        good, absent = 0, []
-        for done, (name, size_bytes) in enumerate(self.artifact_names.items()):
+        """Every named artifact: there and of the right size, or read and hashed."""
+        absent, wrong, held = [], 0, 0
+        for done, (name, size_bytes) in enumerate(sorted(self.artifact_names.items())):
             self.progress("artifacts", done, len(self.artifact_names))
             try:
-                data = self.ledger.objects.get(name)
+                words = self._artifact(name, size_bytes)
             except NotFound:
                 absent.append(name)
-            except (Damaged, InvalidInput) as error:
-                self.add(
-                    "ARTIFACT",
-                    f"artifact:{name}",
-                    str(error),
-                    expected=name,
-                    next="Restore the file from a backup; the ledger itself is not affected.",
-                )
-            else:
-                good += len(data) == size_bytes
-        line = f"{good} of {len(self.artifact_names)} artifacts re-hashed and unchanged"
-        self.lines.append(("models", line + (f", {len(absent)} NOT HERE" if absent else "")))
-        for name in absent:
+                continue
+            if words is None:
+                held += 1
+                continue
+            wrong += 1
             self.add(
                 "ARTIFACT",
                 f"artifact:{name}",
-                f"Artifact {name[:12]}… is named by the ledger but not here.",
+                words,
                 expected=name,
-                next="Copy it from a backup of the ledger's folder.",
+                next="Restore the file from a backup; the ledger itself is not affected.",
             )
+        how = "re-hashed and unchanged" if self.asked.read_data else "here, of the right size (--read-data hashes them)"
+        line = f"{held} of {len(self.artifact_names)} artifacts {how}"
+        if wrong:
+            line += f", {wrong} CHANGED"
+        if absent:
+            listed = ", ".join(f"{name[:12]}…" for name in absent[:3])
+            line += f", {len(absent)} NOT HERE ({listed}{' …' if len(absent) > 3 else ''})"
+            self.shortfalls.append(f"{len(absent)} artifacts that the ledger names are not here.")
+        self.lines.append(("models", line))
+
+    def _artifact(self, name: str, size_bytes: int) -> str | None:
+        """What is wrong with an artifact, in words; NotFound where it is not here."""
+        try:
+            path = self.ledger.objects.path(name)
+            if self.asked.read_data:
+                data = self.ledger.objects.get(name)
+                found = len(data)
+            else:
+                found = path.stat().st_size
+        except FileNotFoundError:
+            raise NotFound(f"Artifact {name} is not here.") from None
+        except OSError as error:
+            return f"Artifact {name[:12]}… cannot be read: {error.strerror}."
+        except (Damaged, InvalidInput) as error:
+            return error.message
+        if found != size_bytes:
+            return f"Artifact {name[:12]}… has {found:,} bytes instead of {size_bytes:,}."
+        return None
+
+    def segments(self) -> None:
+        """Sealed segments, compared byte by byte with what the log says they hold."""
+        from ledger.segments import compare, sealed
+
+        folder = self.asked.segments
+        known = list(sealed(self.log))
+        if folder is None:
+            if known:
+                self.lines.append(
+                    ("segments", f"{len(known)} sealed, up to c{known[-1].last}: --against-segments compares them")
+                )
+            return
+        good = 0
+        for done, segment in enumerate(known):
+            self.progress("segments", done, len(known))
+            words = compare(self.log, segment, folder, self.redacted.keys())
+            if words is None:
+                good += 1
+            else:
+                self.add("SEGMENT", f"segment:{segment.segment}", words, next="Compare both with a backup.")
+        self.lines.append(("segments", f"{good} of {len(known)} sealed segments are what the log says"))
 
     def views(self) -> None:
         """The views file: its schema word for word, and its rows against a new fold of all events."""
         path = self.ledger.views.path
-        if self.body_damage or self._has("LEAF REWRITTEN"):
+        if self.damaged or self.has("LEAF REWRITTEN", "BODY MISSING"):
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = views_differences(self.ledger, path, self.progress, self.events)
@@ -450,60 +541,100 @@ class _Examination:
             )
         self.lines.append(("views", "rebuilt and identical" if not words else "ALTERED"))
 
-    def verdict(self, anchored: bool) -> Verdict:
-        if self.proved_size:
-            trusted = f"Commits c0 to c{self.proved_size - 1} are proved by the signed checkpoint of that size"
-            if self.body_damage:
-                bad = ", ".join(f"#{seq}" for seq in self.body_damage[:5])
-                trusted += f", except for the content of {bad}{' …' if len(self.body_damage) > 5 else ''}"
-            trusted += "."
-        else:
-            trusted = "No signed checkpoint proves any of it."
+    # The verdict -------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """Everything, and the watermark where all is well."""
+        verified = not self.findings
+        root = self.roots.get(self.size, b"")
+        if verified and self.identities:
+            at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+            mark = memory.Watermark(self.size, root.hex(), self.events, at, self.ledger.recorder.tool)
+            memory.write_watermark(self.origin, mark)
+        order = {kind: place for place, kind in enumerate(_ORDER)}
+        self.findings.sort(key=lambda finding: order[finding.kind])
         return Verdict(
-            verified=not self.findings,
+            verified=verified,
             origin=self.origin,
-            commits=self.commits,
+            commits=self.size,
             events=self.events,
-            findings=self.findings,
+            findings=[self._placed(finding) for finding in self.findings],
+            warnings=self.warnings,
+            shortfalls=self.shortfalls if verified else [],
             lines=self.lines,
-            trusted=trusted,
-            anchored=anchored,
+            trusted=self._trusted(),
+            anchored=self.vouching.anchored if self.vouching else 0,
+            unanchored_events=self.unanchored,
+            read_from=self.start,
         )
 
+    def _trusted(self) -> list[str]:
+        vouching = self.vouching
+        if vouching is None or not vouching.proved_size:
+            return ["No signed checkpoint proves any of it."]
+        last = vouching.proved_size - 1
+        said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
+        if vouching.anchored:
+            said.append(f"c0 to c{vouching.anchored - 1} also by what is kept outside: {vouching.anchored_by}")
+        bad = [*self.damaged, *(missing.seq for missing in self.missing if missing.seq not in self.redacted)]
+        if bad:
+            listed = ", ".join(f"#{seq}" for seq in sorted(bad)[:5]) + (" …" if len(bad) > 5 else "")
+            said.append(f"every other event matches its leaf; only the content of {listed} is bad")
+        return said
 
-def schema_differences(connection: sqlite3.Connection, expected: dict[str, str]) -> list[str]:
-    """How the objects of a database differ from those that belong there; SQLite's own are left out."""
-    found = {
-        str(name): str(sql)
-        for name, sql in connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-        if not str(name).startswith("sqlite_")
-    }
-    return (
-        [f"{name} is missing from the schema." for name in expected if name not in found]
-        + [f"{name} does not belong into the schema." for name in found if name not in expected]
-        + [f"{name} was redefined." for name in expected if name in found and found[name] != expected[name]]
-    )
-
-
-def views_differences(ledger: Ledger, path: Path, progress: Progress, total: int) -> list[str]:
-    """How the stored views differ from a fold of the first ``total`` events, in words; at most a few lines."""
-    progress("views", 0, total)
-    try:
-        kept = ledger.views.versions(total - 1)
-    except Damaged as error:
-        return [str(error)]
-    except (msgspec.MsgspecError, sqlite3.DatabaseError) as error:
-        return [f"The views cannot be read: {error}."]
-    words: list[str] = []
-    if path.exists():
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    def _placed(self, finding: Finding) -> Finding:
+        """A finding about an event, with the commit and the run that it falls into."""
+        if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
+            return finding
         try:
-            words += schema_differences(connection, views.schema())
-        finally:
-            connection.close()
-    folded = fold(ledger.events(0, total - 1))
-    for name, states in folded.items():
-        for key in sorted(states.keys() | kept[name].keys()):
-            if states.get(key) != kept[name].get(key):
-                words.append(f"The view of {name} is wrong about {key}.")
-    return words[:5]
+            commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
+            said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
+            for stored in self.log.events(commit.first_seq, commit.last_seq):
+                if stored.data is not None and stored.seq not in self.damaged:
+                    run = getattr(vocabulary.decode(stored.data).body, "run", None)
+                    if run:
+                        said += f", of run {run}"
+                        break
+        except (TallyError, IndexError, ValueError, sqlite3.Error):
+            return finding
+        return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")
+
+
+_ORDER: tuple[Class, ...] = (
+    "FILE",
+    "SCHEMA",
+    "BODY ALTERED",
+    "BODY MISSING",
+    "LEAF REWRITTEN",
+    "FORK",
+    "TAIL CUT",
+    "SIGNATURE",
+    "SEGMENT",
+    "ARTIFACT",
+    "INDEX",
+    "PROJECTION",
+)
+
+
+def integrity(path: Path) -> list[str]:
+    """What SQLite itself finds wrong with a file; ``["ok"]`` where nothing is."""
+    connection = database.open_read_only(path)
+    try:
+        return [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    finally:
+        connection.close()
+
+
+def _result(future: Future[Any]) -> Any:
+    try:
+        return future.result()
+    except BrokenProcessPool as error:
+        raise InvalidInput(
+            "A process that was reading the ledger died, perhaps for want of memory.", "Try --workers 1."
+        ) from error
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -22,7 +22,7 @@ from ledger import projections, vocabulary
 from ledger.commit import decode_head, from_micros
 from ledger.errors import Damaged
 from ledger.event import encode_canonical
-from ledger.log import Log, Stored
+from ledger.log import Commit, Log, Stored
 from ledger.projections import PROJECTIONS, Entry, Projection, State, Versions
 
 VIEWS_FORMAT = 1
@@ -79,6 +79,9 @@ def fingerprint() -> str:
     return f"{VIEWS_FORMAT}-{blake3(source).hexdigest()[:32]}"
 
 
+_READ = frozenset(event_type for projection in PROJECTIONS for event_type in projection.reads)
+
+
 class Cursor(NamedTuple):
     fingerprint: str
     seq: int
@@ -94,6 +97,11 @@ class Views:
         self._connection: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
 
+    def discard(self) -> None:
+        """Remove the file; the next question builds it again from the log."""
+        self.close()
+        self._discard()
+
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
@@ -104,7 +112,7 @@ class Views:
     def get(self, projection: Projection, key: str, seq: int) -> State | None:
         """The state of one entity after event ``seq``; None where it did not exist yet."""
         row = (
-            self._caught_up()
+            self.caught_up()
             .execute(
                 f"SELECT state FROM {projection.name}_versions WHERE key = ? AND from_seq <= ? "
                 "ORDER BY from_seq DESC LIMIT 1",
@@ -117,12 +125,12 @@ class Views:
     def all(self, projection: Projection, seq: int) -> list[State]:
         """The states of all entities after event ``seq``, in the order in which they came to be."""
         decode = _decoder(projection.state)
-        return [decode(row[0]) for row in self._caught_up().execute(all_as_of(projection), (seq, seq))]
+        return [decode(row[0]) for row in self.caught_up().execute(all_as_of(projection), (seq, seq))]
 
     def versions(self, last_seq: int = LAST_SEQ) -> Versions:
         """Everything that is kept up to an event, for comparison with a fold."""
         kept: Versions = {}
-        connection = self._caught_up()
+        connection = self.caught_up()
         for projection in PROJECTIONS:
             decode = _decoder(projection.state)
             states: dict[str, list[State]] = {}
@@ -141,7 +149,7 @@ class Views:
 
     def sql(self, seq: int) -> sqlite3.Connection:
         """A connection for questions in SQL: one view a projection, as of event ``seq``; it cannot write."""
-        source = self._caught_up()
+        source = self.caught_up()
         connection = sqlite3.connect("file::memory:", uri=True, isolation_level=None)
         if source is self._memory:
             source.backup(connection)
@@ -157,7 +165,7 @@ class Views:
 
     # Catching up -------------------------------------------------------------------------------------------
 
-    def _caught_up(self) -> sqlite3.Connection:
+    def caught_up(self) -> sqlite3.Connection:
         """A connection whose views include every event of the log."""
         connection = self._connection
         if connection is None:
@@ -208,7 +216,7 @@ class Views:
                 first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
                 if first <= head_seq:
                     last = min(first + BATCH_EVENTS - 1, head_seq)
-                    _advance(connection, cursors, entries(self.log, first, last), self.log.event(last))
+                    _advance(connection, cursors, entries(self.log, first, last, _READ), self.log.event(last))
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
@@ -264,20 +272,21 @@ def all_as_of(projection: Projection) -> str:
     )
 
 
-def entries(log: Log, first: int, last: int) -> Iterator[Entry]:
-    """Events ``first`` to ``last`` with their place; erased ones are left out."""
+def entries(log: Log, first: int, last: int, types: frozenset[str] | None = None) -> Iterator[Entry]:
+    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named."""
     if first > last:
         return
     commits = iter(log.commits(log.commit_of(first).n))
     commit = next(commits)
-    head = decode_head(commit.head)
+    decoded: Commit | None = None
     for stored in log.events(first, last):
+        if stored.data is None or (types is not None and stored.type not in types):
+            continue
         while stored.seq > commit.last_seq:
             commit = next(commits)
-            head = decode_head(commit.head)
-        if stored.data is not None:
-            event = vocabulary.decode(stored.data)
-            yield Entry(stored.seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
+        if decoded is not commit:
+            head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
+        yield Entry(stored.seq, commit.n, moment, head.actor, vocabulary.decode(stored.data))
 
 
 def _advance(connection: sqlite3.Connection, cursors: dict[str, Cursor], batch: Iterator[Entry], last: Stored) -> None:

@@ -38,6 +38,11 @@ DecisionRef = Annotated[str, _reference("decision")]
 EnvironmentRef = Annotated[str, _reference("environment")]
 ArtifactRef = Annotated[str, _reference("artifact")]
 SchemaRef = Annotated[str, _reference("schema")]
+KeyRef = Annotated[str, _reference("key")]
+AnchorRef = Annotated[str, _reference("anchor")]
+RedactionRef = Annotated[str, _reference("redaction")]
+SegmentRef = Annotated[str, _reference("segment")]
+Words = Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -481,4 +486,99 @@ class ModelPromoted(Body, frozen=True, kw_only=True):
     run: RunRef
     decision: DecisionRef | None
     """The decision that chose this model; null where the promotion goes against or beside the rule."""
-    reason: Annotated[str, Meta(min_length=1, max_length=10_000)]
+    reason: Words
+
+
+# Trust -----------------------------------------------------------------------------------------------------
+
+
+@released("decision.approved", 1)
+class DecisionApproved(Body, frozen=True, kw_only=True):
+    """A person signed the id of an event with their own key: whoever keeps the log cannot approve in their name."""
+
+    decision: DecisionRef | None
+    event: HexHash
+    """Id of the approved event."""
+    approver: str
+    """Name of the key; a claim until somebody compares the key with the person."""
+    approver_key: str
+    """Verifier key, c2sp.org/signed-note."""
+    approval: str
+    """The signed note; its text names the ledger and the event's id."""
+
+
+@released("key.rotated", 1)
+class KeyRotated(Body, frozen=True, kw_only=True):
+    """The log has another key from the checkpoint of this very commit on."""
+
+    old: KeyRef
+    new: KeyRef
+    """Key ids, eight hexadecimal digits."""
+    old_key: str
+    new_key: str
+    """Verifier keys, c2sp.org/signed-note."""
+    signed_by_old: bool
+    """Whether the checkpoint of this commit carries both signatures; without the old one it is a new beginning
+    that only something outside the ledger can vouch for."""
+    compromised_from: Count | None
+    """Checkpoints by the old key from this size on prove nothing by themselves, because somebody else had it."""
+    reason: Words
+
+
+@released("fork.adopted", 1)
+class ForkAdopted(Body, frozen=True, kw_only=True):
+    """The ledger goes on although another history of it was seen; from here on it has another name and key."""
+
+    old: KeyRef
+    new: KeyRef
+    old_key: str
+    new_key: str
+    signed_by_old: bool
+    seen: str
+    """Receipt of the history that this ledger does not continue."""
+    reason: Words
+
+
+@released("anchor.recorded", 1)
+class AnchorRecorded(Body, frozen=True, kw_only=True):
+    """A checkpoint of this ledger is kept somewhere else, by somebody else."""
+
+    anchor: AnchorRef
+    kind: Literal["kept", "cosigned"]
+    """``kept``: a person says that the receipt stands in a ticket, a mail …; ``cosigned``: a witness signed it."""
+    size: Count
+    root: HexHash
+    where: Words
+    """The ticket, or the name of the witness."""
+    receipt: str
+    """The receipt as it was kept, or the checkpoint note with the witness's cosignature."""
+    stated_at: Instant | None
+    """When, according to the witness."""
+    witness_key: str | None
+    url: str | None
+
+
+@released("event.redacted", 1)
+class EventRedacted(Body, frozen=True, kw_only=True):
+    """The content of an event is erased; its hashes, its place and everything else stay provable."""
+
+    redaction: RedactionRef
+    """Position of the erased event, in decimal."""
+    event: HexHash
+    type: str
+    reason: Words
+    authority: Words
+    """Who or what demands it."""
+
+
+@released("segment.sealed", 1)
+class SegmentSealed(Body, frozen=True, kw_only=True):
+    """A closed range of commits was written once as a file of JSON lines."""
+
+    segment: SegmentRef
+    """``0000``; the file is ``0000.jsonl``."""
+    first: Count
+    last: Count
+    """Commits, both included."""
+    size_bytes: Count
+    blake3: HexHash

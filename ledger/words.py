@@ -101,6 +101,35 @@ def _promoted(body: say.ModelPromoted) -> str:
     return f"promoted {body.model} to champion of {body.pipeline}{instead}{beside}: “{body.reason}”"
 
 
+def _approved(body: say.DecisionApproved) -> str:
+    what = f"decision {body.decision}" if body.decision else f"event {body.event[:12]}…"
+    return f"{body.approver} approved {what} with their own key"
+
+
+def _rotated(body: say.KeyRotated) -> str:
+    both = "signed by both" if body.signed_by_old else "the old key could not sign any more"
+    stolen = f"; the old key was not safe from size {body.compromised_from} on" if body.compromised_from else ""
+    return f"the log's key {body.old} was replaced by {body.new}, {both}{stolen}: “{body.reason}”"
+
+
+def _adopted(body: say.ForkAdopted) -> str:
+    old, new = (key.partition("+")[0] for key in (body.old_key, body.new_key))
+    return f"this ledger left the history of {old} that was seen elsewhere, and is {new} from here on: “{body.reason}”"
+
+
+def _anchored(body: say.AnchorRecorded) -> str:
+    how = "is kept in" if body.kind == "kept" else "was cosigned by"
+    return f"the receipt of the first {count(body.size, 'commit')} {how} {body.where}"
+
+
+def _redacted(body: say.EventRedacted) -> str:
+    return f"the content of event #{body.redaction} ({body.type}) was erased, {body.authority}: “{body.reason}”"
+
+
+def _sealed(body: say.SegmentSealed) -> str:
+    return f"sealed c{body.first} to c{body.last} in {body.segment}.jsonl ({body.size_bytes:,} bytes)"
+
+
 _SENTENCES: dict[str, Callable[[Any], str]] = {
     "ledger.created": _created,
     "schema.declared": _declared,
@@ -117,4 +146,10 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "run.finished": _finished,
     "run.failed": _failed,
     "model.promoted": _promoted,
+    "decision.approved": _approved,
+    "key.rotated": _rotated,
+    "fork.adopted": _adopted,
+    "anchor.recorded": _anchored,
+    "event.redacted": _redacted,
+    "segment.sealed": _sealed,
 }

@@ -17,7 +17,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
     monkeypatch.setenv("TALLY_ACTOR", "tester@example.org")
-    monkeypatch.delenv("TALLY_LEDGER", raising=False)
+    for variable in ("TALLY_LEDGER", "TALLY_SHARED", "TALLY_POLICY", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(variable, raising=False)
     return home
 
 

@@ -22,6 +22,7 @@ VARIABLE = (
     (r"\b(c\d+|#\d+)-[0-9a-z]{4}\b", r"\1-XXXX"),
     (r"20(2[4-9]|[3-9]\d)-\d\d-\d\d( \d\d:\d\d(:\d\d)?( [A-Z]{3,4})?)?", "WHEN"),
     (r"\b[0-9a-f]{64}\b", "HASH"),
+    (r"log key [0-9a-f]{8}", "log key KEY"),
     (r"tour-[0-9a-f]{16}", "ORIGIN"),
 )
 

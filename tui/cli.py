@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
+    "approve": ("tui.decide", "Sign a decision with your own key."),
     "status": ("tui.look", "Where things stand."),
     "champion": ("tui.look", "Which model decides, or decided at a date."),
     "runs": ("tui.look", "All runs."),
@@ -36,13 +37,34 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sql": ("tui.look", "Ask the views a question in SQL (read only)."),
     "verify": ("tui.trust", "Check everything that is stored against what was signed."),
     "receipt": ("tui.trust", "The signed state of the ledger, to be kept elsewhere."),
+    "anchor": ("tui.anchor", "Say where a receipt is kept, or have a witness cosign."),
+    "anchors": ("tui.anchor", "What outside vouches for how much, and since when."),
+    "prove": ("tui.prove", "A folder that proves an event, model or decision to an outsider."),
+    "check-proof": ("tui.prove", "Check such a folder."),
+    "export": ("tui.prove", "The tree as static files that anybody can audit."),
+    "key": ("tui.key", "The log's key: show, rotate, rely on."),
+    "redact": ("tui.erase", "Erase an event's content; everything else stays provable."),
+    "seal": ("tui.erase", "Write closed ranges of commits as JSON lines, with their hashes."),
+    "adopt": ("tui.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init",),
     "Make": ("check", "run"),
-    "Decide": ("promote",),
+    "Decide": ("promote", "approve"),
     "Look": ("status", "champion", "runs", "models", "log", "show", "sql"),
-    "Trust": ("verify", "receipt"),
+    "Trust": (
+        "verify",
+        "receipt",
+        "anchor",
+        "anchors",
+        "prove",
+        "check-proof",
+        "export",
+        "key",
+        "redact",
+        "seal",
+        "adopt",
+    ),
 }
 
 
@@ -55,7 +77,7 @@ class Tally(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(COMMANDS[name][0]), f"{name}_command")
+        command = getattr(importlib.import_module(COMMANDS[name][0]), f"{name.replace('-', '_')}_command")
         assert isinstance(command, click.Command)
         return command
 
@@ -129,8 +151,15 @@ def as_of_option(command: F) -> F:
 
 
 def open_ledger(path: Path | None) -> Ledger:
-    """The ledger named by ``--ledger``, or the nearest one; NotFound with the next step otherwise."""
+    """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
+
+    Raises
+    ------
+    NotFound
+        When there is none, with the next step.
+    """
     import ledger
+    from ledger.standing import look
 
     folder = path or ledger.find(Path.cwd())
     if folder is None:
@@ -138,7 +167,28 @@ def open_ledger(path: Path | None) -> Ledger:
             f"There is no ledger at or above {Path.cwd()}.",
             "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
         )
-    return ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
+    book = ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
+    try:
+        standing = look(book)
+    except sqlite3.DatabaseError:
+        return book  # what is wrong with the file is said by whatever is asked of it
+    for words in standing.news:
+        say("note", words)
+    for words in standing.warnings:
+        say("warning", words)
+    if standing.warnings:
+        say("warning", "Do not rely on what follows. To see what is wrong: tally verify")
+    return book
+
+
+def say(kind: str, words: str) -> None:
+    """A remark beside the answer, on standard error; as JSON where the answer is."""
+    if "--json" in sys.argv[1:]:
+        click.echo(json.dumps({kind: words}), err=True)
+    else:
+        click.secho(
+            f"{kind.upper() + ': ' if kind == 'warning' else ''}{show(words)}", err=True, bold=kind == "warning"
+        )
 
 
 def main() -> NoReturn:

@@ -1,14 +1,21 @@
-"""`tally promote`: a person puts a model in charge."""
+"""`tally promote` and `tally approve`: a person puts a model in charge, and another one says yes."""
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import click
 
+import ledger
+from ledger import keys
 from ledger import vocabulary as say
+from ledger.agent import agent_keys
+from ledger.approval import approval_event, check_approval, sign_approval
 from ledger.errors import InvalidInput, Refused
 from ledger.ledger import Draft
+from ledger.note import SignerKey, VerifierKey
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json
 from tui.show import show
@@ -65,3 +72,95 @@ def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: 
         click.echo(f"{show(state.model)} is now the champion of {show(state.pipeline)}{instead} ({handle}).")
         click.echo(f"Reason: {show(reason)}")
         print_receipt(book)
+
+
+@tally.command("approve")
+@click.argument("handle")
+@click.option("--as", "name", help="Whose key signs [default: the configured actor].")
+@click.option("--detached", is_flag=True, help="Only print the signed note; record nothing.")
+@click.option(
+    "--note", "given", metavar="FILE", help="Record a note signed elsewhere: a file, or - for standard input."
+)
+@click.option("--key", "vkey", metavar="VKEY", help="With --note: the verifier key of whoever signed it.")
+@ledger_option
+@json_option
+def approve_command(
+    handle: str,
+    name: str | None,
+    detached: bool,
+    given: str | None,
+    vkey: str | None,
+    ledger_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Sign a decision, or any event (#12), with your own key, which is not the log's.
+
+    HANDLE is a decision by name, a run that took one, or an event. Your key is an ed25519 key of your ssh-agent that
+    is not the log's, else a file that is made at first use. Whoever keeps the log cannot sign in your name.
+    """
+    with open_ledger(ledger_path) as book:
+        seq = _approvable(book, handle)
+        stored = book.log.event(seq)
+        event = book.event(seq).event
+        log_keys = [identity.key.public for identity in book.identities]
+        if given is not None:
+            if vkey is None:
+                raise InvalidInput("A note signed elsewhere needs the signer's key.", "--key VKEY")
+            note, key = _note_text(given), VerifierKey.parse(vkey.strip())
+        else:
+            signer = _personal_signer(name or book.recorder.actor, log_keys)
+            note, key = sign_approval(book.origin, stored.id.hex(), signer), signer.verifier
+        body = approval_event(note, key, stored.id.hex(), event.body)
+        check_approval(body, [book.origin], log_keys)
+        if detached:
+            if as_json:
+                print_json("tally.approve/1", {"note": note, "key": key.format(), "commit": None, "receipt": None})
+            else:
+                click.echo(note, nl=False)
+                click.echo(f"key: {show(key.format())}", err=True)
+            return
+        appended = book.append(Draft(body, cause=(stored.id.hex(),)), sign=True)
+        commit = book.commit_handle(appended.n)
+        if as_json:
+            content = {"note": note, "key": key.format(), "commit": commit, "receipt": receipt_json(book)}
+            print_json("tally.approve/1", content)
+            return
+        what = f"decision {body.decision}" if body.decision else f"event #{seq} ({stored.type})"
+        click.echo(f"{show(key.name)} approved {show(what)} ({commit}).")
+        click.echo(f"  with key {show(key.format())}")
+        print_receipt(book)
+
+
+def _approvable(book: ledger.Ledger, handle: str) -> int:
+    """Position of the event that is to be approved."""
+    if re.fullmatch(r"#(\d+)(-[0-9a-z]{4})?", handle):
+        book.when(handle)  # refuses what is not there, and letters that do not match
+        return int(handle[1:].partition("-")[0])
+    return book.now().decision(handle).seq
+
+
+def _note_text(given: str) -> str:
+    if given == "-":
+        return sys.stdin.read(1 << 20)
+    try:
+        return Path(given).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The note {given} cannot be read: {error}.") from error
+
+
+def _personal_signer(name: str, log_keys: list[bytes]) -> keys.Signer:
+    """A person's own key: one of the agent that is not the log's, else their file, made at first use."""
+    name = re.sub(r"[\s+]", "-", name)
+    for held in agent_keys(name):
+        if held.public not in log_keys:
+            return held
+    signer = keys.personal_key(name)
+    if signer is None:
+        made = SignerKey.generate(name)
+        path = keys.save_key(made)
+        click.echo(
+            f"Made a key for {show(name)}: {show(path)}. Give others its public half: {show(made.verifier.format())}",
+            err=True,
+        )
+        return made
+    return signer

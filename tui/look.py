@@ -67,7 +67,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
                 "tally.status/1",
                 {
                     "as_of": as_of_json(snapshot.as_of),
-                    "origin": book.genesis.origin,
+                    "origin": book.origin,
                     "clock": book.genesis.clock,
                     "commits": snapshot.as_of.n + 1,
                     "events": snapshot.as_of.seq + 1,
@@ -79,7 +79,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
             return
         _head_line(snapshot, as_of, book)
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
-        heading(f"{book.genesis.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
+        heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         if not pipelines:
             click.echo("No pipeline has run yet. Next: tally run FILE.toml")
             return

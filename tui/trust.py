@@ -10,8 +10,9 @@ import click
 
 import ledger
 from ledger.errors import InvalidInput, NotFound
-from ledger.note import VerifierKey, open_checkpoint, parse_receipt, receipt_line
-from ledger.verify import Verdict, verify
+from ledger.note import parse_receipt, receipt_line
+from ledger.policy import Policy, parse_policy
+from ledger.verify import Asked, Verdict, verify
 from ledger.words import count
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
@@ -19,6 +20,21 @@ from tui.progress import Bar
 from tui.show import show
 
 LARGEST_RECEIPT_BYTES = 1 << 20
+MOST_FINDINGS = 10
+
+policy_option = click.option(
+    "--policy",
+    "policy_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    envvar="TALLY_POLICY",
+    help="File of trusted keys and witnesses, c2sp.org/tlog-policy [or TALLY_POLICY].",
+)
+shared_option = click.option(
+    "--shared",
+    type=click.Path(path_type=Path, file_okay=False),
+    envvar="TALLY_SHARED",
+    help="Folder that a team shares for its marks [or TALLY_SHARED, which also leaves yours there].",
+)
 
 
 @tally.command("verify")
@@ -29,33 +45,74 @@ LARGEST_RECEIPT_BYTES = 1 << 20
     metavar="RECEIPT",
     help="A receipt kept elsewhere: a file, the line itself, or - for standard input. May be given again.",
 )
+@click.option("--full", is_flag=True, help="Read everything again, also what you verified before.")
+@click.option("--read-data", is_flag=True, help="Hash every artifact, instead of looking for it and its size.")
+@click.option("--require-anchor", is_flag=True, help="Exit code 3 where the newest events are not anchored outside.")
+@click.option(
+    "--against-segments",
+    "segments",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Compare with the sealed segments in this folder.",
+)
+@policy_option
+@shared_option
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes to share the work [default: one a processor].")
 @ledger_option
 @json_option
-def verify_command(receipts: tuple[str, ...], ledger_path: Path | None, as_json: bool) -> None:
-    """Check every event, commit, signature, artifact and view.
+def verify_command(
+    receipts: tuple[str, ...],
+    full: bool,
+    read_data: bool,
+    require_anchor: bool,
+    segments: Path | None,
+    policy_path: Path | None,
+    shared: Path | None,
+    workers: int | None,
+    ledger_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Check every event, commit, signature, artifact and view, and what outside vouches for them.
 
     Exit code 0: verified. 1: something contradicts; the first line says what. 2: nothing could be checked.
+    3: verified, but less than was asked for (an anchor, a quorum, an artifact).
+
+    A ledger of more than 200,000 events is read from where your last verification ended; --full reads all of it.
     """
-    checkpoints = [parse_receipt(_read_receipt(text)).checkpoint for text in receipts]
+    asked = Asked(
+        full=full,
+        read_data=read_data,
+        against=[parse_receipt(read_receipt(text)) for text in receipts],
+        require_anchor=require_anchor,
+        policy=read_policy(policy_path),
+        shared=shared,
+        segments=segments,
+        workers=workers,
+    )
     with open_ledger(ledger_path) as book, Bar() as bar:
-        verdict = verify(book, against=checkpoints, progress=bar)
+        verdict = verify(book, asked, progress=bar)
     if as_json:
-        print_json("tally.verify/1", _verdict_json(verdict))
+        print_json("tally.verify/1", verdict_json(verdict))
     else:
         print_verdict(verdict)
-    exit_with(0 if verdict.verified else 1)
+    exit_with(verdict.exit_code)
 
 
-def _verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """The verdict for programs."""
     return {
         "verdict": "VERIFIED" if verdict.verified else verdict.findings[0].kind,
         "verified": verdict.verified,
+        "exit_code": verdict.exit_code,
         "origin": verdict.origin,
         "commits": verdict.commits,
         "events": verdict.events,
-        "anchored": verdict.anchored,
+        "read_from": verdict.read_from,
+        "anchored_commits": verdict.anchored,
+        "unanchored_events": verdict.unanchored_events,
         "trusted": verdict.trusted,
         "findings": verdict.findings,
+        "warnings": verdict.warnings,
+        "shortfalls": verdict.shortfalls,
         "checks": [{"part": part, "result": result} for part, result in verdict.lines],
     }
 
@@ -63,28 +120,49 @@ def _verdict_json(verdict: Verdict) -> dict[str, Any]:
 def print_verdict(verdict: Verdict) -> None:
     """The verdict as text: on failure first, with the first bad place; on success last."""
     if not verdict.verified:
-        first = verdict.findings[0]
-        click.secho(f"NOT VERIFIED: {first.kind} at {show(first.where)}", bold=True)
-        for index, finding in enumerate(verdict.findings[:10]):
-            click.echo(wrap(finding.words if index == 0 else f"{finding.kind}: {finding.words}", "  "))
-            if finding.expected:
-                click.echo(f"    expected {show(finding.expected)}")
-            if finding.actual:
-                click.echo(f"    found    {show(finding.actual)}")
-            if finding.next:
-                click.echo(wrap(finding.next, "    "))
-        if len(verdict.findings) > 10:
-            click.echo(f"  … and {len(verdict.findings) - 10} more (--json lists all)")
-        click.echo(wrap(f"Still trusted: {verdict.trusted}", "  "))
-        click.echo()
+        _print_findings(verdict)
     for part, result in verdict.lines:
-        click.echo(f"{part:<9}{show(result)}")
+        click.echo(f"{part:<10}{show(result)}")
+    for warning in verdict.warnings:
+        click.echo(wrap(f"note: {warning}"))
+    for shortfall in verdict.shortfalls:
+        click.echo(wrap(f"short of what was asked: {shortfall}"))
     if verdict.verified:
-        anchor = "" if verdict.anchored else "; nothing outside this account vouches for it: rollback NOT excluded"
-        click.secho(f"VERDICT  VERIFIED{anchor}", bold=True)
+        click.secho(f"VERDICT   {_verdict_words(verdict)}", bold=True)
 
 
-def _read_receipt(text: str) -> str:
+def _verdict_words(verdict: Verdict) -> str:
+    said = "VERIFIED" + (", but less than was asked for" if verdict.shortfalls else "")
+    if verdict.read_from:
+        said += f" from c{verdict.read_from} on"
+    if not verdict.anchored:
+        return f"{said}; nothing outside this account vouches for it: rollback NOT excluded"
+    if not verdict.unanchored_events:
+        return f"{said}; anchored outside up to the newest event"
+    return f"{said}; the newest {count(verdict.unanchored_events, 'event')} not yet anchored outside"
+
+
+def _print_findings(verdict: Verdict) -> None:
+    first = verdict.findings[0]
+    click.secho(f"NOT VERIFIED: {first.kind} at {show(first.where)}", bold=True)
+    for index, finding in enumerate(verdict.findings[:MOST_FINDINGS]):
+        click.echo(wrap(finding.words if index == 0 else f"{finding.kind}: {finding.words}", "  "))
+        if finding.expected:
+            click.echo(f"    expected {show(finding.expected)}")
+        if finding.actual:
+            click.echo(f"    found    {show(finding.actual)}")
+        for line in finding.proof:
+            click.echo(f"    {show(line)}")
+        if finding.next:
+            click.echo(wrap(f"Next: {finding.next}", "    "))
+    if len(verdict.findings) > MOST_FINDINGS:
+        click.echo(f"  … and {len(verdict.findings) - MOST_FINDINGS} more (--json lists all)")
+    click.echo(wrap(f"Still trusted: {'; '.join(verdict.trusted)}.", "  "))
+    click.echo()
+
+
+def read_receipt(text: str) -> str:
+    """The text behind a receipt argument: itself, standard input, or a file."""
     if text == "-":
         return sys.stdin.read(LARGEST_RECEIPT_BYTES)
     if text.startswith("receipt "):
@@ -99,24 +177,42 @@ def _read_receipt(text: str) -> str:
         ) from error
 
 
+def read_policy(path: Path | None) -> Policy | None:
+    """The policy in a file; None where none is named."""
+    if path is None:
+        return None
+    try:
+        return parse_policy(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The policy {path} cannot be read: {error}.") from error
+
+
 @tally.command("receipt")
 @click.option("--note", "as_note", is_flag=True, help="The whole signed note instead of the one line.")
+@click.option("--git", "to_git", is_flag=True, help="Also commit it to receipts.txt in the git repository here.")
 @ledger_option
 @json_option
-def receipt_command(as_note: bool, ledger_path: Path | None, as_json: bool) -> None:
+def receipt_command(as_note: bool, to_git: bool, ledger_path: Path | None, as_json: bool) -> None:
     """Print the signed state of the ledger. Kept elsewhere, it is the other half of the stick.
 
     Paste it into a ticket, a mail, a git commit. `tally verify --against` later proves that nothing which it
     covers was changed.
     """
+    from ledger.anchors import commit_receipt
+
     with open_ledger(ledger_path) as book:
         note = _newest_note(book)
+        commit = commit_receipt(book, _line(note)) if to_git else None
         if as_json:
-            print_json("tally.receipt/1", {"line": _line(book, note), "note": note})
+            print_json("tally.receipt/1", {"line": _line(note), "note": note, "git": commit})
         elif as_note:
             click.echo(note, nl=False)
         else:
-            click.echo(_line(book, note))
+            click.echo(_line(note))
+        if commit and not as_json:
+            click.echo(
+                f"committed to receipts.txt as {commit[:12]}; it vouches from outside once it is pushed", err=True
+            )
 
 
 def _newest_note(book: ledger.Ledger) -> str:
@@ -132,8 +228,8 @@ def _newest_note(book: ledger.Ledger) -> str:
         return newest[1]
 
 
-def _line(book: ledger.Ledger, note: str) -> str:
-    return receipt_line(open_checkpoint(note, VerifierKey.parse(book.genesis.verifier_key)))
+def _line(note: str) -> str:
+    return receipt_line(parse_receipt(note).checkpoint)
 
 
 def receipt_json(book: ledger.Ledger) -> dict[str, Any] | None:
@@ -142,12 +238,12 @@ def receipt_json(book: ledger.Ledger) -> dict[str, Any] | None:
         note = book.checkpoint()
     except NotFound:
         return None
-    return {"line": _line(book, note), "note": note}
+    return {"line": _line(note), "note": note}
 
 
 def print_receipt(book: ledger.Ledger) -> None:
     """The receipt after something was recorded."""
     try:
-        click.echo(_line(book, book.checkpoint()))
+        click.echo(_line(book.checkpoint()))
     except NotFound as error:
         click.echo(wrap(f"Recorded, but not signed: {error.message} {error.hint}"), err=True)

@@ -225,7 +225,7 @@ def test_a_ledger_behind_its_mark_is_not_signed(tmp_path: Path) -> None:
         book.append(finished("r2", "p"), sign=True)
     with ledger.open(tmp_path / "backup") as old:
         before = old.log.size()
-        with pytest.raises(Refused, match="two histories"):
+        with pytest.raises(Refused, match="two histories of one name"):
             old.append(finished("r2", "p"), sign=True)
         assert old.log.size() == before
         with pytest.raises(Refused):
@@ -235,7 +235,7 @@ def test_a_ledger_behind_its_mark_is_not_signed(tmp_path: Path) -> None:
 def test_a_key_that_others_can_read_is_not_used(book: ledger.Ledger) -> None:
     from ledger import keys
 
-    path = keys.key_path(book.genesis.origin)
+    path = keys.key_path(book.identity.key)
     assert path.stat().st_mode & 0o777 == 0o600
     assert not path.is_relative_to(book.folder)
     path.chmod(0o644)

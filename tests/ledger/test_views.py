@@ -82,7 +82,7 @@ def test_sql_says_the_same_as_the_methods(history: list[list[Draft]]) -> None:
 
 def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
     book.append(registered("late-arrivals"), started("2013-01-01.1", "late-arrivals"))
-    connection = book.views._caught_up()
+    connection = book.views.caught_up()
     for projection in PROJECTIONS:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {views.all_as_of(projection)}", (5, 5))]
         assert not [step for step in plan if step.startswith("SCAN") and "versions" in step], plan

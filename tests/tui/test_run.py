@@ -434,7 +434,7 @@ def test_a_receipt_given_in_any_form_is_checked(done: tuple[Path, dict[str, str]
     ):
         answer = tally(folder, "verify", *arguments, given=given, **home)
         assert answer.code == 0, answer.err
-        assert answer.out.endswith("VERDICT  VERIFIED\n")
+        assert answer.out.endswith("VERIFIED; anchored outside up to the newest event\n")
     assert tally(folder, "promote", "late-arrivals-v1", "--reason", "because", **home).code == 0
     later = tally(folder, "receipt", **home).out.strip()
     # The last commit deleted, as somebody with sqlite3 would.

@@ -1,0 +1,123 @@
+"""The tree as static files: a c2sp.org/tlog-tiles directory that any web server can publish.
+
+It reveals no content: its entries are the 64-byte leaf entries, two hashes of each commit's text. Anybody can
+audit it with a tlog client of their own::
+
+    checkpoint                     the newest signed checkpoint
+    tile/<L>/<N>[.p/<W>]           256 (or W) hashes of level L
+    tile/entries/<N>[.p/<W>]       256 (or W) entries, each after its length in two bytes
+
+Hash i of tile N at level L is the Merkle hash over the ``256 ** L`` leaves from ``(N * 256 + i) * 256 ** L`` on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger import merkle
+from ledger.commit import commit_text, leaf_entry
+from ledger.errors import InvalidInput, Refused
+from ledger.files import write_whole
+from ledger.ledger import Ledger
+from ledger.note import Checkpoint, parse_receipt
+
+WIDTH = 256
+
+
+class Exported(NamedTuple):
+    """What an export holds, and how many files were new."""
+
+    checkpoint: Checkpoint
+    written: int
+    kept: int
+
+
+def tile_path(kind: str, number: int, width: int) -> str:
+    """``tile/0/x001/067`` or ``tile/entries/000.p/12``.
+
+    Examples
+    --------
+    >>> tile_path("0", 1234067, 256)
+    'tile/0/x001/x234/067'
+    >>> tile_path("entries", 0, 12)
+    'tile/entries/000.p/12'
+    """
+    groups = [f"{number % 1000:03d}"]
+    while number := number // 1000:
+        groups.append(f"x{number % 1000:03d}")
+    partial = "" if width == WIDTH else f".p/{width}"
+    return f"tile/{kind}/{'/'.join(reversed(groups))}{partial}"
+
+
+def export_tiles(ledger: Ledger, folder: Path, progress: Callable[[str, int, int], None] = lambda *_: None) -> Exported:
+    """Write the tree up to the newest checkpoint, the checkpoint last, so that a reader never meets half.
+
+    Repeating it adds what is new. Full tiles never change: one that does is another history.
+
+    Raises
+    ------
+    Refused
+        When the folder holds the tiles of another history.
+    NotFound
+        When nothing is signed and this account cannot sign.
+    InvalidInput
+        When the folder cannot be written.
+    """
+    note = ledger.checkpoint()
+    checkpoint = parse_receipt(note).checkpoint
+    writer = _Writer(folder)
+    hashes: list[list[bytes]] = [[]]
+    counts = [0]
+    entries: list[bytes] = []
+
+    def add(level: int, value: bytes) -> None:
+        if level == len(hashes):
+            hashes.append([])
+            counts.append(0)
+        hashes[level].append(value)
+        if len(hashes[level]) == WIDTH:
+            full, hashes[level] = hashes[level], []
+            writer.write(tile_path(str(level), counts[level], WIDTH), b"".join(full))
+            counts[level] += 1
+            # A full tile is a perfect subtree; its root is one hash of the level above.
+            add(level + 1, merkle.root(full))
+
+    try:
+        for commit in ledger.log.commits(0, checkpoint.size):
+            entry = leaf_entry(commit_text(commit.head, ledger.log.hashes(commit.first_seq, commit.last_seq)))
+            entries.append(len(entry).to_bytes(2, "big") + entry)
+            if len(entries) == WIDTH:
+                writer.write(tile_path("entries", commit.n // WIDTH, WIDTH), b"".join(entries))
+                entries = []
+                progress("tiles", commit.n, checkpoint.size)
+            add(0, merkle.leaf_hash(entry))
+        for level, partial in enumerate(hashes):
+            if partial:
+                writer.write(tile_path(str(level), counts[level], len(partial)), b"".join(partial))
+        if entries:
+            writer.write(tile_path("entries", checkpoint.size // WIDTH, len(entries)), b"".join(entries))
+        write_whole(folder / "checkpoint", note.encode())
+    except OSError as error:
+        raise InvalidInput(f"The tiles cannot be written to {folder}: {error.strerror}.") from error
+    return Exported(checkpoint, writer.written, writer.kept)
+
+
+class _Writer:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.written = self.kept = 0
+
+    def write(self, name: str, data: bytes) -> None:
+        path = self.folder / name
+        if path.exists():
+            if path.read_bytes() != data:
+                raise Refused(
+                    f"{path} holds another history than this ledger.",
+                    "Export to an empty folder; keep this one, because together they prove that one was rewritten.",
+                )
+            self.kept += 1
+            return
+        write_whole(path, data, durable=False)
+        self.written += 1

@@ -1,0 +1,96 @@
+"""Whether the stored views are what a new fold of all events gives, without holding all of it in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from ledger.errors import Damaged
+from ledger.event import encode_canonical
+from ledger.ledger import Ledger
+from ledger.projections import PROJECTIONS, Projection, State
+from ledger.schema_check import schema_differences
+from ledger.views import entries, schema
+
+MOST_WORDS = 5
+
+
+def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, int], None], total: int) -> list[str]:
+    """How the stored views differ from a fold of the first ``total`` events, in words; at most a few lines.
+
+    Each new state is compared with its stored row as it comes to be, and the rows are counted at the end, so memory
+    holds one state an entity and not its history.
+    """
+    progress("views", 0, total)
+    try:
+        connection = ledger.views.caught_up()
+    except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
+        return [f"The views cannot be read: {error}."]
+    words: list[str] = []
+    if path.exists():
+        checked = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            words += schema_differences(checked, schema())
+        finally:
+            checked.close()
+    try:
+        words += _Comparison(connection).run(ledger, progress, total)
+    except sqlite3.DatabaseError as error:
+        words.append(f"The views cannot be read: {error}.")
+    return words[:MOST_WORDS]
+
+
+class _Comparison:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.current: dict[str, dict[str, State]] = {projection.name: {} for projection in PROJECTIONS}
+        self.rows = {projection.name: 0 for projection in PROJECTIONS}
+        self.words: list[str] = []
+        self.readers: dict[str, list[Projection]] = {}
+        for projection in PROJECTIONS:
+            for event_type in projection.reads:
+                self.readers.setdefault(event_type, []).append(projection)
+
+    def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
+        for entry in entries(ledger.log, 0, total - 1, frozenset(self.readers)):
+            if entry.n & 255 == 0:
+                progress("views", entry.seq, total)
+            for projection in self.readers.get(entry.event.t, ()):
+                states = self.current[projection.name]
+                changed: dict[str, State] = {}
+
+                def current(key: str, states: dict[str, State] = states) -> State | None:
+                    return states.get(key)
+
+                for key, state in list(projection.apply(entry, current)):
+                    self._began(projection, key, entry.seq, key in states)
+                    states[key] = changed[key] = state
+                for key, state in changed.items():
+                    self._row(projection, key, state)
+            if len(self.words) >= MOST_WORDS:
+                return self.words
+        for projection in PROJECTIONS:
+            name = projection.name
+            query = f"SELECT count(*) FROM {name}_versions WHERE from_seq < ?"
+            if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
+                self.words.append(f"The view of {name} holds states that no event made.")
+            query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
+            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.current[name]):
+                self.words.append(f"The list of {name} does not match their versions.")
+        return self.words
+
+    def _began(self, projection: Projection, key: str, seq: int, known: bool) -> None:
+        if known:
+            return
+        query = f"SELECT first_seq FROM {projection.name}_keys WHERE key = ?"
+        if self.connection.execute(query, (key,)).fetchone() != (seq,):
+            self.words.append(f"The list of {projection.name} is wrong about {key}.")
+
+    def _row(self, projection: Projection, key: str, state: State) -> None:
+        self.rows[projection.name] += 1
+        query = f"SELECT state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
+        if self.connection.execute(query, (key, state.seq)).fetchone() != (encode_canonical(state).decode(),):
+            self.words.append(f"The view of {projection.name} is wrong about {key}.")
