@@ -151,7 +151,7 @@ were recorded, nor that nothing was left unrecorded.
 
 To check it, with Python 3.11 or later and nothing else:
 
-    python3 check.py --key '{key.format()}'
+    python3 -I check.py --key '{key.format()}'
 
 Take the key from somebody other than whoever gave you this folder; it is what all of this rests on. Read check.py
 first, if you like: it is one file, it uses the standard library alone, it opens nothing but this folder, and it does
@@ -275,10 +275,7 @@ def _commit(folder: Path, n: int, key: VerifierKey) -> tuple[Checkpoint, list[tu
     head, newline, lines = text.removeprefix(FIRST_LINE).partition(b"\n")
     if not text.startswith(FIRST_LINE) or not newline or not lines or len(lines) % 130:
         raise InvalidInput(f"Commit {n} is not the text of a commit.")
-    try:
-        json.loads(head)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"The head of commit {n} is not JSON.") from error
+    _json_object(head, f"The head of commit {n}")
     names = []
     for at in range(0, len(lines), 130):
         match = _EVENT_LINE.fullmatch(lines[at : at + 130])
@@ -295,18 +292,28 @@ def _event(folder: Path, n: int, place: int, names: Sequence[tuple[str, str]]) -
     event_id, digest = hashes(data)
     if place >= len(names) or names[place] != (event_id.hex(), digest.hex()):
         raise InvalidInput(f"{name} is not event {place} of commit {n}.")
-    try:
-        event = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InvalidInput(f"{name} is not JSON.") from error
+    event = _json_object(data, name)
     if (
-        not isinstance(event, dict)
-        or not isinstance(event.get("t"), str)
+        not isinstance(event.get("t"), str)
         or type(event.get("v")) is not int
         or not isinstance(event.get("body"), dict)
     ):
         raise InvalidInput(f"{name} is not an event.")
     return event_id.hex(), data, event
+
+
+def _json_object(data: bytes, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} is not JSON in UTF-8.") from error
+    if not isinstance(value, dict):
+        raise InvalidInput(f"{what} is not a JSON object.")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def _subject(claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) -> None:
@@ -325,17 +332,17 @@ def _subject(claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) 
 
 
 def _artifacts(folder: Path, claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) -> None:
-    sizes = {
-        event["body"].get("artifact"): event["body"].get("size_bytes")
-        for _, _, event in events
-        if event["t"] == "artifact.stored" and isinstance(event["body"].get("artifact"), str)
-    }
     for name in claim.artifacts:
-        size = sizes.get(name)
-        if type(size) is not int:
+        sizes = {
+            event["body"].get("size_bytes")
+            for _, _, event in events
+            if event["t"] == "artifact.stored" and event["body"].get("artifact") == name
+            if type(event["body"].get("size_bytes")) is int
+        }
+        if not sizes:
             raise InvalidInput(f"No event of the bundle names the artifact {name[:12]}….")
-        data = read_foreign(folder / f"artifact-{name}", size)
-        if len(data) != size or blake3(data).hexdigest() != name:
+        data = read_foreign(folder / f"artifact-{name}", max(sizes))
+        if len(data) not in sizes or blake3(data).hexdigest() != name:
             raise InvalidInput(f"The artifact {name[:12]}… is not the one that was recorded.")
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from blake3 import blake3
@@ -92,8 +92,18 @@ def head_text(recorder: Recorder, recorded_at: dt.datetime, note: str | None, im
 
 def commit_text(head: str, events: Iterable[Hashes]) -> bytes:
     """The text of a commit: what is hashed into the tree."""
-    lines = [f"{event_id.hex()} {sha256.hex()}\n" for event_id, sha256 in events]
-    return b"".join((FIRST_LINE, head.encode(), b"\n", "".join(lines).encode()))
+    return text_of_lines(head, [event_line(event_id, sha256) for event_id, sha256 in events])
+
+
+def event_line(event_id: bytes, sha256: bytes) -> str:
+    """The line of one event in the text of its commit, without its line break."""
+    # One conversion for both hashes: a blank after every 32 bytes is what belongs between them.
+    return (event_id + sha256).hex(" ", 32)
+
+
+def text_of_lines(head: str, lines: Sequence[str]) -> bytes:
+    """The text of a commit whose lines of events are at hand; there is at least one."""
+    return b"".join((FIRST_LINE, head.encode(), b"\n", "\n".join(lines).encode(), b"\n"))
 
 
 def leaf_entry(text: bytes) -> bytes:

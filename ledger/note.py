@@ -12,9 +12,13 @@ import binascii
 import hashlib
 import re
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ledger.errors import Damaged, InvalidInput
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 ED25519 = b"\x01"
 EM_DASH = "\u2014"
@@ -156,7 +160,7 @@ class Note(NamedTuple):
         """Take a note apart; InvalidInput for anything that is not one."""
         if len(note) > LONGEST_NOTE_CHARACTERS:
             raise InvalidInput("A note of more than a million characters is not read.")
-        if any(ord(character) < 0x20 and character != "\n" for character in note) or not _is_unicode(note):
+        if _UNPRINTABLE.search(note):
             raise InvalidInput("A note holds no control characters but line breaks, and only Unicode text.")
         # The text may itself hold blank lines; the signatures begin after the last one.
         text, blank, lines = note.rpartition("\n\n")
@@ -206,13 +210,19 @@ def verify_note(note: Note, trusted: Sequence[VerifierKey]) -> tuple[VerifierKey
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether an Ed25519 signature (RFC 8032) fits."""
     from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+        _public_key(public).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=64)
+def _public_key(public: bytes) -> Ed25519PublicKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 class Checkpoint(NamedTuple):
@@ -367,16 +377,14 @@ def key_id(name: str, kind: bytes, public: bytes) -> bytes:
     return hashlib.sha256(name.encode() + b"\n" + kind + public).digest()[:4]
 
 
+_UNPRINTABLE = re.compile("[\x00-\x09\x0b-\x1f\ud800-\udfff]")
+_NOT_IN_NAMES = re.compile("[\x00-\x1f+\ud800-\udfff]|\\s")
+
+
 def check_name(name: str) -> None:
     """Refuse what cannot be the name of a key."""
-    if not name or "+" in name or any(character.isspace() for character in name) or not _is_unicode(name):
-        raise InvalidInput("The name of a key is not empty and holds neither blanks nor `+`.")
-    if any(ord(character) < 0x20 for character in name):
-        raise InvalidInput("The name of a key holds no control characters.")
-
-
-def _is_unicode(text: str) -> bool:
-    return not any(0xD800 <= ord(character) <= 0xDFFF for character in text)
+    if not name or _NOT_IN_NAMES.search(name):
+        raise InvalidInput("The name of a key is not empty and holds neither blanks, `+`, nor control characters.")
 
 
 def _refuse_weak(public: bytes) -> None:

@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 from blake3 import blake3
 
 from ledger import merkle, vocabulary
-from ledger.commit import commit_text, decode_head, event_handle, leaf_entry, to_micros
+from ledger.commit import decode_head, event_handle, leaf_entry, text_of_lines, to_micros
 from ledger.errors import Damaged, TallyError
-from ledger.event import EVENT_CONTEXT, Event, Hashes, encode_canonical, hashes
+from ledger.event import EVENT_CONTEXT, Event, encode_canonical, hashes
 from ledger.identity import Identity, open_stored
 from ledger.log import Commit, Log, Stored
 from ledger.note import Checkpoint
@@ -30,7 +30,6 @@ from ledger.vocabulary import (
     EventRedacted,
     ForkAdopted,
     KeyRotated,
-    Released,
     SegmentSealed,
 )
 
@@ -123,7 +122,6 @@ class Scanned(msgspec.Struct):
 
 
 _TOLD = (AnchorRecorded, DecisionApproved, EventRedacted, ForkAdopted, KeyRotated, SegmentSealed)
-_SPECIAL = frozenset(body.TYPE for body in (*_TOLD, ArtifactStored))
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -163,6 +161,21 @@ def scan_elsewhere(folder: Path, given: Range) -> Scanned:
         log.close()
 
 
+class _Reader(NamedTuple):
+    decode: Callable[[bytes], Event[Any]]
+    version: int
+    references: tuple[tuple[Callable[[Any], str | None], str], ...]
+    artifact: bool
+    told: bool
+
+
+def _last_seq(log: Log, given: Range) -> int:
+    try:
+        return log.commit(given.stop - 1).last_seq
+    except IndexError:
+        return 1 << 62  # the commit is gone, which is said where it is missed
+
+
 class _Scan:
     def __init__(self, log: Log, given: Range) -> None:
         self.log = log
@@ -172,7 +185,10 @@ class _Scan:
         self.result = Scanned(given.first, given.stop, next_seq=given.first_seq)
         self.frontier = merkle.Frontier()
         self.last_seqs: dict[str, int] = {}
-        self.readers: dict[str, Released] = {}
+        self.readers: dict[str, _Reader] = {}
+        # One pass over all events of the range; the row that belongs to the next commit waits here.
+        self.rows = log.rows(given.first_seq, _last_seq(log, given))
+        self.row: tuple[int, str, bytes | None, bytes, bytes] | None = None
 
     def run(self, tick: Callable[[int], None]) -> Scanned:
         result = self.result
@@ -181,8 +197,7 @@ class _Scan:
             if commit.n != result.first + self.frontier.size:
                 self.add("LEAF REWRITTEN", f"c{commit.n}", f"Commit c{result.first + self.frontier.size} is gone.")
                 return result
-            names = self._events(commit)
-            self._commit(commit, names, last_recorded)
+            self._commit(commit, self._events(commit), last_recorded)
             if last_recorded < 0:
                 result.first_recorded = commit.recorded_at
             last_recorded = commit.recorded_at
@@ -205,51 +220,73 @@ class _Scan:
 
     # Events ------------------------------------------------------------------------------------------------
 
-    def _events(self, commit: Commit) -> list[Hashes]:
-        """Check the events of a commit; their stored hashes, which its text is made of."""
-        result = self.result
-        names: list[Hashes] = []
-        new_hasher = _HASHER.copy
-        readers, last_seqs = self.readers, self.last_seqs
-        for stored in self.log.events(result.next_seq, commit.last_seq):
-            seq, kind, data, event_id, digest = stored
-            names.append((event_id, digest))
-            if seq != result.next_seq:
-                self.add("BODY MISSING", f"#{result.next_seq}", f"Events #{result.next_seq} to #{seq - 1} are gone.")
-            result.next_seq = seq + 1
+    def _events(self, commit: Commit) -> list[str]:
+        """Check the events of a commit; the lines of its text, made of their stored hashes.
+
+        Runs once for every event of a ledger of millions: hence the plain rows and the local names.
+        """
+        result, readers, last_seqs, new_hasher = self.result, self.readers, self.last_seqs, _HASHER.copy
+        lines: list[str] = []
+        artifacts = result.artifacts
+        row = self.row or next(self.rows, None)
+        next_seq, last_seq = result.next_seq, commit.last_seq
+        while row is not None and row[0] <= last_seq:
+            seq, kind, data, event_id, digest = row
+            lines.append((event_id + digest).hex(" ", 32))  # event_line, without the call
+            if seq != next_seq:
+                self.add("BODY MISSING", f"#{next_seq}", f"Events #{next_seq} to #{seq - 1} are gone.")
+            next_seq = seq + 1
             if data is None:
                 result.missing.append(Missing(seq, event_id, kind))
+                row = next(self.rows, None)
                 continue
             hasher = new_hasher()
             hasher.update(data)
-            if hasher.digest() != event_id or sha256(data).digest() != digest:
-                self._altered(stored)
-                continue
-            # One dictionary look-up finds how to read the usual event; anything unusual goes the careful way.
-            known = readers.get(kind) or self._reader(kind)
-            try:
-                event: Event[Any] = known.decoder.decode(data)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                event = None  # type: ignore[assignment]
-            if event is None or event.t != kind or event.v != known.body.VERSION:
-                careful = self._carefully(stored)
-                if careful is None:
-                    continue
-                event = careful
-            if encode_canonical(event) != data and len(result.strange) < MOST_FINDINGS:
-                result.strange.append(event_handle(seq, event_id))
-            for entity in vocabulary.entities(event):
-                last_seqs[entity] = seq
-            if kind in _SPECIAL:
-                self._special(event, stored, commit)
-        result.events += len(names)
-        return names
+            if hasher.digest() == event_id and sha256(data).digest() == digest:
+                # One dictionary look-up finds how to read the usual event; anything unusual goes the careful way.
+                known = readers.get(kind) or self._reader(kind)
+                try:
+                    event = known.decode(data)
+                    usual = event.t == kind and event.v == known.version
+                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                    usual = False
+                if usual:
+                    body = event.body
+                    for get, prefix in known.references:
+                        name = get(body)
+                        if name is not None:
+                            last_seqs[prefix + name] = seq
+                    if encode_canonical(event) != data:
+                        self._strange(seq, event_id)
+                    if known.artifact:
+                        artifacts[body.artifact] = body.size_bytes
+                    elif known.told:
+                        self._tell(Stored(*row), commit)
+                else:
+                    self._carefully(Stored(*row), commit)
+            else:
+                self._altered(Stored(*row))
+            row = next(self.rows, None)
+        self.row = row
+        result.next_seq = next_seq
+        result.events += len(lines)
+        return lines
 
-    def _reader(self, kind: str) -> Released:
+    def _strange(self, seq: int, event_id: bytes) -> None:
+        if len(self.result.strange) < MOST_FINDINGS:
+            self.result.strange.append(event_handle(seq, event_id))
+
+    def _reader(self, kind: str) -> _Reader:
         newest = max((version for name, version in RELEASED if name == kind), default=None)
         known = RELEASED[kind, newest] if newest else RELEASED["schema.declared", 1]
-        self.readers[kind] = known
-        return known
+        self.readers[kind] = _Reader(
+            known.decoder.decode,
+            known.body.VERSION,
+            known.references,
+            known.body is ArtifactStored,
+            known.body in _TOLD,
+        )
+        return self.readers[kind]
 
     def _altered(self, stored: Stored) -> None:
         assert stored.data is not None
@@ -266,7 +303,7 @@ class _Scan:
             next=f"Restore #{stored.seq} from a backup; everything else is judged by itself below.",
         )
 
-    def _carefully(self, stored: Stored) -> Event[Any] | None:
+    def _carefully(self, stored: Stored, commit: Commit) -> None:
         assert stored.data is not None
         handle = event_handle(stored.seq, stored.id)
         try:
@@ -274,24 +311,27 @@ class _Scan:
         except Damaged as error:
             self.result.damaged.append(stored.seq)
             self.add("BODY ALTERED", handle, f"Event {handle} matches its hashes but is no event: {error.message}")
-            return None
+            return
         if event.t != stored.type:
             self.add("INDEX", handle, f"Event {handle} is filed as {stored.type} but says {event.t}.")
-        return event
+        for entity in vocabulary.entities(event):
+            self.last_seqs[entity] = stored.seq
+        if encode_canonical(event) != stored.data:
+            self._strange(stored.seq, stored.id)
+        if isinstance(event.body, ArtifactStored):
+            self.result.artifacts[event.body.artifact] = event.body.size_bytes
+        elif isinstance(event.body, _TOLD):
+            self._tell(stored, commit)
 
-    def _special(self, event: Event[Any], stored: Stored, commit: Commit) -> None:
-        body = event.body
-        if isinstance(body, ArtifactStored):
-            self.result.artifacts[body.artifact] = body.size_bytes
-        elif isinstance(body, _TOLD):
-            assert stored.data is not None
-            self.result.told.append(Told(stored.seq, commit.n, stored.id, commit.recorded_at, stored.data))
+    def _tell(self, stored: Stored, commit: Commit) -> None:
+        assert stored.data is not None
+        self.result.told.append(Told(stored.seq, commit.n, stored.id, commit.recorded_at, stored.data))
 
     # Commits -----------------------------------------------------------------------------------------------
 
-    def _commit(self, commit: Commit, names: list[Hashes], last_recorded: int) -> None:
+    def _commit(self, commit: Commit, lines: list[str], last_recorded: int) -> None:
         where = f"c{commit.n}"
-        if commit.last_seq - commit.first_seq + 1 != len(names) or commit.last_seq != self.result.next_seq - 1:
+        if commit.last_seq - commit.first_seq + 1 != len(lines) or commit.last_seq != self.result.next_seq - 1:
             self.add("LEAF REWRITTEN", where, f"Commit {where} does not hold the events that it says.")
         try:
             head = decode_head(commit.head)
@@ -302,7 +342,7 @@ class _Scan:
                 self.add("INDEX", where, f"Commit {where} is filed under another time than its head says.")
         if commit.recorded_at < last_recorded:
             self.add("INDEX", where, f"Time goes back at {where}.")
-        self.frontier.append(merkle.leaf_hash(leaf_entry(commit_text(commit.head, names))))
+        self.frontier.append(merkle.leaf_hash(leaf_entry(text_of_lines(commit.head, lines))))
         self.result.closing = commit.subtree
         # The last subtree of a range may reach to the left beyond it; whoever joins the ranges compares that one.
         if commit.n + 1 != self.result.stop:

@@ -182,6 +182,7 @@ class _Examination:
         self.artifact_names: dict[str, int] = {}
         self.roots: dict[int, bytes] = {}
         self.signed: dict[int, Checkpoint] = {}
+        self.compared: Future[list[str]] | None = None
         self.indexed = 0
         self.vouching: Vouching | None = None
         self.redacted: dict[int, EventRedacted] = {}
@@ -208,11 +209,14 @@ class _Examination:
         self._schema()
         # Where the work is shared, SQLite's own check goes first and beside it: it cannot be divided.
         answer = pool.submit(integrity, self.log.path) if pool else None
+        self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events) if pool else None
         if answer is None:
             self._file(integrity(self.log.path))
         self._join(self._scanned(pool), last_seq)
         if answer is not None:
             self._file(_result(answer))
+        if self.compared is not None:
+            _result(self.compared)
         self._index(last_seq)
         if genesis is not None:
             self._identities(genesis)
@@ -531,7 +535,11 @@ class _Examination:
         if self.damaged or self.has("LEAF REWRITTEN", "BODY MISSING"):
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
-        words = views_differences(self.ledger, path, self.progress, self.events)
+        words = (
+            views_differences(self.ledger, path, self.progress, self.events)
+            if self.compared is None
+            else _result(self.compared)
+        )
         for line in words:
             self.add(
                 "PROJECTION",
@@ -625,6 +633,15 @@ def integrity(path: Path) -> list[str]:
         return [str(error)]
     finally:
         connection.close()
+
+
+def views_elsewhere(folder: Path, total: int) -> list[str]:
+    """Compare the views in another process, while events are still being read here."""
+    try:
+        with Ledger(folder) as ledger:
+            return views_differences(ledger, ledger.views.path, silent, total)
+    except (TallyError, sqlite3.DatabaseError) as error:
+        return [f"The views cannot be compared: {error}."]  # what is wrong with the events is found by others
 
 
 def _result(future: Future[Any]) -> Any:

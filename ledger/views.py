@@ -272,21 +272,21 @@ def all_as_of(projection: Projection) -> str:
     )
 
 
-def entries(log: Log, first: int, last: int, types: frozenset[str] | None = None) -> Iterator[Entry]:
+def entries(log: Log, first: int, last: int, types: frozenset[str] = frozenset()) -> Iterator[Entry]:
     """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named."""
     if first > last:
         return
     commits = iter(log.commits(log.commit_of(first).n))
     commit = next(commits)
     decoded: Commit | None = None
-    for stored in log.events(first, last):
-        if stored.data is None or (types is not None and stored.type not in types):
+    for seq, _type, data, _id, _sha256 in log.rows(first, last, types):
+        if data is None:
             continue
-        while stored.seq > commit.last_seq:
+        while seq > commit.last_seq:
             commit = next(commits)
         if decoded is not commit:
             head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
-        yield Entry(stored.seq, commit.n, moment, head.actor, vocabulary.decode(stored.data))
+        yield Entry(seq, commit.n, moment, head.actor, vocabulary.decode(data))
 
 
 def _advance(connection: sqlite3.Connection, cursors: dict[str, Cursor], batch: Iterator[Entry], last: Stored) -> None:

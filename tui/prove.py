@@ -59,7 +59,7 @@ def prove_command(handle: str, folder: Path, with_artifacts: bool, ledger_path: 
         )
         click.echo(f"Under {line}")
         click.echo(wrap("Give the folder to the auditor, and the key by another way:"))
-        click.echo(f"  python3 check.py --key '{show(key)}'")
+        click.echo(f"  python3 -I check.py --key '{show(key)}'")
 
 
 def _evidence(book: ledger.Ledger, handle: str) -> tuple[str, list[int]]:

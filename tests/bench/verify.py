@@ -1,0 +1,172 @@
+"""How long a verdict takes, against the raw limit: reading and hashing the same bytes and nothing else.
+
+    python tests/bench/verify.py [EVENTS] [real|small]
+
+``real``: the events of a run of the flights fixture (3.4 kB on average), again and again under other names;
+``small``: ends of runs and stored artifacts (about 300 bytes). Ten commits a run, its last one signed. Prints seconds,
+ratios, peak memory and the time of one inclusion proof. Artifacts themselves are not there, so only the ledger is
+judged.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from hashlib import sha256
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+import ledger  # noqa: E402
+from ledger import keys, merkle  # noqa: E402
+from ledger.verify import Asked, verify  # noqa: E402
+
+
+def template(folder: Path) -> list[list[ledger.Draft]]:
+    """The commits of one real run, as drafts."""
+    from given import FIXTURES
+
+    from ledger.ledger import Draft
+    from pipeline.config import read
+    from pipeline.run import run
+
+    loaded = read(FIXTURES / "late-arrivals.toml")
+    with ledger.create(folder / "template", timezone="UTC") as book:
+        run(book, loaded, workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+        commits: dict[int, list[Draft]] = {}
+        for entry in book.events(1):
+            if entry.event.t != "schema.declared":
+                commits.setdefault(entry.n, []).append(Draft(entry.event.body, entry.event.about))
+    return list(commits.values())
+
+
+def renamed(draft: ledger.Draft, number: int) -> ledger.Draft:
+    """The same event of another run: its own run, decision, model and artifacts."""
+    import msgspec
+
+    body = draft.body
+    changes: dict[str, object] = {}
+    for field in ("run", "decision"):
+        if isinstance(getattr(body, field, None), str):
+            changes[field] = f"2013-01-01.{number}"
+    if isinstance(getattr(body, "model", None), str):
+        changes["model"] = f"late-arrivals-v{number}"
+    if isinstance(getattr(body, "window", None), str):
+        changes["window"] = f"2013-01-01.{number}/{body.label}"  # type: ignore[attr-defined]
+    if isinstance(getattr(body, "artifact", None), str):
+        changes["artifact"] = sha256(f"{body.artifact}{number}".encode()).hexdigest()  # type: ignore[attr-defined]
+    return draft._replace(body=msgspec.structs.replace(body, **changes))
+
+
+def small() -> list[list[ledger.Draft]]:
+    """Ten commits of ten events of about 300 bytes."""
+    from histories import HASH, finished
+
+    from ledger.vocabulary import ArtifactStored
+
+    stored = ArtifactStored(artifact=HASH, size_bytes=1234, media_type="application/x", role="loss table", run="r")
+    return [[ledger.Draft(finished("r", "p")), *(ledger.Draft(stored) for _ in range(9))] for _ in range(10)]
+
+
+def make(folder: Path, events: int, kind: str) -> None:
+    """A ledger of about ``events`` events."""
+    commits = small() if kind == "small" else template(folder)
+    with ledger.create(folder, timezone="UTC") as book:
+        # The benchmark is about reading; durability of its making is nobody's concern.
+        book.log.writer.execute("PRAGMA synchronous = OFF")
+        number = written = 0
+        while written < events:
+            number += 1
+            for index, commit in enumerate(commits):
+                book.append(*(renamed(draft, number) for draft in commit), sign=index == len(commits) - 1)
+                written += len(commit)
+        book.now().pipelines()
+
+
+def raw(path: Path) -> float:
+    """Seconds to read every body and hash it twice."""
+    from blake3 import blake3
+
+    from ledger.database import open_read_only
+    from ledger.event import EVENT_CONTEXT
+
+    hasher = blake3(derive_key_context=EVENT_CONTEXT)
+    start = time.perf_counter()
+    connection = open_read_only(path)
+    for (data,) in connection.execute("SELECT CAST(body AS BLOB) FROM events ORDER BY seq"):
+        copy = hasher.copy()
+        copy.update(data)
+        copy.digest()
+        sha256(data).digest()
+    connection.close()
+    return time.perf_counter() - start
+
+
+def judge(folder: str, workers: int) -> None:
+    """In a process of its own, so that its memory is its own."""
+    with ledger.open(folder) as book:
+        start = time.perf_counter()
+        verdict = verify(book, Asked(full=True, workers=workers))
+        seconds = time.perf_counter() - start
+        assert verdict.verified or {f.kind for f in verdict.findings} <= {"ARTIFACT"}, verdict.findings[:3]
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{seconds:.2f} {own:.0f} {children:.0f}")
+
+
+def proof_milliseconds(folder: Path) -> float:
+    """Median time of one inclusion proof, reading what is stored."""
+    with ledger.open(folder) as book:
+        size = book.log.size()
+        times = []
+        for index in range(0, size, max(1, size // 200)):
+            start = time.perf_counter()
+            merkle.inclusion_path(index, size, book.subtree)
+            times.append((time.perf_counter() - start) * 1000)
+    return statistics.median(times)
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["judge"]:
+        judge(sys.argv[2], int(sys.argv[3]))
+        return
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    kind = sys.argv[2] if len(sys.argv) > 2 else "real"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(os.environ.get("TALLY_BENCH_KEEP", name))
+        os.environ.setdefault("XDG_CONFIG_HOME", str(folder / "config"))
+        os.environ.setdefault("XDG_STATE_HOME", str(folder / "state"))
+        os.environ.pop("SSH_AUTH_SOCK", None)
+        if not (folder / ".tally").exists():
+            make(folder, events, kind)
+        path = folder / ".tally" / "ledger.db"
+        print(f"{events:,} {kind} events, {path.stat().st_size / 1e6:,.0f} MB, keys in {keys.keys_home()}")
+        limit = min(raw(path) for _ in range(3))
+        print(f"reading and hashing alone   {limit:6.2f} s")
+        for workers in (1, 2):
+            done = [
+                subprocess.run(
+                    [sys.executable, __file__, "judge", str(folder), str(workers)],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout.split()
+                for _ in range(3)
+            ]
+            seconds, own, children = min((float(a), float(b), float(c)) for a, b, c in done)
+            print(
+                f"verify, {workers} process{'es' if workers > 1 else '  '}      {seconds:6.2f} s   "
+                f"{seconds / limit:4.1f} times the limit   {max(own, children):.0f} MB"
+            )
+        print(f"inclusion proof             {proof_milliseconds(folder):6.3f} ms")
+
+
+if __name__ == "__main__":
+    main()
