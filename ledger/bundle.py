@@ -87,12 +87,14 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     Raises
     ------
     Refused
-        When the folder holds something else, or an event was redacted.
+        When the folder holds something else, there is nothing to show, or an event was redacted.
     NotFound
         When nothing signed covers the events and this account cannot sign.
     """
-    if folder.exists() and any(folder.iterdir()):
-        raise Refused(f"{folder} is not empty.", "Give a new folder: a bundle holds nothing else.")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise Refused(f"{folder} is not an empty folder.", "Give a new folder: a bundle holds nothing else.")
+    if not seqs:
+        raise Refused(f"Nothing about {subject} can be shown: no event is named, or all were erased.")
     if len(seqs) > MOST_EVENTS:
         raise Refused(f"{subject} rests on {len(seqs):,} events; a bundle holds at most {MOST_EVENTS:,}.")
     note = ledger.checkpoint()

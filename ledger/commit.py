@@ -103,7 +103,8 @@ def event_line(event_id: bytes, sha256: bytes) -> str:
 
 def text_of_lines(head: str, lines: Sequence[str]) -> bytes:
     """The text of a commit whose lines of events are at hand; there is at least one."""
-    return b"".join((FIRST_LINE, head.encode(), b"\n", "\n".join(lines).encode(), b"\n"))
+    # A damaged head may hold bytes that are no text; they are hashed as they lie in the file.
+    return b"".join((FIRST_LINE, head.encode(errors="surrogateescape"), b"\n", "\n".join(lines).encode(), b"\n"))
 
 
 def leaf_entry(text: bytes) -> bytes:

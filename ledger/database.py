@@ -104,6 +104,14 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     check_format(connection, path)
+    try:
+        # The definitions are read now: one that is damaged would otherwise surface at any later question, and
+        # with a message that may not even be text.
+        for name, definition in connection.execute("SELECT CAST(name AS BLOB), CAST(sql AS BLOB) FROM sqlite_schema"):
+            (name + (definition or b"")).decode()
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+        connection.close()
+        raise Damaged(f"The definitions in {path} cannot be read.", "Restore the newest backup.") from error
     return connection
 
 

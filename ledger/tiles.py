@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 from ledger import merkle
 from ledger.commit import commit_text, leaf_entry
-from ledger.errors import InvalidInput, Refused
-from ledger.files import write_whole
+from ledger.errors import Damaged, InvalidInput, Refused
+from ledger.files import read_foreign, write_whole
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, parse_receipt
+from ledger.note import LONGEST_NOTE_CHARACTERS, Checkpoint, parse_receipt
 
 WIDTH = 256
 
@@ -59,14 +59,18 @@ def export_tiles(ledger: Ledger, folder: Path, progress: Callable[[str, int, int
     Raises
     ------
     Refused
-        When the folder holds the tiles of another history.
+        When the folder holds the tiles of another history, or of this one at a later time.
     NotFound
         When nothing is signed and this account cannot sign.
+    Damaged
+        When the commits do not have the root that was signed; the checkpoint is not written then.
     InvalidInput
         When the folder cannot be written.
     """
     note = ledger.checkpoint()
     checkpoint = parse_receipt(note).checkpoint
+    _refuse_others(ledger, folder)
+    frontier = merkle.Frontier()
     writer = _Writer(folder)
     hashes: list[list[bytes]] = [[]]
     counts = [0]
@@ -92,16 +96,36 @@ def export_tiles(ledger: Ledger, folder: Path, progress: Callable[[str, int, int
                 writer.write(tile_path("entries", commit.n // WIDTH, WIDTH), b"".join(entries))
                 entries = []
                 progress("tiles", commit.n, checkpoint.size)
-            add(0, merkle.leaf_hash(entry))
+            leaf = merkle.leaf_hash(entry)
+            frontier.append(leaf)
+            add(0, leaf)
         for level, partial in enumerate(hashes):
             if partial:
                 writer.write(tile_path(str(level), counts[level], len(partial)), b"".join(partial))
         if entries:
             writer.write(tile_path("entries", checkpoint.size // WIDTH, len(entries)), b"".join(entries))
+        if frontier.root() != checkpoint.root:
+            raise Damaged("The commits do not have the root that was signed.", "`tally verify` says where they differ.")
         write_whole(folder / "checkpoint", note.encode())
     except OSError as error:
         raise InvalidInput(f"The tiles cannot be written to {folder}: {error.strerror}.") from error
     return Exported(checkpoint, writer.written, writer.kept)
+
+
+def _refuse_others(ledger: Ledger, folder: Path) -> None:
+    """Go on only from what is published: partial tiles of two histories may have different names and never meet."""
+    path = folder / "checkpoint"
+    if path.exists():
+        published = parse_receipt(read_foreign(path, LONGEST_NOTE_CHARACTERS).decode(errors="replace")).checkpoint
+        if not ledger.continues(published):
+            raise _another_history(path)
+
+
+def _another_history(path: Path) -> Refused:
+    return Refused(
+        f"{path} holds another history than this ledger, or a later state of it.",
+        "Export to an empty folder; keep this one, because together they may prove that one was rewritten.",
+    )
 
 
 class _Writer:
@@ -113,10 +137,7 @@ class _Writer:
         path = self.folder / name
         if path.exists():
             if path.read_bytes() != data:
-                raise Refused(
-                    f"{path} holds another history than this ledger.",
-                    "Export to an empty folder; keep this one, because together they prove that one was rewritten.",
-                )
+                raise _another_history(path)
             self.kept += 1
             return
         write_whole(path, data, durable=False)

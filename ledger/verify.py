@@ -132,7 +132,18 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
-    examination = _Examination(ledger, asked or Asked(), progress)
+    try:
+        return _verdict(ledger, asked or Asked(), progress)
+    except (UnicodeDecodeError, sqlite3.OperationalError) as error:
+        if "decode" not in str(error):
+            raise
+    # Somewhere a text is no text. Read it as the bytes that it is, to find the place.
+    ledger.log.reader.text_factory = lambda data: data.decode(errors="surrogateescape")
+    return _verdict(ledger, msgspec.structs.replace(asked or Asked(), workers=1), progress)
+
+
+def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
+    examination = _Examination(ledger, asked, progress)
     connection = ledger.log.reader
     # One snapshot for everything that is read from the log: others may go on appending meanwhile.
     connection.execute("BEGIN")
@@ -144,8 +155,13 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
         examination.segments()
         connection.execute("COMMIT")
         examination.views()
-    except sqlite3.DatabaseError as error:
-        # A broken page ends the reading; what was found until there is still worth saying.
+    except Exception as error:
+        if "decode" in str(error) and connection.text_factory is str:
+            raise
+        # Once SQLite itself says that the file is damaged, whatever reading it trips over (a number where a text
+        # belongs, a row that is not there) is that damage. It ends the reading; what was found is worth saying.
+        if not isinstance(error, sqlite3.DatabaseError) and not examination.is_damaged():
+            raise
         examination.add(
             "FILE",
             str(ledger.log.path),
@@ -182,6 +198,7 @@ class _Examination:
         self.artifact_names: dict[str, int] = {}
         self.roots: dict[int, bytes] = {}
         self.signed: dict[int, Checkpoint] = {}
+        self.answer: Future[list[str]] | None = None
         self.compared: Future[list[str]] | None = None
         self.indexed = 0
         self.vouching: Vouching | None = None
@@ -189,6 +206,13 @@ class _Examination:
 
     def add(self, kind: Class, where: str, words: str, **more: Any) -> None:
         self.findings.append(Finding(kind=kind, where=where, words=words, **more))
+
+    def is_damaged(self) -> bool:
+        """Whether SQLite finds the file damaged; waits for its answer where another process gives it."""
+        if self.answer is not None:
+            self._file(_result(self.answer))
+            self.answer = None
+        return self.has("FILE")
 
     def has(self, *kinds: Class) -> bool:
         """Whether something of a kind was found."""
@@ -208,13 +232,12 @@ class _Examination:
         pool = self._pool(stack, last_seq)
         self._schema()
         # Where the work is shared, SQLite's own check goes first and beside it: it cannot be divided.
-        answer = pool.submit(integrity, self.log.path) if pool else None
+        self.answer = pool.submit(integrity, self.log.path) if pool else None
         self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events) if pool else None
-        if answer is None:
+        if self.answer is None:
             self._file(integrity(self.log.path))
         self._join(self._scanned(pool), last_seq)
-        if answer is not None:
-            self._file(_result(answer))
+        self.is_damaged()
         if self.compared is not None:
             _result(self.compared)
         self._index(last_seq)
