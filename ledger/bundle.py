@@ -336,10 +336,10 @@ def _subject(claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) 
 def _artifacts(folder: Path, claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) -> None:
     for name in claim.artifacts:
         sizes = {
-            event["body"].get("size_bytes")
+            size
             for _, _, event in events
             if event["t"] == "artifact.stored" and event["body"].get("artifact") == name
-            if type(event["body"].get("size_bytes")) is int
+            if type(size := event["body"].get("size_bytes")) is int and size >= 0
         }
         if not sizes:
             raise InvalidInput(f"No event of the bundle names the artifact {name[:12]}….")

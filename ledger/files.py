@@ -63,10 +63,12 @@ def read_foreign(path: Path, most_bytes: int) -> bytes:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise InvalidInput(f"{path} is not a regular file.")
         with os.fdopen(os.dup(descriptor), "rb") as file:
-            data = file.read(most_bytes + 1)
+            # Reading sets memory aside for all that is asked for, and the limit may be a stranger's number.
+            data = file.read(min(most_bytes, status.st_size) + 1)
     finally:
         os.close(descriptor)
     if len(data) > most_bytes:

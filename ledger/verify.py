@@ -225,17 +225,19 @@ class _Examination:
         self.size = self.log.size()
         if self.size == 0:
             raise Damaged(f"{self.log.path} holds no commit at all.")
-        last_seq = self.log.commit(self.size - 1).last_seq
-        self.events = last_seq + 1
+        self.events = self.log.reader.execute("SELECT max(seq) + 1 FROM events").fetchone()[0] or 0
+        pool = self._pool(stack)
+        # SQLite's own check goes first: it cannot be divided, and everything else may trip over what it finds.
+        if pool is not None:
+            self.answer = pool.submit(integrity, self.log.path)
+        self._schema()
+        if pool is None:
+            self._file(integrity(self.log.path))
         genesis = self._genesis()
         self._choose_start(genesis)
-        pool = self._pool(stack, last_seq)
-        self._schema()
-        # Where the work is shared, SQLite's own check goes first and beside it: it cannot be divided.
-        self.answer = pool.submit(integrity, self.log.path) if pool else None
+        self._gaps()
+        last_seq = self.log.commit(self.size - 1).last_seq
         self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events) if pool else None
-        if self.answer is None:
-            self._file(integrity(self.log.path))
         self._join(self._scanned(pool), last_seq)
         self.is_damaged()
         if self.compared is not None:
@@ -248,6 +250,20 @@ class _Examination:
             )
             if genesis.clock == "replayed":
                 self.lines.insert(1, ("clock", "REPLAYED: its times are those of the story, not of the recording"))
+
+    def _gaps(self) -> None:
+        """Commits are numbered without gaps; what comes after the first gap has no place in the tree."""
+        if self.log.reader.execute("SELECT count(*) FROM commits").fetchone()[0] == self.size:
+            return
+        expected = 0
+        for (n,) in self.log.reader.execute("SELECT n FROM commits ORDER BY n"):
+            if n != expected:
+                break
+            expected += 1
+        self.add("LEAF REWRITTEN", f"c{expected}", f"Commit c{expected} is gone; {self.size} commits are numbered.")
+        if expected == 0:
+            raise Damaged(f"{self.log.path} does not begin with commit c0.")
+        self.size, self.start, self.earlier = expected, min(self.start, expected), None
 
     @property
     def origin(self) -> str:
@@ -275,10 +291,9 @@ class _Examination:
         if self.ledger.root_at(earlier.size).hex() == earlier.root:
             self.start, self.earlier = earlier.size, earlier
 
-    def _pool(self, stack: contextlib.ExitStack, last_seq: int) -> ProcessPoolExecutor | None:
-        first_seq = self.log.commit(self.start).first_seq if self.start < self.size else last_seq
+    def _pool(self, stack: contextlib.ExitStack) -> ProcessPoolExecutor | None:
         workers = self.asked.workers or min(_processors(), MOST_WORKERS)
-        if workers == 1 or (self.asked.workers is None and last_seq - first_seq < PARALLEL_EVENTS):
+        if workers == 1 or (self.asked.workers is None and self.events < PARALLEL_EVENTS):
             return None
         # Not forked: whoever calls may have threads, and a copy of their locks would never be opened again.
         pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
@@ -364,8 +379,7 @@ class _Examination:
                 )
         self.roots[frontier.size] = frontier.root()
         self.indexed = indexed
-        beyond = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()[0]
-        if next_seq != last_seq + 1 or beyond != last_seq:
+        if next_seq != last_seq + 1 or self.events != last_seq + 1:
             self.add("LEAF REWRITTEN", f"#{min(next_seq, last_seq + 1)}", "Events and commits do not end together.")
 
     def _index(self, last_seq: int) -> None:
@@ -555,7 +569,7 @@ class _Examination:
     def views(self) -> None:
         """The views file: its schema word for word, and its rows against a new fold of all events."""
         path = self.ledger.views.path
-        if self.damaged or self.has("LEAF REWRITTEN", "BODY MISSING"):
+        if self.damaged or self.has("FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"):
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = (

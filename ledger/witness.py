@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 import re
 import urllib.error
-import urllib.parse
 import urllib.request
+from typing import Any
 
 from ledger import merkle
 from ledger.cosignature import Cosigned, WitnessKey, check_cosignature
@@ -42,7 +42,7 @@ def ask(ledger: Ledger, url: str, key: WitnessKey, old: int = 0) -> tuple[str, C
     Damaged
         When what it signed is not our checkpoint.
     """
-    if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("https://", "http://")):
         raise InvalidInput(f"{url!r} is not the address of a witness.", "It begins with https:// or http://.")
     note = ledger.checkpoint()
     size = parse_receipt(note).checkpoint.size
@@ -70,14 +70,21 @@ def _post(ledger: Ledger, url: str, note: str, old: int) -> tuple[int, bytes]:
     size = parse_receipt(note).checkpoint.size
     path = merkle.consistency_path(old, size, ledger.subtree) if old else []
     body = f"old {old}\n" + "".join(f"{to_base64(step)}\n" for step in path) + f"\n{note}"
-    request = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", body.encode(), method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
+        request = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", body.encode(), method="POST")
+        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_SECONDS) as answer:
             return int(answer.status), answer.read(LARGEST_ANSWER_BYTES)
     except urllib.error.HTTPError as error:
         return error.code, error.read(LARGEST_ANSWER_BYTES)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise InvalidInput(f"The witness at {url} cannot be reached: {error}.", "Nothing was recorded.") from error
+
+
+class _Stay(urllib.request.HTTPRedirectHandler):
+    """Only the address that was given is talked to."""
+
+    def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
+        return None
 
 
 def _size(body: bytes) -> int:

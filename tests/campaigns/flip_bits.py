@@ -16,6 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,9 @@ def outcome(folder: Path) -> str:
         return f"refused: {error.code}"
     except sqlite3.DatabaseError:
         return "refused: unreadable"
+    except Exception as error:  # noqa: BLE001 - counted as a miss, so that one does not hide the next
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        return f"CRASH {type(error).__name__} {Path(frame.filename).name}:{frame.lineno}"
     return "verified" if verdict.exit_code == 0 else verdict.findings[0].kind if verdict.findings else "short"
 
 
@@ -85,6 +89,8 @@ def try_flips(folder: Path, flips: Iterable[Flip]) -> tuple[Counter[str], list[F
             else:
                 found = "MISSED"
                 missed.append((at, bit))
+        if found.startswith("CRASH"):
+            missed.append((at, bit))
         counted[found] += 1
     path.write_bytes(pristine)
     return counted, missed
