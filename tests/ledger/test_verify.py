@@ -279,3 +279,118 @@ def test_a_ledger_that_others_write_to_verifies_at_every_moment(tmp_path: Path) 
         for writer in writers:
             writer.join()
         assert verify(book).events > 300
+
+
+def many(book: ledger.Ledger, commits: int) -> None:
+    """Commits enough for several ranges, some signed."""
+    book.log.writer.execute("PRAGMA synchronous = OFF")
+    for index in range(commits):
+        book.append(finished(f"r{index}", "p"), finished(f"r{index}", "q"), sign=index % 97 == 0)
+    book.now().runs()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_however_the_work_is_shared_the_verdict_is_the_same(book: ledger.Ledger, workers: int) -> None:
+    many(book, 700)
+    asked = Asked(workers=workers, against=[parse_receipt(book.checkpoint())])
+    verdict = verify(book, asked)
+    assert verdict.findings == []
+    assert (verdict.commits, verdict.events, verdict.anchored) == (701, 1404, 701)
+    assert dict(verdict.lines)["tree"].startswith("10 of 10 signed checkpoints match")
+    damage(
+        book,
+        "UPDATE events SET body = replace(body, 'r300', 'r3OO') WHERE seq = 604",
+        "UPDATE events SET body = replace(body, 'r600', 'r6OO') WHERE seq = 1204",
+        "UPDATE commits SET head = replace(head, 'tester', 'Tester') WHERE n = 511",
+    )
+    verdict = verify(book, asked)
+    places = [(finding.kind, finding.where.partition("-")[0]) for finding in verdict.findings]
+    assert places[:3] == [("BODY ALTERED", "#604"), ("BODY ALTERED", "#1204"), ("LEAF REWRITTEN", "c511")]
+    # The receipt and this account's memory contradict it too.
+    assert {kind for kind, _ in places[3:]} == {"FORK"}
+    # 487 is the newest size that is signed before it.
+    assert verdict.trusted[0].startswith("c0 to c486")
+
+
+def test_sizes_of_every_shape_are_joined_to_the_right_root(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ledger import scan as scanning
+
+    many(book, 40)
+    for workers in range(1, 9):
+        for first in (0, 1, 2, 3, 4, 7, 8, 12, 16, 31, 32, 40):
+            covered = list(scanning.ranges(41, first, workers))
+            assert [n for start, stop in covered for n in range(start, stop)] == list(range(first, 41))
+            assert all(start == 0 or (start & -start) >= stop - start for start, stop in covered)
+
+
+def test_a_large_ledger_is_read_from_where_the_last_verification_ended(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch, own_home: Path
+) -> None:
+    monkeypatch.setattr("ledger.verify.READ_WHOLE_EVENTS", 100)
+    many(book, 100)
+    assert verify(book).read_from == 0
+    book.append(finished("new", "p"), sign=True)
+    receipt = parse_receipt(book.checkpoint())
+    verdict = verify(book, Asked(against=[receipt]))
+    assert (verdict.read_from, verdict.findings) == (101, [])
+    assert "were read on" in dict(verdict.lines)["events"]
+    # What is behind the watermark is not read again, and the answer says so; --full reads it.
+    damage(book, "UPDATE events SET body = replace(body, '\"r3\"', '\"rX\"') WHERE seq < 20")
+    assert verify(book).verified
+    assert {f.kind for f in verify(book, Asked(full=True)).findings} == {"BODY ALTERED"}
+    damage(book, "UPDATE events SET body = replace(body, '\"rX\"', '\"r3\"') WHERE seq < 20")
+    # A rewritten tree makes the watermark worthless: everything is read.
+    rewrite_everything(book, lambda data: data.replace(b'"r50"', b'"r5O"'))
+    verdict = verify(book)
+    assert verdict.read_from == 0
+    assert "LEAF REWRITTEN" in [finding.kind for finding in verdict.findings]
+    # It lives outside the ledger, so another account starts from the beginning.
+    shutil.rmtree(own_home / "state")
+    assert verify(book).read_from == 0
+
+
+def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> None:
+    from ledger import keys
+
+    assert verify(story).warnings == []
+    path = keys.key_path(story.identity.key)
+    shutil.copy(path, story.folder / "backup.key")
+    verdict = verify(story)
+    assert verdict.verified
+    assert "lies with the ledger" in verdict.warnings[0]
+
+
+def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -> None:
+    """A type that this program does not know is hashed, proved and left alone."""
+    from ledger.event import hashes
+    from ledger.log import Encoded
+
+    data = (
+        b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'
+        b'"t":"thing.happened","v":7}'
+    )
+    head = story.log.commit(0).head
+    story.log.append(
+        [Encoded("thing.happened", data, hashes(data), [])],
+        lambda _micros: head,
+        now_micros=lambda: story.log.commit(0).recorded_at,
+        allow_jump=True,
+    )
+    verdict = verify(story)
+    # The head says another time than the commit: that much is found; the event itself is fine.
+    assert [finding.kind for finding in verdict.findings] == ["INDEX"]
+    assert verdict.events == story.log.commit(story.log.size() - 1).last_seq + 1
+
+
+def test_flipped_bits_of_the_file_are_noticed_or_carried_nothing(tmp_path: Path) -> None:
+    """A sample of ``tests/campaigns/flip_bits.py``, which tries every byte."""
+    from flip_bits import small_ledger, try_flips
+
+    folder = small_ledger(tmp_path / "book")
+    size = (folder / "ledger.db").stat().st_size
+    counted, missed = try_flips(folder, [(at, at % 8) for at in range(11, size, 149)])
+    assert missed == []
+    assert counted.total() > 250
+    assert counted["BODY ALTERED"] > 20
