@@ -130,8 +130,5 @@ def to_micros(moment: dt.datetime) -> int:
 
 
 def from_micros(micros: int) -> dt.datetime:
-    """The UTC moment of microseconds since 1970-01-01; Damaged where no calendar reaches."""
-    try:
-        return EPOCH + dt.timedelta(microseconds=micros)
-    except OverflowError:
-        raise Damaged(f"A commit is filed under the time {micros}, which no calendar reaches.") from None
+    """The UTC moment of microseconds since 1970-01-01; OverflowError beyond the years 1 to 9999."""
+    return EPOCH + dt.timedelta(microseconds=micros)

@@ -25,6 +25,7 @@ from ledger.errors import Busy, Conflict, Damaged, InvalidInput, Refused, TallyE
 from ledger.event import Hashes
 from ledger.lock import FileLock
 
+LEDGER_FILE = "ledger.db"
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 LOCK_DEADLINE_SECONDS = 10.0
 
@@ -89,7 +90,7 @@ class Log:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "ledger.db"
+        self.path = folder / LEDGER_FILE
         self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS)
         self._reader: sqlite3.Connection | None = None
         self._writer: sqlite3.Connection | None = None
@@ -275,7 +276,7 @@ class Log:
         row = self.reader.execute("SELECT * FROM commits WHERE n = ?", (n,)).fetchone()
         if row is None:
             raise IndexError(n)
-        return Commit(*row)
+        return _commit(row)
 
     def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
         """Commits ``first`` up to and without ``stop``."""
@@ -284,7 +285,7 @@ class Log:
             f"SELECT * FROM commits WHERE n >= ? AND n < ? ORDER BY n {order}",
             (first, (1 << 62) if stop is None else stop),
         )
-        return (Commit(*row) for row in rows)
+        return map(_commit, rows)
 
     def event(self, seq: int) -> Stored:
         """The event at position ``seq``; IndexError beyond the end."""
@@ -428,6 +429,17 @@ def _check_expected(connection: sqlite3.Connection, expected: Mapping[str, int |
 
 def _seq_words(seq: int | None) -> str:
     return "no event yet" if seq is None else f"event #{seq}"
+
+
+def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
+    commit = Commit(*row)
+    try:
+        from_micros(commit.recorded_at)
+    except OverflowError:
+        raise Damaged(
+            f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches."
+        ) from None
+    return commit
 
 
 def _tick(now: int, last: int | None, allow_jump: bool) -> int:

@@ -16,6 +16,7 @@ from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.event import new_salts
 from ledger.files import sync_folder
 from ledger.ledger import Clock, Ledger, Salts, utc_now
+from ledger.log import LEDGER_FILE
 from ledger.note import SignerKey
 from ledger.recorder import Recorder
 
@@ -119,7 +120,7 @@ def find(start: Path | str) -> Path | None:
     """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
     start = Path(start)
     for folder in (start, *start.absolute().parents):
-        if (folder / FOLDER / "ledger.db").is_file():
+        if (folder / FOLDER / LEDGER_FILE).is_file():
             return folder / FOLDER
     return None
 
@@ -144,9 +145,9 @@ def open_ledger(
         When what is there cannot be read as a ledger.
     """
     folder = Path(folder)
-    if not (folder / "ledger.db").is_file() and (folder / FOLDER / "ledger.db").is_file():
+    if not (folder / LEDGER_FILE).is_file() and (folder / FOLDER / LEDGER_FILE).is_file():
         folder = folder / FOLDER
-    if not (folder / "ledger.db").is_file():
+    if not (folder / LEDGER_FILE).is_file():
         raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
     ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts, allow_jump=allow_jump)
     _ = ledger.log.reader  # refuses foreign files and newer formats before anything is asked

@@ -25,6 +25,7 @@ from ledger.event import encode_canonical
 from ledger.log import Commit, Log, Stored
 from ledger.projections import PROJECTIONS, Entry, Projection, State, Versions
 
+VIEWS_FILE = "views.db"
 VIEWS_FORMAT = 1
 BATCH_EVENTS = 20_000
 LAST_SEQ = (1 << 63) - 1
@@ -92,7 +93,7 @@ class Views:
     """The states of one ledger, caught up with its log whenever they are asked for."""
 
     def __init__(self, folder: Path, log: Log) -> None:
-        self.path = folder / "views.db"
+        self.path = folder / VIEWS_FILE
         self.log = log
         self._connection: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None

@@ -17,11 +17,13 @@ from ledger.commit import event_handle
 from ledger.errors import InvalidInput, TallyError
 from ledger.identity import Identity, in_force, open_stored
 from ledger.ledger import Ledger
+from ledger.log import LEDGER_FILE
 from ledger.merkle import InvalidProof
 from ledger.note import Checkpoint, Receipt, VerifierKey, receipt_line, to_base64
 from ledger.policy import Policy
 from ledger.scan import Class, Finding, Told
 from ledger.standing import pin_trouble
+from ledger.views import VIEWS_FILE
 from ledger.vocabulary import DecisionApproved
 
 
@@ -161,7 +163,7 @@ class Vouching:
     def _key_file(self, key: VerifierKey) -> None:
         place = self.ledger.folder.resolve()
         inside = keys.key_path(key).resolve().is_relative_to(place.parent) and keys.key_path(key).exists()
-        lying = [path for path in place.glob("*") if path.is_file() and _holds_key(path)]
+        lying = [path for path in place.glob("*") if _holds_key(path)]
         if inside or lying:
             path = lying[0] if lying else keys.key_path(key)
             self.warnings.append(
@@ -404,8 +406,11 @@ def _at_least(cosigned: Mapping[str, int], size: int) -> list[str]:
 
 
 def _holds_key(path: Path) -> bool:
+    # Closing any descriptor of a database drops this process's locks on it (sqlite.org/howtocorrupt.html, 2.2),
+    # and others would then delete a write-ahead log that is in use: databases are told by their names alone.
+    if path.name.startswith((LEDGER_FILE, VIEWS_FILE)):
+        return False
     try:
-        with path.open("rb") as file:
-            return file.read(12) == b"PRIVATE+KEY+"
+        return path.is_file() and path.stat().st_size < 4096 and path.read_bytes().startswith(b"PRIVATE+KEY+")
     except OSError:
         return False

@@ -97,7 +97,9 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES)
-def test_an_agent_that_lies_is_no_agent(lie: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+def test_an_agent_that_lies_is_no_agent(
+    lie: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path_factory.mktemp("l") / "s"
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     server.bind(str(path))

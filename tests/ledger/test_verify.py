@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -394,3 +396,16 @@ def test_flipped_bits_of_the_file_are_noticed_or_carried_nothing(tmp_path: Path)
     assert missed == []
     assert counted.total() > 250
     assert counted["BODY ALTERED"] > 20
+
+
+def test_verifying_keeps_the_locks_of_an_open_ledger(book: ledger.Ledger) -> None:
+    """Closing any other descriptor of the file drops them, and the next process to close takes away the log."""
+    book.append(registered("p"), sign=True)
+    assert verify(book).findings == []
+    other = (
+        f"import sqlite3; c = sqlite3.connect({str(book.log.path)!r}); c.execute('SELECT * FROM commits'); c.close()"
+    )
+    subprocess.run([sys.executable, "-c", other], check=True)
+    assert book.log.path.with_name("ledger.db-wal").exists()
+    book.append(registered("q"))
+    assert verify(book).findings == []
