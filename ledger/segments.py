@@ -20,6 +20,7 @@ from ledger.files import write_whole
 from ledger.ledger import Draft, Ledger
 from ledger.log import Commit, Log
 from ledger.vocabulary import SegmentSealed
+from ledger.words import commit_range
 
 FOLDER = "segments"
 COMMITS_A_SEGMENT = 1 << 14
@@ -92,7 +93,7 @@ def compare(log: Log, segment: SegmentSealed, folder: Path, erased: Collection[i
     file is compared line by line, and may hold the erased body or not.
     """
     path = folder / f"{segment.segment}.jsonl"
-    name = f"The segment {segment.segment} (c{segment.first} to c{segment.last})"
+    name = f"The segment {segment.segment} ({commit_range(segment.first, segment.last)})"
     try:
         if path.is_symlink() or not path.is_file():
             return f"{name} is not in {folder}."

@@ -25,6 +25,7 @@ from ledger.scan import Class, Finding, Told
 from ledger.standing import pin_trouble
 from ledger.views import VIEWS_FILE
 from ledger.vocabulary import DecisionApproved
+from ledger.words import commit_range
 
 
 class Vouching:
@@ -109,7 +110,7 @@ class Vouching:
         )
 
     def _bracket(self, previous: int, size: int, root: bytes, found: bytes) -> None:
-        where = f"c{previous}" if size == previous + 1 else f"c{previous} to c{size - 1}"
+        where = commit_range(previous, size - 1)
         self._add(
             "LEAF REWRITTEN",
             where,
@@ -241,8 +242,10 @@ class Vouching:
             size = max(beyond)
             said += f"{'; ' if said else ''}up to c{size - 1}: {beyond[size]}"
         if self.anchored < self.size:
-            rest = f"c{self.anchored} to c{self.size - 1}" if self.anchored else "all of it"
-            said += f"{'; ' if said else ''}{rest}: only this account and the ledger's own key"
+            certain = max([self.anchored, *beyond])
+            if certain < self.size:
+                rest = commit_range(certain, self.size - 1) if certain else "all of it"
+                said += f"{'; ' if said else ''}{rest}: only this account and the ledger's own key"
         self.lines.append(("anchors", said))
 
     def _policy(self, policy: Policy, cosigned: Mapping[str, int]) -> None:

@@ -22,6 +22,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def commit_range(first: int, last: int) -> str:
+    """``c3`` or ``c3 to c5``."""
+    return f"c{first}" if first == last else f"c{first} to c{last}"
+
+
 def _created(body: say.LedgerCreated) -> str:
     clock = " with a replayed clock" if body.clock == "replayed" else ""
     return f"the ledger {body.origin} begins{clock}; dates are read in {body.timezone}"
@@ -127,7 +132,7 @@ def _redacted(body: say.EventRedacted) -> str:
 
 
 def _sealed(body: say.SegmentSealed) -> str:
-    return f"sealed c{body.first} to c{body.last} in {body.segment}.jsonl ({body.size_bytes:,} bytes)"
+    return f"sealed {commit_range(body.first, body.last)} in {body.segment}.jsonl ({body.size_bytes:,} bytes)"
 
 
 _SENTENCES: dict[str, Callable[[Any], str]] = {

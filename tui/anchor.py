@@ -16,6 +16,7 @@ from ledger.anchors import Anchor, Between, between, gather
 from ledger.commit import decode_head, from_micros
 from ledger.errors import InvalidInput
 from ledger.note import receipt_line
+from ledger.words import commit_range
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, table, wrap
 from tui.show import show
@@ -68,7 +69,7 @@ def anchor_command(
             print_json("tally.anchor/1", {"anchor": body, "commit": handle, "receipt": receipt_json(book)})
             return
         how = "cosigned by" if body.kind == "cosigned" else "kept in"
-        click.echo(f"The first {body.size} commits are {how} {show(body.where)} ({handle}).")
+        click.echo(f"{commit_range(0, body.size - 1)}: {how} {show(body.where)} ({handle}).")
         print_receipt(book)
 
 

@@ -9,7 +9,7 @@ import click
 
 from ledger import redaction, segments
 from ledger.errors import InvalidInput
-from ledger.words import count
+from ledger.words import commit_range, count
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.progress import Bar
@@ -70,7 +70,7 @@ def seal_command(ledger_path: Path | None, as_json: bool) -> None:
             return
         for segment in made:
             click.echo(
-                f"{segment.segment}.jsonl  c{segment.first} to c{segment.last}  {count(segment.size_bytes, 'byte')}  "
+                f"{segment.segment}.jsonl  {commit_range(segment.first, segment.last)}  {count(segment.size_bytes, 'byte')}  "
                 f"{segment.blake3}"
             )
         click.echo(wrap(f"In {book.folder / segments.FOLDER}; `b3sum` gives the same hashes."))

@@ -356,6 +356,8 @@ def test_a_folder_that_cannot_be_one_is_said_to_be_so(tmp_path: Path) -> None:
 
 def started_run(folder: Path, file: Path) -> subprocess.Popen[str]:
     """A run in a process group of its own, once it is at work."""
+    # What a shell starts in the background ignores SIGINT, and so would everything started from it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         [*PROGRAM, "run", str(file)], cwd=folder, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,

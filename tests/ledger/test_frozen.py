@@ -1,0 +1,102 @@
+"""What was ever written must verify for ever: ledgers, receipts, bundles and tiles of earlier days, in `fixtures/frozen`.
+
+A failure here is never mended by writing the files again: they are what people have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from given import FIXTURES
+from shell import tally
+
+import ledger
+from ledger import vocabulary
+from ledger.bundle import check
+from ledger.event import encode_canonical, hashes
+from ledger.note import parse_receipt
+from ledger.policy import parse_policy
+from ledger.tiles import export_tiles
+from ledger.verify import Asked, verify
+
+FROZEN = FIXTURES / "frozen"
+NAMES = sorted(path.name for path in FROZEN.iterdir() if path.is_dir())
+
+
+@pytest.fixture(params=NAMES)
+def frozen(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy, because a ledger that is looked at gets views beside it."""
+    folder = tmp_path / str(request.param)
+    shutil.copytree(FROZEN / request.param, folder)
+    (folder / "tally").rename(folder / ".tally")
+    return folder
+
+
+def test_no_frozen_file_was_ever_changed() -> None:
+    listed = [line.split("  ", 1) for line in (FROZEN / "SHA256SUMS").read_text().splitlines()]
+    assert {name for _, name in listed} == {
+        str(path.relative_to(FROZEN)) for name in NAMES for path in (FROZEN / name).rglob("*") if path.is_file()
+    }
+    for digest, name in listed:
+        assert hashlib.sha256((FROZEN / name).read_bytes()).hexdigest() == digest, name
+
+
+def test_frozen_ledgers_verify(frozen: Path) -> None:
+    with ledger.open(frozen) as book:
+        verdict = verify(
+            book,
+            Asked(
+                full=True,
+                read_data=True,
+                against=[parse_receipt((frozen / "receipt.txt").read_text())],
+                segments=frozen / ".tally" / "segments",
+            ),
+        )
+        assert verdict.findings == []
+        assert verdict.verified
+        assert book.now().champion("late-arrivals").model == "late-arrivals-v1"
+        assert parse_policy((frozen / "policy.txt").read_text()).logs[0].key == book.identities[0].key
+    for receipt in (frozen / "receipts.txt").read_text().splitlines():
+        if receipt.startswith("receipt "):
+            assert tally(frozen, "verify", "--against", "-", given=receipt).code == 0
+
+
+def test_frozen_bundles_convince_every_checker(frozen: Path) -> None:
+    key = (frozen / "bundle" / "log.vkey").read_text().strip()
+    ours = Path(ledger.__file__).with_name("auditor.py")
+    for program in (frozen / "bundle" / "check.py", ours):
+        command = [sys.executable, "-I", str(program), "--key", key, str(frozen / "bundle")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "PROVED" in done.stdout
+    assert check(frozen / "bundle", key).told
+
+
+def test_frozen_tiles_are_what_is_exported_today(frozen: Path, tmp_path: Path) -> None:
+    with ledger.open(frozen) as book:
+        export_tiles(book, tmp_path / "site")
+    ours = {
+        str(f.relative_to(tmp_path / "site")): f.read_bytes() for f in (tmp_path / "site").rglob("*") if f.is_file()
+    }
+    then = frozen / "tiles"
+    assert ours == {str(f.relative_to(then)): f.read_bytes() for f in then.rglob("*") if f.is_file()}
+
+
+def test_every_type_ever_released_is_read_and_written_as_it_was() -> None:
+    seen = set()
+    for name in NAMES:
+        for line in (FROZEN / name / "events.txt").read_text().splitlines():
+            event_id, sha256, text = line.split(" ", 2)
+            data = text.encode()
+            assert hashes(data) == (bytes.fromhex(event_id), bytes.fromhex(sha256))
+            event = vocabulary.decode(data)
+            assert vocabulary.is_known(event)
+            assert encode_canonical(event) == data
+            seen.add((event.t, event.v))
+    # A new type, or a new version of one, asks for another frozen ledger: see fixtures/README.md.
+    assert seen == set(vocabulary.RELEASED)
