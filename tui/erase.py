@@ -70,8 +70,8 @@ def seal_command(ledger_path: Path | None, as_json: bool) -> None:
             return
         for segment in made:
             click.echo(
-                f"{segment.segment}.jsonl  {commit_range(segment.first, segment.last)}  {count(segment.size_bytes, 'byte')}  "
-                f"{segment.blake3}"
+                f"{segment.segment}.jsonl  {commit_range(segment.first, segment.last)}  "
+                f"{count(segment.size_bytes, 'byte')}  {segment.blake3}"
             )
         click.echo(wrap(f"In {book.folder / segments.FOLDER}; `b3sum` gives the same hashes."))
         print_receipt(book)

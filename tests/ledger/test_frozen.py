@@ -1,4 +1,4 @@
-"""What was ever written must verify for ever: ledgers, receipts, bundles and tiles of earlier days, in `fixtures/frozen`.
+"""What was ever written must verify for ever: ledgers, receipts, bundles and tiles in `fixtures/frozen`.
 
 A failure here is never mended by writing the files again: they are what people have.
 """
@@ -80,11 +80,11 @@ def test_frozen_bundles_convince_every_checker(frozen: Path) -> None:
 def test_frozen_tiles_are_what_is_exported_today(frozen: Path, tmp_path: Path) -> None:
     with ledger.open(frozen) as book:
         export_tiles(book, tmp_path / "site")
-    ours = {
-        str(f.relative_to(tmp_path / "site")): f.read_bytes() for f in (tmp_path / "site").rglob("*") if f.is_file()
-    }
-    then = frozen / "tiles"
-    assert ours == {str(f.relative_to(then)): f.read_bytes() for f in then.rglob("*") if f.is_file()}
+    then, now = (
+        {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        for folder in (frozen / "tiles", tmp_path / "site")
+    )
+    assert then == now
 
 
 def test_every_type_ever_released_is_read_and_written_as_it_was() -> None:
