@@ -115,6 +115,17 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def integrity(path: Path) -> list[str]:
+    """What SQLite itself finds wrong with a file; ``["ok"]`` where nothing is."""
+    connection = open_read_only(path)
+    try:
+        return [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
+    except sqlite3.DatabaseError as error:
+        return [str(error)]
+    finally:
+        connection.close()
+
+
 def check_format(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse files that are not a ledger, and ledgers of a format that this program does not know."""
     try:

@@ -13,115 +13,31 @@ import datetime as dt
 import multiprocessing
 import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ledger import database, memory, merkle, vocabulary
+from ledger import memory, merkle, vocabulary
 from ledger.commit import from_micros
+from ledger.database import SCHEMA, integrity
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, Receipt
-from ledger.policy import Policy
+from ledger.note import Checkpoint
 from ledger.scan import Class, Finding, Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from ledger.schema_check import schema_differences
-from ledger.views_check import views_differences
+from ledger.verdict import Asked, Progress, Verdict, silent
+from ledger.views_check import views_differences, views_elsewhere
 from ledger.vocabulary import EventRedacted, ForkAdopted, KeyRotated, LedgerCreated
 from ledger.vouching import Vouching
-
-Progress = Callable[[str, int, int], None]
-"""What is being checked, how much is done, of how much."""
 
 READ_WHOLE_EVENTS = 200_000
 """A ledger up to this size is read whole by default; that takes about a second."""
 PARALLEL_EVENTS = 100_000
 MOST_WORKERS = 8
-
-
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What verification found.
-
-    Attributes
-    ----------
-    verified : bool
-        True where nothing contradicts anything.
-    findings : list of Finding
-        In the order of importance; the first is the first bad event where there is one.
-    warnings : list of str
-        What contradicts nothing and still wants to be known.
-    shortfalls : list of str
-        What was asked for and is not there: an anchor, a quorum, an artifact.
-    lines : list of (str, str)
-        One line for each part that was checked.
-    trusted : list of str
-        What is still proved, and by what.
-    anchored : int
-        Number of commits that something outside this account vouches for, as found just now.
-    unanchored_events : int
-        Events after those.
-    read_from : int
-        The first commit that was read; earlier ones were read by an earlier verification.
-    """
-
-    verified: bool
-    origin: str
-    commits: int
-    events: int
-    findings: list[Finding]
-    warnings: list[str]
-    shortfalls: list[str]
-    lines: list[tuple[str, str]]
-    trusted: list[str]
-    anchored: int
-    unanchored_events: int
-    read_from: int
-
-    @property
-    def exit_code(self) -> int:
-        """0 verified, 1 contradicted, 3 verified but below what was asked for."""
-        return 1 if not self.verified else 3 if self.shortfalls else 0
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
-    """How thorough a verification is, and what it is held against.
-
-    Attributes
-    ----------
-    full : bool
-        Read everything again, also what an earlier verification of this account has read.
-    read_data : bool
-        Hash every artifact instead of comparing presence and size.
-    against : sequence of Receipt
-        Receipts that were kept outside; the ledger must be a continuation of each.
-    require_anchor : bool
-        Fall short where the newest events are not anchored outside.
-    policy : Policy, optional
-        Keys and witnesses that the verifier trusts.
-    shared : Path, optional
-        Folder of the marks of a team.
-    segments : Path, optional
-        Folder of sealed segments to compare with.
-    workers : int, optional
-        Processes to share the reading; as many as there are processors if not given.
-    """
-
-    full: bool = False
-    read_data: bool = False
-    against: Sequence[Receipt] = ()
-    require_anchor: bool = False
-    policy: Policy | None = None
-    shared: Path | None = None
-    segments: Path | None = None
-    workers: int | None = None
-
-
-def silent(_what: str, _done: int, _total: int) -> None:
-    """Show no progress."""
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -308,7 +224,7 @@ class _Examination:
         self.lines.append(("file", f"sqlite integrity {found}, schema {schema}"))
 
     def _schema(self) -> None:
-        for words in schema_differences(self.log.reader, database.SCHEMA):
+        for words in schema_differences(self.log.reader, SCHEMA):
             self.add(
                 "SCHEMA",
                 str(self.log.path),
@@ -659,26 +575,6 @@ _ORDER: tuple[Class, ...] = (
     "INDEX",
     "PROJECTION",
 )
-
-
-def integrity(path: Path) -> list[str]:
-    """What SQLite itself finds wrong with a file; ``["ok"]`` where nothing is."""
-    connection = database.open_read_only(path)
-    try:
-        return [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    finally:
-        connection.close()
-
-
-def views_elsewhere(folder: Path, total: int) -> list[str]:
-    """Compare the views in another process, while events are still being read here."""
-    try:
-        with Ledger(folder) as ledger:
-            return views_differences(ledger, ledger.views.path, silent, total)
-    except (TallyError, sqlite3.DatabaseError) as error:
-        return [f"The views cannot be compared: {error}."]  # what is wrong with the events is found by others
 
 
 def _result(future: Future[Any]) -> Any:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.errors import Damaged
+from ledger.errors import Damaged, TallyError
 from ledger.event import encode_canonical
 from ledger.ledger import Ledger
 from ledger.projections import PROJECTIONS, Projection, State
 from ledger.schema_check import schema_differences
+from ledger.verdict import silent
 from ledger.views import entries, schema
 
 MOST_WORDS = 5
@@ -94,3 +95,12 @@ class _Comparison:
         query = f"SELECT state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
         if self.connection.execute(query, (key, state.seq)).fetchone() != (encode_canonical(state).decode(),):
             self.words.append(f"The view of {projection.name} is wrong about {key}.")
+
+
+def views_elsewhere(folder: Path, total: int) -> list[str]:
+    """Compare the views in another process, while events are still being read here."""
+    try:
+        with Ledger(folder) as ledger:
+            return views_differences(ledger, ledger.views.path, silent, total)
+    except (TallyError, sqlite3.DatabaseError) as error:
+        return [f"The views cannot be compared: {error}."]  # what is wrong with the events is found by others

@@ -12,7 +12,8 @@ import ledger
 from ledger.errors import InvalidInput, NotFound
 from ledger.note import parse_receipt, receipt_line
 from ledger.policy import Policy, parse_policy
-from ledger.verify import Asked, Verdict, verify
+from ledger.verdict import Asked, Verdict
+from ledger.verify import verify
 from ledger.words import count
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap

@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import ledger  # noqa: E402
 from ledger import keys, merkle  # noqa: E402
-from ledger.verify import Asked, verify  # noqa: E402
+from ledger.verdict import Asked  # noqa: E402
+from ledger.verify import verify  # noqa: E402
 
 
 def template(folder: Path) -> list[list[ledger.Draft]]:

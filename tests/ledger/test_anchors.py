@@ -21,7 +21,8 @@ from ledger.cosignature import WitnessKey
 from ledger.errors import Damaged, InvalidInput, Refused, TallyError
 from ledger.note import Checkpoint, SignerKey, parse_receipt, receipt_line
 from ledger.policy import parse_policy
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 from ledger.witness import ask
 
 

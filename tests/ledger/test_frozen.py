@@ -22,7 +22,8 @@ from ledger.event import encode_canonical, hashes
 from ledger.note import parse_receipt
 from ledger.policy import parse_policy
 from ledger.tiles import export_tiles
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 
 FROZEN = FIXTURES / "frozen"
 NAMES = sorted(path.name for path in FROZEN.iterdir() if path.is_dir())

@@ -16,7 +16,8 @@ import ledger
 from ledger import keys
 from ledger.identity import open_stored
 from ledger.note import Note, parse_receipt, sign_checkpoint
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 
 
 @pytest.fixture

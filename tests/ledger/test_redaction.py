@@ -16,7 +16,8 @@ from ledger import vocabulary as say
 from ledger.errors import Conflict, InvalidInput, NotFound, Refused
 from ledger.log import Log
 from ledger.note import parse_receipt
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 from ledger.vocabulary import ModelPromoted
 
 SECRET = "Mrs Miller asked for it"

@@ -15,7 +15,8 @@ import ledger
 from ledger import segments
 from ledger.errors import Refused
 from ledger.event import hashes
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 
 
 def test_every_commit_is_sealed_once_and_can_be_read_by_anybody(

@@ -19,7 +19,8 @@ from ledger import vocabulary as say
 from ledger.ledger import Draft
 from ledger.note import parse_receipt
 from ledger.scan import Finding
-from ledger.verify import Asked, verify
+from ledger.verdict import Asked
+from ledger.verify import verify
 from ledger.vocabulary import entities
 
 

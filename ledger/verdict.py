@@ -1,0 +1,96 @@
+"""What is asked of a verification, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ledger.note import Receipt
+from ledger.policy import Policy
+from ledger.scan import Finding
+
+Progress = Callable[[str, int, int], None]
+"""What is being checked, how much is done, of how much."""
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What verification found.
+
+    Attributes
+    ----------
+    verified : bool
+        True where nothing contradicts anything.
+    findings : list of Finding
+        In the order of importance; the first is the first bad event where there is one.
+    warnings : list of str
+        What contradicts nothing and still wants to be known.
+    shortfalls : list of str
+        What was asked for and is not there: an anchor, a quorum, an artifact.
+    lines : list of (str, str)
+        One line for each part that was checked.
+    trusted : list of str
+        What is still proved, and by what.
+    anchored : int
+        Number of commits that something outside this account vouches for, as found just now.
+    unanchored_events : int
+        Events after those.
+    read_from : int
+        The first commit that was read; earlier ones were read by an earlier verification.
+    """
+
+    verified: bool
+    origin: str
+    commits: int
+    events: int
+    findings: list[Finding]
+    warnings: list[str]
+    shortfalls: list[str]
+    lines: list[tuple[str, str]]
+    trusted: list[str]
+    anchored: int
+    unanchored_events: int
+    read_from: int
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified, 1 contradicted, 3 verified but below what was asked for."""
+        return 1 if not self.verified else 3 if self.shortfalls else 0
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """How thorough a verification is, and what it is held against.
+
+    Attributes
+    ----------
+    full : bool
+        Read everything again, also what an earlier verification of this account has read.
+    read_data : bool
+        Hash every artifact instead of comparing presence and size.
+    against : sequence of Receipt
+        Receipts that were kept outside; the ledger must be a continuation of each.
+    require_anchor : bool
+        Fall short where the newest events are not anchored outside.
+    policy : Policy, optional
+        Keys and witnesses that the verifier trusts.
+    shared : Path, optional
+        Folder of the marks of a team.
+    segments : Path, optional
+        Folder of sealed segments to compare with.
+    workers : int, optional
+        Processes to share the reading; as many as there are processors if not given.
+    """
+
+    full: bool = False
+    read_data: bool = False
+    against: Sequence[Receipt] = ()
+    require_anchor: bool = False
+    policy: Policy | None = None
+    shared: Path | None = None
+    segments: Path | None = None
+    workers: int | None = None
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
