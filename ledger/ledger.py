@@ -38,7 +38,7 @@ from ledger.keys import Signer
 from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
-from ledger.projections import Entry
+from ledger.projection import Entry
 from ledger.recorder import Recorder, this_process
 from ledger.snapshot import Snapshot
 from ledger.views import Views, entries

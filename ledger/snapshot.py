@@ -4,22 +4,13 @@ from __future__ import annotations
 
 from typing import TypeVar, cast
 
+from ledger.entities import BY_STATE, NAMED, DecisionState, ModelState, PipelineState, RunState, SliceState
 from ledger.errors import NotFound
-from ledger.projections import (
-    PROJECTIONS,
-    DecisionState,
-    ModelState,
-    PipelineState,
-    Projection,
-    RunState,
-    SliceState,
-    State,
-)
+from ledger.projection import State
 from ledger.views import Views
 from ledger.when import AsOf
 
 S = TypeVar("S", bound=State)
-_BY_STATE: dict[type[State], Projection] = {projection.state: projection for projection in PROJECTIONS}
 
 
 class Snapshot:
@@ -83,7 +74,7 @@ class Snapshot:
     def find(self, handle: str) -> State | None:
         """The state behind a name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
         kind, colon, name = handle.partition(":")
-        for projection in PROJECTIONS:
+        for projection in NAMED:
             if colon and projection.key != kind:
                 continue
             state = self._views.get(projection, name if colon else handle, self.as_of.seq)
@@ -92,10 +83,10 @@ class Snapshot:
         return None
 
     def _all(self, state: type[S]) -> list[S]:
-        return cast("list[S]", self._views.all(_BY_STATE[state], self.as_of.seq))
+        return cast("list[S]", self._views.all(BY_STATE[state], self.as_of.seq))
 
     def _one(self, state: type[S], name: str) -> S:
-        projection = _BY_STATE[state]
+        projection = BY_STATE[state]
         name = name.removeprefix(f"{projection.key}:")
         found = self._views.get(projection, name, self.as_of.seq)
         if found is not None:

@@ -1,15 +1,20 @@
-"""Where the states of :mod:`ledger.projections` are kept and asked for at a date.
+"""Where the states of entities are kept and asked for at a date.
 
 A separate file that may be deleted at any time: it is rebuilt from the log, and nothing in it is evidence. Each
 state is one *version row* ``(entity, from_seq)`` without an end. Asking per entity for the newest row at or
 before a position costs one descent of a B-tree, however long the history; rows with an end would not, because
-a B-tree prunes only one side of ``from <= s < to``.
+a B-tree prunes only one side of ``from <= s < to``. A row also names the fields that it changed, so that *why is
+this so* and *what changed between* need not compare states.
+
+A view whose code has changed is emptied and folded again in one transaction, so that nobody ever sees half of it;
+SQLite's own transaction is safer here than another file renamed into place, whose write-ahead log would be the old
+one's.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,17 +23,22 @@ from typing import Any, NamedTuple
 import msgspec
 from blake3 import blake3
 
-from ledger import projections, vocabulary
+from ledger import folding, vocabulary
 from ledger.commit import decode_head, from_micros
+from ledger.entities import NAMED, PROJECTIONS, LinkState
+from ledger.entities.links import SEPARATOR
 from ledger.errors import Damaged
 from ledger.event import encode_canonical
-from ledger.log import Commit, Log, Stored
-from ledger.projections import PROJECTIONS, Entry, Projection, State, Versions
+from ledger.folding import Changed, History, Versions, changed_fields, changes, readers
+from ledger.log import Commit, Log
+from ledger.projection import Entry, Projection, State
 
 VIEWS_FILE = "views.db"
-VIEWS_FORMAT = 1
+VIEWS_FORMAT = 2
 BATCH_EVENTS = 20_000
 LAST_SEQ = (1 << 63) - 1
+NEW = "*"
+"""In place of the changed fields: the entity was not there before."""
 
 CURSORS = """CREATE TABLE cursors(
   projection TEXT PRIMARY KEY,
@@ -39,17 +49,21 @@ CURSORS = """CREATE TABLE cursors(
 AS_OF = "CREATE TABLE asof(seq INTEGER NOT NULL) STRICT"
 
 
+def _newest(name: str, seq: str) -> str:
+    """Rows of a projection at a position. CROSS JOIN keeps the planner from scanning every version."""
+    return (
+        f"{name}_keys k CROSS JOIN {name}_versions v\n"
+        f"WHERE k.first_seq <= {seq} AND v.key = k.key AND v.state IS NOT NULL AND v.from_seq = (\n"
+        f"  SELECT max(from_seq) FROM {name}_versions WHERE key = k.key AND from_seq <= {seq})"
+    )
+
+
 def _select(projection: Projection, schema: str, seq: str, source: str) -> str:
     """The states of a projection with one column a field, at the position that ``seq`` names."""
-    name = f"{schema}{projection.name}"
     columns = ",\n  ".join(
         f"json_extract(v.state, '$.{field}') AS \"{field}\"" for field in projection.state.__struct_fields__
     )
-    return (
-        f"SELECT\n  {columns}\nFROM {source}{name}_keys k CROSS JOIN {name}_versions v\n"
-        f"WHERE k.first_seq <= {seq} AND v.key = k.key AND v.from_seq = (\n"
-        f"  SELECT max(from_seq) FROM {name}_versions WHERE key = k.key AND from_seq <= {seq})"
-    )
+    return f"SELECT\n  {columns}\nFROM {source}{_newest(schema + projection.name, seq)}"
 
 
 def _tables(projection: Projection) -> dict[str, str]:
@@ -58,8 +72,10 @@ def _tables(projection: Projection) -> dict[str, str]:
     return {
         f"{name}_keys": f"CREATE TABLE {name}_keys(\n  key TEXT PRIMARY KEY,\n  first_seq INTEGER NOT NULL\n) "
         "STRICT, WITHOUT ROWID",
+        # The state comes last, so that a search through many versions does not read it.
         f"{name}_versions": f"CREATE TABLE {name}_versions(\n  key TEXT,\n  from_seq INTEGER,\n"
-        "  state TEXT NOT NULL,\n  PRIMARY KEY(key, from_seq)\n) STRICT, WITHOUT ROWID",
+        "  changed TEXT NOT NULL,\n  state TEXT,\n  PRIMARY KEY(key, from_seq)\n) STRICT, WITHOUT ROWID",
+        f"{name}_by_seq": f"CREATE INDEX {name}_by_seq ON {name}_versions(from_seq)",
         # For people with sqlite3 or datasette: `UPDATE asof SET seq = 812; SELECT * FROM models;`
         name: f"CREATE VIEW {name} AS {_select(projection, '', 'a.seq', 'asof a CROSS JOIN ')}",
     }
@@ -74,13 +90,23 @@ def schema() -> dict[str, str]:
 
 
 @cache
-def fingerprint() -> str:
-    """Hash of the reducers' source: when their code changes, their views are built again."""
-    source = Path(projections.__file__).read_bytes() + Path(vocabulary.__file__).read_bytes()
-    return f"{VIEWS_FORMAT}-{blake3(source).hexdigest()[:32]}"
+def fingerprint(projection: Projection) -> str:
+    """Hash of the code that makes a view: when it changes, the view is built again."""
+    return f"{VIEWS_FORMAT}-{blake3(projection.fingerprint.encode() + _folding_code()).hexdigest()[:32]}"
 
 
-_READ = frozenset(event_type for projection in PROJECTIONS for event_type in projection.reads)
+@cache
+def _folding_code() -> bytes:
+    return Path(folding.__file__).read_bytes()
+
+
+class Version(NamedTuple):
+    """A state of an entity from a position on; None where it does not exist from there on."""
+
+    position: int
+    changed: str
+    """Fields that differ from the version before: ``,status,reason,``; ``*`` for all of them."""
+    state: State | None
 
 
 class Cursor(NamedTuple):
@@ -97,6 +123,8 @@ class Views:
         self.log = log
         self._connection: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
+        self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
+        """Told how many events are read, of how many, while many are."""
 
     def discard(self) -> None:
         """Remove the file; the next question builds it again from the log."""
@@ -111,7 +139,7 @@ class Views:
     # Asking ------------------------------------------------------------------------------------------------
 
     def get(self, projection: Projection, key: str, seq: int) -> State | None:
-        """The state of one entity after event ``seq``; None where it did not exist yet."""
+        """The state of one entity after event ``seq``; None where it does not exist then."""
         row = (
             self.caught_up()
             .execute(
@@ -121,29 +149,70 @@ class Views:
             )
             .fetchone()
         )
-        return None if row is None else _decoder(projection.state)(row[0])
+        return None if row is None or row[0] is None else _decoder(projection.state)(row[0])
 
     def all(self, projection: Projection, seq: int) -> list[State]:
         """The states of all entities after event ``seq``, in the order in which they came to be."""
         decode = _decoder(projection.state)
         return [decode(row[0]) for row in self.caught_up().execute(all_as_of(projection), (seq, seq))]
 
+    def history(self, projection: Projection, key: str, after: int, seq: int) -> list[Version]:
+        """The versions of one entity from behind ``after`` up to ``seq``, oldest first."""
+        decode = _decoder(projection.state)
+        rows = self.caught_up().execute(
+            f"SELECT from_seq, changed, state FROM {projection.name}_versions "
+            "WHERE key = ? AND from_seq > ? AND from_seq <= ? ORDER BY from_seq",
+            (key, after, seq),
+        )
+        return [Version(row[0], row[1], None if row[2] is None else decode(row[2])) for row in rows]
+
+    def last_change(self, projection: Projection, key: str, field: str, seq: int) -> int | None:
+        """From which position on a field has the value that it has at ``seq``; None where the entity is unknown."""
+        row = (
+            self.caught_up()
+            .execute(
+                f"SELECT from_seq FROM {projection.name}_versions WHERE key = ? AND from_seq <= ? "
+                "AND (changed = ? OR instr(changed, ?)) ORDER BY from_seq DESC LIMIT 1",
+                (key, seq, NEW, f",{field},"),
+            )
+            .fetchone()
+        )
+        return None if row is None else int(row[0])
+
+    def touched(self, after: int, seq: int) -> Iterator[tuple[Projection, str]]:
+        """Entities with a new state behind ``after`` and up to ``seq``; links are left out."""
+        connection = self.caught_up()
+        for projection in NAMED:
+            query = (
+                f"SELECT DISTINCT key FROM {projection.name}_versions INDEXED BY {projection.name}_by_seq "
+                "WHERE from_seq > ? AND from_seq <= ?"
+            )
+            for (key,) in sorted(connection.execute(query, (after, seq)).fetchall()):
+                yield projection, key
+
+    def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
+        """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
+        first = f"{node}{SEPARATOR}{towards}{SEPARATOR}"
+        query = (
+            f"SELECT v.state FROM {_newest('links', '?1')} AND k.key >= ?2 AND k.key < ?3 ORDER BY k.first_seq, k.key"
+        )
+        decode = _decoder(LinkState)
+        rows = self.caught_up().execute(query, (seq, first, first[:-1] + chr(ord(SEPARATOR) + 1)))
+        return [decode(row[0]) for row in rows]
+
     def versions(self, last_seq: int = LAST_SEQ) -> Versions:
-        """Everything that is kept up to an event, for comparison with a fold."""
+        """Everything that is kept up to a position, for comparison with a fold."""
         kept: Versions = {}
         connection = self.caught_up()
         for projection in PROJECTIONS:
             decode = _decoder(projection.state)
-            states: dict[str, list[State]] = {}
+            states: dict[str, list[tuple[int, State | None]]] = {}
             query = f"SELECT key, from_seq, state FROM {projection.name}_versions WHERE from_seq <= ? ORDER BY 1, 2"
             for key, from_seq, text in connection.execute(query, (last_seq,)):
-                state = decode(text)
-                if state.seq != from_seq:
-                    raise Damaged(f"The view of {key} is filed under event #{from_seq} but says #{state.seq}.")
-                states.setdefault(key, []).append(state)
+                states.setdefault(key, []).append((from_seq, None if text is None else decode(text)))
             query = f"SELECT key, first_seq FROM {projection.name}_keys WHERE first_seq <= ?"
             first_seqs = dict(connection.execute(query, (last_seq,)))
-            if first_seqs != {key: history[0].seq for key, history in states.items()}:
+            if first_seqs != {key: history[0][0] for key, history in states.items()}:
                 raise Damaged(f"The list of {projection.name} does not match their versions.")
             kept[projection.name] = states
         return kept
@@ -210,33 +279,48 @@ class Views:
 
     def _catch_up(self, connection: sqlite3.Connection) -> None:
         head_seq = self._head_seq()
-        while (first := self._next_seq(connection, head_seq)) is not None:
-            with _immediate(connection):
-                # Asked again inside the transaction: another reader may have been faster.
-                cursors = self._valid_cursors(connection)
-                first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
-                if first <= head_seq:
-                    last = min(first + BATCH_EVENTS - 1, head_seq)
-                    _advance(connection, cursors, entries(self.log, first, last, _READ), self.log.event(last))
+        if not self._is_behind(connection, head_seq):
+            return
+        with _immediate(connection):
+            # Asked again inside the transaction: another reader may have been faster.
+            cursors = self._valid_cursors(connection)
+            first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
+            while first <= head_seq:
+                last = min(first + BATCH_EVENTS - 1, head_seq)
+                late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
+                types = frozenset(event_type for projection in late for event_type in projection.reads)
+                batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types))
+                _advance(connection, {p: cursors[p.name].seq for p in late}, batch, self._history)
+                event_id = self.log.event(last).id
+                for projection in late:
+                    cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
+                first = last + 1
+                self.on_progress(first, head_seq + 1)
+            connection.executemany(
+                "INSERT INTO cursors VALUES(?,?,?,?) ON CONFLICT(projection) DO UPDATE SET "
+                "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
+                [(name, *cursor) for name, cursor in cursors.items()],
+            )
+
+    def _history(self, last: int, types: frozenset[str]) -> Iterator[Entry]:
+        return entries(self.log, 0, last, types)
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
         return -1 if row[0] is None else int(row[0])
 
-    def _next_seq(self, connection: sqlite3.Connection, head_seq: int) -> int | None:
-        """The first event that some projection has not seen; None where all have seen all."""
-        has_tables = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone()
-        if not has_tables:
-            return 0 if head_seq >= 0 else None
+    def _is_behind(self, connection: sqlite3.Connection, head_seq: int) -> bool:
+        """Whether some projection has not seen all events, or cannot be trusted any more."""
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
+            return head_seq >= 0
         cursors = _read_cursors(connection)
-        if set(cursors) != {projection.name for projection in PROJECTIONS}:
-            return 0
-        if any(cursor.fingerprint != fingerprint() for cursor in cursors.values()):
-            return 0
-        if any(not self._is_ours(cursor) for cursor in cursors.values()):
-            return 0
-        behind = min(cursor.seq for cursor in cursors.values())
-        return behind + 1 if behind < head_seq else None
+        if cursors.keys() != {projection.name for projection in PROJECTIONS}:
+            return True
+        if any(cursors[projection.name].fingerprint != fingerprint(projection) for projection in PROJECTIONS):
+            return True
+        if not all(map(self._is_ours, {cursor[1:]: cursor for cursor in cursors.values()}.values())):
+            return True
+        return min(cursor.seq for cursor in cursors.values()) < head_seq
 
     def _is_ours(self, cursor: Cursor) -> bool:
         """Whether the event at the cursor is the one that the views were built from."""
@@ -244,33 +328,55 @@ class Views:
         return row is not None and row[0] == cursor.id
 
     def _valid_cursors(self, connection: sqlite3.Connection) -> dict[str, Cursor]:
-        """Cursors to go on from; projections that cannot be trusted any more are emptied and start again."""
+        """Cursors to go on from; views that cannot be trusted any more are emptied and start again."""
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
             for statement in (CURSORS, AS_OF):
                 connection.execute(statement)
             connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
-        cursors = _read_cursors(connection)
+        stored = _read_cursors(connection)
+        for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
+            connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
+            _drop(connection, name)
+        cursors: dict[str, Cursor] = {}
         for projection in PROJECTIONS:
-            cursor = cursors.get(projection.name)
-            if cursor and cursor.fingerprint == fingerprint() and self._is_ours(cursor):
+            cursor = stored.get(projection.name)
+            if cursor and cursor.fingerprint == fingerprint(projection) and self._is_ours(cursor):
+                cursors[projection.name] = cursor
                 continue
-            for name, statement in _tables(projection).items():
-                kind = "VIEW" if statement.startswith("CREATE VIEW") else "TABLE"
-                connection.execute(f"DROP {kind} IF EXISTS {name}")
+            _drop(connection, projection.name)
+            for statement in _tables(projection).values():
                 connection.execute(statement)
-            cursors[projection.name] = Cursor(fingerprint(), -1, b"")
-        return {projection.name: cursors[projection.name] for projection in PROJECTIONS}
+            cursors[projection.name] = Cursor(fingerprint(projection), -1, b"")
+        return cursors
+
+
+class MemoryViews(Views):
+    """The same questions about entries that are not the log's own: a what-if, or another order of time.
+
+    Positions count the entries as they are given; the states say which event made them.
+    """
+
+    def __init__(self, log: Log, told: Sequence[Entry]) -> None:
+        super().__init__(log.path.parent, log)
+        connection = self._in_memory()
+        for projection in PROJECTIONS:
+            for statement in _tables(projection).values():
+                connection.execute(statement)
+
+        def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
+            return (entry for entry in told[: last + 1] if entry.event.t in types)
+
+        _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), history)
+
+    def caught_up(self) -> sqlite3.Connection:
+        """What was folded at the beginning."""
+        assert self._memory is not None
+        return self._memory
 
 
 def all_as_of(projection: Projection) -> str:
-    """The query for all entities at a position. CROSS JOIN keeps the planner from scanning every version."""
-    name = projection.name
-    return (
-        f"SELECT v.state FROM {name}_keys k CROSS JOIN {name}_versions v "
-        f"WHERE k.first_seq <= ? AND v.key = k.key AND v.from_seq = ("
-        f"SELECT max(from_seq) FROM {name}_versions WHERE key = k.key AND from_seq <= ?) "
-        "ORDER BY k.first_seq, k.key"
-    )
+    """The query for the states of all entities at a position, which is its two parameters."""
+    return f"SELECT v.state FROM {_newest(projection.name, '?')} ORDER BY k.first_seq, k.key"
 
 
 def entries(log: Log, first: int, last: int, types: frozenset[str] = frozenset()) -> Iterator[Entry]:
@@ -290,61 +396,74 @@ def entries(log: Log, first: int, last: int, types: frozenset[str] = frozenset()
         yield Entry(seq, commit.n, moment, head.actor, vocabulary.decode(data))
 
 
-def _advance(connection: sqlite3.Connection, cursors: dict[str, Cursor], batch: Iterator[Entry], last: Stored) -> None:
-    """Fold a batch of entries into the views and move the cursors, in the caller's transaction."""
-    overlays: dict[str, dict[str, State]] = {projection.name: {} for projection in PROJECTIONS}
-    rows: dict[str, list[tuple[str, int, str]]] = {projection.name: [] for projection in PROJECTIONS}
-    lookups = {projection.name: _lookup(connection, projection, overlays) for projection in PROJECTIONS}
-    readers: dict[str, list[Projection]] = {}
-    for projection in PROJECTIONS:
-        for event_type in projection.reads:
-            readers.setdefault(event_type, []).append(projection)
-    for entry in batch:
+class _Stored:
+    """Current states: what this batch made of them, else what is kept in the file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.overlays: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.rows: dict[str, list[tuple[str, int, str, str | None]]] = {p.name: [] for p in PROJECTIONS}
+
+    def current(self, projection: Projection, key: str) -> State | None:
+        overlay = self.overlays[projection.name]
+        try:
+            return overlay[key]
+        except KeyError:
+            query = f"SELECT state FROM {projection.name}_versions WHERE key = ? ORDER BY from_seq DESC LIMIT 1"
+            row = self.connection.execute(query, (key,)).fetchone()
+            known = None if row is None or row[0] is None else _decoder(projection.state)(row[0])
+            return overlay.setdefault(key, known)
+
+    def names(self, projection: Projection) -> Iterable[str]:
+        kept = {row[0] for row in self.connection.execute(f"SELECT key FROM {projection.name}_keys")}
+        return kept | self.overlays[projection.name].keys()
+
+    def keep(self, position: int, change: Changed) -> None:
+        projection, key, state = change
+        before = self.current(projection, key)
+        text = None if state is None else encode_canonical(state).decode()
+        self.rows[projection.name].append((key, position, changed_words(before, state), text))
+        self.overlays[projection.name][key] = state
+
+    def write(self) -> None:
+        for name, rows in self.rows.items():
+            if rows:
+                self.connection.executemany(
+                    f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING", [row[:2] for row in rows]
+                )
+                self.connection.executemany(f"INSERT INTO {name}_versions VALUES(?,?,?,?)", rows)
+
+
+def changed_words(before: State | None, after: State | None) -> str:
+    """How a version row names what it changed: ``,status,reason,``, or ``*`` where there was nothing before."""
+    if before is None or after is None:
+        return NEW
+    return f",{','.join(changed_fields(before, after))},"
+
+
+def _advance(
+    connection: sqlite3.Connection,
+    seen: dict[Projection, int],
+    batch: Iterable[tuple[int, Entry]],
+    history: History,
+) -> None:
+    """Fold entries with their positions into the views, each into those that have not seen it."""
+    stored = _Stored(connection)
+    asked = readers(seen.keys())
+    together = len(set(seen.values())) == 1
+    for position, entry in batch:
         if not vocabulary.is_known(entry.event):
             continue
-        for projection in readers.get(entry.event.t, ()):
-            if entry.seq <= cursors[projection.name].seq:
-                continue
-            for key, state in list(projection.apply(entry, lookups[projection.name])):
-                overlays[projection.name][key] = state
-                rows[projection.name].append((key, state.seq, encode_canonical(state).decode()))
-    for projection in PROJECTIONS:
-        _write(connection, projection, rows[projection.name])
-        connection.execute(
-            "INSERT INTO cursors VALUES(?,?,?,?) ON CONFLICT(projection) DO UPDATE SET "
-            "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
-            (projection.name, fingerprint(), max(last.seq, cursors[projection.name].seq), last.id),
-        )
+        if not together:
+            asked = readers([projection for projection, seq in seen.items() if seq < position])
+        for change in list(changes(entry, stored, history, asked)):
+            stored.keep(position, change)
+    stored.write()
 
 
-def _lookup(
-    connection: sqlite3.Connection, projection: Projection, overlays: dict[str, dict[str, State]]
-) -> Callable[[str], State | None]:
-    """Current state of an entity: what this batch made of it, else what is stored."""
-    overlay = overlays[projection.name]
-    decode = _decoder(projection.state)
-    query = f"SELECT state FROM {projection.name}_versions WHERE key = ? ORDER BY from_seq DESC LIMIT 1"
-
-    def current(key: str) -> State | None:
-        if key in overlay:
-            return overlay[key]
-        row = connection.execute(query, (key,)).fetchone()
-        if row is None:
-            return None
-        return overlay.setdefault(key, decode(row[0]))
-
-    return current
-
-
-def _write(connection: sqlite3.Connection, projection: Projection, rows: Sequence[tuple[str, int, str]]) -> None:
-    name = projection.name
-    connection.executemany(
-        f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING", ((row[0], row[1]) for row in rows)
-    )
-    connection.executemany(
-        f"INSERT INTO {name}_versions VALUES(?,?,?) ON CONFLICT(key, from_seq) DO UPDATE SET state = excluded.state",
-        rows,
-    )
+def _drop(connection: sqlite3.Connection, name: str) -> None:
+    for kind, suffix in (("VIEW", ""), ("TABLE", "_versions"), ("TABLE", "_keys")):
+        connection.execute(f"DROP {kind} IF EXISTS {name}{suffix}")
 
 
 def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:

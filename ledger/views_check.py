@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
+from ledger.entities import PROJECTIONS
 from ledger.errors import Damaged, TallyError
 from ledger.event import encode_canonical
+from ledger.folding import READ_TYPES, Changed, changes
 from ledger.ledger import Ledger
-from ledger.projections import PROJECTIONS, Projection, State
+from ledger.projection import Entry, Projection, State
 from ledger.schema_check import schema_differences
 from ledger.verdict import silent
-from ledger.views import entries, schema
+from ledger.views import changed_words, entries, schema
 
 MOST_WORDS = 5
 
@@ -47,30 +49,25 @@ def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, 
 class _Comparison:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.current: dict[str, dict[str, State]] = {projection.name: {} for projection in PROJECTIONS}
+        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
         self.rows = {projection.name: 0 for projection in PROJECTIONS}
         self.words: list[str] = []
-        self.readers: dict[str, list[Projection]] = {}
-        for projection in PROJECTIONS:
-            for event_type in projection.reads:
-                self.readers.setdefault(event_type, []).append(projection)
+
+    def current(self, projection: Projection, key: str) -> State | None:
+        return self.states[projection.name].get(key)
+
+    def names(self, projection: Projection) -> Iterable[str]:
+        return self.states[projection.name]
 
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
-        for entry in entries(ledger.log, 0, total - 1, frozenset(self.readers)):
+        def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
+            return entries(ledger.log, 0, last, types)
+
+        for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
             if entry.n & 255 == 0:
                 progress("views", entry.seq, total)
-            for projection in self.readers.get(entry.event.t, ()):
-                states = self.current[projection.name]
-                changed: dict[str, State] = {}
-
-                def current(key: str, states: dict[str, State] = states) -> State | None:
-                    return states.get(key)
-
-                for key, state in list(projection.apply(entry, current)):
-                    self._began(projection, key, entry.seq, key in states)
-                    states[key] = changed[key] = state
-                for key, state in changed.items():
-                    self._row(projection, key, state)
+            for change in list(changes(entry, self, history)):
+                self._compare(entry.seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words
         for projection in PROJECTIONS:
@@ -79,22 +76,23 @@ class _Comparison:
             if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
                 self.words.append(f"The view of {name} holds states that no event made.")
             query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
-            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.current[name]):
+            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.states[name]):
                 self.words.append(f"The list of {name} does not match their versions.")
         return self.words
 
-    def _began(self, projection: Projection, key: str, seq: int, known: bool) -> None:
-        if known:
-            return
-        query = f"SELECT first_seq FROM {projection.name}_keys WHERE key = ?"
-        if self.connection.execute(query, (key,)).fetchone() != (seq,):
-            self.words.append(f"The list of {projection.name} is wrong about {key}.")
-
-    def _row(self, projection: Projection, key: str, state: State) -> None:
+    def _compare(self, seq: int, change: Changed) -> None:
+        projection, key, state = change
+        states = self.states[projection.name]
+        if key not in states:
+            query = f"SELECT first_seq FROM {projection.name}_keys WHERE key = ?"
+            if self.connection.execute(query, (key,)).fetchone() != (seq,):
+                self.words.append(f"The list of {projection.name} is wrong about {key}.")
         self.rows[projection.name] += 1
-        query = f"SELECT state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
-        if self.connection.execute(query, (key, state.seq)).fetchone() != (encode_canonical(state).decode(),):
+        query = f"SELECT changed, state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
+        expected = (changed_words(states.get(key), state), None if state is None else encode_canonical(state).decode())
+        if self.connection.execute(query, (key, seq)).fetchone() != expected:
             self.words.append(f"The view of {projection.name} is wrong about {key}.")
+        states[key] = state
 
 
 def views_elsewhere(folder: Path, total: int) -> list[str]:

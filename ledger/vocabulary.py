@@ -40,6 +40,7 @@ ArtifactRef = Annotated[str, _reference("artifact")]
 SchemaRef = Annotated[str, _reference("schema")]
 KeyRef = Annotated[str, _reference("key")]
 AnchorRef = Annotated[str, _reference("anchor")]
+CorrectionRef = Annotated[str, _reference("correction")]
 RedactionRef = Annotated[str, _reference("redaction")]
 SegmentRef = Annotated[str, _reference("segment")]
 Words = Annotated[str, Meta(min_length=1, max_length=10_000)]
@@ -569,6 +570,20 @@ class EventRedacted(Body, frozen=True, kw_only=True):
     reason: Words
     authority: Words
     """Who or what demands it."""
+
+
+@released("event.corrected", 1)
+class EventCorrected(Body, frozen=True, kw_only=True):
+    """An earlier event does not count from here on, as if it had not been recorded; it stays what it was before.
+
+    A correction can be corrected, too; then what it had set aside counts again.
+    """
+
+    correction: CorrectionRef
+    """Position of the event that does not count, in decimal."""
+    event: HexHash
+    type: str
+    reason: Words
 
 
 @released("segment.sealed", 1)

@@ -127,6 +127,10 @@ def _anchored(body: say.AnchorRecorded) -> str:
     return f"the receipt of the first {count(body.size, 'commit')} {how} {body.where}"
 
 
+def _corrected(body: say.EventCorrected) -> str:
+    return f"event #{body.correction} ({body.type}) does not count any more: “{body.reason}”"
+
+
 def _redacted(body: say.EventRedacted) -> str:
     return f"the content of event #{body.redaction} ({body.type}) was erased, {body.authority}: “{body.reason}”"
 
@@ -155,6 +159,7 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "key.rotated": _rotated,
     "fork.adopted": _adopted,
     "anchor.recorded": _anchored,
+    "event.corrected": _corrected,
     "event.redacted": _redacted,
     "segment.sealed": _sealed,
 }

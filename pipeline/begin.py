@@ -11,11 +11,11 @@ import msgspec
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros
+from ledger.entities import ModelState, RunState
 from ledger.errors import Conflict, TallyError
 from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
-from ledger.projections import ModelState, RunState
 from pipeline import environment
 from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline

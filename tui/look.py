@@ -13,9 +13,10 @@ import msgspec
 
 import ledger
 from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
+from ledger.entities import ModelState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.log import Commit, Stored
-from ledger.projections import ModelState, PipelineState, RunState, State
+from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally

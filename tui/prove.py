@@ -9,9 +9,9 @@ import click
 
 import ledger
 from ledger import bundle
+from ledger.entities import DecisionState, ModelState, RunState
 from ledger.errors import NotFound
 from ledger.note import receipt_line
-from ledger.projections import DecisionState, ModelState, RunState
 from ledger.vocabulary import entities
 from ledger.words import count
 from tui.cli import json_option, ledger_option, open_ledger, tally

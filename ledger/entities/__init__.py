@@ -1,0 +1,41 @@
+"""Every kind of entity that follows from the events, one a file, and the list of all."""
+
+from __future__ import annotations
+
+from ledger.entities.anchors import ANCHORS, AnchorState
+from ledger.entities.corrections import CORRECTIONS, CorrectionState
+from ledger.entities.decisions import DECISIONS, DecisionState
+from ledger.entities.environments import ENVIRONMENTS, EnvironmentState
+from ledger.entities.keys import KEYS, KeyState
+from ledger.entities.links import LINKS, LinkState
+from ledger.entities.models import MODELS, ModelState
+from ledger.entities.pipelines import PIPELINES, Championship, PipelineState
+from ledger.entities.runs import RUNS, RunState
+from ledger.entities.slices import SLICES, SliceState
+from ledger.entities.windows import WINDOWS, Evaluation, WindowState
+from ledger.projection import Projection, State
+
+PROJECTIONS: tuple[Projection, ...] = (
+    PIPELINES,
+    RUNS,
+    MODELS,
+    SLICES,
+    WINDOWS,
+    DECISIONS,
+    ENVIRONMENTS,
+    KEYS,
+    ANCHORS,
+    CORRECTIONS,
+    LINKS,
+)
+BY_NAME = {projection.name: projection for projection in PROJECTIONS}
+BY_KEY = {projection.key: projection for projection in PROJECTIONS}
+BY_STATE: dict[type[State], Projection] = {projection.state: projection for projection in PROJECTIONS}
+NAMED = tuple(projection for projection in PROJECTIONS if projection is not LINKS)
+"""Those whose entities people name; links are only walked along."""
+
+__all__ = [
+    "BY_KEY", "BY_NAME", "BY_STATE", "NAMED", "PROJECTIONS", "AnchorState", "Championship", "CorrectionState",
+    "DecisionState", "EnvironmentState", "Evaluation", "KeyState", "LinkState", "ModelState", "PipelineState",
+    "RunState", "SliceState", "WindowState",
+]  # fmt: skip
