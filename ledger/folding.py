@@ -162,6 +162,5 @@ def same(before: State | None, after: State | None) -> bool:
 
 def changed_fields(before: State, after: State) -> tuple[str, ...]:
     """Names of the fields that differ; ``seq`` is no content."""
-    return tuple(
-        name for name in after.__struct_fields__ if name != "seq" and getattr(before, name) != getattr(after, name)
-    )
+    pairs = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
+    return tuple([name for name, old, new in pairs if old != new and name != "seq"])

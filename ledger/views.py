@@ -285,12 +285,13 @@ class Views:
             # Asked again inside the transaction: another reader may have been faster.
             cursors = self._valid_cursors(connection)
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
+            known: dict[str, set[str]] = {name: set() for name, cursor in cursors.items() if cursor.seq < 0}
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
                 types = frozenset(event_type for projection in late for event_type in projection.reads)
                 batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types))
-                _advance(connection, {p: cursors[p.name].seq for p in late}, batch, self._history)
+                _advance(connection, {p: cursors[p.name].seq for p in late}, batch, self._history, known)
                 event_id = self.log.event(last).id
                 for projection in late:
                     cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
@@ -366,7 +367,7 @@ class MemoryViews(Views):
         def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
             return (entry for entry in told[: last + 1] if entry.event.t in types)
 
-        _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), history)
+        _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), history, {})
 
     def caught_up(self) -> sqlite3.Connection:
         """What was folded at the beginning."""
@@ -397,10 +398,15 @@ def entries(log: Log, first: int, last: int, types: frozenset[str] = frozenset()
 
 
 class _Stored:
-    """Current states: what this batch made of them, else what is kept in the file."""
+    """Current states: what this batch made of them, else what is kept in the file.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    ``known`` holds the names of entities where all of them were met in this catch-up, so that new ones, which are
+    many when a view is built anew, are not searched for in the file.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, known: dict[str, set[str]]) -> None:
         self.connection = connection
+        self.known = known
         self.overlays: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
         self.rows: dict[str, list[tuple[str, int, str, str | None]]] = {p.name: [] for p in PROJECTIONS}
 
@@ -409,14 +415,17 @@ class _Stored:
         try:
             return overlay[key]
         except KeyError:
+            known = self.known.get(projection.name)
+            if known is not None and key not in known:
+                return overlay.setdefault(key, None)
             query = f"SELECT state FROM {projection.name}_versions WHERE key = ? ORDER BY from_seq DESC LIMIT 1"
             row = self.connection.execute(query, (key,)).fetchone()
-            known = None if row is None or row[0] is None else _decoder(projection.state)(row[0])
-            return overlay.setdefault(key, known)
+            stored = None if row is None or row[0] is None else _decoder(projection.state)(row[0])
+            return overlay.setdefault(key, stored)
 
     def names(self, projection: Projection) -> Iterable[str]:
         kept = {row[0] for row in self.connection.execute(f"SELECT key FROM {projection.name}_keys")}
-        return kept | self.overlays[projection.name].keys()
+        return kept | {key for key, *_ in self.rows[projection.name]}
 
     def keep(self, position: int, change: Changed) -> None:
         projection, key, state = change
@@ -424,6 +433,8 @@ class _Stored:
         text = None if state is None else encode_canonical(state).decode()
         self.rows[projection.name].append((key, position, changed_words(before, state), text))
         self.overlays[projection.name][key] = state
+        if projection.name in self.known:
+            self.known[projection.name].add(key)
 
     def write(self) -> None:
         for name, rows in self.rows.items():
@@ -446,9 +457,10 @@ def _advance(
     seen: dict[Projection, int],
     batch: Iterable[tuple[int, Entry]],
     history: History,
+    known: dict[str, set[str]],
 ) -> None:
     """Fold entries with their positions into the views, each into those that have not seen it."""
-    stored = _Stored(connection)
+    stored = _Stored(connection, known)
     asked = readers(seen.keys())
     together = len(set(seen.values())) == 1
     for position, entry in batch:

@@ -6,13 +6,14 @@ from ledger.entities.anchors import ANCHORS, AnchorState
 from ledger.entities.corrections import CORRECTIONS, CorrectionState
 from ledger.entities.decisions import DECISIONS, DecisionState
 from ledger.entities.environments import ENVIRONMENTS, EnvironmentState
+from ledger.entities.evaluations import EVALUATIONS, EvaluationState
 from ledger.entities.keys import KEYS, KeyState
 from ledger.entities.links import LINKS, LinkState
 from ledger.entities.models import MODELS, ModelState
 from ledger.entities.pipelines import PIPELINES, Championship, PipelineState
 from ledger.entities.runs import RUNS, RunState
 from ledger.entities.slices import SLICES, SliceState
-from ledger.entities.windows import WINDOWS, Evaluation, WindowState
+from ledger.entities.windows import WINDOWS, WindowState
 from ledger.projection import Projection, State
 
 PROJECTIONS: tuple[Projection, ...] = (
@@ -21,6 +22,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     MODELS,
     SLICES,
     WINDOWS,
+    EVALUATIONS,
     DECISIONS,
     ENVIRONMENTS,
     KEYS,
@@ -36,6 +38,6 @@ NAMED = tuple(projection for projection in PROJECTIONS if projection is not LINK
 
 __all__ = [
     "BY_KEY", "BY_NAME", "BY_STATE", "NAMED", "PROJECTIONS", "AnchorState", "Championship", "CorrectionState",
-    "DecisionState", "EnvironmentState", "Evaluation", "KeyState", "LinkState", "ModelState", "PipelineState",
+    "DecisionState", "EnvironmentState", "EvaluationState", "KeyState", "LinkState", "ModelState", "PipelineState",
     "RunState", "SliceState", "WindowState",
 ]  # fmt: skip
