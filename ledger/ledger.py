@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from ledger.commit import (
     leaf_entry,
     to_micros,
 )
+from ledger.difference import Difference
 from ledger.errors import Damaged, InvalidInput, NotFound, Refused
 from ledger.event import (
     EVENT_CONTEXT,
@@ -38,6 +41,7 @@ from ledger.keys import Signer
 from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
+from ledger.occurred import Axis, occurred_by
 from ledger.projection import Entry
 from ledger.recorder import Recorder, this_process
 from ledger.snapshot import Snapshot
@@ -93,7 +97,7 @@ class Ledger:
         self.objects = Objects(folder / "objects")
         self.views = Views(folder, self.log)
         self._recorder = recorder
-        self._clock = clock
+        self.clock = clock
         self._salts = salts
         self._declared: set[tuple[str, int]] = set()
         self._continues_mark = False
@@ -249,7 +253,7 @@ class Ledger:
     ) -> Appended:
         """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
         process can be changing the key."""
-        now = self._clock().astimezone(dt.UTC)
+        now = self.clock().astimezone(dt.UTC)
         batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
         if not declare_first:  # the very first event is the one that says how to read the rest
             batch, declarations = [*batch, *declarations.values()], {}
@@ -268,7 +272,7 @@ class Ledger:
             declare=declarations,
             expected=expected,
             key=None if key is None else (key, _content_digest(drafts)),
-            now_micros=lambda: to_micros(self._clock()),
+            now_micros=lambda: to_micros(self.clock()),
             allow_jump=allow_jump or self._allow_jump,
             seal=seal if signers else None,
             deadline_seconds=deadline_seconds,
@@ -394,8 +398,14 @@ class Ledger:
         """The ledger as it stands."""
         return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None))
 
-    def at(self, when: str | dt.datetime) -> Snapshot:
-        """The ledger as it was known at a date, event or commit; see :mod:`ledger.when`."""
+    def at(self, when: str | dt.datetime, *, axis: Axis = "recorded") -> Snapshot:
+        """The ledger as it was known at a date, event or commit; see :mod:`ledger.when`.
+
+        With the axis ``occurred`` it is what had happened by a date, according to the events themselves, whenever it
+        was recorded: imported history is walked in its own time; see :mod:`ledger.occurred`.
+        """
+        if axis == "occurred":
+            return occurred_by(self, when)
         return Snapshot(self.views, self.when(when))
 
     def when(self, when: str | dt.datetime) -> AsOf:
@@ -404,7 +414,33 @@ class Ledger:
             if when.tzinfo is None:
                 raise InvalidInput("A date without a time zone means nothing here.", "Give it a tzinfo.")
             when = when.isoformat()
-        return resolve(when, self.log, self.zone, self._clock())
+        return resolve(when, self.log, self.zone, self.clock())
+
+    def diff(self, a: str | dt.datetime, b: str | dt.datetime = "now") -> Difference:
+        """What changed between two dates, events or commits, and by which events."""
+        return self.at(a).diff(self.at(b))
+
+    def follow(self, after: int | None = None, poll_seconds: float = 0.2) -> Iterator[Entry]:
+        """Events as they are appended, by whomever, for as long as one asks; each once and in order.
+
+        Parameters
+        ----------
+        after : int, optional
+            Position of the last event that is known already; by default the newest one.
+        """
+        known = self.now().as_of.seq if after is None else after
+        connection, version = self.log.reader, None
+        while True:
+            # Changes with every commit of another connection, and is cheaper to ask than any table.
+            newest = connection.execute("PRAGMA data_version").fetchone()[0]
+            if newest != version:
+                version = newest
+                # A batch at a time: an open question would keep the write-ahead log from being folded.
+                while batch := list(itertools.islice(self.events(known + 1), 1_000)):
+                    known = batch[-1].seq
+                    yield from batch
+            else:
+                time.sleep(poll_seconds)
 
     def event(self, seq: int) -> Entry:
         """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""

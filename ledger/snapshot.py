@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar, cast
 
-from ledger.entities import BY_STATE, NAMED, DecisionState, ModelState, PipelineState, RunState, SliceState
-from ledger.errors import NotFound
-from ledger.projection import State
-from ledger.views import Views
+from ledger import blame, knowledge, lineage
+from ledger.blame import Told, Why
+from ledger.difference import Difference, compare, difference
+from ledger.entities import (
+    BY_KEY,
+    BY_NAME,
+    BY_STATE,
+    NAMED,
+    AnchorState,
+    CorrectionState,
+    DecisionState,
+    EnvironmentState,
+    EvaluationState,
+    KeyState,
+    ModelState,
+    PipelineState,
+    RunState,
+    SliceState,
+    WindowState,
+)
+from ledger.entities.corrections import CORRECTIONS
+from ledger.errors import InvalidInput, NotFound
+from ledger.event import Period
+from ledger.folding import READ_TYPES
+from ledger.knowledge import Knowledge
+from ledger.lineage import Direction, Lineage
+from ledger.projection import Entry, Projection, State
+from ledger.views import MemoryViews, Views, entries
 from ledger.when import AsOf
 
 S = TypeVar("S", bound=State)
@@ -25,6 +50,10 @@ class Snapshot:
     def __init__(self, views: Views, as_of: AsOf) -> None:
         self._views = views
         self.as_of = as_of
+        # What was folded in memory counts its own entries; the ledger's views count events.
+        self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
+
+    # Entities ----------------------------------------------------------------------------------------------
 
     def pipelines(self) -> list[PipelineState]:
         """All pipelines, in the order in which they were registered."""
@@ -42,9 +71,37 @@ class Snapshot:
         """All data slices, oldest first."""
         return self._all(SliceState)
 
+    def windows(self) -> list[WindowState]:
+        """All windows of all pipelines, in the order in which they were first opened."""
+        return self._all(WindowState)
+
+    def evaluations(self) -> list[EvaluationState]:
+        """What each candidate reached in each window, as the newest run found it."""
+        return self._all(EvaluationState)
+
     def decisions(self) -> list[DecisionState]:
         """All decisions, oldest first."""
         return self._all(DecisionState)
+
+    def environments(self) -> list[EnvironmentState]:
+        """Environments in which runs ran, oldest first."""
+        return self._all(EnvironmentState)
+
+    def keys(self) -> list[KeyState]:
+        """Keys of the log, oldest first."""
+        return self._all(KeyState)
+
+    def anchors(self) -> list[AnchorState]:
+        """Receipts that are recorded as kept elsewhere, oldest first."""
+        return self._all(AnchorState)
+
+    def corrections(self) -> list[CorrectionState]:
+        """Events that do not count, in the order in which they were first set aside."""
+        return self._all(CorrectionState)
+
+    def states(self, kind: str) -> list[State]:
+        """All entities of a kind by its name, ``models`` or ``model``; InvalidInput for an unknown kind."""
+        return self._views.all(_projection(kind), self._position)
 
     def pipeline(self, name: str) -> PipelineState:
         """One pipeline by its name or an unambiguous beginning of it; NotFound otherwise."""
@@ -67,31 +124,148 @@ class Snapshot:
         return self._one(DecisionState, name)
 
     def champion(self, pipeline: str) -> ModelState | None:
-        """The model that a pipeline decided with; None where nobody had been promoted yet."""
+        """The model that decides, or None where nobody has promoted one yet; NotFound for an unknown pipeline."""
         champion = self.pipeline(pipeline).champion
         return None if champion is None else self.model(champion.model)
 
+    def correction(self, seq: int) -> CorrectionState | None:
+        """The correction that sets event ``seq`` aside, where one holds."""
+        return cast("CorrectionState | None", self._views.get(CORRECTIONS, str(seq), self._position))
+
     def find(self, handle: str) -> State | None:
         """The state behind a name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
+        found = self._find(handle)
+        return None if found is None else found[2]
+
+    # Questions ---------------------------------------------------------------------------------------------
+
+    def diff(self, other: Snapshot) -> Difference:
+        """What is different in ``other``: entity by entity and field by field, with the events that made it so."""
+        if self._views is other._views:
+            return difference(self._views, self.as_of, other.as_of)
+        return compare(self._views, self.as_of, self._position, other._views, other.as_of, other._position)
+
+    def why(self, question: str) -> Why:
+        """Why a field is what it is: ``pipeline:late-arrivals.champion``, ``late-arrivals-v1.status``.
+
+        Raises
+        ------
+        NotFound
+            When there is no such entity, or it has no such field.
+        """
+        handle, _, field = question.rpartition(".")
+        found = self._find(handle) if handle else None
+        if found is None or field not in found[2].__struct_fields__ or field == "seq":
+            whole = self._find(question) or found
+            if whole is None:
+                raise self._nothing(question)
+            projection, name, state = whole
+            fields = ", ".join(field for field in state.__struct_fields__ if field not in ("seq", projection.key))
+            raise NotFound(
+                f"Which field of {projection.key}:{name}? It has {fields}.",
+                f"For example {projection.key}:{name}.{state.__struct_fields__[-1]}",
+            )
+        answer = blame.why(self._views, found[0], found[1], field, self._position)
+        assert answer is not None
+        return answer
+
+    def story(self, handle: str) -> list[Told]:
+        """The life of an entity: every event that changed it, oldest first; NotFound where it is unknown."""
+        projection, name, _ = self._named(handle)
+        return list(blame.story(self._views, projection, name, self._position))
+
+    def lineage(self, handle: str, direction: Direction = "both", *, depth: int = 100, most: int = 1_000) -> Lineage:
+        """What an entity comes from (``up``), what comes from it (``down``), or both; see :mod:`ledger.lineage`."""
+        return lineage.lineage(self._links, self.node(handle), direction, depth, most)
+
+    def paths(self, one: str, other: str) -> Lineage:
+        """Every path between two entities; NotFound where none leads from one to the other."""
+        return lineage.between(self._links, self.node(one), self.node(other))
+
+    def know(self, about: Period, pipeline: str | None = None) -> Knowledge:
+        """What was known about a period ``[from, to)``, and how late it came."""
+        return knowledge.know(self._views, about, self._position, pipeline and self.pipeline(pipeline).pipeline)
+
+    def node(self, handle: str) -> str:
+        """How an entity or an event (``#76``) is called in the lineage; NotFound where it is unknown."""
+        if handle.startswith("#") and (self._links(handle, "up") or self._links(handle, "down")):
+            return handle
+        projection, name, _ = self._named(handle)
+        return f"{projection.key}:{name}"
+
+    # What if -----------------------------------------------------------------------------------------------
+
+    def without(self, *seqs: int) -> Snapshot:
+        """The same moment as if these events had not been recorded: folded in memory, never stored.
+
+        Its cost is that of reading everything that the views follow from.
+        """
+        told = self._entries()
+        missing = set(seqs) - {entry.seq for entry in told}
+        if missing:
+            raise NotFound(
+                f"Nothing that is known then follows from {_hash_list(missing)}.",
+                "`tally story` and `tally why` name the events that something follows from.",
+            )
+        kept = [entry for entry in told if entry.seq not in set(seqs)]
+        supposed = f"{self.as_of.supposed} supposing that {_hash_list(seqs)} had not been recorded".strip()
+        return Snapshot(MemoryViews(self._views.log, kept), self.as_of._replace(supposed=supposed))
+
+    def _entries(self) -> list[Entry]:
+        if isinstance(self._views, MemoryViews):
+            return list(self._views.told)
+        return list(entries(self._views.log, 0, self.as_of.seq, READ_TYPES))
+
+    # Names -------------------------------------------------------------------------------------------------
+
+    def _links(self, node: str, towards: str) -> list[lineage.LinkState]:
+        return self._views.links(node, towards, self._position)
+
+    def _find(self, handle: str) -> tuple[Projection, str, State] | None:
         kind, colon, name = handle.partition(":")
         for projection in NAMED:
             if colon and projection.key != kind:
                 continue
-            state = self._views.get(projection, name if colon else handle, self.as_of.seq)
+            wanted = name if colon else handle
+            state = self._views.get(projection, wanted, self._position)
             if state is not None:
-                return state
+                return projection, wanted, state
         return None
 
+    def _named(self, handle: str) -> tuple[Projection, str, State]:
+        found = self._find(handle)
+        if found is not None:
+            return found
+        kind, colon, name = handle.partition(":")
+        for projection in NAMED:
+            if name and (not colon or projection.key == kind):
+                begins = [n for n in self._names(projection) if n.startswith(name if colon else handle)]
+                if len(begins) == 1:
+                    state = self._views.get(projection, begins[0], self._position)
+                    assert state is not None
+                    return projection, begins[0], state
+        raise self._nothing(handle)
+
+    def _nothing(self, handle: str) -> NotFound:
+        return NotFound(
+            f"There is no {handle!r}, {self.as_of.words}.",
+            "Give a name from `tally runs`, `tally models` or `tally status`, with its kind where it could be several: "
+            "model:late-arrivals-v1.",
+        )
+
+    def _names(self, projection: Projection) -> list[str]:
+        return [getattr(state, projection.key) for state in self._views.all(projection, self._position)]
+
     def _all(self, state: type[S]) -> list[S]:
-        return cast("list[S]", self._views.all(BY_STATE[state], self.as_of.seq))
+        return cast("list[S]", self._views.all(BY_STATE[state], self._position))
 
     def _one(self, state: type[S], name: str) -> S:
         projection = BY_STATE[state]
         name = name.removeprefix(f"{projection.key}:")
-        found = self._views.get(projection, name, self.as_of.seq)
+        found = self._views.get(projection, name, self._position)
         if found is not None:
             return cast("S", found)
-        names = [getattr(candidate, projection.key) for candidate in self._all(state)]
+        names = self._names(projection)
         begins = [candidate for candidate in names if candidate.startswith(name)]
         if name and len(begins) == 1:
             return self._one(state, begins[0])
@@ -105,3 +279,14 @@ class Snapshot:
             f"Known {projection.name}: {', '.join(names[-5:])}." if names else f"There are no {projection.name} yet."
         )
         raise NotFound(f"There is no {projection.key} {name!r}, {self.as_of.words}. {known}")
+
+
+def _projection(kind: str) -> Projection:
+    found = BY_NAME.get(kind) or BY_KEY.get(kind)
+    if found is None or found not in NAMED:
+        raise InvalidInput(f"There is no kind {kind!r}.", f"There are {', '.join(p.name for p in NAMED)}.")
+    return found
+
+
+def _hash_list(seqs: Iterable[int]) -> str:
+    return ", ".join(f"#{seq}" for seq in sorted(seqs))

@@ -109,6 +109,18 @@ class Version(NamedTuple):
     state: State | None
 
 
+class Touched(NamedTuple):
+    """An entity that has new states between two positions."""
+
+    projection: Projection
+    key: str
+    rows: list[tuple[int, str]]
+    """Position and changed fields of each new state, oldest first."""
+    began: bool
+    """Whether it did not exist before the first of them."""
+    newest: State | None
+
+
 class Cursor(NamedTuple):
     fingerprint: str
     seq: int
@@ -179,16 +191,28 @@ class Views:
         )
         return None if row is None else int(row[0])
 
-    def touched(self, after: int, seq: int) -> Iterator[tuple[Projection, str]]:
+    def touched(self, after: int, seq: int) -> Iterator[Touched]:
         """Entities with a new state behind ``after`` and up to ``seq``; links are left out."""
         connection = self.caught_up()
         for projection in NAMED:
             query = (
-                f"SELECT DISTINCT key FROM {projection.name}_versions INDEXED BY {projection.name}_by_seq "
-                "WHERE from_seq > ? AND from_seq <= ?"
+                f"SELECT key, from_seq, changed, state FROM {projection.name}_versions "
+                f"INDEXED BY {projection.name}_by_seq WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
             )
-            for (key,) in sorted(connection.execute(query, (after, seq)).fetchall()):
-                yield projection, key
+            decode = _decoder(projection.state)
+            found: dict[str, list[tuple[int, str]]] = {}
+            newest: dict[str, str | None] = {}
+            began: set[str] = set()
+            for key, from_seq, changed, state in connection.execute(query, (after, seq)):
+                if key not in found:
+                    found[key] = []
+                    if changed == NEW and state is not None:
+                        began.add(key)
+                found[key].append((from_seq, changed))
+                newest[key] = state
+            for key, rows in found.items():
+                text = newest[key]
+                yield Touched(projection, key, rows, key in began, None if text is None else decode(text))
 
     def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
         """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
@@ -359,6 +383,7 @@ class MemoryViews(Views):
 
     def __init__(self, log: Log, told: Sequence[Entry]) -> None:
         super().__init__(log.path.parent, log)
+        self.told = told
         connection = self._in_memory()
         for projection in PROJECTIONS:
             for statement in _tables(projection).values():

@@ -35,13 +35,17 @@ class AsOf(NamedTuple):
     """The moment that was asked for, in the ledger's zone; None where a position was asked for."""
     handle: str
     """``c55-k3f9``."""
+    supposed: str = ""
+    """What makes this a what-if, or another axis of time than that of the commits."""
 
     @property
     def words(self) -> str:
         """``known on 2013-06-30 23:59:59 America/New_York (c812-k3f9)``."""
         if self.moment is None:
-            return f"known after {self.handle}, recorded {self.recorded_at:%Y-%m-%d %H:%M:%S} UTC"
-        return f"known on {self.moment:%Y-%m-%d %H:%M:%S} {self.moment.tzinfo} ({self.handle})"
+            words = f"known after {self.handle}, recorded {self.recorded_at:%Y-%m-%d %H:%M:%S} UTC"
+        else:
+            words = f"known on {self.moment:%Y-%m-%d %H:%M:%S} {self.moment.tzinfo} ({self.handle})"
+        return f"{words}, {self.supposed}" if self.supposed else words
 
 
 def resolve(text: str, log: Log, zone: ZoneInfo, now: dt.datetime) -> AsOf:
@@ -121,6 +125,35 @@ def _position(text: str, log: Log) -> Commit | None:
             "The handle comes from another ledger, or the ledger was rewritten since: run `tally verify`.",
         )
     return commit
+
+
+def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
+    """A day, month or year, or two of them with ``..`` between, as ``[from, to)`` in a zone.
+
+    Examples
+    --------
+    >>> first, end = parse_period("2013-04..2013-05", ZoneInfo("UTC"))
+    >>> print(first, end)
+    2013-04-01 00:00:00+00:00 2013-06-01 00:00:00+00:00
+    """
+    first, dots, last = text.strip().partition("..")
+    try:
+        start = _first_day(first.strip())
+        end = _last_day((last if dots else first).strip(), start) + dt.timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        raise InvalidInput(
+            f"{text!r} is not a period.",
+            "Give a day (2013-09-05), a month (2013-09), a year (2013), or 2013-04..2013-06.",
+        ) from error
+    if end <= start:
+        raise InvalidInput(f"{text!r} ends before it begins.")
+    return dt.datetime.combine(start, dt.time(), zone), dt.datetime.combine(end, dt.time(), zone)
+
+
+def _first_day(text: str) -> dt.date:
+    if re.fullmatch(r"\d{4}(-\d{2})?", text):
+        return dt.date.fromisoformat(f"{text}-01-01"[:10])
+    return dt.date.fromisoformat(text)
 
 
 _UNITS = {"minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}

@@ -11,6 +11,8 @@ from ledger.event import Event
 
 def sentence(event: Event[Any]) -> str:
     """What an event says, in one line. Text from the ledger is *not* made safe for a terminal here."""
+    if event.body is None:
+        return f"{event.t}: its content was erased"
     if not say.is_known(event):
         return f"{event.t} version {event.v}, which this program does not know"
     tell = _SENTENCES.get(event.t)

@@ -1,0 +1,109 @@
+"""What changed between two positions: entity by entity, field by field, and which event made it so."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ledger.entities import NAMED
+from ledger.folding import changed_fields
+from ledger.projection import Projection, State
+from ledger.views import NEW, Touched, Views
+from ledger.when import AsOf
+
+
+class FieldChange(NamedTuple):
+    """A field that says something else, and the event between the two positions that last changed it."""
+
+    field: str
+    old: Any
+    new: Any
+    seq: int
+
+
+class EntityChange(NamedTuple):
+    """An entity that is new, gone, or different."""
+
+    kind: str
+    name: str
+    before: State | None
+    after: State | None
+    seq: int
+    """The event that made it what it is at the later position."""
+    fields: list[FieldChange]
+    """What differs, where it is there on both sides."""
+
+    @property
+    def handle(self) -> str:
+        """``model:late-arrivals-v1``."""
+        return f"{self.kind}:{self.name}"
+
+
+class Difference(NamedTuple):
+    """Everything that is different at ``b``, compared with ``a``."""
+
+    a: AsOf
+    b: AsOf
+    changes: list[EntityChange]
+
+    def applied_to(self, states: dict[str, State]) -> dict[str, State]:
+        """The states of ``b`` by handle, from those of ``a``."""
+        result = dict(states)
+        for change in self.changes:
+            if change.after is None:
+                result.pop(change.handle, None)
+            else:
+                result[change.handle] = change.after
+        return result
+
+
+def difference(views: Views, a: AsOf, b: AsOf) -> Difference:
+    """Compare two positions of the same views; the cost is that of what changed in between.
+
+    ``a`` may be the later one; then the answer says what going back undoes, and names the same events.
+    """
+    low, high = sorted((a.seq, b.seq))
+    forwards = a.seq <= b.seq
+    changes = []
+    for touched in views.touched(low, high):
+        projection, key, later = touched.projection, touched.key, touched.newest
+        earlier = None if touched.began else views.get(projection, key, low)
+        if earlier is None and later is None:
+            continue
+        fields = [_field(name, earlier, later, touched, forwards) for name in _differing(earlier, later)]
+        if earlier is not None and later is not None and not fields:
+            continue  # there and back again
+        before, after = (earlier, later) if forwards else (later, earlier)
+        seq = touched.rows[-1][0]
+        changes.append(EntityChange(projection.key, key, before, after, seq, fields))
+    return Difference(a, b, changes)
+
+
+def compare(left: Views, a: AsOf, at_left: int, right: Views, b: AsOf, at_right: int) -> Difference:
+    """The same between views that do not share their positions, such as a what-if and what is: by reading both."""
+    changes = []
+    for projection in NAMED:
+        before, after = by_name(left, projection, at_left), by_name(right, projection, at_right)
+        for name in sorted(before.keys() | after.keys()):
+            old, new = before.get(name), after.get(name)
+            differing = _differing(old, new)
+            if differing or old is None or new is None:
+                made = new or old
+                assert made is not None
+                fields = [FieldChange(field, getattr(old, field), getattr(new, field), made.seq) for field in differing]
+                changes.append(EntityChange(projection.key, name, old, new, made.seq, fields))
+    return Difference(a, b, changes)
+
+
+def by_name(views: Views, projection: Projection, position: int) -> dict[str, State]:
+    """All states of a kind by their name."""
+    return {getattr(state, projection.key): state for state in views.all(projection, position)}
+
+
+def _differing(before: State | None, after: State | None) -> tuple[str, ...]:
+    return () if before is None or after is None else changed_fields(before, after)
+
+
+def _field(name: str, earlier: State | None, later: State | None, touched: Touched, forwards: bool) -> FieldChange:
+    old, new = getattr(earlier, name), getattr(later, name)
+    seq = next(position for position, changed in reversed(touched.rows) if changed == NEW or f",{name}," in changed)
+    return FieldChange(name, old, new, seq) if forwards else FieldChange(name, new, old, seq)

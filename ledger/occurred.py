@@ -1,0 +1,62 @@
+"""The second axis of time: what had happened by a date according to the events themselves.
+
+An imported history is recorded today and happened years ago; asked on the axis of the commits it all appears today.
+Here a commit counts from the moment on at which all of its events had occurred, and commits are folded in the order
+of those moments. Usually that is the order in which they were recorded, and then the ledger's views answer; where it is
+not, everything up to the date is folded in memory, at the cost of reading it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Literal
+
+from ledger.errors import InvalidInput, NotFound
+from ledger.projection import Entry
+from ledger.snapshot import Snapshot
+from ledger.views import MemoryViews, entries
+from ledger.when import as_of_commit, parse_moment
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+Axis = Literal["recorded", "occurred"]
+
+
+def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
+    """What had happened by the end of a date.
+
+    Raises
+    ------
+    NotFound
+        When nothing had happened yet.
+    InvalidInput
+        When ``when`` is no date: an event or a commit names a place in the order of recording.
+    """
+    text = when.isoformat() if isinstance(when, dt.datetime) else when.strip()
+    if text.removeprefix("before:")[:1] in ("#", "c"):
+        raise InvalidInput(
+            f"{text} is a place in the order of recording; on the axis of what occurred a date is needed.",
+            "tally show says when an event occurred.",
+        )
+    log = ledger.log
+    moment = parse_moment(text, ledger.zone, ledger.clock())
+    told: dict[int, list[Entry]] = {}
+    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq):
+        told.setdefault(entry.n, []).append(entry)
+    happened = {n: max(entry.event.occurred_at for entry in events) for n, events in told.items()}
+    order = sorted((at, n) for n, at in happened.items() if at <= moment)
+    if not order:
+        first = min(happened.values()).astimezone(ledger.zone)
+        raise NotFound(
+            f"By {moment:%Y-%m-%d %H:%M:%S} {ledger.zone.key} nothing had happened yet: "
+            f"the first that the ledger tells of is of {first:%Y-%m-%d %H:%M:%S}.",
+            "Ask for a later date.",
+        )
+    numbers = [n for _, n in order]
+    newest = max(numbers)
+    supposed = f"by when it occurred: {len(numbers)} of {len(told)} commits"
+    as_of = as_of_commit(log, newest, moment)._replace(supposed=supposed)
+    if numbers == list(range(newest + 1)):
+        return Snapshot(ledger.views, as_of)
+    return Snapshot(MemoryViews(log, [entry for n in numbers for entry in told[n]]), as_of)
