@@ -85,12 +85,11 @@ def read(log: Log, seq: int) -> Entry:
 def causes(log: Log, entry: Entry, met: set[int], most: int, depth: int = 4) -> Cause:
     """An event with its causes and theirs, each shown once, nearest first."""
     met.add(entry.seq)
-    found: list[Cause] = []
     wanted = [seq for seq in find(log, entry, entry.event.cause) if seq not in met]
     followed = wanted[:most] if depth else []
-    for seq in followed:
-        if seq not in met:
-            found.append(causes(log, read(log, seq), met, max(0, most // max(1, len(followed))), depth - 1))
+    met.update(followed)
+    share = most // max(1, len(followed))
+    found = [causes(log, read(log, seq), met, share, depth - 1) for seq in followed]
     return Cause(entry, found, len(entry.event.cause) - len(found))
 
 

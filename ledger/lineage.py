@@ -88,12 +88,9 @@ def between(links: Links, upper: str, lower: str) -> Lineage:
 
 def neighbours(links: Links, node: str, towards: str) -> list[Edge]:
     """Edges of one node."""
-    return [
-        Edge(node, link.kind, link.other, link.seq)
-        if towards == "down"
-        else Edge(link.other, link.kind, node, link.seq)
-        for link in links(node, towards)
-    ]
+    if towards == "down":
+        return [Edge(node, link.kind, link.other, link.seq) for link in links(node, "down")]
+    return [Edge(link.other, link.kind, node, link.seq) for link in links(node, "up")]
 
 
 Label = Callable[[str], str]

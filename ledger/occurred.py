@@ -12,6 +12,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
 from ledger.errors import InvalidInput, NotFound
+from ledger.folding import READ_TYPES
 from ledger.projection import Entry
 from ledger.snapshot import Snapshot
 from ledger.views import MemoryViews, entries
@@ -42,7 +43,8 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
     log = ledger.log
     moment = parse_moment(text, ledger.zone, ledger.clock())
     told: dict[int, list[Entry]] = {}
-    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq):
+    # What no view follows from, such as the declaration of a type, happened when it was recorded and is no history.
+    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES):
         told.setdefault(entry.n, []).append(entry)
     happened = {n: max(entry.event.occurred_at for entry in events) for n, events in told.items()}
     order = sorted((at, n) for n, at in happened.items() if at <= moment)
@@ -57,6 +59,6 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
     newest = max(numbers)
     supposed = f"by when it occurred: {len(numbers)} of {len(told)} commits"
     as_of = as_of_commit(log, newest, moment)._replace(supposed=supposed)
-    if numbers == list(range(newest + 1)):
+    if numbers == [n for n in sorted(told) if n <= newest]:
         return Snapshot(ledger.views, as_of)
     return Snapshot(MemoryViews(log, [entry for n in numbers for entry in told[n]]), as_of)

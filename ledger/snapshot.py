@@ -19,6 +19,7 @@ from ledger.entities import (
     EnvironmentState,
     EvaluationState,
     KeyState,
+    LinkState,
     ModelState,
     PipelineState,
     RunState,
@@ -218,7 +219,7 @@ class Snapshot:
 
     # Names -------------------------------------------------------------------------------------------------
 
-    def _links(self, node: str, towards: str) -> list[lineage.LinkState]:
+    def _links(self, node: str, towards: str) -> list[LinkState]:
         return self._views.links(node, towards, self._position)
 
     def _find(self, handle: str) -> tuple[Projection, str, State] | None:

@@ -301,11 +301,17 @@ class Views:
         for suffix in ("", "-wal", "-shm", "-journal"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
-    def _catch_up(self, connection: sqlite3.Connection) -> None:
+    def rebuild(self) -> None:
+        """Empty every view and fold all events again, in one transaction: others see the old ones until it is done."""
+        self._catch_up(self.caught_up(), anew=True)
+
+    def _catch_up(self, connection: sqlite3.Connection, anew: bool = False) -> None:
         head_seq = self._head_seq()
-        if not self._is_behind(connection, head_seq):
+        if not anew and not self._is_behind(connection, head_seq):
             return
         with _immediate(connection):
+            if anew:
+                connection.execute("UPDATE cursors SET seq = -1, id = x''")
             # Asked again inside the transaction: another reader may have been faster.
             cursors = self._valid_cursors(connection)
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
@@ -389,8 +395,10 @@ class MemoryViews(Views):
             for statement in _tables(projection).values():
                 connection.execute(statement)
 
+        index = {entry.seq: position for position, entry in enumerate(told)}
+
         def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
-            return (entry for entry in told[: last + 1] if entry.event.t in types)
+            return (entry for entry in told[: index[last] + 1] if entry.event.t in types)
 
         _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), history, {})
 

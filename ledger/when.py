@@ -143,7 +143,7 @@ def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
     except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{text!r} is not a period.",
-            "Give a day (2013-09-05), a month (2013-09), a year (2013), or 2013-04..2013-06.",
+            "Give a day (2013-09-05), a month (2013-09), a year (2013), or 2013-04..2013-06",
         ) from error
     if end <= start:
         raise InvalidInput(f"{text!r} ends before it begins.")

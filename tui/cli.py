@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
+    "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
     "status": ("tui.look", "Where things stand."),
     "champion": ("tui.look", "Which model decides, or decided at a date."),
@@ -34,6 +35,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "models": ("tui.look", "All models."),
     "log": ("tui.look", "The commits, newest first."),
     "show": ("tui.look", "One event, commit, run, model, slice or decision."),
+    "diff": ("tui.difference", "What changed between two dates, runs, models or pipeline files."),
+    "why": ("tui.travel", "Which event made something so, and what led to it."),
+    "story": ("tui.travel", "The life of an entity in sentences."),
+    "explain": ("tui.explain", "A decision's whole reasoning again, from what was recorded."),
+    "lineage": ("tui.graph", "What an entity comes from, and what comes from it."),
+    "know": ("tui.travel", "What was known about a period, and how late it came."),
     "sql": ("tui.look", "Ask the views a question in SQL (read only)."),
     "verify": ("tui.trust", "Check everything that is stored against what was signed."),
     "receipt": ("tui.trust", "The signed state of the ledger, to be kept elsewhere."),
@@ -45,13 +52,15 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "key": ("tui.key", "The log's key: show, rotate, rely on."),
     "redact": ("tui.erase", "Erase an event's content; everything else stays provable."),
     "seal": ("tui.erase", "Write closed ranges of commits as JSON lines, with their hashes."),
+    "rebuild": ("tui.travel", "Make the views again from the events, or compare them."),
     "adopt": ("tui.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init",),
     "Make": ("check", "run"),
-    "Decide": ("promote", "approve"),
+    "Decide": ("promote", "approve", "correct"),
     "Look": ("status", "champion", "runs", "models", "log", "show", "sql"),
+    "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
         "verify",
         "receipt",
@@ -63,6 +72,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         "key",
         "redact",
         "seal",
+        "rebuild",
         "adopt",
     ),
 }
@@ -148,6 +158,17 @@ def json_option(command: F) -> F:
 def as_of_option(command: F) -> F:
     """``--as-of``: answer as it was known then."""
     return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
+
+
+def axis_option(command: F) -> F:
+    """``--axis``: which time a date is on."""
+    return click.option(
+        "--axis",
+        type=click.Choice(["recorded", "occurred"]),
+        default="recorded",
+        show_default=True,
+        help="Whether WHEN is about when things were recorded, or when they happened according to the events.",
+    )(command)
 
 
 def open_ledger(path: Path | None) -> Ledger:

@@ -48,11 +48,15 @@ def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: 
             decision=run.decision if chosen_here else None,
             reason=reason,
         )
-        made = book.log.event(state.seq).id.hex()
+        # What the promotion follows from: the model itself, and the decision that chose it.
+        led_here = [state.made_by_event]
+        if chosen_here and run.decision:
+            led_here.append(now.decision(run.decision).described_by)
+        causes = tuple(book.log.event(seq).id.hex() for seq in led_here)
         # `expected` makes two people who promote at the same moment a conflict instead of a surprise.
         pipeline = f"pipeline:{state.pipeline}"
         appended = book.append(
-            Draft(body, cause=(made,)), expected={pipeline: book.log.last_seq_of(pipeline)}, sign=True
+            Draft(body, cause=causes), expected={pipeline: book.log.last_seq_of(pipeline)}, sign=True
         )
         handle = book.commit_handle(appended.n)
         if as_json:

@@ -19,19 +19,22 @@ from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
-from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show, show_lines
 
 
-def _snapshot(book: ledger.Ledger, as_of: str | None) -> ledger.Snapshot:
+def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
+    """The moment that a command was asked about."""
+    if axis == "occurred":
+        return book.at(as_of or "now", axis="occurred")
     return book.at(as_of) if as_of else book.now()
 
 
-def _head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
+def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
     """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
     replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
-    if as_of or replayed:
+    if as_of or replayed or snapshot.as_of.supposed:
         heading(replayed + snapshot.as_of.words)
 
 
@@ -55,11 +58,12 @@ def _as_json(state: State | None, handle: str) -> dict[str, Any] | None:
 @tally.command("status")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """Where things stand: each pipeline, its champion, its last run."""
     with open_ledger(ledger_path) as book:
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         pipelines, runs = snapshot.pipelines(), snapshot.runs()
         newest = book.log.newest_checkpoint()
         signed = newest[0] if newest else 0
@@ -78,7 +82,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
                 },
             )
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         if not pipelines:
@@ -120,11 +124,12 @@ def _progress_words(run: RunState) -> str:
 @click.argument("pipeline")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """Which model decides for PIPELINE, or decided at a date; who put it there, when and why."""
     with open_ledger(ledger_path) as book:
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.pipeline(pipeline)
         champion = snapshot.champion(pipeline)
         if as_json:
@@ -138,7 +143,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
                 },
             )
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         if champion is None or state.champion is None:
             click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
             return
@@ -161,11 +166,12 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
 @tally.command("runs")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def runs_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """All runs, newest first."""
     with open_ledger(ledger_path) as book:
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         runs = snapshot.runs()[::-1]
         if as_json:
             content = {
@@ -174,7 +180,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> 
             }
             print_json("tally.runs/1", content)
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         if not runs:
             click.echo("There are no runs yet. Next: tally run FILE.toml", err=True)
             return
@@ -197,11 +203,12 @@ def runs_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> 
 @tally.command("models")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def models_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """All models with their three times: made when, trained on what, intended for when."""
     with open_ledger(ledger_path) as book:
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         models = snapshot.models()[::-1]
         if as_json:
             content = {
@@ -210,7 +217,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, as_json: bool) -
             }
             print_json("tally.models/1", content)
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         if not models:
             click.echo("There are no models yet. Next: tally run FILE.toml", err=True)
             return
@@ -238,8 +245,9 @@ def _model_row(model: ModelState, book: ledger.Ledger) -> tuple[object, ...]:
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many commits.")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def log_command(number: int, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def log_command(number: int, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """The commits, newest first: when, who, and what each event says."""
     with open_ledger(ledger_path) as book:
         position = book.when(as_of) if as_of else book.now().as_of
@@ -306,8 +314,9 @@ def _commit_json(commit: Commit, book: ledger.Ledger) -> dict[str, Any]:
 @click.argument("handle")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def show_command(handle: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """Show one thing: an event (#12), a commit (c3), or a run, model, pipeline, slice or decision by name."""
     with open_ledger(ledger_path) as book:
         if match := re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
@@ -317,7 +326,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, as_js
             else:
                 _show_commit(book, position.n, as_json)
             return
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.find(handle)
         if state is None:
             raise NotFound(
@@ -327,7 +336,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, as_js
         if as_json:
             print_json("tally.show/1", {"as_of": as_of_json(snapshot.as_of), "state": msgspec.to_builtins(state)})
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         for field, value in msgspec.to_builtins(state).items():
             if value is not None and field != "seq":
                 click.echo(f"{field.replace('_', ' '):<18}{_flat(value)}")
@@ -411,8 +420,9 @@ def _show_commit(book: ledger.Ledger, n: int, as_json: bool) -> None:
 @click.argument("query")
 @ledger_option
 @as_of_option
+@axis_option
 @json_option
-def sql_command(query: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
     """Ask the views a question in SQL, read only: pipelines, runs, models, slices, decisions.
 
     Each is a view with one column a field, as it was known at --as-of.
@@ -422,7 +432,7 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, as_json
     from sqlite_utils import Database
 
     with open_ledger(ledger_path) as book:
-        snapshot = _snapshot(book, as_of)
+        snapshot = snapshot_of(book, as_of, axis)
         database = Database(book.views.sql(snapshot.as_of.seq))
         try:
             rows = list(database.query(query))
@@ -433,7 +443,7 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, as_json
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of), "rows": rows})
             return
-        _head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of, book)
         if rows:
             table(tuple(rows[0]), [tuple(row.values()) for row in rows])
         elif sys.stdout.isatty():

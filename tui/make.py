@@ -13,9 +13,10 @@ from ledger.errors import Refused
 from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import aligned, print_json, sparkline, terminal_columns, wrap
+from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.show import show
+from tui.trajectory import trajectory_table
 from tui.trust import print_receipt, receipt_json
 
 if TYPE_CHECKING:
@@ -164,12 +165,12 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     click.echo()
     name = METRIC_WORDS[metric]
     click.secho(f"{name[0].upper()}{name[1:]} by window (smaller is better)", bold=True)
-    for line in trajectory_table(report, metric):
+    for line in _trajectories(report, metric):
         click.echo(line)
     if settings.data.target.rule is not None:
         click.echo()
         click.secho("AUC by window (larger is better)", bold=True)
-        for line in trajectory_table(report, "roc_auc"):
+        for line in _trajectories(report, "roc_auc"):
             click.echo(line)
     click.echo()
     for item in report.optimism:
@@ -200,22 +201,10 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
         click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
 
 
-def trajectory_table(report: Report, metric: str) -> list[str]:
-    """One line a candidate: a sparkline over the windows, the values, and their mean."""
+def _trajectories(report: Report, metric: str) -> list[str]:
     labels = [described.window.label for described in report.described]
-    values = {(item.candidate, item.label): item.metrics[metric].value for item in report.judged}
-    known = [value for value in values.values() if value is not None]
-    low, high = (min(known), max(known)) if known else (0.0, 1.0)
-    rows = []
-    for recipe in report.outline.recipes:
-        series = [values[recipe.name, label] for label in labels]
-        present = [value for value in series if value is not None]
-        mean = f"{sum(present) / len(present):.3f}" if present else "–"
-        cells = [f"{value:.3f}" if value is not None else "–" for value in series]
-        rows.append((recipe.name, sparkline(series, low, high), mean, *cells))
-    common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
-    headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))
-    return ["  " + line for line in aligned(headers, rows, max(60, terminal_columns() - 2))]
+    values = {(item.label, item.candidate): item.metrics[metric].value for item in report.judged}
+    return trajectory_table(labels, [recipe.name for recipe in report.outline.recipes], values)
 
 
 def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:

@@ -1,0 +1,313 @@
+"""Laws of time travel, over generated histories with corrections, and clocks that go back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from given import Ticking, seeded_salts
+from histories import commits, finished, promoted, refitted, registered, started, taken
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import ledger
+from ledger.correction import correct
+from ledger.entities import NAMED, PROJECTIONS
+from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.folding import fold, fold_live, live, same
+from ledger.ledger import Draft
+from ledger.projection import State
+from ledger.recorder import Recorder
+from ledger.redaction import KEPT
+from ledger.vocabulary import EventCorrected
+
+RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
+SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+class Erratic:
+    """A clock that goes forwards and backwards, as clocks of machines do."""
+
+    def __init__(self, steps: list[int]) -> None:
+        self.now = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
+        self.steps = iter(steps)
+
+    def __call__(self) -> dt.datetime:
+        self.now += dt.timedelta(hours=next(self.steps, 1))
+        return self.now
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[list[Draft] | int]:
+    """Commits, and between them numbers that choose which event to correct."""
+    told: list[list[Draft] | int] = []
+    for commit in draw(commits):
+        told.append(commit)
+        if draw(st.integers(0, 3)) == 0:
+            told.append(draw(st.integers(0, 1_000)))
+    return told
+
+
+@contextmanager
+def living(story: list[list[Draft] | int], steps: list[int] | None = None, every: int = 1) -> Iterator[ledger.Ledger]:
+    clock = Erratic(steps) if steps else Ticking()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ledger.create(Path(folder), timezone="UTC", clock=clock, salts=seeded_salts(), recorder=RECORDER) as book,
+    ):
+        for index, step in enumerate(story):
+            if isinstance(step, list):
+                book.append(*step)
+            else:
+                candidates = [
+                    entry.seq
+                    for entry in book.events()
+                    if entry.event.t not in KEPT and book.now().correction(entry.seq) is None
+                ]
+                correct(book, candidates[step % len(candidates)], "it was wrong")
+            if index % every == 0:
+                book.now().pipelines()
+        yield book
+
+
+def everything(snapshot: ledger.Snapshot) -> dict[str, State]:
+    return {
+        f"{projection.key}:{getattr(state, projection.key)}": state
+        for projection in NAMED
+        for state in snapshot.states(projection.name)
+    }
+
+
+@SLOW
+@given(stories(), st.integers(1, 4))
+def test_at_every_commit_the_views_are_what_follows_from_the_live_events(
+    story: list[list[Draft] | int], every: int
+) -> None:
+    with living(story, every=every) as book:
+        assert book.views.versions() == fold(book.events())
+        for n in range(book.log.size()):
+            last_seq = book.log.commit(n).last_seq
+            expected = fold_live(book.events(0, last_seq))
+            for projection in PROJECTIONS:
+                kept = {getattr(s, projection.key): s for s in book.views.all(projection, last_seq)}
+                assert kept.keys() == expected[projection.name].keys()
+                for name, state in kept.items():
+                    assert same(state, expected[projection.name][name])
+
+
+@SLOW
+@given(stories())
+def test_caught_up_in_steps_or_at_once_the_views_are_the_same(story: list[list[Draft] | int]) -> None:
+    with living(story) as book:
+        step_by_step = book.views.versions()
+        book.views.discard()
+        assert book.views.versions() == step_by_step
+
+
+@SLOW
+@given(stories(), st.lists(st.integers(-5, 30), min_size=30, max_size=30))
+def test_a_date_never_splits_a_commit_even_if_the_clock_goes_back(
+    story: list[list[Draft] | int], steps: list[int]
+) -> None:
+    with living(story, steps) as book:
+        recorded = [commit.recorded_at for commit in book.log.commits()]
+        assert recorded == sorted(recorded)
+        for commit in book.log.commits():
+            moment = dt.datetime.fromtimestamp(commit.recorded_at / 1e6, dt.UTC)
+            as_of = book.at(moment).as_of
+            assert as_of.seq == book.log.commit(as_of.n).last_seq
+            assert as_of.n >= commit.n
+            assert book.log.commit(as_of.n).recorded_at == commit.recorded_at
+
+
+@SLOW
+@given(stories(), st.data())
+def test_a_difference_applied_to_one_state_gives_the_other(story: list[list[Draft] | int], data: st.DataObject) -> None:
+    with living(story) as book:
+        size = book.log.size()
+        a, b = (book.at(f"c{data.draw(st.integers(0, size - 1))}") for _ in range(2))
+        found = a.diff(b)
+        assert found.applied_to(everything(a)).keys() == everything(b).keys()
+        reached = found.applied_to(everything(a))
+        for handle, state in everything(b).items():
+            assert same(reached[handle], state), handle
+        low, high = sorted((a.as_of.seq, b.as_of.seq))
+        for change in found.changes:
+            assert low < change.seq <= high
+            for field in change.fields:
+                assert low < field.seq <= high
+                assert field.old != field.new
+        # The other way round it says the reverse, by the same events.
+        back = b.diff(a)
+        assert [(c.handle, [(f.field, f.new, f.old, f.seq) for f in c.fields]) for c in back.changes] == [
+            (c.handle, [(f.field, f.old, f.new, f.seq) for f in c.fields]) for c in found.changes
+        ]
+
+
+@SLOW
+@given(stories(), st.data())
+def test_why_names_the_event_without_which_the_field_would_not_have_become_so(
+    story: list[list[Draft] | int], data: st.DataObject
+) -> None:
+    with living(story) as book:
+        now = book.now()
+        states = {handle: state for handle, state in everything(now).items() if not handle.startswith("key:")}
+        if not states:
+            return
+        handle = data.draw(st.sampled_from(sorted(states)))
+        state = states[handle]
+        field = data.draw(st.sampled_from([name for name in state.__struct_fields__ if name != "seq"]))
+        answer = now.why(f"{handle}.{field}")
+        assert answer.value == getattr(state, field)
+        seq = answer.because.entry.seq
+        kind, _, name = handle.partition(":")
+        (projection,) = [p for p in NAMED if p.key == kind]
+        so_far = list(book.events(0, seq))
+        with_it = fold_live(so_far)[projection.name].get(name)
+        without_it = fold_live([entry for entry in so_far if entry.seq != seq])[projection.name].get(name)
+        assert getattr(with_it, field) == answer.value
+        assert without_it is None or getattr(without_it, field) != answer.value
+
+
+@SLOW
+@given(stories(), st.data())
+def test_a_what_if_is_the_history_without_the_event_and_stores_nothing(
+    story: list[list[Draft] | int], data: st.DataObject
+) -> None:
+    with living(story) as book:
+        n = data.draw(st.integers(1, book.log.size() - 1)) if book.log.size() > 1 else 0
+        there = book.at(f"c{n}")
+        told = [entry for entry in book.events(0, there.as_of.seq) if entry.event.t not in KEPT]
+        if not told:
+            return
+        before = book.log.size(), book.views.versions()
+        gone = data.draw(st.sampled_from(told)).seq
+        supposed = there.without(gone)
+        expected = fold_live(entry for entry in book.events(0, there.as_of.seq) if entry.seq != gone)
+        for projection in NAMED:
+            assert {getattr(s, projection.key): s for s in supposed.states(projection.name)}.keys() == expected[
+                projection.name
+            ].keys()
+            for state in supposed.states(projection.name):
+                assert same(state, expected[projection.name][getattr(state, projection.key)])
+        # The difference between what is and what would be leads from one to the other.
+        reached = there.diff(supposed).applied_to(everything(there))
+        assert reached.keys() == everything(supposed).keys()
+        assert all(same(reached[handle], state) for handle, state in everything(supposed).items())
+        assert (book.log.size(), book.views.versions()) == before
+
+
+@SLOW
+@given(stories())
+def test_live_is_what_no_live_correction_sets_aside(story: list[list[Draft] | int]) -> None:
+    with living(story) as book:
+        entries = list(book.events())
+        kept = {entry.seq for entry in live(entries)}
+        for entry in entries:
+            if isinstance(entry.event.body, EventCorrected) and entry.seq in kept:
+                assert int(entry.event.body.correction) not in kept
+        gone = {entry.seq for entry in entries} - kept
+        named = {
+            int(e.event.body.correction) for e in entries if isinstance(e.event.body, EventCorrected) and e.seq in kept
+        }
+        assert gone == named
+
+
+# By hand ------------------------------------------------------------------------------------------------------
+
+
+def promoted_twice(book: ledger.Ledger) -> tuple[int, int]:
+    book.append(registered("p"), started("r1", "p"), taken("r1", "p"))
+    book.append(refitted("p-v1", "r1", "p"), refitted("p-v2", "r1", "p"), finished("r1", "p"))
+    first = book.append(promoted("p-v1", "p", None, "the first")).last_seq
+    second = book.append(promoted("p-v2", "p", "p-v1", "by mistake")).last_seq
+    return first, second
+
+
+def champion(snapshot: ledger.Snapshot) -> str | None:
+    found = snapshot.champion("p")
+    return found.model if found else None
+
+
+def test_a_corrected_promotion_gives_the_place_back_from_then_on(book: ledger.Ledger) -> None:
+    first, second = promoted_twice(book)
+    before = book.now()
+    undone = correct(book, second, "it was meant for another pipeline")
+    assert champion(book.now()) == "p-v1"
+    assert champion(before) == champion(book.at(f"c{before.as_of.n}")) == "p-v2"
+    state = book.now().pipeline("p")
+    assert state.champion is not None
+    assert (state.champion.seq, state.former_champions) == (first, 0)
+    answer = book.now().why("pipeline:p.champion")
+    assert answer.because.entry.seq == undone.last_seq
+    assert answer.before.model == "p-v2"
+    assert [cause.entry.seq for cause in answer.because.causes] == [second]
+    assert [told.entry.seq for told in book.now().story("model:p-v2")][-2:] == [second, undone.last_seq]
+    with pytest.raises(Refused, match="already"):
+        correct(book, second, "again")
+    # The correction was wrong itself: what it set aside counts again.
+    correct(book, undone.last_seq, "it was meant after all")
+    assert champion(book.now()) == "p-v2"
+    assert champion(book.at(f"c{undone.n}")) == "p-v1"
+    assert book.now().correction(second) is None
+    correct(book, second, "no, really")
+    assert champion(book.now()) == "p-v1"
+
+
+def test_an_entity_can_be_gone_and_come_back(book: ledger.Ledger) -> None:
+    created = book.append(registered("p")).last_seq
+    gone = correct(book, created, "a typing mistake")
+    assert book.now().pipelines() == []
+    assert book.now().find("p") is None
+    (change,) = [c for c in book.diff(f"c{gone.n - 1}", "now").changes if c.kind == "pipeline"]
+    assert (change.after, change.seq) == (None, gone.last_seq)
+    book.append(registered("p", "cd" * 32))
+    assert [state.meaning_hash for state in book.now().pipelines()] == ["cd" * 32]
+    assert book.at(f"c{gone.n - 1}").pipeline("p").meaning_hash == "ab" * 32
+
+
+def test_what_is_about_the_ledger_itself_is_not_corrected(book: ledger.Ledger) -> None:
+    with pytest.raises(Refused, match="about the ledger itself"):
+        correct(book, 0, "no")
+    with pytest.raises(NotFound):
+        correct(book, 10_000, "no")
+
+
+def test_imported_history_is_walked_in_its_own_time(book: ledger.Ledger) -> None:
+    def at(year: int) -> dt.datetime:
+        return dt.datetime(year, 6, 1, tzinfo=dt.UTC)
+
+    def draft(body: object, year: int) -> Draft:
+        return Draft(body, occurred_at=at(year))  # type: ignore[arg-type]
+
+    book.append(draft(registered("p"), 2009))
+    book.append(*(draft(refitted(name, "r1", "p").body, 2010) for name in ("p-v1", "p-v2")))
+    # Recorded in the wrong order: the later promotion first.
+    book.append(draft(promoted("p-v2", "p", "p-v1"), 2012))
+    book.append(draft(promoted("p-v1", "p", None), 2011))
+    assert champion(book.now()) == "p-v1"
+    assert champion(book.at("2011", axis="occurred")) == "p-v1"
+    assert champion(book.at("2012", axis="occurred")) == "p-v2"
+    assert champion(book.at("2010", axis="occurred")) is None
+    assert "by when it occurred: 3 of 5 commits" in book.at("2011", axis="occurred").as_of.words
+    with pytest.raises(NotFound, match="nothing had happened yet"):
+        book.at("2008", axis="occurred")
+    with pytest.raises(InvalidInput, match="order of recording"):
+        book.at("c1", axis="occurred")
+    with pytest.raises(NotFound, match="nothing was known yet"):
+        book.at("2011")
+
+
+def test_follow_tells_every_event_once_and_in_order(book: ledger.Ledger) -> None:
+    last = book.now().as_of.seq
+    following = book.follow(poll_seconds=0.01, after=last)
+    with ledger.open(book.folder, clock=book.clock) as other:
+        for number in range(5):
+            other.append(finished(f"r{number}", "p"))
+            assert next(following).event.t in ("schema.declared", "run.finished")
+    told = [last + 1]
+    assert next(following).seq > told[0]

@@ -1,0 +1,265 @@
+"""`tally diff`: two dates, two runs, two models, or two pipeline files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+import ledger
+from ledger.blame import read
+from ledger.difference import Difference, EntityChange
+from ledger.entities import ModelState, RunState
+from ledger.errors import InvalidInput
+from ledger.words import count
+from tui.cli import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tui.look import snapshot_of
+from tui.page import as_of_json, heading, print_json, table, wrap
+from tui.show import show
+from tui.travel import entry_json, event_line
+from tui.values import field_words, value_words
+
+if TYPE_CHECKING:
+    from pipeline.bootstrap import Interval
+    from pipeline.compare import Comparison
+    from pipeline.config_diff import ConfigChange
+
+LISTED = 5
+
+
+@tally.command("diff")
+@click.argument("a")
+@click.argument("b", default="now")
+@click.option("--all", "everything", is_flag=True, help="List every new entity instead of the first few of a kind.")
+@click.option("--exit-code", "exit_code", is_flag=True, help="Exit with 1 where there is a difference.")
+@ledger_option
+@axis_option
+@json_option
+def diff_command(
+    a: str, b: str, everything: bool, exit_code: bool, ledger_path: Path | None, axis: str, as_json: bool
+) -> None:
+    """What is different in B, compared with A [default: now].
+
+    Two dates (or events, or commits): every entity that changed, field by field, and by which events. Two runs or two
+    models: question, configuration, data, environment, and the results in each window with paired intervals. Two
+    pipeline files: every setting, and whether the change loosens or tightens.
+    """
+    if a.endswith(".toml") or b.endswith(".toml"):
+        differs = _files(a, b, as_json)
+    else:
+        with open_ledger(ledger_path) as book:
+            runs = _two_runs(book, a, b)
+            if runs is not None:
+                differs = _runs(book, a, b, *runs, as_json)
+            else:
+                found = snapshot_of(book, a, axis).diff(snapshot_of(book, b, axis))
+                differs = bool(found.changes)
+                _print_dates(found, book, everything, as_json)
+    exit_with(1 if differs and exit_code else 0)
+
+
+# Dates -----------------------------------------------------------------------------------------------------
+
+
+def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_json: bool) -> None:
+    if as_json:
+        content = {
+            "a": as_of_json(found.a),
+            "b": as_of_json(found.b),
+            "changes": [_change_json(change, book) for change in found.changes],
+        }
+        print_json("tally.diff/1", content)
+        return
+    heading(f"from what was {found.a.words}")
+    heading(f"to what was   {found.b.words}")
+    if not found.changes:
+        click.echo("Nothing is different.")
+        return
+    made: dict[int, None] = {}
+    new: dict[str, list[EntityChange]] = {}
+    for change in found.changes:
+        if change.before is None and change.after is not None:
+            new.setdefault(change.kind, []).append(change)
+            continue
+        if change.after is None:
+            click.secho(f"{show(change.handle)} does not exist there", bold=True)
+            made[change.seq] = None
+            continue
+        click.secho(show(change.handle), bold=True)
+        for field in change.fields:
+            old, now = (value_words(value, book.zone) for value in (field.old, field.new))
+            click.echo(wrap(f"{field_words(field.field)}: {old} → {now}  (#{field.seq})", "  "))
+            made[field.seq] = None
+    for kind, changes in new.items():
+        shown = changes if everything or len(changes) <= LISTED else changes[: LISTED - 2]
+        more = len(changes) - len(shown)
+        names = ", ".join(f"{show(change.name)} (#{change.seq})" for change in shown)
+        click.echo(wrap(f"{count(len(changes), f'new {kind}')}: {names}{f' and {more} more' if more else ''}"))
+        if kind in ("model", "decision", "correction"):
+            made.update(dict.fromkeys(change.seq for change in shown))
+    if made:
+        click.echo()
+        click.echo("because of")
+        for seq in sorted(made):
+            click.echo(wrap(event_line(read(book.log, seq), book), "  "))
+
+
+def _change_json(change: EntityChange, book: ledger.Ledger) -> dict[str, Any]:
+    return {
+        "handle": change.handle,
+        "before": None if change.before is None else msgspec.to_builtins(change.before),
+        "after": None if change.after is None else msgspec.to_builtins(change.after),
+        "event": entry_json(read(book.log, change.seq), book),
+        "fields": [
+            {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}
+            for field in change.fields
+        ],
+    }
+
+
+# Runs and models -------------------------------------------------------------------------------------------
+
+
+def _two_runs(book: ledger.Ledger, a: str, b: str) -> tuple[RunState, RunState] | None:
+    now = book.now()
+    states = now.find(a), now.find(b)
+    runs = [
+        now.run(state.made_by_run) if isinstance(state, ModelState) else state
+        for state in states
+        if isinstance(state, RunState | ModelState)
+    ]
+    if len(runs) == 2:
+        return runs[0], runs[1]
+    if runs:
+        raise InvalidInput(
+            f"{a} and {b} are not of one kind.", "Compare two dates, two runs, two models, or two pipeline files."
+        )
+    return None
+
+
+def _runs(book: ledger.Ledger, a: str, b: str, first: RunState, second: RunState, as_json: bool) -> bool:
+    from pipeline.compare import compare_runs
+    from pipeline.record import record_of
+
+    known = book.now().as_of.seq
+    found = compare_runs(book, record_of(book, first, known), record_of(book, second, known))
+    if as_json:
+        content = {
+            "a": f"run:{first.run}",
+            "b": f"run:{second.run}",
+            "candidates": found.candidates,
+            "metric": found.metric,
+            "configuration": [_config_json(change) for change in found.configuration],
+            "data": [value._asdict() for value in found.data],
+            "environment": [value._asdict() for value in found.environment],
+            "windows": [window._asdict() for window in found.windows],
+            "only_in_a": found.only_in_a,
+            "only_in_b": found.only_in_b,
+            "overall": found.overall and {"mean_gain": found.overall[0], "interval": found.overall[1]},
+        }
+        print_json("tally.diff/1", content)
+    else:
+        _print_runs(found, first, second)
+    return bool(found.configuration or found.data or found.environment or first.result_hash != second.result_hash)
+
+
+def _print_runs(found: Comparison, first: RunState, second: RunState) -> None:
+    from pipeline.words import percent
+
+    click.secho(f"from run {show(first.run)} to run {show(second.run)}", bold=True)
+    _print_config(found.configuration)
+    for title, values in (("data", found.data), ("environment and code", found.environment)):
+        click.secho(title if values else f"{title}: the same", bold=True)
+        for value in values:
+            click.echo(wrap(f"{value.what}: {value.old} → {value.new}", "  "))
+    names = found.candidates
+    versus = names[0] if names[0] == names[1] else f"{names[0]} → {names[1]}"
+    click.secho(f"results of {show(versus)}, {found.metric.replace('_', '-')} by window (smaller is better)", bold=True)
+    rows = [
+        (
+            window.label,
+            _loss(window.a),
+            _loss(window.b),
+            "" if window.gain is None else percent(window.gain),
+            window.unpaired
+            or (f"{percent(window.interval.low)} to {percent(window.interval.high)}" if window.interval else ""),
+        )
+        for window in found.windows
+    ]
+    table(("window", "first", "second", "gain", "interval"), rows)
+    for label, only in (("first", found.only_in_a), ("second", found.only_in_b)):
+        if only:
+            click.echo(wrap(f"only in the {label}: {', '.join(only)}"))
+    if first.result_hash is not None and first.result_hash == second.result_hash:
+        click.echo("The results are the same, to the last bit.")
+    elif found.overall is not None:
+        gain, interval = found.overall
+        paired = count(sum(window.gain is not None for window in found.windows), "window")
+        said = f"Over {paired} the second saves {percent(gain)} of the first one's loss on average"
+        click.echo(wrap(f"{said} ({_interval(interval)})."))
+
+
+def _interval(interval: Interval) -> str:
+    from pipeline.words import percent
+
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def _loss(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+# Files -----------------------------------------------------------------------------------------------------
+
+
+def _files(a: str, b: str, as_json: bool) -> bool:
+    from pipeline.config import read as read_config
+    from pipeline.config_diff import config_changes
+
+    if not (a.endswith(".toml") and b.endswith(".toml")):
+        raise InvalidInput("A pipeline file can be compared with another one only.", "tally diff OLD.toml NEW.toml")
+    first, second = read_config(Path(a)), read_config(Path(b))
+    changes = config_changes(msgspec.to_builtins(first.settings), msgspec.to_builtins(second.settings))
+    same = first.meaning_hash == second.meaning_hash
+    if as_json:
+        content = {"a": a, "b": b, "same_meaning": same, "changes": [_config_json(change) for change in changes]}
+        print_json("tally.diff/1", content)
+    elif not changes:
+        click.echo("The two files say the same.")
+    else:
+        _print_config(changes)
+        if same:
+            click.echo("Nothing that can change a result is different.")
+    return bool(changes)
+
+
+def _print_config(changes: list[ConfigChange]) -> None:
+    if not changes:
+        click.secho("question and configuration: the same", bold=True)
+    group = ""
+    for change in changes:
+        if change.group != group:
+            group = change.group
+            click.secho(group, bold=True)
+        way = f"  [{change.strictness}]" if change.strictness else ""
+        old, new = (_setting(value) for value in (change.old, change.new))
+        said = f"+ {new}" if change.added else f"- {old}" if change.removed else f"{old} → {new}"
+        click.echo(wrap(f"{change.name}: {said}{way}", "  "))
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _config_json(change: ConfigChange) -> dict[str, Any]:
+    return {
+        "setting": change.name,
+        "class": change.group,
+        "old": change.old,
+        "new": change.new,
+        "added": change.added,
+        "removed": change.removed,
+        "strictness": change.strictness,
+    }

@@ -1,0 +1,123 @@
+"""`tally explain`: a decision's whole reasoning again, from recorded facts alone, the same whenever it is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import ledger
+from ledger.commit import event_handle
+from ledger.entities import DecisionState, ModelState, RunState
+from ledger.errors import NotFound
+from ledger.words import count
+from tui.cli import json_option, ledger_option, open_ledger, tally
+from tui.page import print_json, wrap
+from tui.show import show
+from tui.trajectory import trajectory_table
+from tui.values import moment_words
+
+if TYPE_CHECKING:
+    from pipeline.record import Record
+
+
+@tally.command("explain")
+@click.argument("decision")
+@ledger_option
+@json_option
+def explain_command(decision: str, ledger_path: Path | None, as_json: bool) -> None:
+    """Why DECISION was taken: the question, the data, every window, every rule that applied.
+
+    DECISION may be a decision, the run that took it, or the model that it chose. Nothing is computed again and nothing
+    later is looked at, so the answer is the same, byte for byte, whenever it is asked.
+    """
+    from pipeline.record import record_of
+
+    with open_ledger(ledger_path) as book:
+        run = _run_of(book, decision)
+        known = book.now().as_of.seq
+        record = record_of(book, run, known)
+        if record.decision is None or record.decided is None:
+            raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
+        entry = record.decided
+        if as_json:
+            content = {
+                "decision": {
+                    "handle": f"decision:{record.decision.decision}",
+                    "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+                    "recorded_at": entry.recorded_at,
+                    "actor": entry.actor,
+                    **{field: getattr(record.decision, field) for field in record.decision.__struct_fields__},
+                },
+                "questions": record.registered.questions,
+                "slice": record.slice,
+                "windows": list(record.windows.values()),
+                "evaluations": [
+                    {"window": label, "candidate": candidate, "metrics": judged.metrics, "gain": judged.gain}
+                    for (label, candidate), judged in record.evaluations.items()
+                ],
+                "optimism": record.optimism,
+                "evidence": list(entry.event.cause),
+            }
+            print_json("tally.explain/1", content)
+            return
+        said = record.decision
+        click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
+        click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+        for name, text in record.registered.questions.items():
+            if isinstance(text, str):
+                click.echo(wrap(f"{name.replace('_', ' ')}: {text}", "  "))
+        if record.slice is not None:
+            click.echo(
+                wrap(f"slice {record.slice.slice}: {count(record.slice.rows, 'row')} of {record.slice.source}", "  ")
+            )
+            for drop in record.slice.dropped:
+                click.echo(wrap(f"{count(drop.rows, 'row')} left out where {drop.where}: {drop.why}", "  "))
+        for window in record.windows.values():
+            for warning in window.warnings:
+                click.echo(wrap(warning, "  "))
+        metric = str(record.registered.meaning["selection"]["metric"])
+        for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
+            lines = _trajectories(record, name)
+            if lines:
+                click.echo()
+                click.secho(f"{name.replace('_', '-')} by window ({better} is better)", bold=True)
+                for line in lines:
+                    click.echo(line)
+        click.echo()
+        for item in record.optimism:
+            click.echo(wrap(item.sentence))
+        if said.random_choice:
+            click.echo(wrap(said.random_choice))
+        click.echo()
+        click.secho(wrap(said.headline), bold=True)
+        for reason in said.reasons:
+            click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+        for remark in said.remarks:
+            click.echo(wrap(f"· {remark}", "  "))
+        click.echo(
+            f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome"
+        )
+
+
+def _run_of(book: ledger.Ledger, name: str) -> RunState:
+    now = book.now()
+    match now.find(name):
+        case RunState() as state:
+            return state
+        case DecisionState() as state:
+            return now.run(state.run)
+        case ModelState() as state:
+            return now.run(state.made_by_run)
+    raise NotFound(f"There is no decision, run or model {name!r}.", "`tally runs` and `tally models` list them.")
+
+
+def _trajectories(record: Record, metric: str) -> list[str]:
+    values = {
+        key: judged.metrics[metric].value for key, judged in record.evaluations.items() if metric in judged.metrics
+    }
+    if all(value is None for value in values.values()):
+        return []
+    candidates = list(dict.fromkeys(candidate for _, candidate in record.evaluations))
+    return trajectory_table(list(record.windows), candidates, values)

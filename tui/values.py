@@ -1,0 +1,50 @@
+"""How a recorded value is written for people: times in the ledger's zone, periods as days, numbers short."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ledger.entities import Championship
+from tui.show import show
+
+
+def value_words(value: Any, zone: ZoneInfo) -> str:  # noqa: PLR0911 - one kind of value a line
+    """One line, safe for a terminal."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case dt.datetime():
+            return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        case (dt.datetime() as start, dt.datetime() as end):
+            return period_words((start, end), zone)
+        case Championship():
+            return show(value.model)
+        case dict():
+            return "; ".join(f"{show(key)} {value_words(item, zone)}" for key, item in value.items()) or "–"
+        case list() | tuple():
+            return ", ".join(value_words(item, zone) for item in value) or "–"
+    return show(value)
+
+
+def period_words(period: tuple[dt.datetime, dt.datetime], zone: ZoneInfo) -> str:
+    """``2013-01-01 to 2013-03-31``: the last day is the one before the exclusive end."""
+    last = period[1] - dt.timedelta(microseconds=1)
+    return f"{period[0].astimezone(zone):%Y-%m-%d} to {last.astimezone(zone):%Y-%m-%d}"
+
+
+def field_words(field: str) -> str:
+    """``made_by_run`` as ``made by run``."""
+    return field.replace("_", " ")
+
+
+def moment_words(moment: dt.datetime, zone: ZoneInfo) -> str:
+    """To the second, with the zone's name at that time."""
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
