@@ -23,7 +23,7 @@ class Cause(NamedTuple):
     entry: Entry
     causes: list[Cause]
     left_out: int
-    """How many more causes it has that are shown elsewhere or were not followed."""
+    """How many more causes it has that were not followed; those that stand elsewhere in the answer do not count."""
 
 
 class Why(NamedTuple):
@@ -85,12 +85,14 @@ def read(log: Log, seq: int) -> Entry:
 def causes(log: Log, entry: Entry, met: set[int], most: int, depth: int = 4) -> Cause:
     """An event with its causes and theirs, each shown once, nearest first."""
     met.add(entry.seq)
-    wanted = [seq for seq in find(log, entry, entry.event.cause) if seq not in met]
+    known = find(log, entry, entry.event.cause)
+    wanted = [seq for seq in known if seq not in met]
     followed = wanted[:most] if depth else []
     met.update(followed)
     share = most // max(1, len(followed))
     found = [causes(log, read(log, seq), met, share, depth - 1) for seq in followed]
-    return Cause(entry, found, len(entry.event.cause) - len(found))
+    elsewhere = len(known) - len(wanted)
+    return Cause(entry, found, len(entry.event.cause) - len(found) - elsewhere)
 
 
 def find(log: Log, entry: Entry, ids: tuple[str, ...]) -> list[int]:

@@ -18,8 +18,7 @@ from tui.cli import axis_option, exit_with, json_option, ledger_option, open_led
 from tui.look import snapshot_of
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show
-from tui.travel import entry_json, event_line
-from tui.values import field_words, value_words
+from tui.travel import entry_json, event_line, field_change_words
 
 if TYPE_CHECKING:
     from pipeline.bootstrap import Interval
@@ -27,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline.config_diff import ConfigChange
 
 LISTED = 5
+LOOKED_AGAIN = {"run", "opened_at", "runs", "described_by", "evaluated_at"}
+"""Fields of a window or an evaluation that say no more than that another run saw the same."""
 
 
 @tally.command("diff")
@@ -79,6 +80,7 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
         return
     made: dict[int, None] = {}
     new: dict[str, list[EntityChange]] = {}
+    again: dict[str, list[EntityChange]] = {}
     for change in found.changes:
         if change.before is None and change.after is not None:
             new.setdefault(change.kind, []).append(change)
@@ -87,11 +89,16 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
             click.secho(f"{show(change.handle)} does not exist there", bold=True)
             made[change.seq] = None
             continue
+        if not everything and {field.field for field in change.fields} <= LOOKED_AGAIN:
+            again.setdefault(change.kind, []).append(change)
+            continue
         click.secho(show(change.handle), bold=True)
         for field in change.fields:
-            old, now = (value_words(value, book.zone) for value in (field.old, field.new))
-            click.echo(wrap(f"{field_words(field.field)}: {old} → {now}  (#{field.seq})", "  "))
+            click.echo(wrap(f"{field_change_words(field, book)}  (#{field.seq})", "  "))
             made[field.seq] = None
+    for kind, changes in again.items():
+        runs = ", ".join(dict.fromkeys(str(getattr(change.after, "run", "")) for change in changes))
+        click.echo(f"{count(len(changes), kind)} seen again, the same, by run {show(runs)} (--all lists them)")
     for kind, changes in new.items():
         shown = changes if everything or len(changes) <= LISTED else changes[: LISTED - 2]
         more = len(changes) - len(shown)

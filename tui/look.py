@@ -17,11 +17,12 @@ from ledger.entities import ModelState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.log import Commit, Stored
 from ledger.projection import State
-from ledger.vocabulary import decode, is_known
+from ledger.vocabulary import RELEASED, decode, is_known
 from ledger.words import count, sentence
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show, show_lines
+from tui.values import moment_words
 
 
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
@@ -95,6 +96,11 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         for run in runs:
             if run.status == "running":
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
+        for name in book.log.entities("schema:"):
+            event_type, _, version = name.removeprefix("schema:").rpartition("/")
+            if (event_type, int(version)) not in RELEASED:
+                click.echo(f"{show(event_type)} version {version} is newer than this program: shown, not followed.",
+                           err=True)  # fmt: skip
         unsigned = commits - signed
         if unsigned > 0:
             click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
@@ -243,13 +249,21 @@ def _model_row(model: ModelState, book: ledger.Ledger) -> tuple[object, ...]:
 
 @tally.command("log")
 @click.option("-n", "--number", type=click.IntRange(1), default=20, show_default=True, help="How many commits.")
+@click.option("-f", "--follow", is_flag=True, help="Print new events as they are appended.")
 @ledger_option
 @as_of_option
-@axis_option
 @json_option
-def log_command(number: int, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
-    """The commits, newest first: when, who, and what each event says."""
+def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """The commits, newest first: when, who, and what each event says. What was corrected is struck through.
+
+    With --follow each new event is printed as soon as anybody appends it, until Ctrl-C.
+    """
     with open_ledger(ledger_path) as book:
+        if follow:
+            if as_of:
+                raise InvalidInput("The past does not go on: --follow and --as-of exclude each other.")
+            _follow(book, as_json)
+            return
         position = book.when(as_of) if as_of else book.now().as_of
         commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
         if as_json:
@@ -258,11 +272,32 @@ def log_command(number: int, ledger_path: Path | None, as_of: str | None, axis: 
             return
         if as_of:
             heading(position.words)
+        aside = _set_aside(ledger.Snapshot(book.views, position))
         for commit in list(commits):
-            _print_commit(commit, book)
+            _print_commit(commit, book, aside)
 
 
-def _print_commit(commit: Commit, book: ledger.Ledger, longest: int = 12) -> None:
+def _follow(book: ledger.Ledger, as_json: bool) -> None:
+    for entry in book.follow():
+        handle = event_handle(entry.seq, book.log.event(entry.seq).id)
+        said = sentence(entry.event)
+        if as_json:
+            line = {"schema": "tally.event/1", "handle": handle, "recorded_at": entry.recorded_at, "actor": entry.actor,
+                    "type": entry.event.t, "sentence": said}  # fmt: skip
+            click.echo(msgspec.json.encode(line).decode())
+        elif entry.event.t not in ("schema.declared", "artifact.stored"):
+            click.echo(
+                f"{handle}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}: {show(said, 400)}"
+            )
+        sys.stdout.flush()
+
+
+def _set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
+    """Events that do not count, with the corrections that say so."""
+    return {int(state.correction): state.seq for state in snapshot.corrections()}
+
+
+def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], longest: int = 12) -> None:
     head = decode_head(commit.head)
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     click.secho(f"{book.commit_handle(commit.n)}  {moment}  {show(head.actor)}", bold=True)
@@ -271,7 +306,11 @@ def _print_commit(commit: Commit, book: ledger.Ledger, longest: int = 12) -> Non
     told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
     hidden = commit.last_seq - commit.first_seq + 1 - len(told)
     for stored in told[:longest]:
-        click.echo(f"    #{stored.seq:<6} {show(_told(stored), 400)}")
+        if stored.seq in aside:
+            struck = click.style(show(_told(stored), 400), strikethrough=True)
+            click.echo(f"    #{stored.seq:<6} {struck} (does not count: #{aside[stored.seq]})")
+        else:
+            click.echo(f"    #{stored.seq:<6} {show(_told(stored), 400)}")
     if len(told) > longest:
         click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
     if hidden:
@@ -321,6 +360,8 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
     with open_ledger(ledger_path) as book:
         if match := re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
             position = book.when(handle)  # refuses what is not there, and letters that do not match
+            if as_of and position.n > (limit := book.when(as_of)).n:
+                raise NotFound(f"{handle} was not recorded yet, {limit.words}.")
             if match[1] == "#":
                 _show_event(book, int(match[2]), as_json)
             else:
@@ -388,6 +429,8 @@ def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
         return
     click.secho(f"{handle}  {show(stored.type)}", bold=True)
     click.echo(wrap(_told(stored), "  "))
+    if correction := book.now().correction(seq):
+        click.echo(wrap(f"It does not count since #{correction.seq}: “{correction.reason}”", "  "))
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
     click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
@@ -405,7 +448,7 @@ def _show_commit(book: ledger.Ledger, n: int, as_json: bool) -> None:
     if as_json:
         print_json("tally.show/1", msgspec.json.decode(msgspec.json.encode(_commit_json(commit, book))))
         return
-    _print_commit(commit, book, longest=10_000)
+    _print_commit(commit, book, _set_aside(book.now()), longest=10_000)
     entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))
     head = decode_head(commit.head)
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")

@@ -14,7 +14,7 @@ import ledger
 from ledger.blame import Cause, Told
 from ledger.commit import event_handle
 from ledger.correction import correct
-from ledger.difference import EntityChange
+from ledger.difference import EntityChange, FieldChange
 from ledger.errors import InvalidInput
 from ledger.projection import Entry
 from ledger.views_check import views_differences
@@ -26,9 +26,9 @@ from tui.page import as_of_json, print_json, table, wrap
 from tui.progress import Bar
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
-from tui.values import field_words, moment_words, period_words, value_words
+from tui.values import field_value_words, field_words, moment_words, period_words, value_words
 
-SHOWN_CAUSES = 12
+SHOWN_CAUSES = 6
 
 
 @tally.command("why")
@@ -142,7 +142,10 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
 
 
 def _changed_words(step: Told, book: ledger.Ledger) -> str:
-    values = (f"{field_words(field)} {value_words(getattr(step.state, field), book.zone)}" for field in step.changed)
+    values = (
+        f"{field_words(field)} {field_value_words(field, getattr(step.state, field), book.zone)}"
+        for field in step.changed
+    )
     return f"now {'; '.join(values)}"
 
 
@@ -193,11 +196,11 @@ def know_command(
                     *(_number(item.evaluation.metrics.get(name)) for name in metrics),
                     item.evaluation.run,
                     "" if item.late is None else late_words(item.late),
-                    "superseded" if item.superseded else "",
+                    "superseded" if item.superseded else "newest",
                 )
                 for item in found.known
             ]
-            table(("window", "candidate", *metrics, "run", "known", ""), rows)
+            table(("window", "candidate", *metrics, "run", "known", "state"), rows)
         for state in found.slices:
             held = period_words(state.period, book.zone) if state.period else "rows of it"
             click.echo(
@@ -277,11 +280,13 @@ def change_words(change: EntityChange, book: ledger.Ledger) -> str:
         return f"{change.handle} does not exist any more"
     if change.before is None:
         return f"{change.handle} exists"
-    said = (
-        f"{field_words(field.field)} {value_words(field.old, book.zone)} → {value_words(field.new, book.zone)}"
-        for field in change.fields
-    )
-    return f"{change.handle}: {'; '.join(said)}"
+    return f"{change.handle}: {'; '.join(field_change_words(field, book) for field in change.fields)}"
+
+
+def field_change_words(change: FieldChange, book: ledger.Ledger) -> str:
+    """``champion p-v2 → p-v1``."""
+    old, new = (field_value_words(change.field, value, book.zone) for value in (change.old, change.new))
+    return f"{field_words(change.field)} {old} → {new}"
 
 
 @tally.command("rebuild")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ledger.entities import Championship
 from tui.show import show
+
+PLACES = ("registered_by", "described_by", "made_by_event")
 
 
 def value_words(value: Any, zone: ZoneInfo) -> str:  # noqa: PLR0911 - one kind of value a line
@@ -31,7 +34,14 @@ def value_words(value: Any, zone: ZoneInfo) -> str:  # noqa: PLR0911 - one kind 
             return "; ".join(f"{show(key)} {value_words(item, zone)}" for key, item in value.items()) or "–"
         case list() | tuple():
             return ", ".join(value_words(item, zone) for item in value) or "–"
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return f"{value[:12]}…"
     return show(value)
+
+
+def field_value_words(field: str, value: Any, zone: ZoneInfo) -> str:
+    """The same, where the field says that a number is the place of an event."""
+    return f"#{value}" if field in PLACES and isinstance(value, int) else value_words(value, zone)
 
 
 def period_words(period: tuple[dt.datetime, dt.datetime], zone: ZoneInfo) -> str:
