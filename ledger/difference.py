@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ledger.entities import NAMED
-from ledger.folding import changed_fields
+from ledger.folding import differing
 from ledger.projection import Projection, State
-from ledger.views import NEW, Touched, Views
+from ledger.views import NEW, Views
 from ledger.when import AsOf
 
 
@@ -65,16 +65,15 @@ def difference(views: Views, a: AsOf, b: AsOf) -> Difference:
     forwards = a.seq <= b.seq
     changes = []
     for touched in views.touched(low, high):
-        projection, key, later = touched.projection, touched.key, touched.newest
-        earlier = None if touched.began else views.get(projection, key, low)
+        earlier, later = touched.before, touched.after
         if earlier is None and later is None:
             continue
-        fields = [_field(name, earlier, later, touched, forwards) for name in _differing(earlier, later)]
+        fields = _fields(earlier, later, touched.rows, forwards)
         if earlier is not None and later is not None and not fields:
             continue  # there and back again
         before, after = (earlier, later) if forwards else (later, earlier)
         seq = touched.rows[-1][0]
-        changes.append(EntityChange(projection.key, key, before, after, seq, fields))
+        changes.append(EntityChange(touched.projection.key, touched.key, before, after, seq, fields))
     return Difference(a, b, changes)
 
 
@@ -85,11 +84,10 @@ def compare(left: Views, a: AsOf, at_left: int, right: Views, b: AsOf, at_right:
         before, after = by_name(left, projection, at_left), by_name(right, projection, at_right)
         for name in sorted(before.keys() | after.keys()):
             old, new = before.get(name), after.get(name)
-            differing = _differing(old, new)
-            if differing or old is None or new is None:
-                made = new or old
-                assert made is not None
-                fields = [FieldChange(field, getattr(old, field), getattr(new, field), made.seq) for field in differing]
+            made = new or old
+            assert made is not None
+            fields = _fields(old, new, [(made.seq, NEW)], True)
+            if fields or old is None or new is None:
                 changes.append(EntityChange(projection.key, name, old, new, made.seq, fields))
     return Difference(a, b, changes)
 
@@ -99,11 +97,15 @@ def by_name(views: Views, projection: Projection, position: int) -> dict[str, St
     return {getattr(state, projection.key): state for state in views.all(projection, position)}
 
 
-def _differing(before: State | None, after: State | None) -> tuple[str, ...]:
-    return () if before is None or after is None else changed_fields(before, after)
-
-
-def _field(name: str, earlier: State | None, later: State | None, touched: Touched, forwards: bool) -> FieldChange:
-    old, new = getattr(earlier, name), getattr(later, name)
-    seq = next(position for position, changed in reversed(touched.rows) if changed == NEW or f",{name}," in changed)
-    return FieldChange(name, old, new, seq) if forwards else FieldChange(name, new, old, seq)
+def _fields(
+    earlier: State | None, later: State | None, rows: list[tuple[int, str]], forwards: bool
+) -> list[FieldChange]:
+    if earlier is None or later is None:
+        return []
+    found = []
+    for name, old, new in differing(earlier, later):
+        seq = rows[-1][0]
+        if len(rows) > 1:
+            seq = next(position for position, changed in reversed(rows) if changed == NEW or f",{name}," in changed)
+        found.append(FieldChange(name, old, new, seq) if forwards else FieldChange(name, new, old, seq))
+    return found

@@ -9,7 +9,8 @@ out differently is a new state, filed under the correction; an entity that would
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -60,26 +61,27 @@ History = Callable[[int, frozenset[str]], Iterable[Entry]]
 """Entries up to and including a position, of certain types."""
 
 
-def changes(entry: Entry, states: States, history: History, asked: Readers = READERS) -> Iterator[Changed]:
+def changes(entry: Entry, states: States, history: History, asked: Readers = READERS) -> list[Changed]:
     """What an entry changes; each entity at most once.
 
     Parameters
     ----------
     states : States
-        What followed from all entries before. The caller keeps each change before it goes on to the next entry.
+        What followed from all entries before.
     history : History
         The entries up to this one, for corrections.
     asked : Readers
         The projections that are wanted, by the event types that they read.
     """
     if isinstance(entry.event.body, say.EventCorrected):
-        yield from _refolded(entry, states, history, asked)
-        return
+        return list(_refolded(entry, states, history, asked))
+    found: list[Changed] = []
     for projection in asked.get(entry.event.t, ()):
-        made = list(projection.apply(entry, lambda key, kind=projection: states.current(kind, key)))  # type: ignore[misc]
-        # An entity may be changed twice by one event; only what comes out counts.
-        for key, state in dict(made).items():
-            yield Changed(projection, key, state)
+        made = list(projection.apply(entry, partial(states.current, projection)))
+        if len(made) > 1:
+            made = list(dict(made).items())  # an entity may be changed twice by one event; what comes out counts
+        found += [Changed(projection, key, state) for key, state in made]
+    return found
 
 
 def live(entries: Iterable[Entry]) -> list[Entry]:
@@ -112,7 +114,7 @@ def fold(entries: Iterable[Entry]) -> Versions:
         if not say.is_known(entry.event):
             continue
         read.append(entry)
-        for change in list(changes(entry, kept, lambda last, types: (e for e in read if e.event.t in types))):
+        for change in changes(entry, kept, lambda last, types: (e for e in read if e.event.t in types)):
             kept.keep(entry.seq, change)
     return kept.versions
 
@@ -162,5 +164,10 @@ def same(before: State | None, after: State | None) -> bool:
 
 def changed_fields(before: State, after: State) -> tuple[str, ...]:
     """Names of the fields that differ; ``seq`` is no content."""
-    pairs = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
-    return tuple([name for name, old, new in pairs if old != new and name != "seq"])
+    return tuple([name for name, _, _ in differing(before, after)])
+
+
+def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:
+    """Each field that differs, with its old and new value."""
+    values = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
+    return [(name, old, new) for name, old, new in values if old != new and name != "seq"]

@@ -17,6 +17,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,6 +67,10 @@ def _select(projection: Projection, schema: str, seq: str, source: str) -> str:
     return f"SELECT\n  {columns}\nFROM {source}{_newest(schema + projection.name, seq)}"
 
 
+def _index(projection: Projection) -> str:
+    return f"{projection.name}_by_seq"
+
+
 def _tables(projection: Projection) -> dict[str, str]:
     """The SQL objects of one projection with their exact text."""
     name = projection.name
@@ -75,7 +80,7 @@ def _tables(projection: Projection) -> dict[str, str]:
         # The state comes last, so that a search through many versions does not read it.
         f"{name}_versions": f"CREATE TABLE {name}_versions(\n  key TEXT,\n  from_seq INTEGER,\n"
         "  changed TEXT NOT NULL,\n  state TEXT,\n  PRIMARY KEY(key, from_seq)\n) STRICT, WITHOUT ROWID",
-        f"{name}_by_seq": f"CREATE INDEX {name}_by_seq ON {name}_versions(from_seq)",
+        _index(projection): f"CREATE INDEX {_index(projection)} ON {name}_versions(from_seq)",
         # For people with sqlite3 or datasette: `UPDATE asof SET seq = 812; SELECT * FROM models;`
         name: f"CREATE VIEW {name} AS {_select(projection, '', 'a.seq', 'asof a CROSS JOIN ')}",
     }
@@ -116,9 +121,9 @@ class Touched(NamedTuple):
     key: str
     rows: list[tuple[int, str]]
     """Position and changed fields of each new state, oldest first."""
-    began: bool
-    """Whether it did not exist before the first of them."""
-    newest: State | None
+    before: State | None
+    """Its state before the first of them."""
+    after: State | None
 
 
 class Cursor(NamedTuple):
@@ -135,6 +140,7 @@ class Views:
         self.log = log
         self._connection: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] | None = None
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
         """Told how many events are read, of how many, while many are."""
 
@@ -144,6 +150,7 @@ class Views:
         self._discard()
 
     def close(self) -> None:
+        self._seen = None
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -197,22 +204,25 @@ class Views:
         for projection in NAMED:
             query = (
                 f"SELECT key, from_seq, changed, state FROM {projection.name}_versions "
-                f"INDEXED BY {projection.name}_by_seq WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
+                f"INDEXED BY {_index(projection)} WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
             )
             decode = _decoder(projection.state)
             found: dict[str, list[tuple[int, str]]] = {}
             newest: dict[str, str | None] = {}
-            began: set[str] = set()
             for key, from_seq, changed, state in connection.execute(query, (after, seq)):
-                if key not in found:
-                    found[key] = []
-                    if changed == NEW and state is not None:
-                        began.add(key)
-                found[key].append((from_seq, changed))
+                found.setdefault(key, []).append((from_seq, changed))
                 newest[key] = state
+            if not found:
+                continue
+            # One question for all earlier states; a thousand small ones would take longer than everything else.
+            query = (
+                f"SELECT names.value, (SELECT state FROM {projection.name}_versions WHERE key = names.value "
+                "AND from_seq <= ? ORDER BY from_seq DESC LIMIT 1) FROM json_each(?) names"
+            )
+            earlier = dict(connection.execute(query, (after, msgspec.json.encode(list(found)).decode())))
             for key, rows in found.items():
-                text = newest[key]
-                yield Touched(projection, key, rows, key in began, None if text is None else decode(text))
+                texts = earlier[key], newest[key]
+                yield Touched(projection, key, rows, *(None if text is None else decode(text) for text in texts))
 
     def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
         """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
@@ -264,6 +274,15 @@ class Views:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._open()
+        # Both numbers change when anybody else commits; while they stand still there is nothing to catch up with.
+        seen = (_data_version(self.log.reader), _data_version(connection))
+        if seen == self._seen:
+            return connection
+        connection = self._caught_up(connection)
+        self._seen = seen if connection is self._connection and self._memory is not connection else None
+        return connection
+
+    def _caught_up(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         try:
             self._catch_up(connection)
         except sqlite3.OperationalError as error:
@@ -327,6 +346,10 @@ class Views:
                     cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
                 first = last + 1
                 self.on_progress(first, head_seq + 1)
+            for projection in PROJECTIONS:
+                if projection.name in known:
+                    connection.execute(f"DROP INDEX IF EXISTS {_index(projection)}")
+                    connection.execute(_tables(projection)[_index(projection)])
             connection.executemany(
                 "INSERT INTO cursors VALUES(?,?,?,?) ON CONFLICT(projection) DO UPDATE SET "
                 "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
@@ -375,8 +398,9 @@ class Views:
                 cursors[projection.name] = cursor
                 continue
             _drop(connection, projection.name)
-            for statement in _tables(projection).values():
-                connection.execute(statement)
+            for name, statement in _tables(projection).items():
+                if name != _index(projection):  # made at the end, when it costs least
+                    connection.execute(statement)
             cursors[projection.name] = Cursor(fingerprint(projection), -1, b"")
         return cursors
 
@@ -473,16 +497,17 @@ class _Stored:
         for name, rows in self.rows.items():
             if rows:
                 self.connection.executemany(
-                    f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING", [row[:2] for row in rows]
+                    f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING",
+                    [row[:2] for row in rows if row[2] == NEW],
                 )
+                # In the order of the table, so that neighbours are written together.
+                rows.sort(key=itemgetter(0, 1))
                 self.connection.executemany(f"INSERT INTO {name}_versions VALUES(?,?,?,?)", rows)
 
 
 def changed_words(before: State | None, after: State | None) -> str:
     """How a version row names what it changed: ``,status,reason,``, or ``*`` where there was nothing before."""
-    if before is None or after is None:
-        return NEW
-    return f",{','.join(changed_fields(before, after))},"
+    return NEW if before is None or after is None else f",{','.join(changed_fields(before, after))},"
 
 
 def _advance(
@@ -501,7 +526,7 @@ def _advance(
             continue
         if not together:
             asked = readers([projection for projection, seq in seen.items() if seq < position])
-        for change in list(changes(entry, stored, history, asked)):
+        for change in changes(entry, stored, history, asked):
             stored.keep(position, change)
     stored.write()
 
@@ -514,6 +539,10 @@ def _drop(connection: sqlite3.Connection, name: str) -> None:
 def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:
     rows = connection.execute("SELECT projection, fingerprint, seq, id FROM cursors")
     return {row[0]: Cursor(*row[1:]) for row in rows}
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 @cache

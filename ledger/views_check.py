@@ -66,7 +66,7 @@ class _Comparison:
         for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
             if entry.n & 255 == 0:
                 progress("views", entry.seq, total)
-            for change in list(changes(entry, self, history)):
+            for change in changes(entry, self, history):
                 self._compare(entry.seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words
