@@ -152,3 +152,47 @@ def test_names_may_be_shortened_where_only_one_fits(book: ledger.Ledger) -> None
         book.now().pipeline("late")
     with pytest.raises(ledger.NotFound, match="no pipeline 'x'"):
         book.now().pipeline("x")
+
+
+def test_no_question_about_the_past_scans_versions(book: ledger.Ledger) -> None:
+    book.append(registered("p"), started("r1", "p"), refitted("p-v1", "r1", "p"))
+    book.append(promoted("p-v1", "p", None))
+    asked: list[str] = []
+    connection = book.views.caught_up()
+    connection.set_trace_callback(asked.append)
+    before, now = book.at("c1"), book.now()
+    before.diff(now)
+    now.why("p.champion")
+    now.story("model:p-v1")
+    now.lineage("model:p-v1")
+    now.champion("p")
+    now.models()
+    connection.set_trace_callback(None)
+    questions = [query for query in asked if query.startswith("SELECT") and "_versions" in query]
+    assert len(questions) > 10
+    for query in questions:
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}")]
+        assert not [
+            step
+            for step in steps
+            if step.startswith("SCAN") and step not in ("SCAN k", "SCAN names VIRTUAL TABLE INDEX 1:")
+        ], (query, steps)
+
+
+def test_only_the_view_whose_code_changed_is_built_again(book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    book.append(registered("p"), started("r1", "p"), refitted("p-v1", "r1", "p"))
+    assert [model.model for model in book.now().models()] == ["p-v1"]
+    connection = book.views.caught_up()
+    # Marks that would not survive a rebuild.
+    for name in ("models", "runs"):
+        connection.execute(f"UPDATE {name}_versions SET changed = ',marked,'")
+    changed = [p._replace(fingerprint="other") if p.name == "models" else p for p in PROJECTIONS]
+    monkeypatch.setattr(views, "PROJECTIONS", tuple(changed))
+    book.views.close()
+    connection = book.views.caught_up()
+    marked = {
+        name: connection.execute(f"SELECT count(*) FROM {name}_versions WHERE changed = ',marked,'").fetchone()[0]
+        for name in ("models", "runs")
+    }
+    assert marked == {"models": 0, "runs": 1}
+    assert [model.model for model in book.now().models()] == ["p-v1"]
