@@ -60,7 +60,10 @@ def test_frozen_ledgers_verify(frozen: Path) -> None:
         )
         assert verdict.findings == []
         assert verdict.verified
-        assert book.now().champion("late-arrivals").model == "late-arrivals-v1"
+        champion = book.now().champion("late-arrivals")
+        assert champion is not None
+        assert champion.model == "late-arrivals-v1"
+        assert len(book.now().corrections()) == 1
         assert parse_policy((frozen / "policy.txt").read_text()).logs[0].key == book.identities[0].key
     for receipt in (frozen / "receipts.txt").read_text().splitlines():
         if receipt.startswith("receipt "):

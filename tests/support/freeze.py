@@ -62,7 +62,8 @@ def tell(folder: Path, elsewhere: Path) -> None:
     with ledger.open(folder) as book:
         book.append(started("2013-01-05.1", "late-arrivals"))
         personal = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
-        book.append(failed("2013-01-05.1", "late-arrivals"))
+        mistaken = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
+    say("correct", f"#{mistaken}", "--reason", "it had not failed")
     say("receipt", "--git")
     say("anchor", say("receipt").out.strip(), "--where", "ticket RISK-88")
     with ledger.open(folder) as book, Witness("w.example.org", book.identity.key.format()) as witness:
