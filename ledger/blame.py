@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from ledger import vocabulary
@@ -12,7 +12,8 @@ from ledger.log import Log
 from ledger.projection import Entry, Projection, State
 from ledger.views import Views
 
-SEARCHED_AT_ONCE = 5_000
+SEARCHED_FIRST = 250
+DEPTH = 4
 MOST_CAUSES = 200
 """How many causes are followed in all; a decision rests on one event for each window and candidate."""
 
@@ -58,7 +59,7 @@ def why(views: Views, projection: Projection, name: str, field: str, position: i
     before = views.get(projection, name, since - 1)
     made = views.get(projection, name, since)
     assert made is not None
-    because = causes(views.log, read(views.log, made.seq), set(), MOST_CAUSES)
+    because = causes(views.log, read(views.log, made.seq))
     value, earlier = getattr(state, field), None if before is None else getattr(before, field)
     return Why(projection.key, name, field, value, earlier, before is not None, because)
 
@@ -71,9 +72,9 @@ def story(views: Views, projection: Projection, name: str, position: int) -> Ite
         yield Told(read(views.log, seq), changed, version.state)
 
 
-def read(log: Log, seq: int) -> Entry:
-    """One event with its place; an erased body is read as what is left of it."""
-    stored, commit = log.event(seq), log.commit_of(seq)
+def read(log: Log, seq: int, after: int = 0) -> Entry:
+    """One event with its place, not before commit ``after``; an erased body is read as what is left of it."""
+    stored, commit = log.event(seq), log.commit_of(seq, after)
     recorded_at = from_micros(commit.recorded_at)
     if stored.data is None:
         event: Event[Any] = Event(t=stored.type, v=0, salt=b"", occurred_at=recorded_at, body=None)
@@ -82,33 +83,49 @@ def read(log: Log, seq: int) -> Entry:
     return Entry(seq, commit.n, recorded_at, decode_head(commit.head).actor, event)
 
 
-def causes(log: Log, entry: Entry, met: set[int], most: int, depth: int = 4) -> Cause:
-    """An event with its causes and theirs, each shown once, nearest first."""
-    met.add(entry.seq)
-    known = find(log, entry, entry.event.cause)
-    wanted = [seq for seq in known if seq not in met]
-    followed = wanted[:most] if depth else []
-    met.update(followed)
-    share = most // max(1, len(followed))
-    found = [causes(log, read(log, seq), met, share, depth - 1) for seq in followed]
-    elsewhere = len(known) - len(wanted)
-    return Cause(entry, found, len(entry.event.cause) - len(found) - elsewhere)
+def causes(log: Log, entry: Entry, most: int = MOST_CAUSES, depth: int = DEPTH) -> Cause:
+    """An event with its causes and theirs; each stands once, as near to the event as it can."""
+    places: dict[str, int] = {}
+    entries = {entry.seq: entry}
+    below: dict[int, list[int]] = {}
+    level = [entry]
+    for _ in range(depth):
+        # All causes of a level are searched for at once: they stand near each other, and often are the same.
+        missing = {name for upper in level for name in upper.event.cause if name not in places}
+        places |= find(log, max((upper.seq for upper in level), default=0), missing)
+        following: list[Entry] = []
+        for upper in level:
+            near = 0
+            for seq in sorted(places[name] for name in upper.event.cause if name in places):
+                if seq not in entries and len(entries) <= most:
+                    entries[seq] = read(log, seq, near)
+                    near = entries[seq].n
+                    following.append(entries[seq])
+                    below.setdefault(upper.seq, []).append(seq)
+        level = following
+
+    def told(seq: int) -> Cause:
+        inner = [told(following) for following in below.get(seq, ())]
+        left_out = sum(places.get(name) not in entries for name in entries[seq].event.cause)
+        return Cause(entries[seq], inner, left_out)
+
+    return told(entry.seq)
 
 
-def find(log: Log, entry: Entry, ids: tuple[str, ...]) -> list[int]:
-    """Positions of events by their ids, which stand before ``entry``; those that are not here are left out."""
-    missing = {bytes.fromhex(event_id): None for event_id in ids}
-    seqs: list[int] = []
-    # No index holds ids: what led to an event stands shortly before it, so the search goes backwards.
-    last = entry.seq - 1
+def find(log: Log, before: int, ids: Collection[str]) -> dict[str, int]:
+    """Positions of events by their ids, as far as they stand before a position."""
+    missing = {bytes.fromhex(event_id) for event_id in ids}
+    found: dict[str, int] = {}
+    # No index holds ids: what led to an event stands shortly before it, so the search goes backwards in growing steps.
+    last, step = before - 1, SEARCHED_FIRST
     while missing and last >= 0:
-        first = max(0, last - SEARCHED_AT_ONCE + 1)
-        marks = ",".join("?" * len(missing))
+        first = max(0, last - step + 1)
         rows = log.reader.execute(
-            f"SELECT seq, id FROM events WHERE seq BETWEEN ? AND ? AND id IN ({marks})", (first, last, *missing)
+            f"SELECT seq, id FROM events WHERE seq BETWEEN ? AND ? AND id IN ({','.join('?' * len(missing))})",
+            (first, last, *missing),
         )
         for seq, event_id in rows.fetchall():
-            del missing[event_id]
-            seqs.append(int(seq))
-        last = first - 1
-    return sorted(seqs)
+            missing.discard(event_id)
+            found[event_id.hex()] = int(seq)
+        last, step = first - 1, step * 2
+    return found

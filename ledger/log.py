@@ -319,9 +319,16 @@ class Log:
         )
         return list(rows)
 
-    def commit_of(self, seq: int) -> Commit:
-        """The commit that holds an event: binary search over the primary key, no index needed."""
-        low, high = 0, self.size() - 1
+    def commit_of(self, seq: int, after: int = 0) -> Commit:
+        """The commit that holds an event: binary search over the primary key, no index needed.
+
+        ``after`` is a commit that is known not to stand behind it; near ones are found soonest.
+        """
+        low, high, step = after, self.size() - 1, 1
+        while after and low + step < high and self.commit(low + step).first_seq <= seq:
+            low, step = low + step, step * 2
+        if after:
+            high = min(high, low + step)
         while low < high:
             middle = (low + high + 1) // 2
             if self.commit(middle).first_seq <= seq:

@@ -34,7 +34,7 @@ from ledger.knowledge import Knowledge
 from ledger.lineage import Direction, Lineage
 from ledger.projection import Entry, Projection, State
 from ledger.views import MemoryViews, Views, entries
-from ledger.when import AsOf
+from ledger.when import AsOf, resolve_event
 
 S = TypeVar("S", bound=State)
 
@@ -196,11 +196,12 @@ class Snapshot:
 
     # What if -----------------------------------------------------------------------------------------------
 
-    def without(self, *seqs: int) -> Snapshot:
-        """The same moment as if these events had not been recorded: folded in memory, never stored.
+    def without(self, *events: int | str) -> Snapshot:
+        """The same moment as if these events (``812`` or ``"#812"``) had not been recorded.
 
-        Its cost is that of reading everything that the views follow from.
+        Folded in memory and never stored; its cost is that of reading everything that the views follow from.
         """
+        seqs = [event if isinstance(event, int) else resolve_event(event, self._views.log) for event in events]
         told = self._entries()
         missing = set(seqs) - {entry.seq for entry in told}
         if missing:

@@ -156,6 +156,13 @@ def _first_day(text: str) -> dt.date:
     return dt.date.fromisoformat(text)
 
 
+def resolve_event(text: str, log: Log) -> int:
+    """The position of ``#812`` or ``#812-k3f9``; InvalidInput for other texts, NotFound where it is not there."""
+    if not text.startswith("#") or _position(text, log) is None:
+        raise InvalidInput(f"{text!r} is not an event.", "Give its number, as `tally log` shows it: #12")
+    return int(text[1:].partition("-")[0])
+
+
 _UNITS = {"minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
 
 

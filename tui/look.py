@@ -22,7 +22,7 @@ from ledger.words import count, sentence
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show, show_lines
-from tui.values import moment_words
+from tui.values import field_value_words, field_words, moment_words
 
 
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
@@ -378,20 +378,13 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             print_json("tally.show/1", {"as_of": as_of_json(snapshot.as_of), "state": msgspec.to_builtins(state)})
             return
         head_line(snapshot, as_of, book)
-        for field, value in msgspec.to_builtins(state).items():
+        for field in state.__struct_fields__:
+            value = getattr(state, field)
             if value is not None and field != "seq":
-                click.echo(f"{field.replace('_', ' '):<18}{_flat(value)}")
+                click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
         click.echo(f"{'last event':<18}#{state.seq}  {_told(book.log.event(state.seq))}")
         if isinstance(state, RunState) and state.decision:
             _show_reasons(book, state.run)
-
-
-def _flat(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(show(item) for item in value)
-    if isinstance(value, dict):
-        return "; ".join(f"{show(key)} {show(item)}" for key, item in value.items())
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else show(value)
 
 
 def _show_reasons(book: ledger.Ledger, run: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from ledger.difference import EntityChange, FieldChange
 from ledger.errors import InvalidInput
 from ledger.projection import Entry
 from ledger.views_check import views_differences
-from ledger.when import parse_period
+from ledger.when import parse_period, resolve_event
 from ledger.words import count, sentence
 from tui.cli import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
@@ -245,12 +244,8 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
     """
     if not reason.strip():
         raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
-    match = re.fullmatch(r"#?(\d{1,15})(-[0-9a-z]{4})?", handle)
-    if match is None:
-        raise InvalidInput(f"{handle!r} is not an event.", "Give its number, as `tally log` shows it: #12")
     with open_ledger(ledger_path) as book:
-        seq = int(match[1])
-        book.when(f"#{match[1]}{match[2] or ''}")  # refuses what is not there, and letters that do not match
+        seq = resolve_event(handle, book.log)
         before = book.now()
         appended = correct(book, seq, reason.strip())
         changes = before.diff(book.now()).changes

@@ -32,6 +32,7 @@ from ledger import vocabulary as say  # noqa: E402
 from ledger.event import About  # noqa: E402
 from ledger.folding import READ_TYPES  # noqa: E402
 from ledger.ledger import Draft  # noqa: E402
+from ledger.log import Appended  # noqa: E402
 from ledger.views import entries  # noqa: E402
 
 PIPELINES, MODELS, WINDOWS, CANDIDATES = 20, 200, 12, 4
@@ -65,6 +66,10 @@ def stored(number: int) -> say.ArtifactStored:
     return say.ArtifactStored(artifact=name, size_bytes=1, media_type="x/y", role="predictions", run="r")
 
 
+def ids(book: ledger.Ledger, appended: Appended, event_type: str) -> list[str]:
+    return [e.id.hex() for e in book.log.events(appended.first_seq, appended.last_seq) if e.type == event_type]
+
+
 def make(folder: Path, events: int) -> None:
     """A ledger of about ``events`` events."""
     with ledger.create(folder, timezone="UTC") as book:
@@ -87,13 +92,21 @@ def make(folder: Path, events: int) -> None:
                 judged = [evaluated(run, pipeline, label, f"candidate-{index}") for index in range(CANDIDATES)]
                 files = [stored(number * 100 + window * CANDIDATES + index) for index in range(CANDIDATES)]
                 commits.append([described(run, pipeline, label), *files, *judged])
-            commits.append([refitted(model, run, pipeline), decided(run, pipeline, model), finished(run, pipeline)])
-            if number % 5 == 0 and champions.get(pipeline) != model:
-                commits.append([promoted(model, pipeline, champions.get(pipeline))])
-                champions[pipeline] = model
+            evidence: list[str] = []
             for commit in commits:
-                book.append(*commit)
+                evidence += ids(book, book.append(*commit), "window.evaluated")
                 written += len(commit)
+            made = book.append(
+                refitted(model, run, pipeline)._replace(cause=tuple(evidence)),
+                Draft(decided(run, pipeline, model), cause=tuple(evidence)),
+                finished(run, pipeline),
+            )
+            written += 3
+            if number % 7 == 0 and champions.get(pipeline) != model:
+                cause = tuple(ids(book, made, "candidate.refitted") + ids(book, made, "decision.taken"))
+                book.append(Draft(promoted(model, pipeline, champions.get(pipeline)), cause=cause))
+                champions[pipeline] = model
+                written += 1
         book.now().pipelines()
 
 
