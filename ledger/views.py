@@ -206,7 +206,7 @@ class Views:
                 f"SELECT key, from_seq, changed, state FROM {projection.name}_versions "
                 f"INDEXED BY {_index(projection)} WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
             )
-            decode = _decoder(projection.state)
+            decode = _list_decoder(projection.state)
             found: dict[str, list[tuple[int, str]]] = {}
             newest: dict[str, str | None] = {}
             for key, from_seq, changed, state in connection.execute(query, (after, seq)):
@@ -220,9 +220,10 @@ class Views:
                 "AND from_seq <= ? ORDER BY from_seq DESC LIMIT 1) FROM json_each(?) names"
             )
             earlier = dict(connection.execute(query, (after, msgspec.json.encode(list(found)).decode())))
-            for key, rows in found.items():
-                texts = earlier[key], newest[key]
-                yield Touched(projection, key, rows, *(None if text is None else decode(text) for text in texts))
+            befores = decode(_array(earlier[key] for key in found))
+            afters = decode(_array(newest[key] for key in found))
+            for (key, rows), before, after_ in zip(found.items(), befores, afters, strict=True):
+                yield Touched(projection, key, rows, before, after_)
 
     def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
         """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
@@ -543,6 +544,16 @@ def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:
 
 def _data_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _array(texts: Iterable[str | None]) -> str:
+    """One JSON array of many values: a single call reads them faster than a call for each."""
+    return f"[{','.join('null' if text is None else text for text in texts)}]"
+
+
+@cache
+def _list_decoder(state: type[State]) -> Callable[[str], Any]:
+    return msgspec.json.Decoder(list[state | None]).decode  # type: ignore[valid-type]
 
 
 @cache
