@@ -1,8 +1,9 @@
 """What differs between two pipeline files, by meaning: order, spelling and comments do not count.
 
-Every change belongs to a class: the *question* that is asked; the *evidence* (data and time) that answers it; the
-*candidates*; the *policy* by which is chosen, gated and watched; and *words*, which explain and change nothing. Where a
-threshold has a strict and a lax side the change says which way it went.
+Every change belongs to a class. Another *question* (what is predicted, for which rows, when) makes results
+incomparable; other *evidence* (data, windows, how is judged) asks for a new evaluation; *candidates* for theirs alone;
+another *policy* (gates, validity, automation, monitoring) for a new decision; *words* explain and change nothing.
+Where a threshold has a strict and a lax side the change says which way it went.
 """
 
 from __future__ import annotations
@@ -23,12 +24,13 @@ CLASSES: dict[str, Class] = {
     "data": "evidence",
     "time": "evidence",
     "candidates": "candidates",
-    "selection": "policy",
+    "selection": "evidence",
     "gates": "policy",
     "validity": "policy",
     "automation": "policy",
     "monitoring": "policy",
 }
+QUESTION = (("data", "target"), ("data", "key"), ("data", "drop_rows"))
 WORDS = ("why", "owner")
 
 
@@ -79,7 +81,8 @@ def _change(path: Path, old: Any, new: Any) -> ConfigChange:
     old, new = (None if value is ABSENT else value for value in (old, new))
     # A parameter may bear any name.
     words = path[-1] in WORDS and "params" not in path
-    group: Class = "words" if words else CLASSES.get(path[0], "words")
+    asked = path[:2] in QUESTION
+    group: Class = "words" if words else "question" if asked else CLASSES.get(path[0], "words")
     if gate and (added or removed) and len(path) == 2:
         strictness: Strictness | None = "loosened" if removed else "tightened"
     else:
