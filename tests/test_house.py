@@ -75,3 +75,13 @@ def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
 
     for name in ledger.__all__:
         assert getattr(ledger, name).__doc__, name
+
+
+def test_every_package_is_installed() -> None:
+    import tomllib
+
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    packages = {
+        ".".join(file.parent.relative_to(ROOT).parts) for n in LAYERS for file in (ROOT / n).rglob("__init__.py")
+    }
+    assert set(told) == packages
