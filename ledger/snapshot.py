@@ -14,16 +14,24 @@ from ledger.entities import (
     BY_STATE,
     NAMED,
     AnchorState,
+    AutomationState,
     CorrectionState,
     DecisionState,
     EnvironmentState,
     EvaluationState,
+    FindingState,
+    GateState,
     KeyState,
     LinkState,
+    LookState,
     ModelState,
+    PeriodState,
     PipelineState,
+    PredictionState,
+    ReproductionState,
     RunState,
     SliceState,
+    WaiverState,
     WindowState,
 )
 from ledger.entities.corrections import CORRECTIONS
@@ -83,6 +91,38 @@ class Snapshot:
     def decisions(self) -> list[DecisionState]:
         """All decisions, oldest first."""
         return self._all(DecisionState)
+
+    def gates(self) -> list[GateState]:
+        """Gates of all models, in the order in which they were first evaluated."""
+        return self._all(GateState)
+
+    def waivers(self) -> list[WaiverState]:
+        """Waivers, oldest first; ``holds(as_of.time)`` says which count."""
+        return self._all(WaiverState)
+
+    def looks(self) -> list[LookState]:
+        """Looks at sealed windows, oldest first."""
+        return self._all(LookState)
+
+    def reproductions(self) -> list[ReproductionState]:
+        """Runs that were done again, oldest first."""
+        return self._all(ReproductionState)
+
+    def predictions(self) -> list[PredictionState]:
+        """Predictions, oldest first."""
+        return self._all(PredictionState)
+
+    def periods(self) -> list[PeriodState]:
+        """Watched periods, in the order in which they were first watched."""
+        return self._all(PeriodState)
+
+    def findings(self) -> list[FindingState]:
+        """Findings of watched periods, oldest first."""
+        return self._all(FindingState)
+
+    def automations(self) -> list[AutomationState]:
+        """What each pipeline may do by itself."""
+        return self._all(AutomationState)
 
     def environments(self) -> list[EnvironmentState]:
         """Environments in which runs ran, oldest first."""

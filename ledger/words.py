@@ -141,6 +141,85 @@ def _sealed(body: say.SegmentSealed) -> str:
     return f"sealed {commit_range(body.first, body.last)} in {body.segment}.jsonl ({body.size_bytes:,} bytes)"
 
 
+def _checked(body: say.LeakageChecked) -> str:
+    bad = [check for check in body.checks if check.result != "pass"]
+    told = "; ".join(check.sentence for check in bad) if bad else f"all {count(len(body.checks), 'check')} passed"
+    return f"leakage checks of run {body.run}: {body.result}: {told}"
+
+
+def _experiment(body: say.ExperimentDeclared) -> str:
+    return f"run {body.run} is an experiment, nothing of it can be promoted: “{body.reason}”"
+
+
+def _crossed(body: say.ExperimentCrossed) -> str:
+    return f"run {body.run} does experiment {body.experiment} again for production: “{body.reason}”"
+
+
+def _gate(body: say.GateEvaluated) -> str:
+    loosened = f"; loosened after the result was seen: {', '.join(body.loosened)}" if body.loosened else ""
+    return f"gate {body.name} of {body.model} {_VERDICTS[body.verdict]}: {body.sentence}{loosened}"
+
+
+_VERDICTS = {"passed": "passed", "failed": "failed", "open": "is still open"}
+
+
+def _waived(body: say.WaiverGranted) -> str:
+    again = f" ({_ordinal(body.renewal)} renewal)" if body.renewal else ""
+    return (
+        f"gate {body.name} of {body.model} is waived until {body.until:%Y-%m-%d %H:%M} UTC{again}, answered for by "
+        f"{body.owner}, approved by {body.approver}: “{body.reason}”"
+    )
+
+
+def _ordinal(number: int) -> str:
+    words = ("", "first", "second", "third")
+    return words[number] if number < len(words) else f"{number}th"
+
+
+def _waiver_ended(body: say.WaiverEnded) -> str:
+    return f"waiver {body.waiver} was taken back: “{body.reason}”"
+
+
+def _promotion(body: say.PromotionDecided) -> str:
+    return f"decision {body.decision}: {body.headline}"
+
+
+def _retired(body: say.ModelRetired) -> str:
+    return f"retired {body.model}; {body.pipeline} has no champion: “{body.reason}”"
+
+
+def _looked(body: say.FinalLooked) -> str:
+    return f"look {body.number} of {body.budget} at the sealed windows {', '.join(body.windows)}, for {body.model}"
+
+
+def _final(body: say.FinalEvaluated) -> str:
+    return body.sentence
+
+
+def _reproduced(body: say.RunReproduced) -> str:
+    return f"run {body.run} was done again: {body.verdict}: {body.sentence}"
+
+
+def _automation(body: say.AutomationChanged) -> str:
+    return f"automation of {body.pipeline} went from {body.before} to {body.level}: “{body.reason}”"
+
+
+def _predicted(body: say.PredictionMade) -> str:
+    return f"{body.model} predicted {count(body.rows, 'row')} of {body.source} into {body.output}"
+
+
+def _not_predicted(body: say.PredictionRefused) -> str:
+    return f"{body.model} refused to predict {body.source}: {body.sentence}"
+
+
+def _monitored(body: say.PeriodMonitored) -> str:
+    return f"watched {body.model} in {body.label}: {body.headline}"
+
+
+def _finding(body: say.FindingMade) -> str:
+    return body.sentence
+
+
 _SENTENCES: dict[str, Callable[[Any], str]] = {
     "ledger.created": _created,
     "schema.declared": _declared,
@@ -164,4 +243,20 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "event.corrected": _corrected,
     "event.redacted": _redacted,
     "segment.sealed": _sealed,
+    "leakage.checked": _checked,
+    "experiment.declared": _experiment,
+    "experiment.crossed": _crossed,
+    "gate.evaluated": _gate,
+    "waiver.granted": _waived,
+    "waiver.ended": _waiver_ended,
+    "promotion.decided": _promotion,
+    "model.retired": _retired,
+    "final.looked": _looked,
+    "final.evaluated": _final,
+    "run.reproduced": _reproduced,
+    "automation.changed": _automation,
+    "prediction.made": _predicted,
+    "prediction.refused": _not_predicted,
+    "period.monitored": _monitored,
+    "finding.made": _finding,
 }

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 from ledger.entities.anchors import ANCHORS, AnchorState
+from ledger.entities.automations import AUTOMATIONS, AutomationState
 from ledger.entities.corrections import CORRECTIONS, CorrectionState
 from ledger.entities.decisions import DECISIONS, DecisionState
 from ledger.entities.environments import ENVIRONMENTS, EnvironmentState
 from ledger.entities.evaluations import EVALUATIONS, EvaluationState
+from ledger.entities.findings import FINDINGS, FindingState
+from ledger.entities.gates import GATES, GateState
 from ledger.entities.keys import KEYS, KeyState
 from ledger.entities.links import LINKS, LinkState
+from ledger.entities.looks import LOOKS, LookState
 from ledger.entities.models import MODELS, ModelState
+from ledger.entities.periods import PERIODS, PeriodState
 from ledger.entities.pipelines import PIPELINES, Championship, PipelineState
+from ledger.entities.predictions import PREDICTIONS, PredictionState
+from ledger.entities.reproductions import REPRODUCTIONS, ReproductionState
 from ledger.entities.runs import RUNS, RunState
 from ledger.entities.slices import SLICES, SliceState
+from ledger.entities.waivers import WAIVERS, WaiverState
 from ledger.entities.windows import WINDOWS, WindowState
 from ledger.projection import Projection, State
 
@@ -24,6 +32,14 @@ PROJECTIONS: tuple[Projection, ...] = (
     WINDOWS,
     EVALUATIONS,
     DECISIONS,
+    GATES,
+    WAIVERS,
+    LOOKS,
+    REPRODUCTIONS,
+    PREDICTIONS,
+    PERIODS,
+    FINDINGS,
+    AUTOMATIONS,
     ENVIRONMENTS,
     KEYS,
     ANCHORS,
@@ -37,7 +53,30 @@ NAMED = tuple(projection for projection in PROJECTIONS if projection is not LINK
 """Those whose entities people name; links are only walked along."""
 
 __all__ = [
-    "BY_KEY", "BY_NAME", "BY_STATE", "NAMED", "PROJECTIONS", "AnchorState", "Championship", "CorrectionState",
-    "DecisionState", "EnvironmentState", "EvaluationState", "KeyState", "LinkState", "ModelState", "PipelineState",
-    "RunState", "SliceState", "WindowState",
+    "BY_KEY",
+    "BY_NAME",
+    "BY_STATE",
+    "NAMED",
+    "PROJECTIONS",
+    "AnchorState",
+    "AutomationState",
+    "Championship",
+    "CorrectionState",
+    "DecisionState",
+    "EnvironmentState",
+    "EvaluationState",
+    "FindingState",
+    "GateState",
+    "KeyState",
+    "LinkState",
+    "LookState",
+    "ModelState",
+    "PeriodState",
+    "PipelineState",
+    "PredictionState",
+    "ReproductionState",
+    "RunState",
+    "SliceState",
+    "WaiverState",
+    "WindowState",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ from ledger.projection import Change, Entry, Lookup, State, follow, projection
 
 class DecisionState(State, frozen=True, kw_only=True):
     decision: str
-    run: str
+    run: str | None
     pipeline: str
     outcome: str
     chosen: str | None
@@ -19,7 +19,7 @@ class DecisionState(State, frozen=True, kw_only=True):
     headline: str
     taken_at: Instant
     described_by: int
-    """Position of the ``decision.taken`` event, which holds the reasons."""
+    """Position of the ``decision.taken`` or ``promotion.decided`` event, which holds the reasons."""
     approved_by: tuple[str, ...] = ()
 
 
@@ -42,6 +42,23 @@ def decisions(entry: Entry, current: Lookup) -> Iterator[Change]:
                     described_by=entry.seq,
                 ),
             )
+        case say.PromotionDecided() as body:
+            yield (
+                body.decision,
+                DecisionState(
+                    seq=entry.seq,
+                    decision=body.decision,
+                    run=body.run,
+                    pipeline=body.pipeline,
+                    outcome=body.kind,
+                    chosen=None,
+                    model=body.model,
+                    headline=body.headline,
+                    taken_at=entry.recorded_at,
+                    described_by=entry.seq,
+                    approved_by=tuple(body.approvals),
+                ),
+            )
         case say.DecisionApproved() as body:
             state: DecisionState | None = current(body.decision) if body.decision else None
             if state is not None and body.decision and body.approver not in state.approved_by:
@@ -52,7 +69,7 @@ DECISIONS = projection(
     "decisions",
     "decision",
     DecisionState,
-    (say.DecisionTaken, say.DecisionApproved),
+    (say.DecisionTaken, say.PromotionDecided, say.DecisionApproved),
     decisions,
     __file__,
 )

@@ -63,6 +63,30 @@ def _edges(entry: Entry) -> Iterator[tuple[str, str, str]]:
                 yield f"decision:{body.decision}", "was followed in", here
             if body.previous is not None:
                 yield f"model:{body.previous}", "was replaced in", here
+        case say.ModelRetired() as body:
+            yield f"model:{body.model}", "was retired in", here
+            yield f"decision:{body.decision}", "was followed in", here
+        case say.PromotionDecided() as body:
+            yield f"model:{body.model}", "was decided on in", f"decision:{body.decision}"
+            for gate in body.gates:
+                if gate.waiver is not None:
+                    yield f"waiver:{gate.waiver}", "was relied on in", f"decision:{body.decision}"
+        case say.GateEvaluated() as body:
+            yield f"model:{body.model}", "was held to", f"gate:{body.gate}"
+        case say.WaiverGranted() as body:
+            yield f"gate:{body.gate}", "was waived by", f"waiver:{body.waiver}"
+        case say.ExperimentCrossed() as body:
+            yield f"run:{body.experiment}", "was done again for production in", f"run:{body.run}"
+        case say.FinalLooked() as body:
+            yield f"model:{body.model}", "was judged on sealed windows in", f"look:{body.look}"
+        case say.RunReproduced() as body:
+            yield f"run:{body.run}", "was done again in", f"reproduction:{body.reproduction}"
+        case say.PredictionMade() as body:
+            yield f"model:{body.model}", "made", f"prediction:{body.prediction}"
+        case say.PeriodMonitored() as body:
+            yield f"model:{body.model}", "was watched in", f"period:{body.period}"
+        case say.FindingMade() as body:
+            yield f"period:{body.period}", "showed", f"finding:{body.finding}"
 
 
 LINKS = projection(
@@ -77,6 +101,16 @@ LINKS = projection(
         say.DecisionTaken,
         say.DecisionApproved,
         say.ModelPromoted,
+        say.ModelRetired,
+        say.PromotionDecided,
+        say.GateEvaluated,
+        say.WaiverGranted,
+        say.ExperimentCrossed,
+        say.FinalLooked,
+        say.RunReproduced,
+        say.PredictionMade,
+        say.PeriodMonitored,
+        say.FindingMade,
     ),
     links,
     __file__,

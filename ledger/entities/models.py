@@ -1,4 +1,4 @@
-"""Models: made, promoted, replaced; with their three times."""
+"""Models: made, promoted, replaced, retired; with their three times."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelState(State, frozen=True, kw_only=True):
 
 
 def models(entry: Entry, current: Lookup) -> Iterator[Change]:
-    """Models: made, promoted, replaced."""
+    """Models: made, promoted, replaced, retired."""
     match entry.event.body:
         case say.CandidateRefitted() as body:
             before: ModelState | None = current(body.model)
@@ -77,6 +77,9 @@ def models(entry: Entry, current: Lookup) -> Iterator[Change]:
                         reason=body.reason,
                     ),
                 )
+        case say.ModelRetired() as body:
+            if state := current(body.model):
+                yield body.model, follow(state, entry, status="retired")
 
 
 MODELS = projection(
@@ -86,6 +89,7 @@ MODELS = projection(
     (
         say.CandidateRefitted,
         say.ModelPromoted,
+        say.ModelRetired,
     ),
     models,
     __file__,

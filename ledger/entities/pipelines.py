@@ -70,6 +70,13 @@ def pipelines(entry: Entry, current: Lookup) -> Iterator[Change]:
                 )
                 former = state.former_champions + (state.champion is not None)
                 yield body.pipeline, follow(state, entry, champion=champion, former_champions=former)
+        case say.ModelRetired() as body:
+            state = current(body.pipeline)
+            if state and state.champion and state.champion.model == body.model:
+                yield (
+                    body.pipeline,
+                    follow(state, entry, champion=None, former_champions=state.former_champions + 1),
+                )
 
 
 PIPELINES = projection(
@@ -80,6 +87,7 @@ PIPELINES = projection(
         say.PipelineRegistered,
         say.RunStarted,
         say.ModelPromoted,
+        say.ModelRetired,
     ),
     pipelines,
     __file__,

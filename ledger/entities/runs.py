@@ -32,6 +32,12 @@ class RunState(State, frozen=True, kw_only=True):
     headline: str | None = None
     result_hash: str | None = None
     failure: str | None = None
+    experiment: bool = False
+    """Whether it is an experiment, whose models are never promoted."""
+    leakage: Literal["pass", "look", "fail"] | None = None
+    """The worst of its leakage checks; None where none were made."""
+    reproduced: Literal["identical", "equal", "different", "cannot compare"] | None = None
+    """How its newest repetition came out."""
 
 
 def runs(entry: Entry, current: Lookup) -> Iterator[Change]:
@@ -88,6 +94,12 @@ def runs(entry: Entry, current: Lookup) -> Iterator[Change]:
                     result_hash=body.result_hash,
                 ),
             )
+        case say.ExperimentDeclared():
+            yield body.run, follow(state, entry, experiment=True)
+        case say.LeakageChecked():
+            yield body.run, follow(state, entry, leakage=body.result)
+        case say.RunReproduced():
+            yield body.run, follow(state, entry, reproduced=body.verdict)
         case say.RunFailed():
             yield (
                 body.run,
@@ -106,6 +118,9 @@ RUNS = projection(
         say.DecisionTaken,
         say.RunFinished,
         say.RunFailed,
+        say.ExperimentDeclared,
+        say.LeakageChecked,
+        say.RunReproduced,
     ),
     runs,
     __file__,
