@@ -106,8 +106,8 @@ def _run_of(book: ledger.Ledger, name: str) -> RunState:
     match now.find(name):
         case RunState() as state:
             return state
-        case DecisionState() as state:
-            return now.run(state.run)
+        case DecisionState(run=str() as run):
+            return now.run(run)
         case ModelState() as state:
             return now.run(state.made_by_run)
     raise NotFound(f"There is no decision, run or model {name!r}.", "`tally runs` and `tally models` list them.")

@@ -85,9 +85,9 @@ def _evidence(book: ledger.Ledger, handle: str) -> tuple[str, list[int]]:
     )
 
 
-def _about(book: ledger.Ledger, run: str, *others: str) -> list[int]:
+def _about(book: ledger.Ledger, run: str | None, *others: str) -> list[int]:
     """Every event of a run, and every later one that names the model or decision."""
-    wanted = {f"run:{run}", *others}
+    wanted = {*others} if run is None else {f"run:{run}", *others}
     first = next((entry.seq for entry in book.events() if f"run:{run}" in entities(entry.event)), 0)
     last = max(seq for name in wanted if (seq := book.log.last_seq_of(name)) is not None)
     return [entry.seq for entry in book.events(first, last) if wanted & set(entities(entry.event))]
