@@ -31,6 +31,7 @@ from ledger.entities import (
     ReproductionState,
     RunState,
     SliceState,
+    TrialState,
     WaiverState,
     WindowState,
 )
@@ -123,6 +124,10 @@ class Snapshot:
     def automations(self) -> list[AutomationState]:
         """What each pipeline may do by itself."""
         return self._all(AutomationState)
+
+    def trials(self) -> list[TrialState]:
+        """What notebooks and training loops tried, in the order in which it was recorded."""
+        return self._all(TrialState)
 
     def environments(self) -> list[EnvironmentState]:
         """Environments in which runs ran, oldest first."""

@@ -220,6 +220,26 @@ def _finding(body: say.FindingMade) -> str:
     return body.sentence
 
 
+def _trial_started(body: say.TrialStarted) -> str:
+    return f"trial {body.trial} began with {count(len(body.params), 'parameter')}"
+
+
+def _trial_measured(body: say.TrialMeasured) -> str:
+    names = list(dict.fromkeys(name for point in body.points for name in (*point.values, *point.not_finite)))
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"trial {body.trial} measured {', '.join(names[:5])}{more} {count(len(body.points), 'time')}"
+
+
+def _trial_stored(body: say.TrialStored) -> str:
+    return f"trial {body.trial} stored {body.name} ({body.size_bytes:,} bytes)"
+
+
+def _trial_finished(body: say.TrialFinished) -> str:
+    late = f"; {count(body.late_records, 'record')} came late" if body.late_records else ""
+    error = f": {body.error}" if body.error else ""
+    return f"trial {body.trial} {body.status} after {body.seconds:,.1f} s{error}{late}"
+
+
 _SENTENCES: dict[str, Callable[[Any], str]] = {
     "ledger.created": _created,
     "schema.declared": _declared,
@@ -259,4 +279,8 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "prediction.refused": _not_predicted,
     "period.monitored": _monitored,
     "finding.made": _finding,
+    "trial.started": _trial_started,
+    "trial.measured": _trial_measured,
+    "trial.stored": _trial_stored,
+    "trial.finished": _trial_finished,
 }

@@ -20,6 +20,7 @@ from ledger.entities.predictions import PREDICTIONS, PredictionState
 from ledger.entities.reproductions import REPRODUCTIONS, ReproductionState
 from ledger.entities.runs import RUNS, RunState
 from ledger.entities.slices import SLICES, SliceState
+from ledger.entities.trials import TRIALS, TrialState
 from ledger.entities.waivers import WAIVERS, WaiverState
 from ledger.entities.windows import WINDOWS, WindowState
 from ledger.projection import Projection, State
@@ -40,6 +41,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     PERIODS,
     FINDINGS,
     AUTOMATIONS,
+    TRIALS,
     ENVIRONMENTS,
     KEYS,
     ANCHORS,
@@ -77,6 +79,7 @@ __all__ = [
     "ReproductionState",
     "RunState",
     "SliceState",
+    "TrialState",
     "WaiverState",
     "WindowState",
 ]  # fmt: skip

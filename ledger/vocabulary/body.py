@@ -49,6 +49,7 @@ AutomationRef = Annotated[str, _reference("automation")]
 PredictionRef = Annotated[str, _reference("prediction")]
 PeriodRef = Annotated[str, _reference("period")]
 FindingRef = Annotated[str, _reference("finding")]
+TrialRef = Annotated[str, _reference("trial")]
 Words = Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
