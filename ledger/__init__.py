@@ -24,6 +24,7 @@ from ledger.log import Appended
 from ledger.opening import create, find
 from ledger.opening import open_ledger as open
 from ledger.snapshot import Snapshot
+from ledger.trial import Trial, run
 from ledger.when import AsOf
 
 __all__ = [
@@ -42,7 +43,9 @@ __all__ = [
     "Refused",
     "Snapshot",
     "TallyError",
+    "Trial",
     "create",
     "find",
     "open",
+    "run",
 ]

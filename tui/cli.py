@@ -24,6 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tui.begin", "Make a ledger in this folder."),
+    "doctor": ("tui.trials", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
@@ -33,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "champion": ("tui.look", "Which model decides, or decided at a date."),
     "runs": ("tui.look", "All runs."),
     "models": ("tui.look", "All models."),
+    "trials": ("tui.trials", "What notebooks and training loops tried."),
     "log": ("tui.look", "The commits, newest first."),
     "show": ("tui.look", "One event, commit, run, model, slice or decision."),
     "diff": ("tui.difference", "What changed between two dates, runs, models or pipeline files."),
@@ -56,10 +58,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("tui.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("init",),
+    "Begin": ("init", "doctor"),
     "Make": ("check", "run"),
     "Decide": ("promote", "approve", "correct"),
-    "Look": ("status", "champion", "runs", "models", "log", "show", "sql"),
+    "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
         "verify",
