@@ -53,7 +53,13 @@ def _git(*arguments: str) -> str | None:
     """What git answers in the current folder, or None where there is no git or no repository."""
     try:
         done = subprocess.run(
-            ["git", *arguments], capture_output=True, text=True, errors="replace", timeout=5, check=False
+            # Without optional locks: asking must not hold up, nor on a crash lock, somebody's repository.
+            ["git", "--no-optional-locks", *arguments],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=5,
+            check=False,
         )
     except (OSError, subprocess.SubprocessError):
         return None

@@ -68,11 +68,18 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
         )
         # `expected` makes two people who redact at the same moment a conflict instead of two events.
         appended = ledger.append(Draft(said, cause=(stored.id.hex(),)), expected={f"redaction:{seq}": None}, sign=True)
-    files = segments.erase(ledger, seq)
-    if isinstance(body, ArtifactStored) and _named_once(ledger, body.artifact, seq):
-        ledger.objects.path(body.artifact).unlink(missing_ok=True)
-        files.append(f"artifact {body.artifact[:12]}…")
-    _erase(ledger, seq, body)
+    try:
+        files = segments.erase(ledger, seq)
+        if isinstance(body, ArtifactStored) and _named_once(ledger, body.artifact, seq):
+            ledger.objects.path(body.artifact).unlink(missing_ok=True)
+            files.append(f"artifact {body.artifact[:12]}…")
+        _erase(ledger, seq, body)
+    except OSError as error:
+        # The event is durable; what is left to erase is found again by the next attempt.
+        raise InvalidInput(
+            f"The redaction of #{seq} is recorded, but not all of its content could be erased: {error}.",
+            "Mend that and give the same command again: it finishes what is left.",
+        ) from error
     return Redacted(seq, appended, files)
 
 

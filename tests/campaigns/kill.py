@@ -1,0 +1,180 @@
+"""Kill a process that works on a ledger at random moments: is anything lost, does anything need repair?
+
+    python tests/campaigns/kill.py                1,000 kills
+    python tests/campaigns/kill.py --kills 50     fewer
+
+A child appends, signs, promotes, redacts, seals and rebuilds, and says on a pipe what it has been told is done. It is
+ended by SIGKILL somewhere in between. Then, with nothing repaired by hand: every event that was acknowledged is there,
+`verify` reads everything and finds nothing wrong, every receipt that was printed holds, and the next child can go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from histories import failed, finished, promoted, refitted, registered, started  # noqa: E402
+
+import ledger  # noqa: E402
+from ledger.errors import Refused  # noqa: E402
+from ledger.note import parse_receipt, receipt_line  # noqa: E402
+from ledger.redaction import redact  # noqa: E402
+from ledger.segments import seal  # noqa: E402
+from ledger.verdict import Asked  # noqa: E402
+from ledger.verify import verify  # noqa: E402
+
+ACTIONS = ("append", "batch", "run", "checkpoint", "promote", "redact", "seal", "rebuild", "artifact")
+LONGEST_LIFE_SECONDS = 0.25
+
+
+class Outcome(NamedTuple):
+    """What a campaign came to."""
+
+    kills: int
+    acknowledged: int
+    receipts: int
+    lost: int
+    not_verified: int
+    repairs: int
+    during: Counter[str]
+    """Kills by what the child was doing."""
+
+
+def _work(folder: Path, seed: int, pipe: int) -> NoReturn:
+    """The child: work until killed; ``>`` before each action, ``+`` with what it was told when it is done."""
+
+    def say(text: str) -> None:
+        os.write(pipe, f"{text}\n".encode())
+
+    draw = random.Random(seed)
+    with ledger.open(folder) as book:
+        while True:
+            action = draw.choice(ACTIONS)
+            name = f"{seed}.{draw.getrandbits(40):x}"
+            say(f"> {action}")
+            if action == "append":
+                appended = book.append(failed(name, "late-arrivals"))
+                say(f"+ {book.log.event(appended.last_seq).id.hex()}")
+            elif action == "batch":
+                appended = book.append(*(failed(f"{name}.{i}", "late-arrivals") for i in range(draw.randint(2, 200))))
+                say(f"+ {book.log.event(appended.last_seq).id.hex()}")
+            elif action == "run":
+                for body in (started(name, "late-arrivals"), finished(name, "late-arrivals")):
+                    appended = book.append(body, sign=True)
+                    say(f"+ {book.log.event(appended.last_seq).id.hex()}")
+            elif action == "checkpoint":
+                say(f"r {receipt_line(parse_receipt(book.checkpoint()).checkpoint)}")
+            elif action == "promote":
+                model = f"late-arrivals-{name}"
+                book.append(refitted(model, name, "late-arrivals"))
+                book.append(promoted(model, "late-arrivals", None), sign=True)
+            elif action == "redact":
+                with contextlib.suppress(Refused):
+                    seqs = [s.seq for s in book.log.events() if s.data is not None and s.type == "run.failed"]
+                    if seqs:
+                        redact(book, draw.choice(seqs), "a campaign", "nobody")
+            elif action == "seal":
+                with contextlib.suppress(Refused):
+                    seal(book)
+            elif action == "rebuild":
+                book.views.rebuild()
+                book.now().pipelines()
+            else:
+                book.store(draw.randbytes(50_000))
+
+
+def campaign(folder: Path, kills: int, seed: int = 1) -> Outcome:
+    """Kill ``kills`` children one after the other on one ledger that is begun anew every 50."""
+    draw = random.Random(seed)
+    during: Counter[str] = Counter()
+    lost = not_verified = repairs = acknowledged = receipts = 0
+    team = folder / "team"
+    kept: list[str] = []
+    seen: list[str] = []
+    for number in range(kills):
+        if number % 50 == 0:
+            shutil.rmtree(team, ignore_errors=True)
+            with ledger.create(team, timezone="UTC") as book:
+                book.append(registered("late-arrivals"))
+            kept, seen = [], []
+        lines = _one(team, draw)
+        during[next((line[2:] for line in reversed(lines) if line.startswith("> ")), "starting")] += 1
+        new = [line[2:] for line in lines if line.startswith("+ ")]
+        seen += new
+        acknowledged += len(new)
+        new_receipts = [line[2:] for line in lines if line.startswith("r ")]
+        kept += new_receipts
+        receipts += len(new_receipts)
+        try:
+            with ledger.open(team) as book:
+                ids = {stored.id.hex() for stored in book.log.events()}
+                lost += sum(event not in ids for event in seen)
+                book.append(failed(f"after.{number}", "late-arrivals"))
+                asked = Asked(full=True, read_data=True, against=[parse_receipt(text) for text in kept[-5:]])
+                verdict = verify(book, asked)
+                if verdict.exit_code:
+                    not_verified += 1
+                    print(f"kill {number}, during {during.most_common(1)}: {verdict.findings}", file=sys.stderr)
+        except ledger.TallyError as error:
+            repairs += 1
+            print(f"kill {number}: {error}", file=sys.stderr)
+    return Outcome(kills, acknowledged, receipts, lost, not_verified, repairs, during)
+
+
+def _one(team: Path, draw: random.Random) -> list[str]:
+    """Let one child live for a random time; what it said."""
+    reading, writing = os.pipe()
+    seed = draw.getrandbits(32)
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        try:
+            _work(team, seed, writing)
+        except BaseException as error:  # noqa: BLE001 - a child that ends by itself is told to the parent
+            os.write(writing, f"! {type(error).__name__}: {error}\n".encode())
+            os._exit(9)
+    os.close(writing)
+    time.sleep(draw.uniform(0.0, LONGEST_LIFE_SECONDS))
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    with os.fdopen(reading, "rb") as pipe:
+        lines = pipe.read().decode().split("\n")[:-1]
+    if os.WIFEXITED(status):
+        raise SystemExit(f"The child ended by itself: {lines[-1:]}")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1_000)
+    parser.add_argument("--seed", type=int, default=1)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        os.environ.update(XDG_CONFIG_HOME=str(folder / "config"), XDG_STATE_HOME=str(folder / "state"))
+        os.environ.pop("SSH_AUTH_SOCK", None)
+        begun = time.monotonic()
+        outcome = campaign(folder, asked.kills, asked.seed)
+    print(f"kills {outcome.kills:,} in {time.monotonic() - begun:,.0f} s")
+    print(f"acknowledged events {outcome.acknowledged:,}, receipts {outcome.receipts:,}")
+    print(f"lost {outcome.lost}, not verified {outcome.not_verified}, repairs needed {outcome.repairs}")
+    print("killed during: " + ", ".join(f"{name} {number}" for name, number in outcome.during.most_common()))
+    sys.exit(1 if outcome.lost or outcome.not_verified or outcome.repairs else 0)
+
+
+if __name__ == "__main__":
+    main()
