@@ -10,6 +10,7 @@ import pytest
 from faults import Case, campaign, count_calls, one, template_in
 from histories import failed
 from kill import campaign as kill_campaign
+from power import campaign as power_campaign
 
 import ledger
 from ledger.errors import InvalidInput
@@ -36,6 +37,18 @@ def test_system_calls_that_fail_are_said_and_do_no_harm(tmp_path: Path) -> None:
     outcomes = campaign(tmp_path, every=60)
     assert sum(outcomes.values()) >= 12
     assert not [outcome for outcome in outcomes if outcome[20:22].isupper()]
+
+
+@strace
+def test_power_cuts_lose_nothing_acknowledged_and_tear_nothing(tmp_path: Path) -> None:
+    assert power_campaign(tmp_path, cuts=60, seed=3) == {"whole": 60}
+
+
+@strace
+def test_a_disk_that_only_says_that_it_synced_is_noticed(tmp_path: Path) -> None:
+    outcomes = power_campaign(tmp_path, cuts=60, seed=3, lying=True)
+    assert outcomes["LOST AND NOTICED"] > 0  # so the campaign above could fail
+    assert set(outcomes) <= {"whole", "LOST AND NOTICED", "NOT VERIFIED", "NEEDS REPAIR", "LOST IN SILENCE"}
 
 
 @strace
