@@ -267,7 +267,7 @@ def _after(left: dict[str, bytes], team: Path, state: Path, acknowledged: list[s
         path.write_bytes(data)
     try:
         with ledger.open(team) as book:
-            ids = {stored.id.hex() for stored in book.log.events()}
+            ids = {stored.id.hex() for stored in book.log.events() if stored.id}
             against = [parse_receipt(text) for text in receipts[-2:]]
             verdict = verify(book, Asked(full=True, read_data=True, against=against))
             if not set(acknowledged) <= ids:
