@@ -27,6 +27,7 @@ from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint
+from ledger.recorder import this_program
 from ledger.scan import Class, Finding, Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from ledger.schema_check import schema_differences
 from ledger.verdict import Asked, Progress, Verdict, silent
@@ -510,7 +511,7 @@ class _Examination:
         root = self.roots.get(self.size, b"")
         if verified and self.identities:
             at = dt.datetime.now(dt.UTC).replace(microsecond=0)
-            mark = memory.Watermark(self.size, root.hex(), self.events, at, self.ledger.recorder.tool)
+            mark = memory.Watermark(self.size, root.hex(), self.events, at, this_program())
             memory.write_watermark(self.origin, mark)
         order = {kind: place for place, kind in enumerate(_ORDER)}
         self.findings.sort(key=lambda finding: order[finding.kind])
