@@ -21,7 +21,7 @@ from ledger.errors import InvalidInput, Refused, TallyError
 from ledger.files import write_whole
 from ledger.git import AS_STORED, ask_git, tell_git
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, Note, parse_checkpoint, parse_receipt, receipt_line
+from ledger.note import Checkpoint, Note, is_signed, parse_checkpoint, parse_receipt, receipt_line
 from ledger.policy import Policy
 from ledger.vocabulary import AnchorRecorded
 
@@ -163,9 +163,13 @@ def keep(ledger: Ledger, text: str, where: str) -> AnchorRecorded:
     ------
     Refused
         When the receipt is not of this ledger or this history.
+    Damaged
+        When it is a note whose signature does not fit.
     """
     receipt = parse_receipt(text)
     checkpoint = receipt.checkpoint
+    if receipt.note is not None:
+        is_signed(receipt.note, [i.key for i in ledger.identities if i.key.name == checkpoint.origin])
     if checkpoint.origin not in [identity.key.name for identity in ledger.identities]:
         raise Refused(f"The receipt is of another ledger, {checkpoint.origin}.")
     if not ledger.continues(checkpoint):

@@ -527,6 +527,7 @@ class _Examination:
             trusted=self._trusted(),
             anchored=self.vouching.anchored if self.vouching else 0,
             unanchored_events=self.unanchored,
+            unsigned_commits=self.size - (self.vouching.proved_size if self.vouching else 0),
             read_from=self.start,
         )
 
@@ -535,7 +536,15 @@ class _Examination:
         if vouching is None or not vouching.proved_size:
             return ["No signed checkpoint proves any of it."]
         last = vouching.proved_size - 1
-        said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
+        if not vouching.key_is_relied_on:
+            said = ["nothing by its own signatures, because its key is not one to rely on"]
+        elif self.has("FORK"):
+            # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
+            said = [
+                f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {vouching.proved_size})"
+            ]
+        else:
+            said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
         if vouching.anchored:
             said.append(f"c0 to c{vouching.anchored - 1} also by what is kept outside: {vouching.anchored_by}")
         bad = [*self.damaged, *(missing.seq for missing in self.missing if missing.seq not in self.redacted)]

@@ -55,6 +55,11 @@ def test_a_receipt_in_a_ticket_is_a_statement_and_no_proof(live: ledger.Ledger) 
     wrong = receipt_line(Checkpoint(live.origin, size, bytes(32)))
     with pytest.raises(Refused, match="does not continue"):
         anchors.keep(live, wrong, "x")
+    note = live.checkpoint()
+    assert anchors.keep(live, note, "x").receipt == note
+    at = note.rindex(" ") + 40
+    with pytest.raises(Damaged, match="does not fit"):
+        anchors.keep(live, f"{note[:at]}{'A' if note[at] != 'A' else 'B'}{note[at + 1 :]}", "x")
 
 
 def test_a_receipt_in_git_vouches_once_it_is_pushed(live: ledger.Ledger, tmp_path: Path) -> None:
