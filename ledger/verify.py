@@ -34,6 +34,7 @@ from ledger.verdict import Asked, Progress, Verdict, silent
 from ledger.views_check import views_differences, views_elsewhere
 from ledger.vocabulary import EventRedacted, ForkAdopted, KeyRotated, LedgerCreated
 from ledger.vouching import Vouching
+from ledger.words import count
 
 READ_WHOLE_EVENTS = 200_000
 """A ledger up to this size is read whole by default; that takes about a second."""
@@ -356,8 +357,8 @@ class _Examination:
         self.lines.append(("events", said))
         if self.strange:
             self.warnings.append(
-                f"{len(self.strange)} events are written in another form than this program writes, "
-                f"the first is {self.strange[0]}. Their hashes are right."
+                f"{count(len(self.strange), 'event')} in another written form than this program's, the first "
+                f"{self.strange[0]}. The hashes are right."
             )
         if self.identities:
             known = self.roots if self.has("LEAF REWRITTEN") else None
@@ -439,7 +440,7 @@ class _Examination:
         if absent:
             listed = ", ".join(f"{name[:12]}…" for name in absent[:3])
             line += f", {len(absent)} NOT HERE ({listed}{' …' if len(absent) > 3 else ''})"
-            self.shortfalls.append(f"{len(absent)} artifacts that the ledger names are not here.")
+            self.shortfalls.append(f"{count(len(absent), 'artifact')} that the ledger names: not here.")
         self.lines.append(("models", line))
 
     def _artifact(self, name: str, size_bytes: int) -> str | None:

@@ -25,7 +25,7 @@ from ledger.scan import Class, Finding, Told
 from ledger.standing import pin_trouble
 from ledger.views import VIEWS_FILE
 from ledger.vocabulary import DecisionApproved
-from ledger.words import commit_range
+from ledger.words import commit_range, count
 
 _CONVICTS = "Keep both: together they prove that one history was rewritten."
 _STATES = (
@@ -99,7 +99,7 @@ class Vouching:
         self.lines.append(("tree", f"{good} of {len(stored)} signed checkpoints match the recomputed tree{up_to}"))
         unsigned = self.size - self.proved_size
         if unsigned and not self.findings:
-            self.lines.append(("unsigned", f"the newest {unsigned} commits are not signed yet: `tally receipt` signs"))
+            self.lines.append(("unsigned", f"the newest {count(unsigned, 'commit')} not yet: `tally receipt` signs"))
         self._keys()
 
     def _beginnings(self, stored: Sequence[int]) -> None:
@@ -456,7 +456,7 @@ class Vouching:
                     f"The approval by {body.approver} does not hold: {error.message}",
                 )
         if good:
-            self.lines.append(("approved", f"{good} approvals are signed by other keys than the log's"))
+            self.lines.append(("approved", f"{count(good, 'approval')} signed by other keys than the log's"))
 
 
 def _evidence(receipt: Receipt) -> list[str]:
