@@ -19,13 +19,13 @@ from ledger.commit import from_micros
 from ledger.cosignature import WitnessKey, cosignatures
 from ledger.errors import InvalidInput, Refused, TallyError
 from ledger.files import write_whole
+from ledger.git import AS_STORED, ask_git, tell_git
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, Note, parse_checkpoint, parse_receipt, receipt_line
+from ledger.note import Checkpoint, Note, is_signed, parse_checkpoint, parse_receipt, receipt_line
 from ledger.policy import Policy
 from ledger.vocabulary import AnchorRecorded
 
 GIT_FILE = "receipts.txt"
-GIT_SECONDS = 30
 
 
 class Anchor(NamedTuple):
@@ -99,11 +99,11 @@ def from_members(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
 def from_git(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
     """Receipts that were ever committed to ``receipts.txt`` beside the ledger, oldest first."""
     place = folder.resolve().parent
-    if not _git(place, "ls-files", GIT_FILE):
+    if not ask_git(place, "ls-files", GIT_FILE):
         return
     # Added lines of every commit, so that a receipt which was removed later still counts.
-    listed = _git(place, "log", "--reverse", "-p", "-U0", "--no-color", "--format=commit %H %cI", "--", GIT_FILE)
-    pushed = set((_git(place, "rev-list", "--remotes", "--", GIT_FILE) or "").split())
+    listed = ask_git(place, "log", "--reverse", "-p", "-U0", *AS_STORED, "--format=commit %H %cI", "--", GIT_FILE)
+    pushed = set((ask_git(place, "rev-list", "--remotes", "--", GIT_FILE) or "").split())
     commit, at = "", None
     for line in (listed or "").split("\n"):
         if match := re.fullmatch(r"commit ([0-9a-f]{40,64}) (\S+)", line):
@@ -128,7 +128,7 @@ def commit_receipt(ledger: Ledger, line: str) -> str:
         When the folder is in no git repository, or git refuses.
     """
     place = ledger.folder.resolve().parent
-    if _git(place, "rev-parse", "--show-toplevel") is None:
+    if tell_git(place, "rev-parse", "--show-toplevel") is None:
         raise Refused(f"{place} is in no git repository.", "Make one, or keep the receipt elsewhere.")
     path = place / GIT_FILE
     kept = path.read_text() if path.exists() else ""
@@ -136,9 +136,9 @@ def commit_receipt(ledger: Ledger, line: str) -> str:
         if kept and not kept.endswith("\n"):
             kept += "\n"
         write_whole(path, f"{kept}{line}\n".encode())
-    if _git(place, "add", "--", GIT_FILE) is None:
+    if tell_git(place, "add", "--", GIT_FILE) is None:
         raise Refused(f"git does not take {path}.", "Is it ignored? See: git check-ignore -v receipts.txt")
-    if _git(place, "diff", "--cached", "--quiet", "--", GIT_FILE) is None:
+    if tell_git(place, "diff", "--cached", "--quiet", "--", GIT_FILE) is None:
         subject = " ".join(line.split(" ")[:2])
         done = subprocess.run(
             ["git", "commit", "--quiet", "-m", subject, "--", GIT_FILE],
@@ -150,24 +150,7 @@ def commit_receipt(ledger: Ledger, line: str) -> str:
         )
         if done.returncode != 0:
             raise Refused(f"git did not commit {path}: {done.stderr.strip() or done.stdout.strip()}")
-    return _git(place, "log", "-1", "--format=%H", "--", GIT_FILE) or ""
-
-
-def _git(place: Path, *arguments: str) -> str | None:
-    """What git answers, or None where it fails or is not there."""
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=place,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return tell_git(place, "log", "-1", "--format=%H", "--", GIT_FILE) or ""
 
 
 # Recording -------------------------------------------------------------------------------------------------
@@ -180,9 +163,13 @@ def keep(ledger: Ledger, text: str, where: str) -> AnchorRecorded:
     ------
     Refused
         When the receipt is not of this ledger or this history.
+    Damaged
+        When it is a note whose signature does not fit.
     """
     receipt = parse_receipt(text)
     checkpoint = receipt.checkpoint
+    if receipt.note is not None:
+        is_signed(receipt.note, [i.key for i in ledger.identities if i.key.name == checkpoint.origin])
     if checkpoint.origin not in [identity.key.name for identity in ledger.identities]:
         raise Refused(f"The receipt is of another ledger, {checkpoint.origin}.")
     if not ledger.continues(checkpoint):

@@ -26,7 +26,7 @@ from ledger.event import MAX_EVENT_BYTES, MAX_INTEGER, hashes
 from ledger.files import read_foreign, write_whole
 from ledger.identity import in_force
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt
+from ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
 from ledger.proof import Proof, parse_proof
 from ledger.vocabulary import ArtifactStored
 from ledger.words import sentence
@@ -162,7 +162,7 @@ checkpoint in each is a c2sp.org/tlog-checkpoint, the tree is that of RFC 6962.
 
 To compare with what others have seen, ask them for a receipt of the ledger. This is the one here:
 
-    receipt {checkpoint.origin}@{checkpoint.size}
+    {receipt_line(checkpoint)}
 
 The records (the number is that of the commit, then the place in it):
 

@@ -207,6 +207,20 @@ def verify_note(note: Note, trusted: Sequence[VerifierKey]) -> tuple[VerifierKey
     return tuple(good)
 
 
+def is_signed(note: Note, known: Sequence[VerifierKey]) -> bool:
+    """Whether one of these keys has signed a note; False where it bears no signature that names any of them.
+
+    Raises
+    ------
+    Damaged
+        When a signature names one of them and does not fit: the note was changed.
+    """
+    ids = {(key.name, key.key_id) for key in known}
+    if not any((signature.name, signature.key_id) in ids for signature in note.signatures):
+        return False
+    return bool(verify_note(note, known))
+
+
 def verifies(public: bytes, signature: bytes, message: bytes) -> bool:
     """Whether an Ed25519 signature (RFC 8032) fits."""
     from cryptography.exceptions import InvalidSignature

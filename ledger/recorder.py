@@ -5,10 +5,12 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import subprocess
 from functools import cache
+from pathlib import Path
 
 import msgspec
+
+from ledger.git import tell_git
 
 
 class Recorder(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,18 +30,23 @@ def this_process(actor: str | None = None) -> Recorder:
 
     The actor is the argument, else ``TALLY_ACTOR``, else git's ``user.email``, else the account's name.
     """
-    from importlib import metadata
-
     user = _account()
     status = _git("status", "--porcelain", "--untracked-files=no")
     return Recorder(
         actor=actor or os.environ.get("TALLY_ACTOR") or _git("config", "user.email") or user,
         user=user,
         host=platform.node() or "unknown",
-        tool=f"tallystick {metadata.version('tallystick')}",
+        tool=this_program(),
         git=_git("rev-parse", "HEAD") or None,
         dirty=None if status is None else bool(status),
     )
+
+
+def this_program() -> str:
+    """Name and version, as commits record them; unlike the rest it is known without asking git."""
+    from importlib import metadata
+
+    return f"tallystick {metadata.version('tallystick')}"
 
 
 def _account() -> str:
@@ -51,16 +58,5 @@ def _account() -> str:
 
 def _git(*arguments: str) -> str | None:
     """What git answers in the current folder, or None where there is no git or no repository."""
-    try:
-        done = subprocess.run(
-            # Without optional locks: asking must not hold up, nor on a crash lock, somebody's repository.
-            ["git", "--no-optional-locks", *arguments],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=5,
-            check=False,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    # Without optional locks: asking must not hold up, nor in a crash leave locked, somebody's repository.
+    return tell_git(Path(), "--no-optional-locks", *arguments, timeout_seconds=5)

@@ -36,6 +36,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         Number of commits that something outside this account vouches for, as found just now.
     unanchored_events : int
         Events after those.
+    unsigned_commits : int
+        Commits at the end that no good checkpoint covers: anybody who can write to the file may have made them.
     read_from : int
         The first commit that was read; earlier ones were read by an earlier verification.
     """
@@ -51,6 +53,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     trusted: list[str]
     anchored: int
     unanchored_events: int
+    unsigned_commits: int
     read_from: int
 
     @property

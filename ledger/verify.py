@@ -27,12 +27,14 @@ from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint
+from ledger.recorder import this_program
 from ledger.scan import Class, Finding, Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from ledger.schema_check import schema_differences
 from ledger.verdict import Asked, Progress, Verdict, silent
 from ledger.views_check import views_differences, views_elsewhere
 from ledger.vocabulary import EventRedacted, ForkAdopted, KeyRotated, LedgerCreated
 from ledger.vouching import Vouching
+from ledger.words import count
 
 READ_WHOLE_EVENTS = 200_000
 """A ledger up to this size is read whole by default; that takes about a second."""
@@ -355,8 +357,8 @@ class _Examination:
         self.lines.append(("events", said))
         if self.strange:
             self.warnings.append(
-                f"{len(self.strange)} events are written in another form than this program writes, "
-                f"the first is {self.strange[0]}. Their hashes are right."
+                f"{count(len(self.strange), 'event')} in another written form than this program's, the first "
+                f"{self.strange[0]}. The hashes are right."
             )
         if self.identities:
             known = self.roots if self.has("LEAF REWRITTEN") else None
@@ -438,7 +440,7 @@ class _Examination:
         if absent:
             listed = ", ".join(f"{name[:12]}…" for name in absent[:3])
             line += f", {len(absent)} NOT HERE ({listed}{' …' if len(absent) > 3 else ''})"
-            self.shortfalls.append(f"{len(absent)} artifacts that the ledger names are not here.")
+            self.shortfalls.append(f"{count(len(absent), 'artifact')} that the ledger names: not here.")
         self.lines.append(("models", line))
 
     def _artifact(self, name: str, size_bytes: int) -> str | None:
@@ -510,7 +512,7 @@ class _Examination:
         root = self.roots.get(self.size, b"")
         if verified and self.identities:
             at = dt.datetime.now(dt.UTC).replace(microsecond=0)
-            mark = memory.Watermark(self.size, root.hex(), self.events, at, self.ledger.recorder.tool)
+            mark = memory.Watermark(self.size, root.hex(), self.events, at, this_program())
             memory.write_watermark(self.origin, mark)
         order = {kind: place for place, kind in enumerate(_ORDER)}
         self.findings.sort(key=lambda finding: order[finding.kind])
@@ -526,6 +528,7 @@ class _Examination:
             trusted=self._trusted(),
             anchored=self.vouching.anchored if self.vouching else 0,
             unanchored_events=self.unanchored,
+            unsigned_commits=self.size - (self.vouching.proved_size if self.vouching else 0),
             read_from=self.start,
         )
 
@@ -534,7 +537,15 @@ class _Examination:
         if vouching is None or not vouching.proved_size:
             return ["No signed checkpoint proves any of it."]
         last = vouching.proved_size - 1
-        said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
+        if not vouching.key_is_relied_on:
+            said = ["nothing by its own signatures, because its key is not one to rely on"]
+        elif self.has("FORK"):
+            # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
+            said = [
+                f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {vouching.proved_size})"
+            ]
+        else:
+            said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
         if vouching.anchored:
             said.append(f"c0 to c{vouching.anchored - 1} also by what is kept outside: {vouching.anchored_by}")
         bad = [*self.damaged, *(missing.seq for missing in self.missing if missing.seq not in self.redacted)]

@@ -19,13 +19,19 @@ from ledger.identity import Identity, in_force, open_stored
 from ledger.ledger import Ledger
 from ledger.log import LEDGER_FILE
 from ledger.merkle import InvalidProof
-from ledger.note import Checkpoint, Receipt, VerifierKey, receipt_line, to_base64
+from ledger.note import Checkpoint, Receipt, VerifierKey, is_signed, receipt_line, to_base64
 from ledger.policy import Policy
 from ledger.scan import Class, Finding, Told
 from ledger.standing import pin_trouble
 from ledger.views import VIEWS_FILE
 from ledger.vocabulary import DecisionApproved
-from ledger.words import commit_range
+from ledger.words import commit_range, count
+
+_CONVICTS = "Keep both: together they prove that one history was rewritten."
+_STATES = (
+    "Keep both. What was kept bears no signature of the log, so it convinces whoever knows that it was kept; the "
+    "note that `tally receipt --note` prints would convince anybody."
+)
 
 
 class Vouching:
@@ -57,6 +63,7 @@ class Vouching:
         self.shortfalls: list[str] = []
         self.lines: list[tuple[str, str]] = []
         self.proved_size = 0
+        self.key_is_relied_on = True
         self.anchored = 0
         self.anchored_by = ""
 
@@ -87,12 +94,26 @@ class Vouching:
                 elif self.known is None and not any(finding.kind == "LEAF REWRITTEN" for finding in self.findings):
                     # Where the tree itself convicts a commit, that is the closer place.
                     self._bracket(previous, size, signed[size].root, roots[size])
+        self._beginnings(stored)
         up_to = f", up to c{self.proved_size - 1}" if self.proved_size else ""
         self.lines.append(("tree", f"{good} of {len(stored)} signed checkpoints match the recomputed tree{up_to}"))
         unsigned = self.size - self.proved_size
         if unsigned and not self.findings:
-            self.lines.append(("unsigned", f"the newest {unsigned} commits are not signed yet: `tally receipt` signs"))
+            self.lines.append(("unsigned", f"the newest {count(unsigned, 'commit')} not yet: `tally receipt` signs"))
         self._keys()
+
+    def _beginnings(self, stored: Sequence[int]) -> None:
+        """Every key signs the commit that brings it, so whoever takes those signatures away is seen to have."""
+        for identity in self.identities:
+            size = identity.from_size
+            if size not in stored and size <= self.size:
+                self._add(
+                    "SIGNATURE",
+                    f"checkpoint {size}",
+                    f"The checkpoint of size {size} is gone: the key {identity.key.key_id.hex()} signed the commit "
+                    "that names it, as every key of a ledger does.",
+                    next="Without it nothing shows that the key's owner signed this; ask for a receipt or a backup.",
+                )
 
     def _cut_off(self, size: int) -> None:
         note = dict(self.ledger.log.checkpoints(size, size))[size]
@@ -131,6 +152,7 @@ class Vouching:
             trouble, pin = error.message, None
         if trouble is not None:
             self._add("SIGNATURE", f"key {key.key_id.hex()}", trouble, actual=key.format())
+            self.key_is_relied_on = False
             said += ", NOT the one this account relies on"
         elif pin is None:
             said += ", as the ledger itself names it: compare it with its owner's"
@@ -200,6 +222,8 @@ class Vouching:
                     next="Find the ledger that it belongs to, or ask who gave it to you.",
                 )
                 continue
+            if not self._holds(receipt):
+                continue
             if self._continues(receipt, "the receipt"):
                 hashes = len(self._path(checkpoint.size))
                 self.lines.append(
@@ -209,6 +233,41 @@ class Vouching:
                     )
                 )
                 self._vouch(checkpoint.size, "the receipt given")
+
+    def _holds(self, receipt: Receipt) -> bool:
+        """Whether a receipt can be compared: a note whose signature does not fit is nobody's word."""
+        try:
+            if receipt.note is not None and not self._signed(receipt):
+                self.warnings.append("The receipt is signed by no key that is known here; only its hash counts.")
+        except TallyError as error:
+            self._add(
+                "SIGNATURE",
+                receipt_line(receipt.checkpoint),
+                f"The receipt was changed after it was signed, so it says nothing about the ledger: {error.message}",
+                proof=_evidence(receipt),
+                next="Look for the receipt where it was kept first, and compare again.",
+            )
+            return False
+        return True
+
+    def _signed(self, receipt: Receipt) -> bool:
+        """Whether a log key of the receipt's name, one of the ledger's or the pinned one, has signed it.
+
+        Raises
+        ------
+        Damaged
+            When the signature of such a key does not fit.
+        """
+        if receipt.note is None:
+            return False
+        name = receipt.checkpoint.origin
+        known = {identity.key for identity in self.identities if identity.key.name == name}
+        try:
+            if (pin := memory.read_pin(name)) is not None:
+                known.add(VerifierKey.parse(pin.key))
+        except InvalidInput as error:
+            self.warnings.append(error.message)
+        return is_signed(receipt.note, sorted(known))
 
     def anchors(self, policy: Policy | None, shared: Path | None) -> None:
         """Everything else that vouches from outside, and whether it is what the policy asks for."""
@@ -252,6 +311,7 @@ class Vouching:
         identity = self.identities[-1]
         trusted = [log.key for log in policy.logs]
         if identity.key not in trusted:
+            self.key_is_relied_on = False
             self._add(
                 "SIGNATURE",
                 f"key {identity.key.key_id.hex()}",
@@ -286,7 +346,10 @@ class Vouching:
         return self.size - newest
 
     def _only_anchors(self, n: int) -> bool:
-        commit = self.ledger.log.commit(n)
+        try:
+            commit = self.ledger.log.commit(n)
+        except IndexError:
+            return False  # it is missing, which is told elsewhere
         types = {stored.type for stored in self.ledger.log.events(commit.first_seq, commit.last_seq)}
         return types <= {"anchor.recorded", "schema.declared"}
 
@@ -295,8 +358,11 @@ class Vouching:
         newest = self.size - self._anchoring_commits()
         if newest <= self.anchored:
             return 0
-        before = self.ledger.log.commit(self.anchored - 1).last_seq + 1 if self.anchored else 0
-        return self.ledger.log.commit(newest - 1).last_seq + 1 - before
+        try:
+            before = self.ledger.log.commit(self.anchored - 1).last_seq + 1 if self.anchored else 0
+            return self.ledger.log.commit(newest - 1).last_seq + 1 - before
+        except IndexError:
+            return 0  # a commit is missing, which is told elsewhere; nothing is counted in what is damaged
 
     def _vouch(self, size: int, by: str) -> None:
         if size > self.anchored:
@@ -347,7 +413,7 @@ class Vouching:
                 expected=receipt_line(checkpoint),
                 actual=receipt_line(here),
                 proof=[*_evidence(receipt), *self._counter_proof(checkpoint.size)],
-                next="Keep both: together they prove that one history was rewritten.",
+                next=_CONVICTS if self._signed(receipt) else _STATES,
             )
             return False
         return True
@@ -396,7 +462,7 @@ class Vouching:
                     f"The approval by {body.approver} does not hold: {error.message}",
                 )
         if good:
-            self.lines.append(("approved", f"{good} approvals are signed by other keys than the log's"))
+            self.lines.append(("approved", f"{count(good, 'approval')} signed by other keys than the log's"))
 
 
 def _evidence(receipt: Receipt) -> list[str]:

@@ -140,7 +140,9 @@ def _approvable(book: ledger.Ledger, handle: str) -> int:
     if re.fullmatch(r"#(\d+)(-[0-9a-z]{4})?", handle):
         book.when(handle)  # refuses what is not there, and letters that do not match
         return int(handle[1:].partition("-")[0])
-    return book.now().decision(handle).seq
+    kind, _, name = handle.partition(":")
+    # A decision bears the name of the run that took it.
+    return book.now().decision(name if kind in ("decision", "run") else handle).seq
 
 
 def _note_text(given: str) -> str:

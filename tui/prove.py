@@ -121,8 +121,8 @@ def check_proof_command(folder: Path, key: str | None, as_json: bool) -> None:
     for name in checked.ignored:
         click.echo(f"  not part of the proof: {show(name)}", err=True)
     click.secho(
-        f"PROVED: {count(len(checked.told), 'event')} about {show(checked.claim.subject)} "
-        f"stand in {show(checked.claim.origin)}.",
+        f"PROVED: {show(checked.claim.origin)} holds {count(len(checked.told), 'event')} about "
+        f"{show(checked.claim.subject)}.",
         bold=True,
     )
     click.echo(f"Under {receipt_line(checked.checkpoint)}")

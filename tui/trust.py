@@ -110,6 +110,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "read_from": verdict.read_from,
         "anchored_commits": verdict.anchored,
         "unanchored_events": verdict.unanchored_events,
+        "unsigned_commits": verdict.unsigned_commits,
         "trusted": verdict.trusted,
         "findings": verdict.findings,
         "warnings": verdict.warnings,
@@ -136,6 +137,8 @@ def _verdict_words(verdict: Verdict) -> str:
     said = "VERIFIED" + (", but less than was asked for" if verdict.shortfalls else "")
     if verdict.read_from:
         said += f" from c{verdict.read_from} on"
+    if verdict.unsigned_commits:
+        said += f"; the newest {count(verdict.unsigned_commits, 'commit')} NOT signed"
     if not verdict.anchored:
         return f"{said}; nothing outside this account vouches for it: rollback NOT excluded"
     if not verdict.unanchored_events:

@@ -55,6 +55,11 @@ def test_a_receipt_in_a_ticket_is_a_statement_and_no_proof(live: ledger.Ledger) 
     wrong = receipt_line(Checkpoint(live.origin, size, bytes(32)))
     with pytest.raises(Refused, match="does not continue"):
         anchors.keep(live, wrong, "x")
+    note = live.checkpoint()
+    assert anchors.keep(live, note, "x").receipt == note
+    at = note.rindex(" ") + 40
+    with pytest.raises(Damaged, match="does not fit"):
+        anchors.keep(live, f"{note[:at]}{'A' if note[at] != 'A' else 'B'}{note[at + 1 :]}", "x")
 
 
 def test_a_receipt_in_git_vouches_once_it_is_pushed(live: ledger.Ledger, tmp_path: Path) -> None:
@@ -104,6 +109,47 @@ def test_a_receipt_in_git_that_contradicts_the_ledger_is_a_fork(live: ledger.Led
     assert "git receipts.txt" in verdict.findings[0].words
     shown = tally(folder, "anchors")
     assert "CONTRADICTS" in shown.out
+
+
+def test_a_foreign_repository_runs_none_of_its_programs_when_its_ledger_is_verified(
+    live: ledger.Ledger, tmp_path: Path
+) -> None:
+    """Whoever sends a ledger in a git folder also sends that folder's configuration and its attributes."""
+    folder = live.folder.parent
+    git(folder, "init", "-q")
+    git(folder, "config", "user.name", "ann")
+    git(folder, "config", "user.email", "ann@example.org")
+    assert tally(folder, "receipt", "--git").code == 0
+    live.close()
+    traces = tmp_path / "traces"
+    traces.mkdir()
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\ntouch {traces}/"$1"\n')
+    program.chmod(0o755)
+    (folder / ".gitattributes").write_text("* diff=theirs filter=theirs\n")
+    for name in ("diff.theirs.textconv", "diff.theirs.command", "diff.external", "filter.theirs.clean"):
+        git(folder, "config", name, f"{program} {name}")
+    git(folder, "config", "core.fsmonitor", f"{program} fsmonitor")
+    git(folder, "config", "core.pager", f"{program} pager")
+    git(folder, "config", "gpg.program", str(program))
+    git(folder, "config", "log.showSignature", "true")
+    # A signed commit of the receipt, so that there is something to check; its program is not ours either.
+    tree = git(folder, "-c", "core.fsmonitor=false", "rev-parse", "HEAD^{tree}").strip()
+    text = f"tree {tree}\nauthor a <a> 1 +0000\ncommitter a <a> 1 +0000\ngpgsig x\n\nx\n"
+    made = subprocess.run(
+        ["git", "hash-object", "-t", "commit", "-w", "--literally", "--stdin"],
+        cwd=folder, input=text, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    git(folder, "-c", "core.fsmonitor=false", "update-ref", "HEAD", made.stdout.strip())
+    (folder / "receipts.txt").touch()  # so that git could want to look at its content again
+    for path in traces.iterdir():
+        path.unlink()
+    for arguments in (("verify",), ("anchors",), ("anchors", "#3"), ("status",), ("log",), ("receipt",)):
+        answer = tally(folder, *arguments)
+        assert answer.code == 0, answer.err
+        assert [path.name for path in traces.iterdir()] == [], arguments
+    with ledger.open(folder) as book:
+        assert [anchor.kind for anchor in anchors.gather(book, None, None)] == ["git"]
 
 
 def test_when_something_was_appended_is_bounded_by_what_others_kept() -> None:

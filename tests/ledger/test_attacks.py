@@ -21,7 +21,7 @@ import ledger
 from ledger import vocabulary as say
 from ledger.database import SCHEMA
 from ledger.log import Log
-from ledger.note import SignerKey, parse_receipt
+from ledger.note import SignerKey, parse_receipt, receipt_line
 
 RESIDUAL = "rollback NOT excluded"
 
@@ -256,6 +256,64 @@ def test_history_rewritten_with_the_key_is_convicted_by_any_receipt(scene: Scene
     assert said["findings"][0]["where"] == f"c0 to c{size - 1}"
 
 
+def test_signatures_that_were_taken_away_are_missed_even_by_a_stranger(scene: Scene) -> None:
+    """Without the key everything can be rewritten but the signatures; so they are deleted."""
+    rewrite_everything(scene.book, lambda data: data.replace(b"better bad months", b"because I said so!"))
+    damage(scene.book, "DELETE FROM checkpoints")
+    code, said = verdict(scene, **scene.stranger)
+    assert (code, said["verdict"], said["findings"][0]["where"]) == (1, "SIGNATURE", "checkpoint 1")
+    assert said["trusted"] == ["No signed checkpoint proves any of it."]
+
+
+def test_commits_that_nobody_signed_are_counted_in_the_verdict(scene: Scene) -> None:
+    """The first signature alone covers the first commit alone: the rest may be anybody's, and the verdict says so."""
+    rewrite_everything(scene.book, lambda data: data.replace(b"better bad months", b"because I said so!"))
+    damage(scene.book, "DELETE FROM checkpoints WHERE size > 1")
+    scene.book.views.discard()
+    page = tally(scene.book.folder.parent, "verify", **scene.stranger)
+    unsigned = scene.book.log.size() - 1
+    assert (page.code, verdict(scene, **scene.stranger)[1]["unsigned_commits"]) == (0, unsigned)
+    assert f"VERIFIED; the newest {unsigned} commits NOT signed; nothing outside" in page.out.splitlines()[-1]
+    # Whoever saw it before sees that it is another history.
+    assert verdict(scene)[1]["verdict"] == "FORK"
+
+
+def test_a_receipt_that_was_changed_accuses_nobody(scene: Scene) -> None:
+    """Every byte of a kept note carries evidence: with a bad signature it is nobody's word, whatever it says."""
+    text, _, signature = scene.receipt.rpartition(" ")
+    root = text.split("\n")[2]
+    others = {
+        "the signature": f"{text} {signature[:30]}{'A' if signature[30] != 'A' else 'B'}{signature[31:]}",
+        "the root": scene.receipt.replace(root, f"{'A' if root[0] != 'A' else 'B'}{root[1:]}"),
+        "the size": scene.receipt.replace("\n8\n", "\n7\n"),
+    }
+    for what, changed in others.items():
+        assert changed != scene.receipt, what
+        for home in ({}, scene.stranger):
+            code, said = verdict(scene, "--against", "-", given=changed, **home)  # type: ignore[arg-type]
+            assert (code, said["verdict"]) == (1, "SIGNATURE"), what
+            assert "changed after it was signed" in said["findings"][0]["words"]
+
+
+def test_only_a_signed_receipt_is_said_to_convince_others(scene: Scene, own_home: Path) -> None:
+    folder = scene.book.folder.parent
+    restore_an_old_copy(scene)
+    shutil.rmtree(own_home / "state")
+    with ledger.open(folder, allow_jump=True) as book:
+        book.append(promoted("p-v1", "p", None, "it never happened"), sign=True)
+        book.append(finished("r2", "p"), sign=True)
+    note = tally(folder, "verify", "--against", "-", given=scene.receipt, **scene.stranger)
+    line = tally(folder, "verify", "--against", receipt_line(parse_receipt(scene.receipt).checkpoint), **scene.stranger)
+    assert (note.code, line.code) == (1, 1)
+    assert "together they prove that one history was rewritten" in note.out
+    assert "together they prove" not in line.out
+    assert "bears no signature of the log" in line.out
+    # The key has signed two histories: that it signed this one decides nothing.
+    for page in (note.out, line.out):
+        assert "are proved by the signed checkpoint" not in page
+        assert "by nothing but the ledger's own key" in page
+
+
 def test_another_key_under_the_same_name_is_not_believed(scene: Scene, tmp_path: Path) -> None:
     origin = scene.book.origin
     forged = tmp_path / "forged"
@@ -273,6 +331,7 @@ def test_another_key_under_the_same_name_is_not_believed(scene: Scene, tmp_path:
     code, said = verdict(scene, folder=forged)
     assert (code, said["verdict"]) == (1, "FORK")
     assert "SIGNATURE" in [finding["kind"] for finding in said["findings"]]
+    assert said["trusted"] == ["nothing by its own signatures, because its key is not one to rely on"]
     # At first contact nobody can know; the key is announced, to be compared.
     first = tally(forged, "verify", **scene.stranger)
     assert first.code == 0

@@ -133,11 +133,14 @@ def test_an_approval_is_somebody_elses_word_or_none(folder: Path, tmp_path: Path
     done = tally(folder, "approve", "r1", "--as", "bob@example.org")
     assert done.code == 0, done.err
     assert "bob@example.org approved decision r1" in done.out
-    assert "1 approvals are signed by other keys" in tally(folder, "verify").out
+    assert "1 approval signed by other keys" in tally(folder, "verify").out
     # On another machine: signed there, recorded here.
     away = {"XDG_CONFIG_HOME": str(tmp_path / "away"), "XDG_STATE_HOME": str(tmp_path / "away")}
     signed = tally(folder, "approve", "r1", "--as", "eve@example.org", "--detached", "--json", **away).json
     (tmp_path / "note").write_text(signed["note"])
+    for handle in ("run:r1", "decision:r1"):
+        again = tally(folder, "approve", handle, "--as", "eve@example.org", "--detached", "--json", **away)
+        assert again.json["note"] == signed["note"]  # Ed25519 signs the same text in the same way
     size = len(tally(folder, "log", "--json", "-n", "99").out.splitlines())
     recorded = tally(folder, "approve", "r1", "--note", str(tmp_path / "note"), "--key", signed["key"])
     assert recorded.code == 0, recorded.err

@@ -27,7 +27,7 @@ def test_verify_for_programs_is_one_document_with_stable_names(folder: Path) -> 
     assert answer.json["schema"] == "tally.verify/1"
     assert set(answer.json) == {
         "schema", "verdict", "verified", "exit_code", "origin", "commits", "events", "read_from", "anchored_commits",
-        "unanchored_events", "trusted", "findings", "warnings", "shortfalls", "checks",
+        "unanchored_events", "unsigned_commits", "trusted", "findings", "warnings", "shortfalls", "checks",
     }  # fmt: skip
     assert [check["part"] for check in answer.json["checks"]] == [
         "ledger", "file", "events", "tree", "unsigned", "keys", "mark", "anchors", "models", "views",
