@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ledger import vocabulary
 from ledger.commit import decode_head, from_micros
 from ledger.event import Event
-from ledger.log import Log
+from ledger.log import Commit, Log, Stored
 from ledger.projection import Entry, Projection, State
 from ledger.views import Views
 
@@ -72,15 +72,27 @@ def story(views: Views, projection: Projection, name: str, position: int) -> Ite
         yield Told(read(views.log, seq), changed, version.state)
 
 
-def read(log: Log, seq: int, after: int = 0) -> Entry:
-    """One event with its place, not before commit ``after``; an erased body is read as what is left of it."""
-    stored, commit = log.event(seq), log.commit_of(seq, after)
+def read(log: Log, seq: int) -> Entry:
+    """One event with its place; an erased body is read as what is left of it."""
+    return _entry(log.event(seq), log.commit_of(seq))
+
+
+def _read_all(log: Log, seqs: list[int]) -> Iterator[Entry]:
+    """Several events, oldest first; those of one commit, which are many, ask for it once."""
+    commit: Commit | None = None
+    for seq, stored in zip(seqs, log.some(seqs), strict=True):
+        if commit is None or seq > commit.last_seq:
+            commit = log.commit_of(seq, commit.n if commit else 0)
+        yield _entry(stored, commit)
+
+
+def _entry(stored: Stored, commit: Commit) -> Entry:
     recorded_at = from_micros(commit.recorded_at)
     if stored.data is None:
         event: Event[Any] = Event(t=stored.type, v=0, salt=b"", occurred_at=recorded_at, body=None)
     else:
         event = vocabulary.decode(stored.data)
-    return Entry(seq, commit.n, recorded_at, decode_head(commit.head).actor, event)
+    return Entry(stored.seq, commit.n, recorded_at, decode_head(commit.head).actor, event)
 
 
 def causes(log: Log, entry: Entry, most: int = MOST_CAUSES, depth: int = DEPTH) -> Cause:
@@ -93,16 +105,14 @@ def causes(log: Log, entry: Entry, most: int = MOST_CAUSES, depth: int = DEPTH) 
         # All causes of a level are searched for at once: they stand near each other, and often are the same.
         missing = {name for upper in level for name in upper.event.cause if name not in places}
         places |= find(log, max((upper.seq for upper in level), default=0), missing)
-        following: list[Entry] = []
+        following: dict[int, None] = {}
         for upper in level:
-            near = 0
             for seq in sorted(places[name] for name in upper.event.cause if name in places):
-                if seq not in entries and len(entries) <= most:
-                    entries[seq] = read(log, seq, near)
-                    near = entries[seq].n
-                    following.append(entries[seq])
+                if seq not in entries and seq not in following and len(entries) + len(following) <= most:
+                    following[seq] = None
                     below.setdefault(upper.seq, []).append(seq)
-        level = following
+        level = list(_read_all(log, sorted(following)))
+        entries |= {entry.seq: entry for entry in level}
 
     def told(seq: int) -> Cause:
         inner = [told(following) for following in below.get(seq, ())]

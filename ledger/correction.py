@@ -29,14 +29,17 @@ def correct(ledger: Ledger, seq: int, reason: str) -> Appended:
     try:
         stored = ledger.log.event(seq)
     except IndexError:
-        raise NotFound(f"There is no event #{seq}.") from None
+        raise NotFound(f"There is no event #{seq}.", "`tally log` lists what there is.") from None
     if stored.type in UNCORRECTABLE:
         raise Refused(
             f"Event #{seq} is {stored.type}: it is about the ledger itself and stays as it is.",
             "What can be corrected is what was said about pipelines, runs, models, decisions and promotions.",
         )
     if stored.data is None:
-        raise Damaged(f"The body of event #{seq} is not here.")
+        raise Damaged(
+            f"The body of event #{seq} is not here, so nothing follows from it that could be set aside.",
+            "`tally verify` says whether it was erased or is missing.",
+        )
     # Whether it counts is looked up and held: of two corrections at once only one is recorded.
     entity = f"correction:{seq}"
     last = ledger.log.last_seq_of(entity)

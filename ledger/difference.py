@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
+
 from ledger.entities import NAMED
 from ledger.folding import differing
 from ledger.projection import Projection, State
@@ -11,7 +13,7 @@ from ledger.views import NEW, Views
 from ledger.when import AsOf
 
 
-class FieldChange(NamedTuple):
+class FieldChange(msgspec.Struct, frozen=True, gc=False):
     """A field that says something else, and the event between the two positions that last changed it."""
 
     field: str
@@ -20,7 +22,7 @@ class FieldChange(NamedTuple):
     seq: int
 
 
-class EntityChange(NamedTuple):
+class EntityChange(msgspec.Struct, frozen=True, gc=False):
     """An entity that is new, gone, or different."""
 
     kind: str
@@ -86,10 +88,19 @@ def compare(left: Views, a: AsOf, at_left: int, right: Views, b: AsOf, at_right:
             old, new = before.get(name), after.get(name)
             made = new or old
             assert made is not None
-            fields = _fields(old, new, [(made.seq, NEW)], True)
+            fields = [
+                FieldChange(field, earlier, later, _made_so(right, projection, name, field, at_right))
+                for field, earlier, later in (differing(old, new) if old is not None and new is not None else ())
+            ]
             if fields or old is None or new is None:
                 changes.append(EntityChange(projection.key, name, old, new, made.seq, fields))
     return Difference(a, b, changes)
+
+
+def _made_so(views: Views, projection: Projection, name: str, field: str, position: int) -> int:
+    since = views.last_change(projection, name, field, position)
+    assert since is not None
+    return views.event_at(since)
 
 
 def by_name(views: Views, projection: Projection, position: int) -> dict[str, State]:
@@ -102,10 +113,15 @@ def _fields(
 ) -> list[FieldChange]:
     if earlier is None or later is None:
         return []
+    made: dict[str, int] = {}
+    for position, changed in rows:
+        # Only what a row says that it changed can be different: most states have many fields and change few.
+        for name in earlier.__struct_fields__ if changed == NEW else changed[1:-1].split(","):
+            made[name] = position
+    made.pop("seq", None)
     found = []
-    for name, old, new in differing(earlier, later):
-        seq = rows[-1][0]
-        if len(rows) > 1:
-            seq = next(position for position, changed in reversed(rows) if changed == NEW or f",{name}," in changed)
-        found.append(FieldChange(name, old, new, seq) if forwards else FieldChange(name, new, old, seq))
+    for name, position in made.items():
+        old, new = getattr(earlier, name, None), getattr(later, name, None)
+        if old != new:
+            found.append(FieldChange(name, old, new, position) if forwards else FieldChange(name, new, old, position))
     return found

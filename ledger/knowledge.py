@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple, cast
 
+from ledger.entities.corrections import CORRECTIONS, CorrectionState
 from ledger.entities.evaluations import EVALUATIONS, EvaluationState
 from ledger.entities.models import MODELS, ModelState
 from ledger.entities.slices import SLICES, SliceState
@@ -36,12 +37,14 @@ class Knowledge(NamedTuple):
 def know(views: Views, about: Period, position: int, pipeline: str | None = None) -> Knowledge:
     """What was known at a position about a period, of one pipeline or all; each run's finding stands for itself."""
     known: list[Known] = []
+    aside = {int(state.correction) for state in cast("list[CorrectionState]", views.all(CORRECTIONS, position))}
     for state in cast("list[EvaluationState]", views.all(EVALUATIONS, position)):
         if not _wanted(state.tested_on, about) or pipeline not in (None, state.pipeline):
             continue
         by_run: dict[str, EvaluationState] = {}
         for version in views.history(EVALUATIONS, state.evaluation, -1, position):
-            if version.state is not None:
+            # What was set aside is no finding any more, and not one that a later run took the place of.
+            if version.state is not None and version.state.seq not in aside:
                 evaluation = cast("EvaluationState", version.state)
                 by_run[evaluation.run] = evaluation
         for run, evaluation in by_run.items():

@@ -426,9 +426,11 @@ class Ledger:
         Parameters
         ----------
         after : int, optional
-            Position of the last event that is known already; by default the newest one.
+            Position of the last event that is known already; by default the newest one when this is called.
         """
-        known = self.now().as_of.seq if after is None else after
+        return self._follow(self.log.commit(self.log.size() - 1).last_seq if after is None else after, poll_seconds)
+
+    def _follow(self, known: int, poll_seconds: float) -> Iterator[Entry]:
         connection, version = self.log.reader, None
         while True:
             # Changes with every commit of another connection, and is cheaper to ask than any table.

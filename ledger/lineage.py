@@ -83,14 +83,17 @@ def between(links: Links, upper: str, lower: str) -> Lineage:
             nodes = [node for node in below.nodes if node in above]
             edges = [edge for edge in below.edges if edge.upper in above and edge.lower in above]
             return Lineage(first, nodes, edges, 0)
-    raise NotFound(f"No event links {upper} and {lower}, neither way.")
+    raise NotFound(
+        f"No event links {upper} and {lower}, neither way.",
+        f"`tally lineage {upper}` shows what it does come from and lead to.",
+    )
 
 
 def neighbours(links: Links, node: str, towards: str) -> list[Edge]:
     """Edges of one node."""
     if towards == "down":
-        return [Edge(node, link.kind, link.other, link.seq) for link in links(node, "down")]
-    return [Edge(link.other, link.kind, node, link.seq) for link in links(node, "up")]
+        return [Edge(node, link.kind, link.other, link.drawn_by) for link in links(node, "down")]
+    return [Edge(link.other, link.kind, node, link.drawn_by) for link in links(node, "up")]
 
 
 Label = Callable[[str], str]

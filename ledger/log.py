@@ -8,6 +8,7 @@ durably, and only then say that it is done.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -295,6 +296,15 @@ class Log:
         if row is None:
             raise IndexError(seq)
         return Stored(*row)
+
+    def some(self, seqs: Sequence[int]) -> list[Stored]:
+        """Events at certain positions, which must exist, in their order."""
+        rows = self.reader.execute(
+            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events "
+            "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            (json.dumps(list(seqs)),),
+        )
+        return list(map(Stored._make, rows))
 
     def events(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Stored]:
         """Events ``first`` to ``last``, both included, in order; only of some types where any are named."""

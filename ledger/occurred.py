@@ -2,8 +2,8 @@
 
 An imported history is recorded today and happened years ago; asked on the axis of the commits it all appears today.
 Here a commit counts from the moment on at which all of its events had occurred, and commits are folded in the order
-of those moments. Usually that is the order in which they were recorded, and then the ledger's views answer; where it is
-not, everything up to the date is folded in memory, at the cost of reading it.
+of those moments; what says when something was made, promoted or decided says when that occurred. It is folded in memory
+and never stored, at the cost of reading everything that the views follow from.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ledger.folding import READ_TYPES
 from ledger.projection import Entry
 from ledger.snapshot import Snapshot
 from ledger.views import MemoryViews, entries
+from ledger.vocabulary import EventCorrected
 from ledger.when import as_of_commit, parse_moment
 
 if TYPE_CHECKING:
@@ -38,15 +39,15 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
     if text.removeprefix("before:")[:1] in ("#", "c"):
         raise InvalidInput(
             f"{text} is a place in the order of recording; on the axis of what occurred a date is needed.",
-            "tally show says when an event occurred.",
+            f"`tally show '{text.removeprefix('before:')}'` says when it occurred.",
         )
     log = ledger.log
     moment = parse_moment(text, ledger.zone, ledger.clock())
     told: dict[int, list[Entry]] = {}
     # What no view follows from, such as the declaration of a type, happened when it was recorded and is no history.
     for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES):
-        told.setdefault(entry.n, []).append(entry)
-    happened = {n: max(entry.event.occurred_at for entry in events) for n, events in told.items()}
+        told.setdefault(entry.n, []).append(entry._replace(recorded_at=entry.event.occurred_at))
+    happened = _happened(told)
     order = sorted((at, n) for n, at in happened.items() if at <= moment)
     if not order:
         first = min(happened.values()).astimezone(ledger.zone)
@@ -59,6 +60,16 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
     newest = max(numbers)
     supposed = f"by when it occurred: {len(numbers)} of {len(told)} commits"
     as_of = as_of_commit(log, newest, moment)._replace(supposed=supposed)
-    if numbers == [n for n in sorted(told) if n <= newest]:
-        return Snapshot(ledger.views, as_of)
     return Snapshot(MemoryViews(log, [entry for n in numbers for entry in told[n]]), as_of)
+
+
+def _happened(told: dict[int, list[Entry]]) -> dict[int, dt.datetime]:
+    """When all events of each commit had occurred; a correction never before what it corrects, whatever its clock."""
+    happened: dict[int, dt.datetime] = {}
+    commit_of = {entry.seq: n for n, events in told.items() for entry in events}
+    for n, events in sorted(told.items()):
+        moments = [entry.event.occurred_at for entry in events]
+        corrected = [int(e.event.body.correction) for e in events if isinstance(e.event.body, EventCorrected)]
+        moments += [happened[commit_of[seq]] for seq in corrected if commit_of.get(seq, n) < n]
+        happened[n] = max(moments)
+    return happened

@@ -31,7 +31,7 @@ class Entry(NamedTuple):
     event: Event[Any]
 
 
-class State(msgspec.Struct, frozen=True, kw_only=True):
+class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is believed of one entity from one event on."""
 
     seq: int

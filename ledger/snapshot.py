@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable
 from typing import TypeVar, cast
 
@@ -179,9 +180,17 @@ class Snapshot:
         return cast("CorrectionState | None", self._views.get(CORRECTIONS, str(seq), self._position))
 
     def find(self, handle: str) -> State | None:
-        """The state behind a name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
+        """The state behind a whole name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
         found = self._find(handle)
         return None if found is None else found[2]
+
+    def entity(self, handle: str) -> State:
+        """The same, where an unambiguous beginning of the name will do; NotFound where there is none."""
+        return self._named(handle)[2]
+
+    def sql(self) -> sqlite3.Connection:
+        """A connection for questions in SQL: one view for each kind of entity, as it was known; it cannot write."""
+        return self._views.sql(self._position)
 
     # Questions ---------------------------------------------------------------------------------------------
 
@@ -200,16 +209,16 @@ class Snapshot:
             When there is no such entity, or it has no such field.
         """
         handle, _, field = question.rpartition(".")
-        found = self._find(handle) if handle else None
-        if found is None or field not in found[2].__struct_fields__ or field == "seq":
-            whole = self._find(question) or found
-            if whole is None:
-                raise self._nothing(question)
-            projection, name, state = whole
-            fields = ", ".join(field for field in state.__struct_fields__ if field not in ("seq", projection.key))
+        # A run and its decision bear one name: the one that has the field is meant.
+        found = self._find(handle, field) if handle else None
+        if found is None and self._find(question) is None and handle:
+            found = self._named(handle, field)
+        if found is None or field == "seq" or field not in found[2].__struct_fields__:
+            projection, name, state = found or self._named(question)
+            fields = [field for field in state.__struct_fields__ if field not in ("seq", projection.key)]
             raise NotFound(
-                f"Which field of {projection.key}:{name}? It has {fields}.",
-                f"For example {projection.key}:{name}.{state.__struct_fields__[-1]}",
+                f"Which field of {projection.key}:{name}? It has {', '.join(fields)}.",
+                f"For example {projection.key}:{name}.{fields[-1]}",
             )
         answer = blame.why(self._views, found[0], found[1], field, self._position)
         assert answer is not None
@@ -233,9 +242,16 @@ class Snapshot:
         return knowledge.know(self._views, about, self._position, pipeline and self.pipeline(pipeline).pipeline)
 
     def node(self, handle: str) -> str:
-        """How an entity or an event (``#76``) is called in the lineage; NotFound where it is unknown."""
-        if handle.startswith("#") and (self._links(handle, "up") or self._links(handle, "down")):
-            return handle
+        """How an entity, an event (``#76``) or a source of data is called in the lineage; NotFound where unknown."""
+        if handle.startswith("#"):
+            handle = f"#{resolve_event(handle, self._views.log)}"
+        if handle.startswith(("#", "source:")):
+            if self._links(handle, "up") or self._links(handle, "down"):
+                return handle
+            raise NotFound(
+                f"Nothing in the lineage hangs on {handle}, {self.as_of.words}.",
+                "Promotions, approvals and retirements stand there as events; everything else by its name.",
+            )
         projection, name, _ = self._named(handle)
         return f"{projection.key}:{name}"
 
@@ -268,32 +284,59 @@ class Snapshot:
     def _links(self, node: str, towards: str) -> list[LinkState]:
         return self._views.links(node, towards, self._position)
 
-    def _find(self, handle: str) -> tuple[Projection, str, State] | None:
+    def _find(self, handle: str, field: str | None = None) -> tuple[Projection, str, State] | None:
         kind, colon, name = handle.partition(":")
         for projection in NAMED:
             if colon and projection.key != kind:
                 continue
             wanted = name if colon else handle
+            if field is not None and field not in projection.state.__struct_fields__:
+                continue
             state = self._views.get(projection, wanted, self._position)
             if state is not None:
                 return projection, wanted, state
         return None
 
-    def _named(self, handle: str) -> tuple[Projection, str, State]:
-        found = self._find(handle)
+    def _named(self, handle: str, field: str | None = None) -> tuple[Projection, str, State]:
+        found = self._find(handle, field) or self._find(handle)
         if found is not None:
             return found
         kind, colon, name = handle.partition(":")
-        for projection in NAMED:
-            if name and (not colon or projection.key == kind):
-                begins = [n for n in self._names(projection) if n.startswith(name if colon else handle)]
-                if len(begins) == 1:
-                    state = self._views.get(projection, begins[0], self._position)
-                    assert state is not None
-                    return projection, begins[0], state
+        wanted = name if colon else handle
+        begins = [
+            (projection, name)
+            for projection in NAMED
+            if wanted and (not colon or projection.key == kind)
+            for name in self._names(projection)
+            if name.startswith(wanted)
+        ]
+        # Only a pipeline has a champion: a field that is asked for may say which kind is meant.
+        begins = [one for one in begins if field in one[0].state.__struct_fields__] or begins
+        # One name may belong to several kinds, as that of a run and its decision: then the first kind is meant.
+        if begins and len({name for _, name in begins}) == 1:
+            projection, name = begins[0]
+            state = self._views.get(projection, name, self._position)
+            assert state is not None
+            return projection, name, state
+        if begins:
+            some = ", ".join(f"{projection.key}:{name}" for projection, name in begins[:5])
+            raise NotFound(
+                f"{handle!r} could be any of {len(begins)}: {some}{', …' if len(begins) > 5 else ''}.",
+                "Type a few letters more, or the kind before it: model:late-arrivals-v1.",
+            )
         raise self._nothing(handle)
 
     def _nothing(self, handle: str) -> NotFound:
+        kind, colon, name = handle.partition(":")
+        for projection in NAMED:
+            if not colon or projection.key == kind:
+                versions = self._views.history(projection, name if colon else handle, -1, self._position)
+                if versions:
+                    gone = self._views.event_at(versions[-1].position)
+                    return NotFound(
+                        f"There is no {handle!r} any more: what it followed from does not count since #{gone}.",
+                        f"Ask for it as it was: --as-of 'before:#{gone}'",
+                    )
         return NotFound(
             f"There is no {handle!r}, {self.as_of.words}.",
             "Give a name from `tally runs`, `tally models` or `tally status`, with its kind where it could be several: "

@@ -37,6 +37,7 @@ from ledger.projection import Entry, Projection, State
 VIEWS_FILE = "views.db"
 VIEWS_FORMAT = 2
 BATCH_EVENTS = 20_000
+CACHE_KIB = 64 * 1024
 LAST_SEQ = (1 << 63) - 1
 NEW = "*"
 """In place of the changed fields: the entity was not there before."""
@@ -114,7 +115,7 @@ class Version(NamedTuple):
     state: State | None
 
 
-class Touched(NamedTuple):
+class Touched(msgspec.Struct, frozen=True, gc=False):
     """An entity that has new states between two positions."""
 
     projection: Projection
@@ -225,6 +226,10 @@ class Views:
             for (key, rows), before, after_ in zip(found.items(), befores, afters, strict=True):
                 yield Touched(projection, key, rows, before, after_)
 
+    def event_at(self, position: int) -> int:
+        """The event that stands at a position."""
+        return position
+
     def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
         """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
         first = f"{node}{SEPARATOR}{towards}{SEPARATOR}"
@@ -253,7 +258,7 @@ class Views:
         return kept
 
     def sql(self, seq: int) -> sqlite3.Connection:
-        """A connection for questions in SQL: one view a projection, as of event ``seq``; it cannot write."""
+        """A connection for questions in SQL: one view a projection, as of position ``seq``; it cannot write."""
         source = self.caught_up()
         connection = sqlite3.connect("file::memory:", uri=True, isolation_level=None)
         if source is self._memory:
@@ -306,6 +311,8 @@ class Views:
             # Disposable, but not allowed to be silently wrong after a power cut: hence not OFF.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
+            # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         except sqlite3.OperationalError:
             return self._in_memory()
         except sqlite3.DatabaseError:
@@ -431,6 +438,10 @@ class MemoryViews(Views):
         """What was folded at the beginning."""
         assert self._memory is not None
         return self._memory
+
+    def event_at(self, position: int) -> int:
+        """The event that stands at a position of this order."""
+        return self.told[position].seq
 
 
 def all_as_of(projection: Projection) -> str:

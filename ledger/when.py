@@ -73,7 +73,7 @@ def resolve(text: str, log: Log, zone: ZoneInfo, now: dt.datetime) -> AsOf:
     if position is not None:
         n = position.n - before
         if n < 0:
-            raise NotFound(f"{text} is before the first commit: nothing was known yet.")
+            raise NotFound(f"{text} is before the first commit: nothing was known yet.", "Ask for a later commit: c0")
         return as_of_commit(log, n, None)
     if before:
         raise InvalidInput(f"{text!r}: `before:` goes with an event or a commit.", f"Give {FORMS}.")
@@ -86,7 +86,26 @@ def resolve(text: str, log: Log, zone: ZoneInfo, now: dt.datetime) -> AsOf:
             f"the ledger begins on {first:%Y-%m-%d %H:%M:%S}.",
             "Ask for a later date.",
         )
-    return as_of_commit(log, commit.n, moment)
+    # A clock that went back, or one that was set for a replay, does not make recorded commits the future.
+    newest = max(now, from_micros(log.commit(log.size() - 1).recorded_at))
+    if moment <= newest:
+        return as_of_commit(log, commit.n, moment)
+    if _begin(text, moment) > newest:
+        raise NotFound(
+            f"{text!r} has not come yet: what the ledger knows ends now, {newest.astimezone(zone):%Y-%m-%d %H:%M:%S} "
+            f"{zone.key}.",
+            "Ask for an earlier date, or `now`.",
+        )
+    return as_of_commit(log, commit.n, moment)._replace(supposed="so far")
+
+
+def _begin(text: str, end: dt.datetime) -> dt.datetime:
+    """When the day, month or year began that a text names by its end; a moment is its own beginning."""
+    if text == "today" or re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        return end.replace(hour=0, minute=0, second=0, microsecond=0)
+    if re.fullmatch(r"\d{4}(-\d{2})?", text):
+        return dt.datetime.combine(_first_day(text), dt.time(), end.tzinfo)
+    return end
 
 
 def as_of_commit(log: Log, n: int, moment: dt.datetime | None) -> AsOf:
@@ -117,7 +136,8 @@ def _position(text: str, log: Log) -> Commit | None:
     except IndexError:
         newest = log.commit(log.size() - 1)
         raise NotFound(
-            f"There is no {kind}{number}: the ledger ends with c{newest.n}, event #{newest.last_seq}."
+            f"There is no {kind}{number}: the ledger ends with c{newest.n}, event #{newest.last_seq}.",
+            "`tally log` lists what there is.",
         ) from None
     if letters and not found.endswith(f"-{letters}"):
         raise NotFound(
@@ -146,13 +166,20 @@ def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
             "Give a day (2013-09-05), a month (2013-09), a year (2013), or 2013-04..2013-06",
         ) from error
     if end <= start:
-        raise InvalidInput(f"{text!r} ends before it begins.")
+        raise InvalidInput(f"{text!r} ends before it begins.", "Give the earlier one first: 2013-04..2013-06")
     return dt.datetime.combine(start, dt.time(), zone), dt.datetime.combine(end, dt.time(), zone)
 
 
 def _first_day(text: str) -> dt.date:
     if re.fullmatch(r"\d{4}(-\d{2})?", text):
         return dt.date.fromisoformat(f"{text}-01-01"[:10])
+    return _day(text)
+
+
+def _day(text: str) -> dt.date:
+    # Python also reads 2013-W26 and means its Monday; that would not be the end of what was named.
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+        raise ValueError(text)
     return dt.date.fromisoformat(text)
 
 
@@ -209,7 +236,7 @@ def _last_day(text: str, today: dt.date) -> dt.date:
         if not 1 <= month <= 12:
             raise ValueError(text)
         return dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
-    return dt.date.fromisoformat(text)
+    return _day(text)
 
 
 def _end_of_day(day: dt.date, zone: ZoneInfo) -> dt.datetime:

@@ -66,7 +66,7 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     decided = found.get(say.DecisionTaken.TYPE, [None])[-1]
     return Record(
         state,
-        _registered(ledger, state, known),
+        _registered(ledger, state, begin),
         _environment(ledger, state, known),
         cast("say.SliceTaken | None", last(say.SliceTaken)),
         {body.label: body for body in windows},
@@ -78,12 +78,15 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     )
 
 
-def _registered(ledger: Ledger, state: RunState, known: int) -> say.PipelineRegistered:
-    for version in reversed(ledger.views.history(PIPELINES, state.pipeline, -1, known)):
+def _registered(ledger: Ledger, state: RunState, begin: int) -> say.PipelineRegistered:
+    # Only up to the run's beginning: the same meaning may have been registered with other words since.
+    for version in reversed(ledger.views.history(PIPELINES, state.pipeline, -1, begin)):
         pipeline = cast("PipelineState | None", version.state)
         if pipeline is not None and pipeline.meaning_hash == state.meaning_hash:
             return cast("say.PipelineRegistered", ledger.event(pipeline.registered_by).event.body)
-    raise NotFound(f"The configuration of run {state.run} is not in the ledger.")
+    raise NotFound(
+        f"The configuration of run {state.run} is not in the ledger.", f"tally story pipeline:{state.pipeline}"
+    )
 
 
 def _environment(ledger: Ledger, state: RunState, known: int) -> say.EnvironmentCaptured | None:

@@ -15,7 +15,7 @@ from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
 from ledger.words import count
 from tui.cli import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.look import snapshot_of
+from tui.look import set_aside, snapshot_of, struck
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show
 from tui.travel import entry_json, event_line, field_change_words
@@ -65,11 +65,14 @@ def diff_command(
 
 
 def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_json: bool) -> None:
+    # What does not count at the later of the two moments.
+    aside = set_aside(ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq)))
     if as_json:
         content = {
             "a": as_of_json(found.a),
             "b": as_of_json(found.b),
-            "changes": [_change_json(change, book) for change in found.changes],
+            "compared": "moments",
+            "changes": [_change_json(change, book, aside) for change in found.changes],
         }
         print_json("tally.diff/1", content)
         return
@@ -110,15 +113,15 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
         click.echo()
         click.echo("because of")
         for seq in sorted(made):
-            click.echo(wrap(event_line(read(book.log, seq), book), "  "))
+            click.echo(struck(wrap(event_line(read(book.log, seq), book), "  "), seq, aside))
 
 
-def _change_json(change: EntityChange, book: ledger.Ledger) -> dict[str, Any]:
+def _change_json(change: EntityChange, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
     return {
         "handle": change.handle,
         "before": None if change.before is None else msgspec.to_builtins(change.before),
         "after": None if change.after is None else msgspec.to_builtins(change.after),
-        "event": entry_json(read(book.log, change.seq), book),
+        "event": entry_json(read(book.log, change.seq), book, aside),
         "fields": [
             {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}
             for field in change.fields
@@ -154,6 +157,7 @@ def _runs(book: ledger.Ledger, a: str, b: str, first: RunState, second: RunState
     found = compare_runs(book, record_of(book, first, known), record_of(book, second, known))
     if as_json:
         content = {
+            "compared": "runs",
             "a": f"run:{first.run}",
             "b": f"run:{second.run}",
             "candidates": found.candidates,
@@ -231,7 +235,13 @@ def _files(a: str, b: str, as_json: bool) -> bool:
     changes = config_changes(msgspec.to_builtins(first.settings), msgspec.to_builtins(second.settings))
     same = first.meaning_hash == second.meaning_hash
     if as_json:
-        content = {"a": a, "b": b, "same_meaning": same, "changes": [_config_json(change) for change in changes]}
+        content = {
+            "compared": "files",
+            "a": a,
+            "b": b,
+            "same_meaning": same,
+            "changes": [_config_json(change) for change in changes],
+        }
         print_json("tally.diff/1", content)
     elif not changes:
         click.echo("The two files say the same.")

@@ -12,8 +12,9 @@ from ledger.commit import event_handle
 from ledger.entities import DecisionState, ModelState, RunState
 from ledger.errors import NotFound
 from ledger.words import count
-from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, wrap
+from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.look import head_line, snapshot_of
+from tui.page import as_of_json, print_json, wrap
 from tui.show import show
 from tui.trajectory import trajectory_table
 from tui.values import moment_words
@@ -25,24 +26,28 @@ if TYPE_CHECKING:
 @tally.command("explain")
 @click.argument("decision")
 @ledger_option
+@as_of_option
 @json_option
-def explain_command(decision: str, ledger_path: Path | None, as_json: bool) -> None:
+def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
     """Why DECISION was taken: the question, the data, every window, every rule that applied.
 
     DECISION may be a decision, the run that took it, or the model that it chose. Nothing is computed again and nothing
-    later is looked at, so the answer is the same, byte for byte, whenever it is asked.
+    later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked as at
+    an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
     """
     from pipeline.record import record_of
 
     with open_ledger(ledger_path) as book:
-        run = _run_of(book, decision)
-        known = book.now().as_of.seq
-        record = record_of(book, run, known)
+        snapshot = snapshot_of(book, as_of)
+        run = _run_of(snapshot, decision)
+        record = record_of(book, run, snapshot.as_of.seq)
         if record.decision is None or record.decided is None:
             raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
         entry = record.decided
         if as_json:
             content = {
+                # Where nothing was asked for nothing is said, or the answer would be another one every day.
+                **({} if as_of is None else {"as_of": as_of_json(snapshot.as_of)}),
                 "decision": {
                     "handle": f"decision:{record.decision.decision}",
                     "event": event_handle(entry.seq, book.log.event(entry.seq).id),
@@ -62,6 +67,8 @@ def explain_command(decision: str, ledger_path: Path | None, as_json: bool) -> N
             }
             print_json("tally.explain/1", content)
             return
+        if as_of is not None:
+            head_line(snapshot, as_of, book)
         said = record.decision
         click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
         click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
@@ -101,16 +108,15 @@ def explain_command(decision: str, ledger_path: Path | None, as_json: bool) -> N
         )
 
 
-def _run_of(book: ledger.Ledger, name: str) -> RunState:
-    now = book.now()
-    match now.find(name):
+def _run_of(snapshot: ledger.Snapshot, name: str) -> RunState:
+    match snapshot.entity(name):
         case RunState() as state:
             return state
         case DecisionState(run=str() as run):
-            return now.run(run)
+            return snapshot.run(run)
         case ModelState() as state:
-            return now.run(state.made_by_run)
-    raise NotFound(f"There is no decision, run or model {name!r}.", "`tally runs` and `tally models` list them.")
+            return snapshot.run(state.made_by_run)
+    raise NotFound(f"{name!r} is no decision, run or model.", "`tally runs` and `tally models` list them.")
 
 
 def _trajectories(record: Record, metric: str) -> list[str]:

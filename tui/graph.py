@@ -110,6 +110,8 @@ def node_words(node: str, snapshot: ledger.Snapshot, book: ledger.Ledger) -> str
     """A node with the one thing that people want to know of it."""
     if node.startswith("#"):
         return f"{node} {sentence(read(book.log, int(node[1:])).event)}"
+    if node.startswith("source:"):
+        return node
     about: str | None = None
     match snapshot.find(node):
         case SliceState() as state:

@@ -13,7 +13,7 @@ import msgspec
 
 import ledger
 from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
-from ledger.entities import ModelState, PipelineState, RunState
+from ledger.entities import NAMED, ModelState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.log import Commit, Stored
 from ledger.projection import State
@@ -28,8 +28,8 @@ from tui.values import field_value_words, field_words, moment_words
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
     """The moment that a command was asked about."""
     if axis == "occurred":
-        return book.at(as_of or "now", axis="occurred")
-    return book.at(as_of) if as_of else book.now()
+        return book.at("now" if as_of is None else as_of, axis="occurred")
+    return book.now() if as_of is None else book.at(as_of)
 
 
 def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
@@ -260,19 +260,21 @@ def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str 
     """
     with open_ledger(ledger_path) as book:
         if follow:
-            if as_of:
-                raise InvalidInput("The past does not go on: --follow and --as-of exclude each other.")
+            if as_of is not None:
+                raise InvalidInput(
+                    "The past does not go on: --follow and --as-of exclude each other.", "Leave out one of them."
+                )
             _follow(book, as_json)
             return
-        position = book.when(as_of) if as_of else book.now().as_of
+        position = book.now().as_of if as_of is None else book.when(as_of)
+        aside = set_aside(ledger.Snapshot(book.views, position))
         commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
         if as_json:
             for commit in list(commits):
-                click.echo(msgspec.json.encode({"schema": "tally.log/1", **_commit_json(commit, book)}).decode())
+                click.echo(msgspec.json.encode({"schema": "tally.log/1", **_commit_json(commit, book, aside)}).decode())
             return
-        if as_of:
+        if as_of is not None:
             heading(position.words)
-        aside = _set_aside(ledger.Snapshot(book.views, position))
         for commit in list(commits):
             _print_commit(commit, book, aside)
 
@@ -292,9 +294,19 @@ def _follow(book: ledger.Ledger, as_json: bool) -> None:
         sys.stdout.flush()
 
 
-def _set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
+def set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
     """Events that do not count, with the corrections that say so."""
     return {int(state.correction): state.seq for state in snapshot.corrections()}
+
+
+def struck(text: str, seq: int, aside: dict[int, int]) -> str:
+    """Lines about an event that are safe for a terminal, struck through where it does not count."""
+    if seq not in aside:
+        return text
+    # A line at a time, and without its indent: a bar through empty space says nothing.
+    lines = (line[: len(line) - len(line.lstrip())] + click.style(line.lstrip(), strikethrough=True)
+             for line in text.split("\n"))  # fmt: skip
+    return "\n".join(lines) + f" (does not count: #{aside[seq]})"
 
 
 def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], longest: int = 12) -> None:
@@ -306,11 +318,7 @@ def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], lo
     told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
     hidden = commit.last_seq - commit.first_seq + 1 - len(told)
     for stored in told[:longest]:
-        if stored.seq in aside:
-            struck = click.style(show(_told(stored), 400), strikethrough=True)
-            click.echo(f"    #{stored.seq:<6} {struck} (does not count: #{aside[stored.seq]})")
-        else:
-            click.echo(f"    #{stored.seq:<6} {show(_told(stored), 400)}")
+        click.echo(f"    #{stored.seq:<6} {struck(show(_told(stored), 400), stored.seq, aside)}")
     if len(told) > longest:
         click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
     if hidden:
@@ -331,7 +339,7 @@ def _told(stored: Stored) -> str:
         return f"{stored.type}: {error.message}"
 
 
-def _commit_json(commit: Commit, book: ledger.Ledger) -> dict[str, Any]:
+def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
     return {
         "handle": book.commit_handle(commit.n),
         "n": commit.n,
@@ -343,10 +351,16 @@ def _commit_json(commit: Commit, book: ledger.Ledger) -> dict[str, Any]:
                 "seq": stored.seq,
                 "type": stored.type,
                 "sentence": _told(stored),
+                "corrected_by": corrected_by(stored.seq, aside),
             }
             for stored in book.log.events(commit.first_seq, commit.last_seq)
         ],
     }
+
+
+def corrected_by(seq: int, aside: dict[int, int]) -> str | None:
+    """The handle of the correction that sets an event aside."""
+    return f"#{aside[seq]}" if seq in aside else None
 
 
 @tally.command("show")
@@ -360,29 +374,34 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
     with open_ledger(ledger_path) as book:
         if match := re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
             position = book.when(handle)  # refuses what is not there, and letters that do not match
-            if as_of and position.n > (limit := book.when(as_of)).n:
-                raise NotFound(f"{handle} was not recorded yet, {limit.words}.")
+            then = ledger.Snapshot(book.views, book.now().as_of if as_of is None else book.when(as_of))
+            if position.n > then.as_of.n:
+                raise NotFound(
+                    f"{handle} was not recorded yet, {then.as_of.words}.", f"Ask for a later date: --as-of {handle}"
+                )
+            if as_of is not None and not as_json:
+                heading(then.as_of.words)
             if match[1] == "#":
-                _show_event(book, int(match[2]), as_json)
+                _show_event(book, int(match[2]), set_aside(then), as_json)
             else:
-                _show_commit(book, position.n, as_json)
+                _show_commit(book, position.n, set_aside(then), as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
-        state = snapshot.find(handle)
-        if state is None:
-            raise NotFound(
-                f"There is no {handle!r}, {snapshot.as_of.words}.",
-                "Give #SEQ, cN, or a name from `tally runs`, `tally models` or `tally status`.",
-            )
+        state = snapshot.entity(handle)
         if as_json:
-            print_json("tally.show/1", {"as_of": as_of_json(snapshot.as_of), "state": msgspec.to_builtins(state)})
+            content = {
+                "as_of": as_of_json(snapshot.as_of),
+                "handle": snapshot.node(handle),
+                "state": msgspec.to_builtins(state),
+            }
+            print_json("tally.show/1", content)
             return
         head_line(snapshot, as_of, book)
         for field in state.__struct_fields__:
             value = getattr(state, field)
             if value is not None and field != "seq":
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
-        click.echo(f"{'last event':<18}#{state.seq}  {_told(book.log.event(state.seq))}")
+        click.echo(f"{'last event':<18}#{state.seq}  {show(_told(book.log.event(state.seq)), 400)}")
         if isinstance(state, RunState) and state.decision:
             _show_reasons(book, state.run)
 
@@ -398,7 +417,7 @@ def _show_reasons(book: ledger.Ledger, run: str) -> None:
                 click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
-def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
+def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
     stored = book.log.event(seq)
     commit = book.log.commit_of(seq)
     head = decode_head(commit.head)
@@ -411,6 +430,7 @@ def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
                 "seq": seq,
                 "type": stored.type,
                 "sentence": _told(stored),
+                "corrected_by": corrected_by(seq, aside),
                 "id": stored.id.hex(),
                 "sha256": stored.sha256.hex(),
                 "commit": book.commit_handle(commit.n),
@@ -421,9 +441,9 @@ def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
         )
         return
     click.secho(f"{handle}  {show(stored.type)}", bold=True)
-    click.echo(wrap(_told(stored), "  "))
-    if correction := book.now().correction(seq):
-        click.echo(wrap(f"It does not count since #{correction.seq}: “{correction.reason}”", "  "))
+    click.echo(struck(wrap(_told(stored), "  "), seq, aside))
+    if seq in aside:
+        click.echo(wrap(f"It does not count since #{aside[seq]}: “{book.event(aside[seq]).event.body.reason}”", "  "))
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
     click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
@@ -436,12 +456,12 @@ def _show_event(book: ledger.Ledger, seq: int, as_json: bool) -> None:
     click.echo(show_lines(pretty, 2_000))
 
 
-def _show_commit(book: ledger.Ledger, n: int, as_json: bool) -> None:
+def _show_commit(book: ledger.Ledger, n: int, aside: dict[int, int], as_json: bool) -> None:
     commit = book.log.commit(n)
     if as_json:
-        print_json("tally.show/1", msgspec.json.decode(msgspec.json.encode(_commit_json(commit, book))))
+        print_json("tally.show/1", msgspec.json.decode(msgspec.json.encode(_commit_json(commit, book, aside))))
         return
-    _print_commit(commit, book, _set_aside(book.now()), longest=10_000)
+    _print_commit(commit, book, aside, longest=10_000)
     entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))
     head = decode_head(commit.head)
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
@@ -459,9 +479,11 @@ def _show_commit(book: ledger.Ledger, n: int, as_json: bool) -> None:
 @axis_option
 @json_option
 def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
-    """Ask the views a question in SQL, read only: pipelines, runs, models, slices, decisions.
+    """Ask the views a question in SQL, read only.
 
-    Each is a view with one column a field, as it was known at --as-of.
+    Each kind of entity is a view with one column a field, as it was known at --as-of: pipelines, runs, models, slices,
+    windows, evaluations, decisions and so on. `tally sql "select name from temp.sqlite_schema"` lists them all.
+    Times are text in UTC, periods and lists are JSON: json_extract(trained_on, '$[1]').
     """
     import sqlite3
 
@@ -469,12 +491,13 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        database = Database(book.views.sql(snapshot.as_of.seq))
+        database = Database(snapshot.sql())
         try:
             rows = list(database.query(query))
         except (sqlite3.Error, ValueError) as error:
             raise InvalidInput(
-                f"The question was not answered: {error}.", "`tally sql --help` names the views."
+                f"The question was not answered: {str(error).rstrip('.')}.",
+                f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
             ) from error
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of), "rows": rows})

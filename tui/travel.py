@@ -20,7 +20,7 @@ from ledger.views_check import views_differences
 from ledger.when import parse_period, resolve_event
 from ledger.words import count, sentence
 from tui.cli import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.look import head_line, snapshot_of
+from tui.look import corrected_by, head_line, set_aside, snapshot_of, struck
 from tui.page import as_of_json, print_json, table, wrap
 from tui.progress import Bar
 from tui.show import show
@@ -44,7 +44,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
     """
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        answer = snapshot.why(question)
+        answer, aside = snapshot.why(question), set_aside(snapshot)
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of),
@@ -53,7 +53,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
                 "value": answer.value,
                 "before": answer.before,
                 "was_there": answer.was_there,
-                "because": _cause_json(answer.because, book),
+                "because": _cause_json(answer.because, book, aside),
             }
             print_json("tally.why/1", content)
             return
@@ -63,34 +63,34 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
         click.secho(
             wrap(f"{answer.kind}:{answer.name}: {field_words(answer.field)} is {value}{before}, because of"), bold=True
         )
-        _print_cause(answer.because, book, "", None)
+        _print_cause(answer.because, book, aside, "", None)
 
 
-def _print_cause(cause: Cause, book: ledger.Ledger, lanes: str, last: bool | None) -> None:
+def _print_cause(cause: Cause, book: ledger.Ledger, aside: dict[int, int], lanes: str, last: bool | None) -> None:
     entry = cause.entry
     branch = "" if last is None else ("└─ " if last else "├─ ")
-    click.echo(f"{lanes}{branch}{event_line(entry, book)}")
+    click.echo(f"{lanes}{branch}{struck(event_line(entry, book), entry.seq, aside)}")
     inner = lanes + ("" if last is None else "   " if last else "│  ")
     shown = cause.causes[:SHOWN_CAUSES]
     hidden = cause.left_out + len(cause.causes) - len(shown)
     if (shown or hidden) and last is None:
         click.echo(f"{inner}which rests on")
     for index, inner_cause in enumerate(shown):
-        _print_cause(inner_cause, book, inner, index == len(shown) - 1 and not hidden)
+        _print_cause(inner_cause, book, aside, inner, index == len(shown) - 1 and not hidden)
     if hidden:
         click.echo(f"{inner}└─ and {count(hidden, 'more event')}: tally show '#{entry.seq}'")
 
 
 def event_line(entry: Entry, book: ledger.Ledger) -> str:
-    """One event on one line: when, who, what it says."""
+    """One event on one line: when, who, what it says; safe for a terminal."""
     return (
         f"#{entry.seq}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}: "
         f"{show(sentence(entry.event), 400)}"
     )
 
 
-def entry_json(entry: Entry, book: ledger.Ledger) -> dict[str, Any]:
-    """An event as a program wants it: its handle, its place, what it says."""
+def entry_json(entry: Entry, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+    """An event as a program wants it: its handle, its place, what it says, and whether it counts."""
     return {
         "handle": event_handle(entry.seq, book.log.event(entry.seq).id),
         "seq": entry.seq,
@@ -100,13 +100,14 @@ def entry_json(entry: Entry, book: ledger.Ledger) -> dict[str, Any]:
         "actor": entry.actor,
         "type": entry.event.t,
         "sentence": sentence(entry.event),
+        "corrected_by": corrected_by(entry.seq, aside),
     }
 
 
-def _cause_json(cause: Cause, book: ledger.Ledger) -> dict[str, Any]:
+def _cause_json(cause: Cause, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
     return {
-        **entry_json(cause.entry, book),
-        "causes": [_cause_json(inner, book) for inner in cause.causes],
+        **entry_json(cause.entry, book, aside),
+        "causes": [_cause_json(inner, book, aside) for inner in cause.causes],
         "left_out": cause.left_out,
     }
 
@@ -121,19 +122,19 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
     """The life of ENTITY: every event that changed it, oldest first, in sentences."""
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        told = snapshot.story(entity)
+        told, aside = snapshot.story(entity), set_aside(snapshot)
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of),
                 "entity": {"handle": snapshot.node(entity)},
-                "events": [{**entry_json(step.entry, book), "changed": step.changed} for step in told],
+                "events": [{**entry_json(step.entry, book, aside), "changed": step.changed} for step in told],
             }
             print_json("tally.story/1", content)
             return
         head_line(snapshot, as_of, book)
         click.secho(show(snapshot.node(entity)), bold=True)
         for step in told:
-            click.echo(wrap(event_line(step.entry, book), "  "))
+            click.echo(struck(wrap(event_line(step.entry, book), "  "), step.entry.seq, aside))
             if step.changed and step.state is not None:
                 click.echo(wrap(_changed_words(step, book), "      "))
             elif step.state is None:

@@ -23,6 +23,8 @@ class LinkState(State, frozen=True, kw_only=True):
     kind: str
     """What the upper one is to the lower, read downwards: slice *fed* run."""
     other: str
+    drawn_by: int
+    """Position of the first event, of those that count, that says so."""
 
 
 def links(entry: Entry, current: Lookup) -> Iterator[Change]:
@@ -33,7 +35,15 @@ def links(entry: Entry, current: Lookup) -> Iterator[Change]:
             if current(key) is None:
                 yield (
                     key,
-                    LinkState(seq=entry.seq, link=key, node=node, towards=towards, kind=kind, other=other),  # type: ignore[arg-type]
+                    LinkState(
+                        seq=entry.seq,
+                        link=key,
+                        node=node,
+                        towards=towards,  # type: ignore[arg-type]
+                        kind=kind,
+                        other=other,
+                        drawn_by=entry.seq,
+                    ),
                 )
 
 
@@ -44,6 +54,7 @@ def _edges(entry: Entry) -> Iterator[tuple[str, str, str]]:
             yield f"pipeline:{body.pipeline}", "asked for", f"run:{body.run}"
             yield f"environment:{body.environment}", "was where it ran", f"run:{body.run}"
         case say.SliceTaken() as body:
+            yield f"source:{body.source}", "was cut into", f"slice:{body.slice}"
             yield f"slice:{body.slice}", "fed", f"run:{body.run}"
         case say.WindowDescribed() as body:
             yield f"run:{body.run}", "opened", f"window:{body.window}"
@@ -52,6 +63,10 @@ def _edges(entry: Entry) -> Iterator[tuple[str, str, str]]:
             yield f"slice:{body.slice}", "trained", f"model:{body.model}"
         case say.DecisionTaken() as body:
             yield f"run:{body.run}", "led to", f"decision:{body.decision}"
+            # A decision is free to say in its own form what it weighed; a list of windows is what a rule writes.
+            weighed = body.scores.get("windows") if isinstance(body.scores, dict) else None
+            for label in weighed if isinstance(weighed, list) else ():
+                yield f"window:{body.pipeline}/{label}", "was weighed in", f"decision:{body.decision}"
             if body.model is not None:
                 yield f"model:{body.model}", "was chosen by", f"decision:{body.decision}"
         case say.DecisionApproved() as body:

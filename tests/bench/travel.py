@@ -25,11 +25,10 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-from histories import HASH, PERIOD, decided, finished, promoted, refitted, registered, started, taken  # noqa: E402
+from histories import decided, described, evaluated, finished, promoted, refitted, registered, started, taken  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger import vocabulary as say  # noqa: E402
-from ledger.event import About  # noqa: E402
 from ledger.folding import READ_TYPES  # noqa: E402
 from ledger.ledger import Draft  # noqa: E402
 from ledger.log import Appended  # noqa: E402
@@ -37,28 +36,6 @@ from ledger.views import entries  # noqa: E402
 
 PIPELINES, MODELS, WINDOWS, CANDIDATES = 20, 200, 12, 4
 QUESTIONS = 200
-
-
-def described(run: str, pipeline: str, label: str) -> Draft:
-    body = say.WindowDescribed(
-        run=run, pipeline=pipeline, window=f"{pipeline}/{label}", slice="0123456789ab", label=label, cutoff=PERIOD[0],
-        start_local="", end_local="", train_rows=1, test_rows=1, immature_rows=0, removed_for_overlap=0, complete=True,
-        train_hash=HASH, test_hash=HASH, test_columns={}, train_target={}, test_target={}, overlap=None, new_levels={},
-        missing={}, histograms={}, warnings=[],
-    )  # fmt: skip
-    return Draft(body, about=About(tested_on=PERIOD))
-
-
-def evaluated(run: str, pipeline: str, label: str, candidate: str) -> Draft:
-    metric = say.Metric(value=0.5, standard_error=0.01, reason=None)
-    body = say.WindowEvaluated(
-        run=run, pipeline=pipeline, window=f"{pipeline}/{label}", slice="0123456789ab", label=label,
-        candidate=candidate,
-        recipe_hash=HASH, metrics={"log_loss": metric, "roc_auc": metric}, gain=0.1, metrics_by_overlap={},
-        reliability=[], scores=say.Levels(edges=None, levels=None, counts=[], other=0, missing=0),
-        prediction_hash=HASH, predictions=HASH, losses=HASH, fit_seconds=0.1, predict_seconds=0.1, warnings=[],
-    )  # fmt: skip
-    return Draft(body, about=About(tested_on=PERIOD))
 
 
 def stored(number: int) -> say.ArtifactStored:

@@ -8,9 +8,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from given import Ticking, seeded_salts
-from histories import commits, finished, promoted, refitted, registered, started, taken
+from histories import (
+    PERIOD,
+    commits,
+    decided,
+    described,
+    evaluated,
+    finished,
+    promoted,
+    refitted,
+    registered,
+    started,
+    taken,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,9 +31,9 @@ import ledger
 from ledger.correction import correct
 from ledger.entities import NAMED, PROJECTIONS
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.folding import fold, fold_live, live, same
+from ledger.folding import READ_TYPES, fold, fold_live, live, same
 from ledger.ledger import Draft
-from ledger.projection import State
+from ledger.projection import Entry, State
 from ledger.recorder import Recorder
 from ledger.redaction import KEPT
 from ledger.vocabulary import EventCorrected
@@ -217,6 +230,55 @@ def test_live_is_what_no_live_correction_sets_aside(story: list[list[Draft] | in
         assert gone == named
 
 
+@st.composite
+def imports(draw: st.DrawFn) -> list[list[Draft] | int]:
+    """Stories whose commits happened at other times, and in another order, than they are recorded."""
+    told: list[list[Draft] | int] = []
+    for step in draw(stories()):
+        if isinstance(step, list):
+            day = dt.datetime(2009, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=draw(st.integers(0, 20)))
+            drafts = [draft if isinstance(draft, Draft) else Draft(draft) for draft in step]
+            told.append([draft._replace(occurred_at=day) for draft in drafts])
+        else:
+            told.append(step)
+    return told
+
+
+@SLOW
+@given(imports(), st.data())
+def test_on_the_axis_of_what_occurred_a_date_is_a_fold_in_that_order(
+    story: list[list[Draft] | int], data: st.DataObject
+) -> None:
+    with living(story) as book:
+        day = dt.datetime(2009, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=data.draw(st.integers(0, 21)))
+        moment = data.draw(st.sampled_from([day, book.clock()]))
+        commits_: dict[int, list[Entry]] = {}
+        for entry in book.events():
+            if entry.event.t in READ_TYPES:
+                commits_.setdefault(entry.n, []).append(entry._replace(recorded_at=entry.event.occurred_at))
+        counted = sorted(
+            (max(entry.recorded_at for entry in entries), n)
+            for n, entries in commits_.items()
+            if max(entry.recorded_at for entry in entries) <= moment
+        )
+        if not counted:
+            return
+        there = book.at(moment, axis="occurred")
+        # Corrections in these stories occur when they are recorded, years after all that they correct.
+        expected = fold_live(entry for _, n in counted for entry in commits_[n])
+        for projection in NAMED:
+            kept = {getattr(s, projection.key): s for s in there.states(projection.name)}
+            assert kept.keys() == expected[projection.name].keys()
+            assert all(same(state, expected[projection.name][name]) for name, state in kept.items())
+        # The same questions are answered there: a difference leads to it, and SQL says the same.
+        reached = book.now().diff(there).applied_to(everything(book.now()))
+        assert reached.keys() == everything(there).keys()
+        assert all(same(reached[handle], state) for handle, state in everything(there).items())
+        rows = there.sql().execute("SELECT model, status, made_at FROM models ORDER BY model").fetchall()
+        told = sorted((m.model, m.status, m.made_at) for m in there.models())
+        assert [(m, s, dt.datetime.fromisoformat(at)) for m, s, at in rows] == told
+
+
 # By hand ------------------------------------------------------------------------------------------------------
 
 
@@ -293,6 +355,15 @@ def test_imported_history_is_walked_in_its_own_time(book: ledger.Ledger) -> None
     assert champion(book.at("2011", axis="occurred")) == "p-v1"
     assert champion(book.at("2012", axis="occurred")) == "p-v2"
     assert champion(book.at("2010", axis="occurred")) is None
+    # Its own time is also what the answers say, and which event made it so.
+    then = book.at("2011", axis="occurred").pipeline("p").champion
+    assert then is not None
+    assert then.since.year == 2011
+    changes = {c.handle: c for c in book.at("2011", axis="occurred").diff(book.at("2012", axis="occurred")).changes}
+    (later,) = [field for field in changes["pipeline:p"].fields if field.field == "champion"]
+    assert book.event(later.seq).event.occurred_at.year == 2012
+    kept = [field.seq for field in changes["model:p-v2"].fields if field.field == "status"]
+    assert kept == [later.seq]
     assert "by when it occurred: 3 of 5 commits" in book.at("2011", axis="occurred").as_of.words
     with pytest.raises(NotFound, match="nothing had happened yet"):
         book.at("2008", axis="occurred")
@@ -300,6 +371,76 @@ def test_imported_history_is_walked_in_its_own_time(book: ledger.Ledger) -> None
         book.at("c1", axis="occurred")
     with pytest.raises(NotFound, match="nothing was known yet"):
         book.at("2011")
+
+
+def test_a_correction_that_is_dated_before_its_event_still_corrects_it(book: ledger.Ledger) -> None:
+    book.append(Draft(registered("p"), occurred_at=dt.datetime(2012, 1, 1, tzinfo=dt.UTC)))
+    wrong = book.append(Draft(registered("q"), occurred_at=dt.datetime(2012, 6, 1, tzinfo=dt.UTC)))
+    stored = book.log.event(wrong.last_seq)
+    body = EventCorrected(correction=str(wrong.last_seq), event=stored.id.hex(), type=stored.type, reason="no")
+    book.append(Draft(body, occurred_at=dt.datetime(2012, 3, 1, tzinfo=dt.UTC)))
+    for when, names in (("2012-04", ["p"]), ("2012-07", ["p"]), ("now", ["p"])):
+        assert [state.pipeline for state in book.at(when, axis="occurred").pipelines()] == names, when
+
+
+def test_a_finding_that_was_set_aside_is_not_one_that_was_superseded(book: ledger.Ledger) -> None:
+    about = PERIOD
+    first = book.append(evaluated("r1", "p", "2013-01", "trees")).last_seq
+    second = book.append(evaluated("r2", "p", "2013-01", "trees")).last_seq
+
+    def found() -> list[tuple[str, bool]]:
+        return [(item.evaluation.run, item.superseded) for item in book.now().know(about).known]
+
+    assert found() == [("r1", True), ("r2", False)]
+    undone = correct(book, second, "the wrong rows").last_seq
+    assert found() == [("r1", False)]
+    correct(book, undone, "the right rows after all")
+    assert sorted(found()) == [("r1", True), ("r2", False)]
+    correct(book, first, "the wrong rows, too")
+    assert found() == [("r2", False)]
+
+
+def test_an_edge_is_drawn_by_an_event_that_counts(book: ledger.Ledger) -> None:
+    first = book.append(taken("r1", "p")).last_seq
+    book.append(registered("p"))
+    second = book.append(taken("r1", "p")).last_seq
+
+    def drawn() -> set[int]:
+        return {edge.seq for edge in book.now().lineage("slice:0123456789ab").edges}
+
+    assert drawn() == {first}
+    correct(book, first, "twice")
+    assert drawn() == {second}
+
+
+def test_the_lineage_leads_from_the_data_over_the_windows_to_the_decision(book: ledger.Ledger) -> None:
+    book.append(registered("p"), started("r1", "p"), taken("r1", "p"), described("r1", "p", "2013-04"))
+    book.append(refitted("p-v1", "r1", "p"))
+    scores = {"windows": ["2013-04"]}
+    book.append(msgspec.structs.replace(decided("r1", "p", "p-v1"), scores=scores))
+    up = book.now().lineage("decision:r1", "up")
+    assert {"window:p/2013-04", "run:r1", "slice:0123456789ab", "source:csv:x.csv", "model:p-v1"} <= set(up.nodes)
+    path = book.now().paths("source:csv:x.csv", "decision:r1")
+    assert ("window:p/2013-04", "was weighed in", "decision:r1") in {edge[:3] for edge in path.edges}
+    with pytest.raises(NotFound, match="hangs on #0") as caught:
+        book.now().node("#0")
+    assert caught.value.hint
+
+
+def test_what_is_gone_says_since_when(book: ledger.Ledger) -> None:
+    created = book.append(registered("p")).last_seq
+    gone = correct(book, created, "a typing mistake").last_seq
+    with pytest.raises(NotFound, match=f"does not count since #{gone}") as caught:
+        book.now().story("pipeline:p")
+    assert f"before:#{gone}" in caught.value.hint
+    assert book.at(f"before:#{gone}").story("pipeline:p")
+
+
+def test_follow_begins_where_it_is_called(book: ledger.Ledger) -> None:
+    following = book.follow(poll_seconds=0.01)
+    with ledger.open(book.folder, clock=book.clock) as other:
+        appended = other.append(registered("p"))
+    assert next(following).seq == appended.first_seq
 
 
 def test_follow_tells_every_event_once_and_in_order(book: ledger.Ledger) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import tempfile
 from pathlib import Path
 
@@ -90,6 +91,30 @@ def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
         assert any(f"SEARCH {projection.name}_versions" in step or "SEARCH v " in step for step in plan), plan
 
 
+def test_the_file_itself_answers_in_sql_at_any_event(book: ledger.Ledger) -> None:
+    """As with sqlite3 or datasette: one row says when, and every view follows it without scanning versions."""
+    book.append(registered("p"), refitted("p-v1", "r1", "p"))
+    promotion = book.append(promoted("p-v1", "p", None)).last_seq
+    book.now().models()
+    book.views.close()
+    connection = sqlite3.connect(book.views.path, isolation_level=None)
+    assert connection.execute("SELECT model, status FROM models").fetchall() == [("p-v1", "champion")]
+    connection.execute("UPDATE asof SET seq = ?", (promotion - 1,))
+    assert connection.execute("SELECT model, status FROM models").fetchall() == [("p-v1", "candidate")]
+    for projection in PROJECTIONS:
+        for question in (
+            f"SELECT * FROM {projection.name}",
+            f"SELECT * FROM {projection.name} WHERE {projection.key} = 'x'",
+        ):
+            plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}")]
+            # One row of asof and the list of names are walked; versions are searched for.
+            assert {step for step in plan if step.startswith("SCAN")} <= {"SCAN a", "SCAN k"}, plan
+            assert any(step.startswith("SEARCH v ") for step in plan), plan
+    connection.close()
+    # What somebody typed there is nobody else's date.
+    assert book.now().model("p-v1").status == "champion"
+
+
 def test_who_was_champion_at_each_date(book: ledger.Ledger, clock: Ticking) -> None:
     book.append(registered("p"), refitted("p-v1", "r1", "p"), refitted("p-v2", "r1", "p"))
     first = book.append(promoted("p-v1", "p", None, "first"))
@@ -152,6 +177,21 @@ def test_names_may_be_shortened_where_only_one_fits(book: ledger.Ledger) -> None
         book.now().pipeline("late")
     with pytest.raises(ledger.NotFound, match="no pipeline 'x'"):
         book.now().pipeline("x")
+    # Every question takes a beginning, with or without the kind; what could be several is never chosen between.
+    book.append(refitted("late-arrivals-v1", "r", "late-arrivals"), refitted("late-arrivals-v2", "r", "late-arrivals"))
+    now = book.now()
+    assert now.entity("no-s").pipeline == "no-shows"  # type: ignore[attr-defined]
+    assert now.why("no-s.owner").name == "no-shows"
+    assert now.why("late-arrivals-v2.status").kind == "model"
+    assert len(now.story("pipeline:no")) == 1
+    with pytest.raises(ledger.NotFound, match="could be any of 2: model:late-arrivals-v1, model:late-arrivals-v2"):
+        now.story("model:late")
+    # Only pipelines have a champion, so the models of that name are not meant; but two pipelines are left.
+    with pytest.raises(ledger.NotFound, match="could be any of 2: pipeline:late-arrivals, pipeline:late-departures"):
+        now.why("late.champion")
+    assert now.why("late-a.champion").name == "late-arrivals"
+    with pytest.raises(ledger.NotFound, match="Which field of pipeline:no-shows"):
+        now.why("no-shows.wage")
 
 
 def test_no_question_about_the_past_scans_versions(book: ledger.Ledger) -> None:

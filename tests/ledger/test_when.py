@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import ledger
 from ledger.errors import InvalidInput, NotFound
 from ledger.log import Commit, Log
-from ledger.when import parse_moment
+from ledger.when import parse_moment, parse_period
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
@@ -73,6 +73,35 @@ def test_before_the_first_commit_nothing_was_known(book: ledger.Ledger) -> None:
     with pytest.raises(NotFound, match="ledger begins on 2013-01-01") as caught:
         book.at("2012-12-31")
     assert caught.value.exit_code == 4
+
+
+def test_what_has_not_come_yet_is_no_part_of_the_history(book: ledger.Ledger, clock: Ticking) -> None:
+    for later in ("2013-01-02", "2013-02", "2014", "2013-01-01 23:00"):
+        with pytest.raises(NotFound, match="has not come yet") as caught:
+            book.when(later)
+        assert (caught.value.exit_code, bool(caught.value.hint)) == (4, True)
+    # The day, month and year that are going on are answered as far as they have come, and that is said.
+    for going_on in ("2013-01-01", "today", "2013-01", "2013"):
+        assert book.when(going_on).words.endswith(", so far"), going_on
+    assert not book.when("now").supposed
+    # A machine's clock that was set back does not take away what was recorded.
+    clock.now = dt.datetime(2012, 6, 1, tzinfo=dt.UTC)
+    assert book.when("2013-01-01").n == 0
+
+
+@pytest.mark.parametrize("text", ["2013-W26", "2013-W26-1", "2013W26", "20130630", "2013-6-30", "", "٢٠١٣-٠٦-٣٠"])
+def test_a_spelling_whose_end_would_be_guessed_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        parse_moment(text, NEW_YORK, NOON)
+    with pytest.raises(InvalidInput):
+        parse_period(text, NEW_YORK)
+
+
+def test_every_refusal_says_what_to_do_next(book: ledger.Ledger) -> None:
+    for text in ("c999", "#999", "before:c0", "c0-zzzz", "1999", "2999", "nonsense", "before:2013", ""):
+        with pytest.raises(ledger.TallyError) as caught:
+            book.when(text)
+        assert caught.value.hint, text
 
 
 def test_the_answer_says_what_was_asked(book: ledger.Ledger, clock: Ticking) -> None:

@@ -125,14 +125,44 @@ def promoted(model: str, pipeline: str, previous: str | None, reason: str = "bet
     )
 
 
+def described(run: str, pipeline: str, label: str) -> Draft:
+    body = say.WindowDescribed(
+        run=run, pipeline=pipeline, window=f"{pipeline}/{label}", slice="0123456789ab", label=label, cutoff=PERIOD[0],
+        start_local="", end_local="", train_rows=1, test_rows=1, immature_rows=0, removed_for_overlap=0, complete=True,
+        train_hash=HASH, test_hash=HASH, test_columns={}, train_target={}, test_target={}, overlap=None, new_levels={},
+        missing={}, histograms={}, warnings=[],
+    )  # fmt: skip
+    return Draft(body, about=About(tested_on=PERIOD))
+
+
+def evaluated(run: str, pipeline: str, label: str, candidate: str) -> Draft:
+    metric = say.Metric(value=0.5, standard_error=0.01, reason=None)
+    body = say.WindowEvaluated(
+        run=run, pipeline=pipeline, window=f"{pipeline}/{label}", slice="0123456789ab", label=label,
+        candidate=candidate,
+        recipe_hash=HASH, metrics={"log_loss": metric, "roc_auc": metric}, gain=0.1, metrics_by_overlap={},
+        reliability=[], scores=say.Levels(edges=None, levels=None, counts=[], other=0, missing=0),
+        prediction_hash=HASH, predictions=HASH, losses=HASH, fit_seconds=0.1, predict_seconds=0.1, warnings=[],
+    )  # fmt: skip
+    return Draft(body, about=About(tested_on=PERIOD))
+
+
+def approved(decision: str, approver: str) -> say.DecisionApproved:
+    return say.DecisionApproved(decision=decision, event=HASH, approver=approver, approver_key="k", approval="n")
+
+
 _pipeline = st.sampled_from(PIPELINES)
 _run = st.sampled_from(RUNS)
 _model = st.sampled_from(MODELS)
+_label = st.sampled_from(["2013-04", "2013-05"])
 
 drafts = st.one_of(
     st.builds(registered, _pipeline, st.sampled_from([HASH, "cd" * 32])),
     st.builds(started, _run, _pipeline),
-    st.builds(taken, _run, _pipeline),
+    st.builds(taken, _run, _pipeline, st.sampled_from(["0123456789ab", "ba9876543210"])),
+    st.builds(described, _run, _pipeline, _label),
+    st.builds(evaluated, _run, _pipeline, _label, st.sampled_from(["base_rate", "small_trees"])),
+    st.builds(approved, _run, st.sampled_from(["ann", "ben"])),
     st.builds(refitted, _model, _run, _pipeline),
     st.builds(decided, _run, _pipeline, st.none() | _model),
     st.builds(finished, _run, _pipeline),

@@ -17,7 +17,7 @@ def on_a_terminal(command: list[str], folder: Path, environment: dict[str, str])
         stdin=subprocess.DEVNULL,
         stdout=follower,
         stderr=follower,
-        env={**os.environ, **environment, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "xterm"},
+        env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "xterm", **environment},
     )
     os.close(follower)
     parts = []

@@ -10,10 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+import msgspec
 import pandas as pd
 import pytest
 from given import FIXTURES
 from shell import PROGRAM, Answer, tally
+from terminal import on_a_terminal
 
 import ledger
 from ledger import vocabulary as say
@@ -231,9 +233,18 @@ def test_explain_is_the_same_whenever_it_is_asked(told: tuple[Path, dict[str, st
     assert re.search(r"small_trees +[▁-█]+ +0\.520", answer)
     # Again in a copy that was rebuilt, and to which more was appended.
     shutil.copytree(folder, tmp_path / "copy")
-    again = tally(tmp_path / "copy", "explain", run_name, **environment)
-    assert tally(tmp_path / "copy", "rebuild", **environment).code == 0
-    assert again.out == answer == tally(tmp_path / "copy", "explain", run_name, **environment).out
+    shutil.copytree(Path(environment["XDG_CONFIG_HOME"]).parent, tmp_path / "home")
+    own = {"XDG_CONFIG_HOME": str(tmp_path / "home" / "c"), "XDG_STATE_HOME": str(tmp_path / "home" / "s")}
+    again = tally(tmp_path / "copy", "explain", run_name, **own)
+    assert tally(tmp_path / "copy", "rebuild", **own).code == 0
+    assert again.out == answer == tally(tmp_path / "copy", "explain", run_name, **own).out
+    # The same configuration in other words, as it stands after somebody edits a question and runs again.
+    with ledger.open(tmp_path / "copy") as book:
+        first = next(entry.event.body for entry in book.events() if entry.event.t == "pipeline.registered")
+        book.append(msgspec.structs.replace(first, questions={"decision": "Another one?"}, owner="zoe@example.org"))
+    assert tally(tmp_path / "copy", "explain", run_name, **own).out == answer
+    assert "[leader]" in ask(told, "explain", run_name, "--as-of", "2026-03-31").out
+    assert ask(told, "explain", run_name, "--as-of", "c1").code == 4
     assert ask(told, "explain", "late-arrivals").code == 4
     assert ask(told, "explain", run_name, "--json").json["decision"]["handle"] == f"decision:{run_name}"
 
@@ -246,6 +257,8 @@ def test_lineage_answers_both_questions(told: tuple[Path, dict[str, str], int]) 
     (slice_,) = [handle for handle in handles if handle.startswith("slice:")]
     assert handles == {
         f"decision:{second}", f"run:{second}", "model:late-arrivals-v2", slice_, "pipeline:late-arrivals",
+        "source:parquet:late-arrivals.parquet", f"run:{first}",
+        *(f"window:late-arrivals/2013-{month:02d}" for month in range(4, 11)),
         *(handle for handle in handles if handle.startswith("environment:")),
     }  # fmt: skip
     touched = {node["handle"] for node in ask(told, "lineage", slice_, "--down", "--json").json["nodes"]}
@@ -261,7 +274,8 @@ def test_lineage_answers_both_questions(told: tuple[Path, dict[str, str], int]) 
         shown = ask(told, "show", f"#{edge['seq']}", "--json") if edge["seq"] % 7 == 0 else None
         assert shown is None or shown.code == 0
     path = ask(told, "lineage", slice_, f"decision:{first}", "--json").json
-    assert {edge["upper"] for edge in path["edges"]} == {slice_, f"run:{first}", "model:late-arrivals-v1"}
+    windows = {f"window:late-arrivals/2013-{month:02d}" for month in range(4, 11)}
+    assert {edge["upper"] for edge in path["edges"]} >= {slice_, f"run:{first}", "model:late-arrivals-v1", *windows}
     tree = ask(told, "lineage", "late-arrivals-v1").out
     assert "comes from" in tree
     assert "└─" in tree
@@ -305,8 +319,40 @@ def test_story_and_log_strike_out_what_was_corrected(told: tuple[Path, dict[str,
     assert f"(does not count: #{mistake + 2})" in ask(told, "log").out
     assert "does not count" not in ask(told, "log", "--as-of", "2026-06-30").out
     assert "It does not count since" in ask(told, "show", f"#{mistake}").out
+    # Struck through from then on, and untouched before.
+    assert "does not count" not in ask(told, "show", f"#{mistake}", "--as-of", "2026-06-30").out
+    commit = ask(told, "show", f"#{mistake}", "--json").json["commit"]
+    assert "does not count" in ask(told, "show", commit).out
+    assert "does not count" not in ask(told, "show", commit, "--as-of", "2026-06-30").out
+    for question in (("story", "model:late-arrivals-v2"), ("why", "late-arrivals.champion")):
+        assert f"(does not count: #{mistake + 2})" in ask(told, *question).out, question
+        assert "(does not count" not in ask(told, *question, "--as-of", "2026-06-30").out, question
+    logged = [json.loads(line) for line in ask(told, "log", "-n", "100", "--json").out.splitlines()]
+    corrected = {e["seq"]: e["corrected_by"] for commit in logged for e in commit["events"] if e["corrected_by"]}
+    assert corrected == {mistake: f"#{mistake + 2}"}
+    code, out = on_a_terminal([*PROGRAM, "story", "model:late-arrivals-v2"], told[0], {**told[1], "NO_COLOR": ""})
+    struck = [line for line in out.splitlines() if "\x1b[9m" in line]
+    assert code == 0
+    assert struck and all("\\x1b" not in line for line in struck)
     late = ask(told, "show", f"#{mistake}", "--as-of", "2026-05")
     assert (late.code, "not recorded yet" in late.err) == (4, True)
+
+
+def test_no_date_is_not_the_same_as_now(told: tuple[Path, dict[str, str], int]) -> None:
+    # As from a shell variable that is not set.
+    for question in (("champion", "late-arrivals"), ("log",), ("show", "#12"), ("models",), ("explain", "late-arr")):
+        answer = ask(told, *question, "--as-of", "")
+        assert (answer.code, "not a date" in answer.err) == (2, True), question
+
+
+def test_sql_is_asked_on_either_axis(told: tuple[Path, dict[str, str], int]) -> None:
+    question = "select status from models where model = 'late-arrivals-v2'"
+    for axis in ("recorded", "occurred"):
+        for date, status in (("2026-06-30", "champion"), ("2026-07-31", "candidate")):
+            rows = ask(told, "sql", question, "--as-of", date, "--axis", axis, "--json").json["rows"]
+            assert rows == [{"status": status}], (axis, date)
+    refused = ask(told, "sql", "select * from wages")
+    assert (refused.code, "evaluations" in refused.err) == (2, True)
 
 
 def test_correct_on_the_command_line(told: tuple[Path, dict[str, str], int], tmp_path: Path) -> None:
