@@ -174,8 +174,10 @@ def _features(settings: Pipeline) -> list[Wrong]:
         if known is None or prediction is None:
             continue
         if known.column != column:
-            words_ = f"{name}: known_at is counted from {column}, the time column; {known.column} is another."
-            wrong.append((path, words_))
+            # A column of times: every row is checked against it when the data is there.
+            if known.column in data.features.known_at or known.column == data.target.column:
+                words_ = f"{name}: known_at = {feature.known_at!r} is a feature or the target, not a column of times."
+                wrong.append((path, words_))
         elif known.offset_micros > prediction.offset_micros:
             late = words(known.offset_micros - prediction.offset_micros)
             words_ = f"{name} is known at {feature.known_at}, {late} after prediction_at: the model cannot have it."

@@ -28,7 +28,7 @@ from ledger.errors import Conflict
 from ledger.event import About, encode_canonical
 from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
-from pipeline import backtest, words
+from pipeline import backtest, checks, words
 from pipeline.backtest import Cell, Described, Judged, Plan
 from pipeline.begin import CHAMPION, Outline, begin, champion_of, close_dead_runs, ids_of, record_failure
 from pipeline.config import LoadedPipeline
@@ -57,6 +57,7 @@ class Report(NamedTuple):
     selection: Selection
     headline: str
     reasons: list[say.Reason]
+    checks: list[say.Check]
     optimism: list[Optimism]
     random_choice: str | None
     remarks: list[str]
@@ -144,15 +145,17 @@ class _Running:
         self.judged: list[Judged] = []
         self.evidence: list[str] = []
         """Ids of the events that the decision rests on."""
+        self.checks: list[say.Check] = []
         self.done = 0
         self.total = len(outline.windows) * len(outline.recipes)
 
     def go(self) -> Report:
         plan = self._plan()
         cells = [Cell(window, recipe) for window in self.outline.windows for recipe in self.outline.recipes]
-        # The optimism of up to three candidates, and the refit.
-        self.total += len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
+        # The leakage checks, the optimism of up to three candidates, and the refit.
+        self.total += 1 + len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
         self._record_windows(plan, cells)
+        self._check(plan)
         scores = self._scores()
         selection = self._choose(scores)
         optimism = self._optimism(plan, selection)
@@ -274,6 +277,15 @@ class _Running:
 
     # Deciding
 
+    def _check(self, plan: Plan) -> None:
+        """Whether the data tells what could not have been known."""
+        labels = [window.label for window in self.outline.windows]
+        earlier = checks.seen_before(self.book, self.pipeline, self.name, labels)
+        self.checks = checks.run_checks(
+            plan, self.settings, self.outline.recipes, self.described, earlier, self.outline.workers
+        )
+        self._step("checking for leaks")
+
     def _scores(self) -> Scores | None:
         """Scores over the complete windows; None where there is none."""
         windows = []
@@ -334,7 +346,9 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible={score.candidate: None for score in scores.candidates},
+            eligible=dict.fromkeys(
+                (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
+            ),
         )
 
     def _optimism(self, plan: Plan, selection: Selection) -> list[Optimism]:
@@ -394,7 +408,11 @@ class _Running:
             seconds=round(time.monotonic() - self.started, 3),
         )
         evidence = tuple(self.evidence)
-        measured = [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
+        leakage = say.LeakageChecked(
+            run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
+        )
+        measured = [Draft(leakage, cause=evidence)]
+        measured += [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
         while True:
             made: list[Draft | say.Body] = []
             if model:
@@ -418,6 +436,7 @@ class _Running:
             selection=selection,
             headline=headline,
             reasons=reasons,
+            checks=self.checks,
             optimism=optimism,
             random_choice=by_chance,
             remarks=remarks,

@@ -33,13 +33,15 @@ from pipeline.recipes import Columns
 from pipeline.settings import Join, Pipeline
 from pipeline.sources import as_number, column_names, is_text, missing_column, read_source
 from pipeline.spans import parse_span, parse_time_expression
-from pipeline.times import to_utc_micros
+from pipeline.times import to_utc_micros, utc_micros
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
 HOUR_BAND = "hour band"
 CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
 LARGEST_EXACT = 2**53
+UNKNOWN_TIME = -(2**63)
+"""In a column that says when a feature became known: it does not say it."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -156,10 +158,15 @@ def _load(settings: Pipeline, base: Path) -> pa.Table:
     wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
     wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
     on = [parse_time_expression(text).column for join in data.joins.values() for text in join.on.values()]
-    main = [name for name in dict.fromkeys(wanted) if name not in joined]
-    raw = read_source(data.source, base, list(dict.fromkeys([*main, *on])))
+    known = {parse_time_expression(feature.known_at).column for feature in data.features.known_at.values()}
+    known -= {time.column}
+    main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
+    raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])))
     times = to_utc_micros(raw[time.column], time.column, time.timezone, time.ambiguous)
     table = pa.table({name: _canonical(raw[name], name) for name in main if name != time.column})
+    for name in sorted(known):
+        moments = utc_micros(raw[name], name=name, timezone=time.timezone, ambiguous=time.ambiguous)
+        table = table.append_column(name, pc.fill_null(moments, UNKNOWN_TIME))
     table = table.append_column(TIME, pa.array(times)).append_column(time.column, pa.array(times))
     for name, join in data.joins.items():
         features = [feature for feature, source in joined.items() if source == name]

@@ -153,6 +153,7 @@ def _print_outline(outline: Outline) -> None:
 
 
 def _print_report(report: Report, book: ledger.Ledger) -> None:
+    from pipeline.checks import summary
     from pipeline.words import METRIC_WORDS
 
     settings = report.outline.loaded.settings
@@ -173,6 +174,8 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
         for line in _trajectories(report, "roc_auc"):
             click.echo(line)
     click.echo()
+    for line in summary(report.checks):
+        click.echo(wrap(show(line)))
     for item in report.optimism:
         click.echo(wrap(item.sentence))
     if report.random_choice:
@@ -208,6 +211,8 @@ def _trajectories(report: Report, metric: str) -> list[str]:
 
 
 def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
+    from pipeline.checks import worst_of
+
     outline = report.outline
     return {
         "run": {"handle": f"run:{outline.run}", "name": outline.run},
@@ -238,6 +243,7 @@ def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
             for item in report.judged
         ],
         "scores": report.scores,
+        "leakage": {"result": worst_of(report.checks), "checks": report.checks},
         "optimism": [
             {
                 "candidate": item.candidate,
