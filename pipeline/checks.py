@@ -260,7 +260,7 @@ def _bin_words(values: pd.Series) -> str:
 def row_overlap(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> Check:
     """Test rows whose features and answer all occur in the training rows as well.
 
-    Where training rows are otherwise all different that is no coincidence but a copy; with few or coarse features it
+    Where the rows of one window are all different that is no coincidence but a copy; with few or coarse features it
     may be one, and a person has to say.
     """
     frame = frame_of(table, plan.slice.features).assign(**{TARGET: numbers(table, TARGET)})
@@ -272,21 +272,21 @@ def row_overlap(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> Chec
         rows = backtest.split(table, window, plan.as_of, forbidden)
         copied += int(np.isin(hashes[rows.test], hashes[rows.train]).sum())
         tested += len(rows.test)
-        distinct = min(distinct, len(np.unique(hashes[rows.train])) / max(1, len(rows.train)))
+        distinct = min(distinct, len(np.unique(hashes[rows.test])) / max(1, len(rows.test)))
     share = copied / tested if tested else 0.0
-    facts = {"copied": copied, "tested": tested, "share": share, "least_distinct_in_training": distinct}
+    facts = {"copied": copied, "tested": tested, "share": share, "least_distinct_share": distinct}
     if share <= COPIED_ROWS:
         sentence = f"{copied:,} of {tested:,} test rows repeat a training row in every feature and the answer."
         return _check("row overlap", None, "pass", facts, sentence)
     if distinct >= NEARLY_UNIQUE:
         sentence = (
             f"{copied:,} of {tested:,} test rows ({share:.1%}) repeat a training row in every feature and the answer, "
-            f"while training rows hardly repeat each other: rows were copied."
+            "while the rows of a window hardly repeat each other: rows were copied."
         )
         return _check("row overlap", None, "fail", facts, sentence)
     sentence = (
         f"{copied:,} of {tested:,} test rows ({share:.1%}) repeat a training row in every feature and the answer. "
-        "Training rows repeat each other too, so the features may just be coarse; make sure that no row is copied."
+        "Rows of one window repeat each other too, so the features may just be coarse; make sure that no row is copied."
     )
     return _check("row overlap", None, "look", facts, sentence)
 

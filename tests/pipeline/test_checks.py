@@ -1,0 +1,331 @@
+"""Leaks, planted in real flights one by one: each must be found, by the check that is there for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from given import FIXTURES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import ledger
+from ledger import vocabulary as say
+from ledger.commit import to_micros
+from pipeline import backtest, checks, leaks
+from pipeline.backtest import Described, Plan, Recipe
+from pipeline.config import read
+from pipeline.run import Report, run
+from pipeline.settings import Pipeline
+from pipeline.slice import cut, open_table
+from pipeline.windows import Window, development_windows
+
+FLIGHTS = "late-arrivals.parquet"
+
+
+class Ready(NamedTuple):
+    """Everything that the checks of a run look at."""
+
+    settings: Pipeline
+    plan: Plan
+    table: pa.Table
+    windows: list[Window]
+    described: list[Described]
+    recipes: list[Recipe]
+
+    def all(self) -> list[say.Check]:
+        return checks.run_checks(self.plan, self.settings, self.recipes, self.described, [], 1)
+
+
+def written(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame] | None = None, **texts: str) -> Path:
+    """The sample's pipeline without its slow candidate, its flights changed, its texts replaced."""
+    text = (FIXTURES / "late-arrivals.toml").read_text()
+    text = re.sub(r"\[candidates\.big_trees\].*?(?=\[selection\])", "", text, flags=re.DOTALL)
+    text = re.sub(r"rows_expected = .*\n", "", text)
+    for old, new in texts.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / "late-arrivals.toml"
+    path.write_text(text)
+    if change is None:
+        shutil.copy(FIXTURES / FLIGHTS, folder)
+    else:
+        change(pd.read_parquet(FIXTURES / FLIGHTS)).to_parquet(folder / FLIGHTS, index=False)
+    return path
+
+
+def ready(path: Path) -> Ready:
+    loaded = read(path).settings
+    slice_ = cut(loaded, path.parent, path.parent)
+    windows = development_windows(loaded.time)
+    plan = backtest.make_plan(loaded, slice_, windows[0], as_of=to_micros(dt.datetime.now(dt.UTC)))
+    recipes = [
+        Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, plan.task)
+        for name, item in loaded.candidates.items()
+    ]
+    described = [backtest.describe(plan, window) for window in windows]
+    return Ready(loaded, plan, open_table(slice_), windows, described, recipes)
+
+
+def only(found: list[say.Check], check: str, subject: str | None = None) -> say.Check:
+    (one,) = [item for item in found if item.check == check and (subject is None or item.subject == subject)]
+    return one
+
+
+@pytest.fixture(scope="module")
+def honest(tmp_path_factory: pytest.TempPathFactory) -> Ready:
+    return ready(written(tmp_path_factory.mktemp("honest")))
+
+
+PLANE = '"plane_year, seats"  '
+
+
+def test_the_honest_flights_pass_every_check(honest: Ready) -> None:
+    found = honest.all()
+    assert [item.sentence for item in found if item.result != "pass"] == []
+    assert checks.worst_of(found) == "pass"
+    assert checks.summary(found) == [f"leakage: all {len(found)} checks passed"]
+    assert checks.why_not_eligible(found) is None
+    assert {item.check for item in found} == {
+        "availability", "declared columns", "single feature", "canary", "purity", "row overlap", "keys", "groups",
+        "order in time", "time as a feature", "history",
+    }  # fmt: skip
+    # A record must hold it, and two workers must not change it.
+    say.LeakageChecked(run="r", pipeline="p", result="pass", checks=found)
+    assert checks.run_checks(honest.plan, honest.settings, honest.recipes, honest.described, [], 2) == found
+
+
+def test_the_departure_delay_is_caught_below_any_absolute_threshold(tmp_path: Path) -> None:
+    texts = {'"dep_delay", ': "", PLANE: '"plane_year, seats, dep_delay"  '}
+    found = ready(written(tmp_path, **texts)).all()
+    caught = only(found, "single feature", "dep_delay")
+    assert caught.result == "fail"
+    assert 0.85 < caught.facts["alone"] < leaks.TOO_GOOD
+    assert caught.facts["without_it"] < 0.75
+    assert "all other features together, without it, reach" in caught.sentence
+    assert [item.subject for item in found if item.check == "single feature" and item.result == "fail"] == ["dep_delay"]
+    assert "dep_delay alone reaches" in (checks.why_not_eligible(found) or "")
+
+
+def test_a_leak_does_not_hide_behind_its_own_copy(tmp_path: Path) -> None:
+    def doubled(flights: pd.DataFrame) -> pd.DataFrame:
+        return flights.assign(turnaround=flights["dep_delay"] / 60 + 7)
+
+    texts = {'"dep_delay", ': "", PLANE: '"plane_year, seats, dep_delay, turnaround"  '}
+    found = ready(written(tmp_path, doubled, **texts)).all()
+    failed = {item.subject for item in found if item.check == "single feature" and item.result == "fail"}
+    assert failed == {"dep_delay", "turnaround"}
+
+
+def test_moments_of_knowledge_are_counted_row_by_row(tmp_path: Path) -> None:
+    def observed(flights: pd.DataFrame) -> pd.DataFrame:
+        at = flights["time_hour"] - pd.Timedelta(hours=3)
+        at[flights.index % 100 == 0] += pd.Timedelta(hours=5)
+        at[flights.index % 1000 == 1] = pd.NaT
+        return flights.assign(observed_at=at)
+
+    texts = {'known_at = "time_hour - 3h", why': 'known_at = "observed_at", why'}
+    made = ready(written(tmp_path, observed, **texts))
+    found = only(checks.availability(made.settings, made.table), "availability", "temp")
+    flights = observed(pd.read_parquet(FIXTURES / FLIGHTS)).dropna(subset=["arr_delay", "temp"])
+    late = int((flights["observed_at"] > flights["time_hour"] - pd.Timedelta(hours=3)).sum())
+    assert late > 100
+    assert found.result == "fail"
+    assert found.facts["late_rows"] == late
+    assert found.facts["rows_of_unknown_time"] == int(flights["observed_at"].isna().sum()) > 0
+    assert f"{late:,} of {len(flights):,} rows" in found.sentence
+    assert "at worst 5 hours after" in found.sentence
+
+
+def test_nothing_undeclared_or_forbidden_reaches_a_model(honest: Ready) -> None:
+    columns = honest.recipes[0].columns
+    for extra, kind in (("dep_delay", "forbidden"), ("tailnum", "undeclared"), ("arr_delay", "forbidden")):
+        more = columns._replace(numeric=(*columns.numeric, extra))
+        recipes = [msgspec.structs.replace(honest.recipes[0], columns=more)]
+        found = checks.declared(honest.settings, recipes)
+        assert found.result == "fail"
+        assert extra in found.facts[kind]
+
+
+def test_a_value_that_decides_alone_is_caught(tmp_path: Path) -> None:
+    def closed(flights: pd.DataFrame) -> pd.DataFrame:
+        late = (flights["arr_delay"] > 15).to_numpy()
+        complaint = late & (np.arange(len(flights)) % 10 == 0)
+        return flights.assign(desk=np.where(complaint, "complaints", flights["origin"]))
+
+    found = ready(written(tmp_path, closed, **{PLANE: '"plane_year, seats, desk"  '})).all()
+    caught = only(found, "purity", "desk")
+    assert caught.result == "fail"
+    assert caught.facts["value"] == "= complaints"
+    assert caught.facts["rate"] == 1.0
+    # Its score alone is modest: no threshold on the whole feature would see it.
+    assert only(found, "single feature", "desk").facts["alone"] < leaks.TOO_GOOD
+
+
+def test_rows_that_were_copied_into_the_future_are_caught(tmp_path: Path) -> None:
+    def copied(flights: pd.DataFrame) -> pd.DataFrame:
+        january = flights[flights["time_hour"].dt.month == 1]
+        later = january.assign(time_hour=january["time_hour"] + pd.Timedelta(days=150), flight=january["flight"] + 9000)
+        return pd.concat([flights, later], ignore_index=True)
+
+    made = ready(written(tmp_path, copied))
+    found = checks.row_overlap(made.plan, made.table, made.windows)
+    assert found.result == "fail"
+    assert "rows were copied" in found.sentence
+
+
+def test_rows_without_a_key_of_their_own_are_counted(honest: Ready) -> None:
+    plan = msgspec.structs.replace(honest.plan, slice=msgspec.structs.replace(honest.plan.slice, key=("carrier",)))
+    assert checks.unique_keys(honest.plan, honest.table).result == "pass"
+    found = checks.unique_keys(plan, honest.table)
+    carriers = len(set(honest.table["carrier"].to_pylist()))
+    assert (found.result, found.facts["repeated"]) == ("fail", honest.table.num_rows - carriers)
+
+
+def test_groups_are_held_to_their_policy(tmp_path: Path, honest: Ready) -> None:
+    made = ready(written(tmp_path, **{'overlap = "allowed"': 'overlap = "forbidden"'}))
+    (found,) = checks.groups(made.described)
+    assert (found.result, found.facts["seen_rows"]) == ("pass", 0)
+    assert sum(item.removed_for_overlap for item in made.described) > 0
+    (allowed,) = checks.groups(honest.described)
+    assert allowed.result == "pass"
+    # Were the same seen rows forbidden, they would be a failure.
+    overlaps = [msgspec.structs.replace(item.overlap, policy="forbidden") for item in honest.described if item.overlap]
+    forbidden = [item._replace(overlap=overlap) for item, overlap in zip(honest.described, overlaps, strict=True)]
+    assert checks.groups(forbidden)[0].result == "fail"
+
+
+def test_training_beyond_the_cut_off_is_seen(honest: Ready) -> None:
+    assert checks.order_in_time(honest.plan, honest.table, honest.windows).result == "pass"
+    wrong = msgspec.structs.replace(honest.windows[2], cutoff=honest.windows[2].end)
+    found = checks.order_in_time(honest.plan, honest.table, [*honest.windows[:2], wrong])
+    assert (found.result, found.facts["wrong"]) == ("fail", [wrong.label])
+
+
+def test_an_id_that_counts_up_is_to_be_looked_at(tmp_path: Path) -> None:
+    def numbered(flights: pd.DataFrame) -> pd.DataFrame:
+        return flights.assign(booking=flights["time_hour"].rank(method="first") * 3 + 100_000)
+
+    made = ready(written(tmp_path, numbered, **{PLANE: '"plane_year, seats, booking"  '}))
+    found = {item.subject: item for item in checks.time_as_feature(made.plan, made.table)}
+    assert found["booking"].result == "look"
+    assert [name for name, item in found.items() if item.result != "pass"] == ["booking"]
+
+
+def test_labels_that_were_not_permuted_kill_the_canary(honest: Ready) -> None:
+    chosen = leaks.sample(honest.plan, honest.windows[2])
+    names = [*chosen.columns.numeric, *chosen.columns.categorical]
+    true = leaks._predicted(chosen, names, chosen.y_train, leaks.CANARY_MODEL, 0)
+    distance = leaks._from_chance(chosen, true)
+    assert distance is not None
+    permuted = leaks.compared(chosen, None, []).permuted
+    assert leaks.judge_canary([*permuted, *(-value for value in permuted)], "classification").result == "pass"
+    assert leaks.judge_canary([distance - 0.01, distance, distance + 0.01], "classification").result == "fail"
+
+
+def test_a_checker_that_catches_nothing_says_so(honest: Ready) -> None:
+    samples = [leaks.sample(honest.plan, window) for window in leaks.sampled_windows(honest.windows)]
+    caught = leaks.judge_planted(samples, leaks.Single("all", 0.70, 0.1))
+    assert caught.result == "pass"
+    assert caught.facts["alone"] < leaks.TOO_GOOD
+    # Had the planted column no advantage over the others it would slip through, and the check has to admit it.
+    blind = [item._replace(y=item.y[::-1].copy(), y_train=np.zeros_like(item.y_train)) for item in samples]
+    assert leaks.judge_planted(blind, leaks.Single("all", 0.70, 0.1)).result == "fail"
+
+
+@given(st.lists(st.sampled_from(["pass", "look", "fail"]), min_size=1))
+def test_the_worst_check_is_the_result(results: list[str]) -> None:
+    made = [say.Check(check="c", subject=None, result=result, facts={}, sentence="s.") for result in results]  # type: ignore[arg-type]
+    rank = ["pass", "look", "fail"]
+    assert checks.worst_of(made) == max(results, key=rank.index)
+    assert (checks.why_not_eligible(made) is None) == ("fail" not in results)
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), power=st.integers(-20, 20), shift=st.integers(-1000, 1000))
+def test_a_leak_in_other_units_is_the_same_leak(seed: int, power: int, shift: int) -> None:
+    random = np.random.default_rng(seed)
+    x = pd.Series(random.integers(-500, 500, size=800).astype(float))
+    x[random.random(800) < 0.1] = np.nan
+    y = (random.random(800) < 0.3).astype(float)
+    # Whole numbers and powers of two, so that the change of units itself rounds nothing.
+    moved = (x + shift) * 2.0**power
+    plain = leaks.alone(x[:600], y[:600], x[600:])
+    assert leaks.alone(moved[:600], y[:600], moved[600:]).tolist() == plain.tolist()
+
+
+def test_a_level_that_training_never_saw_says_nothing() -> None:
+    train, test = pd.Series(["a", "b", None] * 50, dtype=object), pd.Series(["a", "new", None], dtype=object)
+    y = np.tile([1.0, 0.0, 0.0], 50)
+    seen, new, missing = leaks.alone(train, y, test)
+    assert new == pytest.approx(y.mean())
+    assert seen > new > missing
+
+
+# In a run --------------------------------------------------------------------------------------------------
+
+
+def _run(book: ledger.Ledger, path: Path) -> Report:
+    return run(book, read(path), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+
+
+def test_history_rewritten_under_a_run_is_caught_and_nothing_is_chosen(tmp_path: Path) -> None:
+    with ledger.create(tmp_path / "team", timezone="America/New_York") as book:
+        (tmp_path / "before").mkdir()
+        first = _run(book, written(tmp_path / "before"))
+        assert first.selection.chosen == "small_trees"
+        assert book.now().run(first.outline.run).leakage == "pass"
+
+        def backfilled(flights: pd.DataFrame) -> pd.DataFrame:
+            june = (flights["time_hour"].dt.tz_convert("America/New_York").dt.month == 6) & flights[
+                "wind_speed"
+            ].notna()
+            return flights.assign(wind_speed=flights["wind_speed"].where(~june, flights["wind_speed"] + 1))
+
+        (tmp_path / "after").mkdir()
+        second = _run(book, written(tmp_path / "after", backfilled))
+        found = only(second.checks, "history")
+        assert (found.result, found.subject) == ("fail", "wind_speed")
+        assert found.facts == {"back_filled": {"2013-06": first.outline.run}}
+        assert "wind_speed was back-filled: in 2013-06" in found.sentence
+        assert second.selection.chosen is None
+        assert second.model is None
+        assert {reason.code for reason in second.reasons} == {"not-eligible", "nobody-eligible"}
+        state = book.now().run(second.outline.run)
+        assert (state.status, state.leakage) == ("finished", "fail")
+        (event,) = [
+            stored for stored in book.log.events()
+            if stored.data and b'"leakage.checked"' in stored.data and second.outline.run.encode() in stored.data
+        ]  # fmt: skip
+        assert say.decode(event.data or b"").body.checks == second.checks
+
+
+def test_a_number_as_target_is_checked_too(tmp_path: Path) -> None:
+    texts = {
+        ', rule = "> 15", positive = "late"': "",
+        'metric     = "log_loss"': 'metric     = "absolute_error"',
+        "sklearn.dummy:DummyClassifier": "sklearn.dummy:DummyRegressor",
+        'strategy = "prior"': 'strategy = "median"',
+        'optimism_gap         = { at_most = 0.05, metric = "roc_auc"': "optimism_gap         = { at_most = 0.05",
+        '"dep_delay", ': "",
+        PLANE: '"plane_year, seats, dep_delay"  ',
+    }
+    made = ready(written(tmp_path, **texts))
+    assert made.plan.task == "regression"
+    found = made.all()
+    caught = only(found, "single feature", "dep_delay")
+    assert caught.result == "fail"
+    assert caught.facts["metric"] == "R²"
+    assert {item.subject: item.result for item in found if item.check == "canary"} == {
+        "permuted labels": "pass",
+        "planted column": "pass",
+    }
