@@ -10,7 +10,6 @@ import click
 
 import ledger
 from ledger.errors import Refused
-from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
@@ -30,9 +29,13 @@ FILE = click.Path(path_type=Path)
 @click.argument("file", type=FILE)
 @json_option
 def check_command(file: Path, as_json: bool) -> None:
-    """Read a pipeline FILE and report every mistake in it, each with its line. Runs and records nothing."""
+    """Read a pipeline FILE back as a page: the question, the data, the time line, the rules, what is refused.
+
+    Reports every mistake at once, each with its line. Runs and records nothing.
+    """
     from pipeline.config import read
     from pipeline.windows import development_windows, sealed_windows
+    from tui.check import print_page
 
     loaded = read(file)
     development, sealed = development_windows(loaded.settings.time), sealed_windows(loaded.settings.time)
@@ -53,14 +56,7 @@ def check_command(file: Path, as_json: bool) -> None:
         )
         return
     click.echo(f"{show(file)} is sound: {show(loaded.settings.name)}, meaning {loaded.meaning_hash[:12]}.")
-    click.echo(
-        f"  {count(len(development), 'window')} to develop on ({development[0].label} to {development[-1].label}), "
-        f"{len(sealed)} sealed; {count(len(loaded.settings.candidates), 'candidate')}."
-    )
-    if loaded.defaulted:
-        click.echo(wrap(f"left to their defaults: {', '.join(loaded.defaulted)}", "  "))
-    for note in loaded.notes:
-        click.echo(wrap(f"note: {note}", "  "))
+    print_page(loaded)
 
 
 @tally.command("run")
