@@ -108,16 +108,18 @@ def run_checks(
 def availability(settings: Pipeline, table: pa.Table) -> list[Check]:
     """Whether each feature is known by the time of the prediction: as declared, or row by row by a column of times."""
     prediction = parse_time_expression(settings.questions.prediction_at)
+    in_steps = settings.time.unit == "step"
     found = []
     for name, feature in settings.data.features.known_at.items():
         known = parse_time_expression(feature.known_at)
         if known.column == settings.time.column:
             late = known.offset_micros - prediction.offset_micros
             facts: dict[str, Any] = {"known_at": feature.known_at, "late_seconds": late / 1e6}
+            needed = settings.questions.prediction_at
             sentence = (
-                f"{name} is declared as known at {feature.known_at}, in time for {settings.questions.prediction_at}."
+                f"{name} is declared as known at {feature.known_at}, in time for {needed}."
                 if late <= 0
-                else f"{name} is known at {feature.known_at}, {words(late)} after {settings.questions.prediction_at}."
+                else f"{name} is known at {feature.known_at}, {words(late, in_steps=in_steps)} after {needed}."
             )
             found.append(_check("availability", name, "fail" if late > 0 else "pass", facts, sentence))
             continue
@@ -137,7 +139,7 @@ def availability(settings: Pipeline, table: pa.Table) -> list[Check]:
         if bad or unknown.any():
             parts = []
             if bad:
-                worst = words(int((lateness[late_rows] - prediction.offset_micros).max()))
+                worst = words(int((lateness[late_rows] - prediction.offset_micros).max()), in_steps=in_steps)
                 parts.append(f"{bad:,} of {rows:,} rows it was known only after the prediction, at worst {worst} after")
             if unknown.any():
                 parts.append(f"{int(unknown.sum()):,} of {rows:,} rows {known.column} does not say when it was known")

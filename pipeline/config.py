@@ -23,7 +23,7 @@ from ledger.errors import InvalidInput
 from ledger.event import encode_canonical
 from pipeline.lines import Path, find_lines, line_of
 from pipeline.rules import notes_about, wrong_together
-from pipeline.settings import Feature, Features, Forbidden, Pipeline
+from pipeline.settings import Feature, Features, Forbidden, Pipeline, Time
 
 LARGEST_FILE_BYTES = 1 << 20
 
@@ -316,13 +316,22 @@ CHECKS = frozenset({"fingerprint", "rows_expected"})
 """Settings that can only refuse a slice; the slice itself is identified by its content."""
 
 
+def _came_later(table: msgspec.Struct, field: str) -> bool:
+    """A setting that is newer than files without it, at what those files always meant: their meaning stays the same."""
+    return isinstance(table, Time) and field == "unit" and table.unit == "calendar"
+
+
 def meaning_of(settings: Pipeline) -> dict[str, Any]:
     """Every setting that can change a result, with its defaults, in plain JSON values."""
 
     def plain(value: Any) -> Any:
         # Only a setting can be prose. A parameter, feature, candidate or joined column may bear the same name.
         if isinstance(value, msgspec.Struct):
-            fields = [field for field in msgspec.structs.fields(value) if field.encode_name not in PROSE | CHECKS]
+            fields = [
+                field
+                for field in msgspec.structs.fields(value)
+                if field.encode_name not in PROSE | CHECKS and not _came_later(value, field.name)
+            ]
             return {field.encode_name: plain(getattr(value, field.name)) for field in fields}
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}

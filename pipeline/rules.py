@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -12,7 +13,8 @@ from pipeline.conditions import parse_condition, parse_rule
 from pipeline.lines import Path
 from pipeline.settings import Pipeline, Rolling
 from pipeline.spans import Span, parse_span, parse_time_expression, words
-from pipeline.windows import all_windows, development_windows, midnight
+from pipeline.times import LARGEST_STEP
+from pipeline.windows import all_windows, as_day, development_windows, midnight
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")
@@ -20,6 +22,7 @@ T = TypeVar("T")
 FEWEST_WINDOWS = 3
 WINDOWS_FOR_A_TREND = 6
 MOST_CANDIDATES = 50
+HOUR_BAND = "hour band"
 CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
 REGRESSION_METRICS = ("squared_error", "absolute_error")
 ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
@@ -29,7 +32,7 @@ ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
 def wrong_together(settings: Pipeline) -> list[Wrong]:
     """Every contradiction, with the path of the setting to mend."""
     wrong: list[Wrong] = []
-    for check in (_time, _windows, _target, _features, _joins, _drops, _candidates, _selection, _gates, _rest):
+    for check in (_time, _units, _windows, _target, _features, _joins, _drops, _candidates, _selection, _gates, _rest):
         wrong.extend(check(settings))
     return wrong
 
@@ -82,10 +85,57 @@ def _time(settings: Pipeline) -> list[Wrong]:
     step = _parsed(parse_span, time.window, ("time", "window"), wrong)
     if step is not None:
         wrong += _step_fits(step, settings)
-    if time.first_test > time.last_test:
+    if isinstance(time.first_test, int) or isinstance(time.last_test, int):
+        if time.unit == "calendar" or not isinstance(time.first_test, int) or not isinstance(time.last_test, int):
+            words_ = 'first_test and last_test are both dates, or both whole numbers with unit = "step".'
+            return [*wrong, (("time", "first_test"), words_)]
+        if max(abs(time.first_test), abs(time.last_test)) > LARGEST_STEP:
+            words_ = f"first_test and last_test are steps between -{LARGEST_STEP:,} and {LARGEST_STEP:,}."
+            return [*wrong, (("time", "first_test"), words_)]
+    elif time.unit == "step":
+        words_ = 'With unit = "step" first_test and last_test are whole numbers.'
+        return [*wrong, (("time", "first_test"), words_)]
+    if as_day(time.first_test) > as_day(time.last_test):
         words_ = f"first_test {time.first_test} lies after last_test {time.last_test}."
         wrong.append((("time", "first_test"), words_))
     return wrong
+
+
+def _units(settings: Pipeline) -> Iterator[Wrong]:
+    """Every length counts what the time column counts: steps, or hours and days and months."""
+    time = settings.time
+    lengths: list[tuple[Path, str]] = [
+        (("time", "window"), time.window),
+        (("time", "gap"), time.gap),
+        (("time", "label_delay"), time.label_delay),
+        (("validity", "valid_for"), settings.validity.valid_for),
+        (("monitoring", "every"), settings.monitoring.every),
+    ]
+    if isinstance(time.train, Rolling):
+        lengths.append((("time", "train"), time.train.rolling))
+    moments: list[tuple[Path, str]] = [(("questions", "prediction_at"), settings.questions.prediction_at)]
+    moments += [(("data", "features", name), item.known_at) for name, item in settings.data.features.known_at.items()]
+    in_steps = time.unit == "step"
+    meant = "7 steps" if in_steps else '30d, or say unit = "step" in [time] where time is a whole number'
+    for path, text in lengths:
+        if (span := _or_none(parse_span, text)) is not None and span.in_steps != in_steps:
+            yield path, f"{path[-1]} = {text!r}: time is counted in {'steps' if in_steps else 'days'}; write {meant}."
+    for path, text in moments:
+        known = _or_none(parse_time_expression, text)
+        if known is not None and known.offset_micros and known.in_steps != in_steps:
+            yield path, f"{text!r}: time is counted in {'steps' if in_steps else 'days'}; write {meant}."
+    if in_steps and time.timezone != "UTC":
+        yield ("time", "timezone"), 'timezone: steps belong to no zone; with unit = "step" say "UTC".'
+    if in_steps and HOUR_BAND in settings.monitoring.segments:
+        yield ("monitoring", "segments"), f"{HOUR_BAND!r}: a step has no hours."
+
+
+def _or_none(parse: Callable[[str], T], text: str) -> T | None:
+    """What a text means; None where it means nothing, which is said elsewhere."""
+    try:
+        return parse(text)
+    except InvalidInput:
+        return None
 
 
 def _step_fits(step: Span, settings: Pipeline) -> Iterator[Wrong]:
@@ -96,7 +146,7 @@ def _step_fits(step: Span, settings: Pipeline) -> Iterator[Wrong]:
     if step.months:
         for name in ("first_test", "last_test"):
             date = getattr(settings.time, name)
-            if date.day != 1:
+            if isinstance(date, dt.date) and date.day != 1:
                 yield ("time", name), f"{name} = {date} does not begin a month; windows are whole calendar months."
 
 
@@ -108,7 +158,7 @@ def _windows(settings: Pipeline) -> list[Wrong]:
         windows = all_windows(settings.time)
     except InvalidInput as error:
         return [(("time", "window"), error.message)]
-    last = midnight(settings.time.last_test, ZoneInfo(settings.time.timezone))
+    last = midnight(as_day(settings.time.last_test), ZoneInfo(settings.time.timezone))
     if windows[-1].start != last:
         words_ = (
             f"last_test {settings.time.last_test} does not begin a window: counted in steps of {settings.time.window} "
@@ -179,7 +229,7 @@ def _features(settings: Pipeline) -> list[Wrong]:
                 words_ = f"{name}: known_at = {feature.known_at!r} is a feature or the target, not a column of times."
                 wrong.append((path, words_))
         elif known.offset_micros > prediction.offset_micros:
-            late = words(known.offset_micros - prediction.offset_micros)
+            late = words(known.offset_micros - prediction.offset_micros, in_steps=settings.time.unit == "step")
             words_ = f"{name} is known at {feature.known_at}, {late} after prediction_at: the model cannot have it."
             wrong.append((path, words_))
     return wrong

@@ -113,8 +113,9 @@ class Time(Setting, frozen=True, kw_only=True):
     column: Words
     timezone: Words
     window: Words
-    first_test: dt.date
-    last_test: dt.date
+    first_test: dt.date | int
+    """A date; a whole number where ``unit = "step"``."""
+    last_test: dt.date | int
     train: Literal["expanding"] | Rolling
     gap: Words
     label_delay: Words
@@ -122,6 +123,8 @@ class Time(Setting, frozen=True, kw_only=True):
     final: Final
     why: Words
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    unit: Literal["calendar", "step"] = "calendar"
+    """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100
     """Fewest test rows that make a window count."""
 

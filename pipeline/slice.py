@@ -33,7 +33,7 @@ from pipeline.recipes import Columns
 from pipeline.settings import Join, Pipeline
 from pipeline.sources import as_number, column_names, is_text, missing_column, read_source
 from pipeline.spans import parse_span, parse_time_expression
-from pipeline.times import to_utc_micros, utc_micros
+from pipeline.times import moments, row_times
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
 HOUR_BAND = "hour band"
@@ -162,11 +162,10 @@ def _load(settings: Pipeline, base: Path) -> pa.Table:
     known -= {time.column}
     main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
     raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])))
-    times = to_utc_micros(raw[time.column], time.column, time.timezone, time.ambiguous)
+    times = row_times(raw[time.column], time.column, time)
     table = pa.table({name: _canonical(raw[name], name) for name in main if name != time.column})
     for name in sorted(known):
-        moments = utc_micros(raw[name], name=name, timezone=time.timezone, ambiguous=time.ambiguous)
-        table = table.append_column(name, pc.fill_null(moments, UNKNOWN_TIME))
+        table = table.append_column(name, pc.fill_null(moments(raw[name], name, time), UNKNOWN_TIME))
     table = table.append_column(TIME, pa.array(times)).append_column(time.column, pa.array(times))
     for name, join in data.joins.items():
         features = [feature for feature, source in joined.items() if source == name]
@@ -217,7 +216,7 @@ def _joined(
         expression = parse_time_expression(text)
         if expression.column == time.column:
             left_keys[column] = pd.Series(times + expression.offset_micros)
-            right_keys[column] = pd.Series(to_utc_micros(right[column], column, time.timezone, time.ambiguous))
+            right_keys[column] = pd.Series(row_times(right[column], column, time))
         else:
             ours = _canonical(raw[expression.column], expression.column)
             theirs = _canonical(right[column], column)

@@ -3,6 +3,10 @@
 ``"3h"``, ``"30d"``, ``"62 days"``, ``"1 month"``; ``"time_hour - 3h"``. Hours, minutes and seconds are exact; a
 day is exactly 24 hours and a week seven of them (a delay is a length, not a date); a month or a year is a
 calendar step in the pipeline's time zone and therefore cannot be used where an exact length is needed.
+
+Where time is a whole number (``unit = "step"``: day 0 to 107 of a study) lengths are in steps: ``"7 steps"``. Step
+``n`` is kept as ``n`` days after 1970-01-01 UTC, so that everything else computes with it as with any time; only
+differences mean something.
 """
 
 from __future__ import annotations
@@ -19,7 +23,9 @@ _MICROS = {
     "hour": 3_600_000_000,
     "day": 86_400_000_000,
     "week": 604_800_000_000,
+    "step": 86_400_000_000,
 }
+STEP_MICROS = _MICROS["step"]
 _MONTHS = {"month": 1, "year": 12}
 _SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 _SPAN = re.compile(r"([0-9]{1,6})\s*([a-z]+)")
@@ -34,6 +40,11 @@ class Span(msgspec.Struct, frozen=True):
     text: str
     """As it was written."""
 
+    @property
+    def in_steps(self) -> bool:
+        """Whether it counts whole-number time, not a clock or a calendar."""
+        return "step" in self.text.lower()
+
     def exact_micros(self, what: str) -> int:
         """The length in microseconds; InvalidInput for months, whose length depends on the date."""
         if self.months:
@@ -47,6 +58,7 @@ class TimeExpression(msgspec.Struct, frozen=True):
     column: str
     offset_micros: int
     """Negative for "before"."""
+    in_steps: bool = False
 
 
 def parse_span(text: str) -> Span:
@@ -88,12 +100,16 @@ def parse_time_expression(text: str) -> TimeExpression:
         raise InvalidInput(f"{text!r} is not a time. Examples: time_hour, time_hour - 3h, ordered_at + 2 days.")
     if match[2] is None:
         return TimeExpression(match[1], 0)
-    micros = parse_span(match[3]).exact_micros(text)
-    return TimeExpression(match[1], micros if match[2] == "+" else -micros)
+    span = parse_span(match[3])
+    micros = span.exact_micros(text)
+    return TimeExpression(match[1], micros if match[2] == "+" else -micros, span.in_steps)
 
 
-def words(micros: int) -> str:
-    """An exact length for people: ``3 hours``, ``30 days``, ``90 minutes``."""
+def words(micros: int, *, in_steps: bool = False) -> str:
+    """An exact length for people: ``3 hours``, ``30 days``, ``90 minutes``; or ``7 steps``."""
+    if in_steps:
+        count = micros // STEP_MICROS
+        return f"{count:,} step{'' if count == 1 else 's'}"
     for unit in ("day", "hour", "minute", "second"):
         size = _MICROS[unit]
         if micros % size == 0:

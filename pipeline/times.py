@@ -19,12 +19,16 @@ import pyarrow as pa
 
 from ledger.commit import to_micros
 from ledger.errors import InvalidInput
+from pipeline.settings import Time
+from pipeline.spans import STEP_MICROS
 
 Ambiguous = Literal["refuse", "earlier", "later"]
 
 _DATE_FIRST = r"^\d{4}-\d{2}-\d{2}(?:$|[T ])"
 _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _EXAMPLES = 3
+LARGEST_STEP = 700_000
+"""As days from 1970 on either side these are dates that everything can show."""
 
 
 def to_utc_micros(column: pa.ChunkedArray, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:
@@ -35,7 +39,10 @@ def to_utc_micros(column: pa.ChunkedArray, name: str, timezone: str, ambiguous: 
     InvalidInput
         As :func:`utc_micros`; and when a time is missing.
     """
-    micros = utc_micros(column, name=name, timezone=timezone, ambiguous=ambiguous)
+    return _none_missing(utc_micros(column, name=name, timezone=timezone, ambiguous=ambiguous), name)
+
+
+def _none_missing(micros: pa.Array, name: str) -> npt.NDArray[np.int64]:
     if micros.null_count:
         raise InvalidInput(
             f"{name}: {micros.null_count:,} of {len(micros):,} rows have no time.",
@@ -84,6 +91,42 @@ def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: 
     raise InvalidInput(
         f"{name} holds {kind}, not times.", "Give timestamps, or ISO 8601 text such as 2013-04-01T05:00:00Z."
     )
+
+
+def moments(column: pa.ChunkedArray, name: str, time: Time) -> pa.Array:
+    """The times of a column as the pipeline file reads them, int64 microseconds; null where one is missing.
+
+    Whole numbers where ``unit = "step"``: step ``n`` is ``n`` days after 1970-01-01 UTC.
+
+    Raises
+    ------
+    InvalidInput
+        As :func:`utc_micros`; for steps that are not whole numbers, or beyond the years 1 to 9999.
+    """
+    if time.unit == "calendar":
+        return utc_micros(column, name=name, timezone=time.timezone, ambiguous=time.ambiguous)
+    kind = column.type
+    if not pa.types.is_integer(kind) and not pa.types.is_floating(kind) and not pa.types.is_null(kind):
+        raise InvalidInput(
+            f'{name} holds {kind}; with unit = "step" the time is a whole number.',
+            "Leave unit out of [time] where the column holds dates or times.",
+        )
+    steps = column.cast(pa.float64()).to_pandas()
+    odd = steps.notna() & ((steps % 1 != 0) | (steps.abs() > LARGEST_STEP))
+    if odd.any():
+        examples = ", ".join(f"{value:g}" for value in steps[odd].head(_EXAMPLES))
+        raise InvalidInput(
+            f"{name}: {int(odd.sum()):,} of {len(steps):,} steps are not whole numbers between -{LARGEST_STEP:,} and "
+            f"{LARGEST_STEP:,}, for example {examples}.",
+            "Count the steps from a nearer beginning, in whole numbers.",
+        )
+    missing = steps.isna().to_numpy()
+    return pa.array(steps.fillna(0).to_numpy().astype(np.int64) * STEP_MICROS, pa.int64(), mask=missing)
+
+
+def row_times(column: pa.ChunkedArray, name: str, time: Time) -> npt.NDArray[np.int64]:
+    """The time of every row, (n,) int64 microseconds; InvalidInput as :func:`moments`, and where one is missing."""
+    return _none_missing(moments(column, name, time), name)
 
 
 def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> pd.Series:

@@ -23,13 +23,17 @@ from pipeline.spans import Span, parse_span
 Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 MOST_WINDOWS = 1_000
+FIRST_DAY = dt.date(1970, 1, 1)
 
 
 class Window(msgspec.Struct, frozen=True):
     """One walk-forward window; bounds in microseconds since 1970-01-01 UTC."""
 
     label: str
-    """``2013-04`` for a month, ``2013-04-05`` for a day or week, ``2013`` for a year; the first day otherwise."""
+    """``2013-04`` for a month, ``2013-04-05`` for a day or week, ``2013`` for a year; the first day otherwise.
+
+    The number of the first step where time is a whole number.
+    """
     start: int
     end: int
     cutoff: int
@@ -67,8 +71,8 @@ def all_windows(time: Time) -> list[Window]:
 def _made(time: Time, zone: ZoneInfo) -> list[Window]:
     step = parse_span(time.window)
     gap = parse_span(time.gap).exact_micros("gap")
-    windows, day = [], time.first_test
-    while day <= time.last_test:
+    windows, day, last = [], as_day(time.first_test), as_day(time.last_test)
+    while day <= last:
         following = _advance(day, step)
         start, end = midnight(day, zone), midnight(following, zone)
         cutoff = start - gap
@@ -77,7 +81,8 @@ def _made(time: Time, zone: ZoneInfo) -> list[Window]:
             train_start = _before(cutoff, parse_span(time.train.rolling), zone)
         # Every bound is shown as a date sooner or later; one that is none is refused here.
         from_micros(cutoff), from_micros(cutoff if train_start is None else train_start)
-        windows.append(Window(_label(day, step), start, end, cutoff, train_start))
+        label = str((day - FIRST_DAY).days) if time.unit == "step" else _label(day, step)
+        windows.append(Window(label, start, end, cutoff, train_start))
         day = following
         if len(windows) > MOST_WINDOWS:
             raise InvalidInput(f"From {time.first_test} to {time.last_test} there are over {MOST_WINDOWS} windows.")
@@ -92,6 +97,17 @@ def development_windows(time: Time) -> list[Window]:
 def sealed_windows(time: Time) -> list[Window]:
     """The windows that stay shut until promotion."""
     return [window for window in all_windows(time) if window.label in time.final.test]
+
+
+def as_day(value: dt.date | int) -> dt.date:
+    """The day of a date, or of a step: step ``n`` is kept as ``n`` days after 1970-01-01.
+
+    Raises
+    ------
+    OverflowError
+        For a step that is no day of this calendar.
+    """
+    return value if isinstance(value, dt.date) else FIRST_DAY + dt.timedelta(days=value)
 
 
 def midnight(day: dt.date, zone: ZoneInfo) -> int:
