@@ -312,6 +312,9 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
 """Settings that explain; changing them changes no result."""
+LATER = frozenset({"approved_by", "waivers"})
+"""Optional tables that came after files without them had been recorded: absent, they are left out of the meaning, so
+that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected"})
 """Settings that can only refuse a slice; the slice itself is identified by its content."""
 
@@ -323,7 +326,8 @@ def meaning_of(settings: Pipeline) -> dict[str, Any]:
         # Only a setting can be prose. A parameter, feature, candidate or joined column may bear the same name.
         if isinstance(value, msgspec.Struct):
             fields = [field for field in msgspec.structs.fields(value) if field.encode_name not in PROSE | CHECKS]
-            return {field.encode_name: plain(getattr(value, field.name)) for field in fields}
+            found = {field.encode_name: getattr(value, field.name) for field in fields}
+            return {name: plain(item) for name, item in found.items() if item is not None or name not in LATER}
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -28,6 +28,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
+    "retire": ("tui.decide", "Take a model out of use."),
+    "waive": ("tui.waive", "Excuse a model from a gate, by name and for a time that ends."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
     "status": ("tui.look", "Where things stand."),
@@ -60,7 +62,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
     "Make": ("check", "run"),
-    "Decide": ("promote", "approve", "correct"),
+    "Decide": ("promote", "retire", "waive", "approve", "correct"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
