@@ -141,7 +141,7 @@ def _data_folder(book: Ledger, registered: say.PipelineRegistered, file: Path | 
     if not (same or found):
         raise NotFound(
             f"The data of {registered.pipeline} is beside its file {registered.path}, which is not here or below.",
-            "Say where: --file FOLDER/" + registered.path,
+            "Say where: --data FOLDER/" + registered.path,
         )
     return (same or found)[0].resolve().parent
 

@@ -29,7 +29,7 @@ from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
 from pipeline import backtest, gates, words
 from pipeline.backtest import Cell, Described, Judged, Plan
-from pipeline.begin import CHAMPION, Outline, begin, champion_of, close_dead_runs, ids_of, record_failure
+from pipeline.begin import CHAMPION, Outline, Purpose, begin, champion_of, close_dead_runs, ids_of, record_failure
 from pipeline.config import LoadedPipeline
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
@@ -74,6 +74,7 @@ def run(
     workers: int,
     on_outline: Callable[[Outline], None],
     on_progress: Progress,
+    purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
 ) -> Report:
     """Do a whole run and record it.
 
@@ -83,6 +84,8 @@ def run(
         Processes that fit at the same time; results do not depend on it.
     on_outline, on_progress : callable
         Told what is going to happen, and how far it is.
+    purpose : Purpose
+        Whether it is an experiment, or does one again for production.
 
     Raises
     ------
@@ -95,7 +98,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
         as_of = to_micros(dt.datetime.now(dt.UTC))
-        outline, cause = begin(book, loaded, slice_, workers, as_of)
+        outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
         def progress(what: str, done: int, total: int) -> None:
@@ -429,11 +432,18 @@ class _Running:
             commit=self.book.commit_handle(appended.n),
         )
 
-    def _gates(self, model: say.CandidateRefitted, optimism: list[say.OptimismMeasured]) -> list[Draft]:
+    def _gates(
+        self,
+        model: say.CandidateRefitted,
+        optimism: list[say.OptimismMeasured],
+        leakage: say.LeakageChecked | None = None,
+    ) -> list[Draft]:
         """The model held against the gates that this run registered before it had any result."""
         now = self.book.now()
         record = record_of(self.book, now.run(self.name), now.as_of.seq)
-        evidence = gates.evidence_of(self.book, now, record, model.model, model.candidate, optimism=optimism)
+        evidence = gates.evidence_of(
+            self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
+        )
         outcomes = gates.judge(record.registered.meaning["gates"], evidence)
         bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]

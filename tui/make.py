@@ -68,9 +68,20 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
 )
+@click.option("--experiment", is_flag=True, help="Try something; nothing that it makes can be promoted.")
+@click.option("--crosses", metavar="RUN", help="Do an experiment again for production.")
+@click.option("--reason", default="", help="Why, for an experiment or a crossing.")
 @ledger_option
 @json_option
-def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_json: bool) -> None:
+def run_command(
+    file: Path,
+    workers: int | None,
+    experiment: bool,
+    crosses: str | None,
+    reason: str,
+    ledger_path: Path | None,
+    as_json: bool,
+) -> None:
     """Do what a pipeline FILE says: slice the data, judge each candidate in time, decide, record everything.
 
     Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
@@ -81,6 +92,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
     loaded = read(file)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with Bar() as progress:
+        from pipeline.begin import Purpose
         from pipeline.run import run
 
         with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
@@ -90,6 +102,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
                 workers=workers or cores,
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
+                purpose=Purpose(experiment, crosses, reason),
             )
             if as_json:
                 print_json("tally.run/1", _report_json(report, book))

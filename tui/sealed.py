@@ -16,9 +16,11 @@ from tui.show import show
 from tui.trust import print_receipt, receipt_json
 
 FILE_OPTION = click.option(
-    "--file",
+    "--data",
+    "file",
     type=click.Path(path_type=Path),
-    help="The pipeline file, for where its data is [default: looked for in this folder and below].",
+    metavar="FILE.toml",
+    help="The pipeline file, for where its data is today [default: looked for here and below].",
 )
 
 
