@@ -30,6 +30,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
     "refit": ("tui.sealed", "Put a candidate forward that the rule did not choose."),
     "final-test": ("tui.sealed", "Look at the sealed windows, once."),
+    "audit": ("tui.audit", "What should be here and is not."),
+    "automation": ("tui.audit", "What a pipeline may do by itself, and what is missing."),
     "retire": ("tui.decide", "Take a model out of use."),
     "waive": ("tui.waive", "Excuse a model from a gate, by name and for a time that ends."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
@@ -64,7 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
     "Make": ("check", "run"),
-    "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "correct"),
+    "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (

@@ -209,9 +209,24 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     click.echo(f"result {report.result_hash[:16]}  ·  {report.seconds:.1f} s  ·  recorded in {report.commit}")
     print_receipt(book)
     champion = book.now().champion(settings.name)
-    if report.model is not None and (champion is None or champion.model != report.model):
-        click.echo()
-        click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
+    if report.model is None or (champion is not None and champion.model == report.model):
+        return
+    click.echo()
+    if book.now().run(report.outline.run).experiment:
+        click.echo("This was an experiment: nothing of it can be promoted. Done again for production it could:")
+        click.echo(f'  tally run FILE.toml --crosses {show(report.outline.run)} --reason "…"')
+        return
+    gates = [gate for gate in book.now().gates() if gate.model == report.model and gate.verdict != "passed"]
+    if gates:
+        click.echo(f"{count(len(gates), 'gate')} would hold a promotion back:")
+        for gate in gates:
+            click.echo(
+                wrap(f"{gate.name} {'failed' if gate.verdict == 'failed' else 'is open'}: {gate.sentence}", "  ")
+            )
+        click.echo(
+            f"An honest way on: tally reproduce {show(report.outline.run)}, tally final-test {show(report.model)}"
+        )
+    click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
 
 
 def _trajectories(report: Report, metric: str) -> list[str]:
