@@ -38,7 +38,7 @@ class Gap(NamedTuple):
 
 def audit(book: Ledger, now: Snapshot) -> list[Gap]:
     """Every gap at a moment, in the order of the ledger's kinds."""
-    gaps = [*_runs(now), *_waivers(now)]
+    gaps = [*_runs(now), *_waivers(now, book.zone)]
     for pipeline in now.pipelines():
         gaps += _configuration(book, now, pipeline)
         champion = now.champion(pipeline.pipeline)
@@ -58,13 +58,13 @@ def _runs(now: Snapshot) -> Iterator[Gap]:
             yield Gap("no-end", "missing", handle, words, "The next run on that machine closes it.")
 
 
-def _waivers(now: Snapshot) -> Iterator[Gap]:
+def _waivers(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
     moment = now.moment
     for waiver in now.waivers_in_force():
         if waiver.until - moment <= SOON:
             words = (
-                f"Waiver {waiver.waiver} ends on {waiver.until:%Y-%m-%d}; from then on gate {waiver.name} of "
-                f"{waiver.model} counts again. {waiver.owner} answers for it."
+                f"Waiver {waiver.waiver} ends on {waiver.until.astimezone(zone):%Y-%m-%d}; from then on gate "
+                f"{waiver.name} of {waiver.model} counts again. {waiver.owner} answers for it."
             )
             yield Gap("waiver-ends", "soon", f"waiver:{waiver.waiver}", words, f"tally waive {waiver.name} …")
 
@@ -88,7 +88,7 @@ def _champion(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: Mo
         until = champion.intended_for[1].astimezone(book.zone)
         words = f"{name} decides for {pipeline.pipeline} and was intended for times before {until:%Y-%m-%d}."
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")
-    for item in expired_under(now, champion):
+    for item in expired_under(now, champion, book.zone):
         yield Gap("waiver-ended", "missing", f"gate:{item.gate.gate}", item.sentence, f"tally waive {item.gate.name} …")
     yield from _questions(book, now, pipeline, champion)
 

@@ -61,7 +61,9 @@ def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
     if "waiver" in (rule.get("unlock") or {}).get("without", ()):
         champion = now.champion(name)
         held = now.waivers_in_force(champion.model) if champion else []
-        missing += [f"waiver {waiver.waiver} is in force until {waiver.until:%Y-%m-%d}" for waiver in held]
+        missing += [
+            f"waiver {waiver.waiver} is in force until {waiver.until.astimezone(book.zone):%Y-%m-%d}" for waiver in held
+        ]
     return Standing(state, _earliest(state), names, missing)
 
 

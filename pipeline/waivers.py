@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from ledger import vocabulary as say
 from ledger.entities import GateState, ModelState, WaiverState
@@ -122,7 +123,7 @@ def waive(
         reason=reason.strip(),
         owner=owner.strip(),
         approver=approver.strip(),
-        until=until,
+        until=until.astimezone(dt.UTC),
         ends_when=ends_when,
         evidence=evidence,
         renewal=len(earlier),
@@ -164,15 +165,17 @@ def end(book: Ledger, name: str, reason: str) -> tuple[WaiverState, Appended]:
     return state, appended
 
 
-def expired_under(now: Snapshot, model: ModelState) -> list[Expired]:
-    """Gates of a champion that do not hold and are excused no more, each with what to do."""
+def expired_under(now: Snapshot, model: ModelState, zone: ZoneInfo) -> list[Expired]:
+    """Gates of a champion that do not hold and are excused no more, each with what to do; days as in ``zone``."""
     moment, found = now.moment, []
     waivers = {state.gate: state for state in now.waivers() if state.model == model.model}
     for gate in now.gates():
         if gate.model != model.model or gate.stands(moment) or gate.gate not in waivers:
             continue
         last = waivers[gate.gate]
-        ended = f"was taken back on {last.ended_at:%Y-%m-%d}" if last.ended_at else f"ended on {last.until:%Y-%m-%d}"
+        ended = (
+            f"was taken back on {_day(last.ended_at, zone)}" if last.ended_at else f"ended on {_day(last.until, zone)}"
+        )
         sentence = (
             f"{model.model} rests on waiver {last.waiver}, which {ended}: gate {gate.name} counts again. "
             f"{gate.sentence} Renew it with a reason, promote another model, or retire this one."
@@ -181,15 +184,19 @@ def expired_under(now: Snapshot, model: ModelState) -> list[Expired]:
     return found
 
 
-def waiver_words(state: WaiverState, moment: dt.datetime) -> str:
-    """A waiver in one sentence, with how long it still holds."""
+def waiver_words(state: WaiverState, moment: dt.datetime, zone: ZoneInfo) -> str:
+    """A waiver in one sentence, with how long it still holds; days as in ``zone``."""
     left = (state.until - moment) / dt.timedelta(days=1)
     ordinal = f", renewed {count(state.renewal, 'time')}" if state.renewal else ""
     early = f"; ends earlier when {state.ends_when}" if state.ends_when else ""
     return (
-        f"gate {state.name} of {state.model} is waived until {state.until:%Y-%m-%d} ({left:.0f} days left{ordinal}), "
-        f"{state.owner} answers for it, approved by {state.approver}: “{state.reason}”{early}"
+        f"gate {state.name} of {state.model} is waived until {_day(state.until, zone)} "
+        f"({left:.0f} days left{ordinal}), {state.owner} answers for it, approved by {state.approver}: “{state.reason}”{early}"
     )
+
+
+def _day(moment: dt.datetime, zone: ZoneInfo) -> str:
+    return f"{moment.astimezone(zone):%Y-%m-%d}"
 
 
 def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "running": [_as_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
                     "waivers": [_as_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()],
                     "expired": [
-                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence} for item in expired(snapshot)
+                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence}
+                        for item in expired(snapshot, book)
                     ],
                 },
             )
@@ -98,7 +99,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             ("pipeline", "champion", "since", "intended until", "last run", "it said"),
             [_status_row(state, snapshot, book) for state in pipelines],
         )
-        print_waivers(snapshot)
+        print_waivers(snapshot, book)
         for run in runs:
             if run.status == "running":
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
@@ -112,18 +113,18 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
 
 
-def expired(snapshot: ledger.Snapshot) -> list[Expired]:
+def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
     """Gates that some champion rests on a waiver for and that count again."""
     champions = [snapshot.champion(state.pipeline) for state in snapshot.pipelines()]
-    return [item for champion in champions if champion for item in expired_under(snapshot, champion)]
+    return [item for champion in champions if champion for item in expired_under(snapshot, champion, book.zone)]
 
 
-def print_waivers(snapshot: ledger.Snapshot, model: ModelState | None = None) -> None:
+def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelState | None = None) -> None:
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
     for waiver in snapshot.waivers_in_force(model.model if model else None):
-        click.echo(wrap(f"waiver: {waiver_words(waiver, moment)}", "  "))
-    for item in expired_under(snapshot, model) if model else expired(snapshot):
+        click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}", "  "))
+    for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
 
 
@@ -173,7 +174,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
                     ],
                     "expired": [
                         {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence}
-                        for item in (expired_under(snapshot, champion) if champion else [])
+                        for item in (expired_under(snapshot, champion, book.zone) if champion else [])
                     ],
                 },
             )
@@ -196,7 +197,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             if period:
                 click.echo(f"  {role} {_day(period[0], book)} to {_last_day(period[1], book)}")
         click.echo(f"  file {champion.artifact[:12]}…")
-        print_waivers(snapshot, champion)
+        print_waivers(snapshot, book, champion)
 
 
 @tally.command("runs")
