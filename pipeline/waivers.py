@@ -191,7 +191,8 @@ def waiver_words(state: WaiverState, moment: dt.datetime, zone: ZoneInfo) -> str
     early = f"; ends earlier when {state.ends_when}" if state.ends_when else ""
     return (
         f"gate {state.name} of {state.model} is waived until {_day(state.until, zone)} "
-        f"({left:.0f} days left{ordinal}), {state.owner} answers for it, approved by {state.approver}: “{state.reason}”{early}"
+        f"({left:.0f} days left{ordinal}), {state.owner} answers for it, approved by {state.approver}: "
+        f"“{state.reason}”{early}"
     )
 
 
