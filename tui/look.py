@@ -227,7 +227,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
                 (
                     run.run,
                     run.pipeline,
-                    run.status,
+                    f"{run.status}, experiment" if run.experiment else run.status,
                     _local(run.started_at, book),
                     f"{run.windows_evaluated} of {run.windows}",
                     run.headline or run.failure or "",

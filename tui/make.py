@@ -276,6 +276,11 @@ def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
             }
             for item in report.optimism
         ],
+        "gates": [
+            {"name": gate.name, "verdict": gate.verdict, "value": gate.value, "sentence": gate.sentence}
+            for gate in book.now().gates()
+            if gate.model == report.model
+        ],
         "random_choice": report.random_choice,
         "remarks": report.remarks,
         "decision": {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from tui.cli import json_option, ledger_option, open_ledger, tally
+from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.show import show
@@ -35,7 +35,8 @@ def final_test_command(
 ) -> None:
     """Look at the sealed windows for MODEL, which its pipeline allows so many times; every look is recorded first.
 
-    Its recipe and the reference are fitted walk-forward, as in a run. A look beyond the budget is refused.
+    Its recipe and the reference are fitted walk-forward, as in a run. A look beyond the budget is refused. Ends with 1
+    where the model fell further than its gate allows.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with open_ledger(ledger_path) as book, Bar() as progress:
@@ -62,7 +63,7 @@ def final_test_command(
                 "receipt": receipt_json(book),
             }
             print_json("tally.final-test/1", content)
-            return
+            exit_with(1 if gate is not None and gate.verdict == "failed" else 0)
         click.secho(wrap(body.sentence), bold=True)
         for window in body.windows:
             gain = "no number" if window.gain is None else f"{window.gain:+.1%}"
@@ -70,6 +71,7 @@ def final_test_command(
         if gate is not None:
             click.echo(wrap(f"gate final_test {gate.verdict}: asked is {gate.threshold}", "  "))
         print_receipt(book)
+        exit_with(1 if gate is not None and gate.verdict == "failed" else 0)
 
 
 @tally.command("refit")
