@@ -396,7 +396,9 @@ class Ledger:
 
     def now(self) -> Snapshot:
         """The ledger as it stands."""
-        return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None))
+        # A replayed clock stands still between commits: read later, its now is when it was written last.
+        stands = self.clock is utc_now and self.genesis.clock == "replayed"
+        return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None), None if stands else self.clock)
 
     def at(self, when: str | dt.datetime, *, axis: Axis = "recorded") -> Snapshot:
         """The ledger as it was known at a date, event or commit; see :mod:`ledger.when`.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from ledger import blame, knowledge, lineage
@@ -58,11 +59,23 @@ class Snapshot:
         The position, and the words to head an answer with.
     """
 
-    def __init__(self, views: Views, as_of: AsOf) -> None:
+    def __init__(self, views: Views, as_of: AsOf, clock: Callable[[], dt.datetime] | None = None) -> None:
         self._views = views
         self.as_of = as_of
+        self._clock = clock
         # What was folded in memory counts its own entries; the ledger's views count events.
         self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
+
+    @property
+    def moment(self) -> dt.datetime:
+        """The moment of this answer, UTC: what has an end, such as a waiver, has ended by then or not.
+
+        For a date it is that date; for an event or commit the time when it was recorded; for now it is the ledger's
+        clock, because a waiver ends without anybody recording it.
+        """
+        if self.as_of.moment is not None:
+            return self.as_of.moment.astimezone(dt.UTC)
+        return self.as_of.recorded_at if self._clock is None else self._clock().astimezone(dt.UTC)
 
     # Entities ----------------------------------------------------------------------------------------------
 
@@ -99,8 +112,13 @@ class Snapshot:
         return self._all(GateState)
 
     def waivers(self) -> list[WaiverState]:
-        """Waivers, oldest first; ``holds(as_of.time)`` says which count."""
+        """Waivers, oldest first; ``holds(moment)`` says which count."""
         return self._all(WaiverState)
+
+    def waivers_in_force(self, model: str | None = None) -> list[WaiverState]:
+        """Waivers that excuse their gate at this moment, of one model or of all."""
+        moment = self.moment
+        return [state for state in self.waivers() if state.holds(moment) and model in (None, state.model)]
 
     def looks(self) -> list[LookState]:
         """Looks at sealed windows, oldest first."""
@@ -272,7 +290,7 @@ class Snapshot:
             )
         kept = [entry for entry in told if entry.seq not in set(seqs)]
         supposed = f"{self.as_of.supposed} supposing that {_hash_list(seqs)} had not been recorded".strip()
-        return Snapshot(MemoryViews(self._views.log, kept), self.as_of._replace(supposed=supposed))
+        return Snapshot(MemoryViews(self._views.log, kept), self.as_of._replace(supposed=supposed), self._clock)
 
     def _entries(self) -> list[Entry]:
         if isinstance(self._views, MemoryViews):

@@ -155,6 +155,11 @@ def _crossed(body: say.ExperimentCrossed) -> str:
     return f"run {body.run} does experiment {body.experiment} again for production: “{body.reason}”"
 
 
+def _proposed(body: say.CandidateProposed) -> str:
+    rule = f"the rule chose {body.chosen}" if body.chosen else "the rule chose nobody"
+    return f"put {body.model} ({body.candidate}) forward, where {rule}: “{body.reason}”"
+
+
 def _gate(body: say.GateEvaluated) -> str:
     loosened = f"; loosened after the result was seen: {', '.join(body.loosened)}" if body.loosened else ""
     return f"gate {body.name} of {body.model} {_VERDICTS[body.verdict]}: {body.sentence}{loosened}"
@@ -266,6 +271,7 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "leakage.checked": _checked,
     "experiment.declared": _experiment,
     "experiment.crossed": _crossed,
+    "candidate.proposed": _proposed,
     "gate.evaluated": _gate,
     "waiver.granted": _waived,
     "waiver.ended": _waiver_ended,

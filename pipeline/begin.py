@@ -12,13 +12,14 @@ import msgspec
 from ledger import vocabulary as say
 from ledger.commit import from_micros
 from ledger.entities import ModelState, RunState
-from ledger.errors import Conflict, TallyError
+from ledger.errors import Conflict, InvalidInput, TallyError
 from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
 from pipeline import environment
 from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline
+from pipeline.loosening import refuse_silent_loosening
 from pipeline.recipes import Columns
 from pipeline.slice import Slice
 from pipeline.windows import Window, development_windows
@@ -38,6 +39,16 @@ class Outline(NamedTuple):
     run: str
     earlier: RunState | None
     """A finished run of the same configuration on the same slice."""
+
+
+class Purpose(NamedTuple):
+    """In which of the two worlds a run happens."""
+
+    experiment: bool = False
+    """Nothing that it makes can be promoted."""
+    crosses: str | None = None
+    """The experiment that is done again for production."""
+    reason: str = ""
 
 
 def close_dead_runs(book: Ledger) -> None:
@@ -87,10 +98,16 @@ def record_failure(book: Ledger, outline: Outline, stage: str, error: BaseExcept
 
 
 def begin(
-    book: Ledger, loaded: LoadedPipeline, slice_: Slice, workers: int, as_of: int
+    book: Ledger,
+    loaded: LoadedPipeline,
+    slice_: Slice,
+    workers: int,
+    as_of: int,
+    purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
 ) -> tuple[Outline, tuple[str, ...]]:
     """Record what is going to happen; returns it with the ids of the events that say so."""
     settings = loaded.settings
+    refuse_silent_loosening(book, loaded)
     now = book.now()
     captured = environment.capture()
     windows = development_windows(settings.time)
@@ -126,12 +143,31 @@ def begin(
         )
         taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
         try:
-            appended = book.append(*drafts, started, taken, expected={f"run:{run_name}": None})
+            declared = _purpose(book, run_name, settings.name, purpose)
+            appended = book.append(*drafts, started, *declared, taken, expected={f"run:{run_name}": None})
             break
         except Conflict:
             continue  # another process took the number first
     outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
-    return outline, ids_of(book, appended)[-2:]
+    ids = ids_of(book, appended)
+    return outline, ids[-2 - len(declared) :]
+
+
+def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Draft | say.Body]:
+    """What sets a run apart from an ordinary one, recorded before it has any result."""
+    if not purpose.experiment and purpose.crosses is None:
+        return []
+    if not purpose.reason.strip():
+        raise InvalidInput("An experiment, and a crossing into production, need a reason.", "--reason …")
+    reason = purpose.reason.strip()
+    if purpose.crosses is None:
+        return [say.ExperimentDeclared(run=run, pipeline=pipeline, reason=reason)]
+    if purpose.experiment:
+        raise InvalidInput("A run is an experiment or crosses from one into production, not both.")
+    crossed = book.now().run(purpose.crosses)
+    if not crossed.experiment:
+        raise InvalidInput(f"Run {crossed.run} is no experiment, so there is nothing to cross over from.")
+    return [say.ExperimentCrossed(run=run, experiment=crossed.run, pipeline=pipeline, reason=reason)]
 
 
 def _next_run(book: Ledger) -> str:

@@ -23,7 +23,7 @@ from ledger.errors import InvalidInput
 from ledger.event import encode_canonical
 from pipeline.lines import Path, find_lines, line_of
 from pipeline.rules import notes_about, wrong_together
-from pipeline.settings import Feature, Features, Forbidden, Pipeline, Time
+from pipeline.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
 
 LARGEST_FILE_BYTES = 1 << 20
 
@@ -312,13 +312,11 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
 """Settings that explain; changing them changes no result."""
+LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar"}
+"""Settings that came after files without them had been recorded, with what those files always meant: there they are
+left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected"})
 """Settings that can only refuse a slice; the slice itself is identified by its content."""
-
-
-def _came_later(table: msgspec.Struct, field: str) -> bool:
-    """A setting that is newer than files without it, at what those files always meant: their meaning stays the same."""
-    return isinstance(table, Time) and field == "unit" and table.unit == "calendar"
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:
@@ -327,12 +325,14 @@ def meaning_of(settings: Pipeline) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         # Only a setting can be prose. A parameter, feature, candidate or joined column may bear the same name.
         if isinstance(value, msgspec.Struct):
-            fields = [
-                field
-                for field in msgspec.structs.fields(value)
-                if field.encode_name not in PROSE | CHECKS and not _came_later(value, field.name)
-            ]
-            return {field.encode_name: plain(getattr(value, field.name)) for field in fields}
+            fields = [field for field in msgspec.structs.fields(value) if field.encode_name not in PROSE | CHECKS]
+            found = {field.encode_name: getattr(value, field.name) for field in fields}
+            table = type(value)
+            return {
+                name: plain(item)
+                for name, item in found.items()
+                if (table, name) not in LATER or item != LATER[table, name]
+            }
         if isinstance(value, dict):
             return {key: plain(item) for key, item in value.items()}
         if isinstance(value, list):

@@ -29,6 +29,7 @@ CLASSES: dict[str, Class] = {
     "validity": "policy",
     "automation": "policy",
     "monitoring": "policy",
+    "waivers": "policy",
 }
 QUESTION = (("data", "target"), ("data", "key"), ("data", "drop_rows"))
 WORDS = ("why", "owner")
@@ -75,7 +76,7 @@ def _differing(path: Path, old: Any, new: Any) -> Iterator[tuple[Path, Any, Any]
 
 def _change(path: Path, old: Any, new: Any) -> ConfigChange:
     # A gate that is null is a gate that is not asked for.
-    gate = len(path) >= 2 and path[0] == "gates"
+    gate = len(path) >= 2 and path[0] == "gates" and path[1] not in WORDS
     added = old is ABSENT or (gate and old is None)
     removed = new is ABSENT or (gate and new is None)
     old, new = (None if value is ABSENT else value for value in (old, new))
@@ -118,6 +119,7 @@ def _place(*ordered: str) -> Callable[[Any], float]:
 STRICTER_WHEN_LARGER: dict[Path, Callable[[Any], float]] = {
     ("gates", "beats_reference_in", "at_least"): _share,
     ("gates", "worst_window_gain", "at_least"): _number,
+    ("gates", "approved_by", "at_least"): _number,
     ("gates", "reproduced", "must"): _place("equal within tolerance", "identical predictions"),
     ("time", "min_rows"): _number,
     ("time", "gap"): _length,
@@ -135,6 +137,7 @@ STRICTER_WHEN_SMALLER: dict[Path, Callable[[Any], float]] = {
     ("gates", "final_test", "drop_at_most"): _multiple,
     ("time", "final", "looks"): _number,
     ("validity", "valid_for"): _length,
+    ("waivers", "longest"): _length,
     ("automation", "level"): _place("manual", "suggest", "auto_refit"),
     ("monitoring", "every"): _length,
 }

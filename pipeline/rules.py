@@ -324,6 +324,8 @@ def _rest(settings: Pipeline) -> list[Wrong]:
     wrong: list[Wrong] = []
     if _exact(settings.validity.valid_for, ("validity", "valid_for"), wrong) == 0:
         wrong.append((("validity", "valid_for"), "A model that is valid for no time can never be used."))
+    if settings.waivers and _exact(settings.waivers.longest, ("waivers", "longest"), wrong) == 0:
+        wrong.append((("waivers", "longest"), "longest = 0: a waiver that ends when it begins excuses nothing."))
     every = _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
     if every is not None and every.months == every.micros == 0:
         wrong.append((("monitoring", "every"), "every = 0: a period that is watched has a length."))

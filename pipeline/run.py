@@ -9,7 +9,6 @@ nothing that looks like a result.
 from __future__ import annotations
 
 import datetime as dt
-import io
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -28,20 +27,20 @@ from ledger.errors import Conflict
 from ledger.event import About, encode_canonical
 from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
-from pipeline import backtest, checks, words
+from pipeline import backtest, checks, gates, words
 from pipeline.backtest import Cell, Described, Judged, Plan
-from pipeline.begin import CHAMPION, Outline, begin, champion_of, close_dead_runs, ids_of, record_failure
+from pipeline.begin import CHAMPION, Outline, Purpose, begin, champion_of, close_dead_runs, ids_of, record_failure
 from pipeline.config import LoadedPipeline
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
+from pipeline.record import record_of
 from pipeline.refit import refit
 from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
 from pipeline.slice import cut
 from pipeline.spans import parse_span
 from pipeline.stability import Scores, WindowLosses
 from pipeline.stability import scores as compare
-
-PARQUET = "application/vnd.apache.parquet"
+from pipeline.tables import PARQUET, losses_table, parquet, predictions_table
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
@@ -76,6 +75,7 @@ def run(
     workers: int,
     on_outline: Callable[[Outline], None],
     on_progress: Progress,
+    purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
 ) -> Report:
     """Do a whole run and record it.
 
@@ -85,6 +85,8 @@ def run(
         Processes that fit at the same time; results do not depend on it.
     on_outline, on_progress : callable
         Told what is going to happen, and how far it is.
+    purpose : Purpose
+        Whether it is an experiment, or does one again for production.
 
     Raises
     ------
@@ -97,7 +99,7 @@ def run(
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
         as_of = to_micros(dt.datetime.now(dt.UTC))
-        outline, cause = begin(book, loaded, slice_, workers, as_of)
+        outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
         def progress(what: str, done: int, total: int) -> None:
@@ -188,8 +190,8 @@ class _Running:
     def _record_window(self, described: Described, judged: list[Judged]) -> None:
         window = described.window
         about = self._about(described)
-        predictions = self._store(_predictions_table(described, judged))
-        losses = self._store(_losses_table(judged))
+        predictions = self._store(predictions_table(described, judged))
+        losses = self._store(losses_table(judged))
         reference = next(item for item in judged if item.candidate == self.reference)
         drafts: list[Draft | say.Body] = [
             Draft(self._window_body(described), about=about, cause=self.cause),
@@ -268,7 +270,7 @@ class _Running:
         )
 
     def _store(self, table: pd.DataFrame) -> Artifact:
-        return self.book.store(_parquet(table))
+        return self.book.store(parquet(table))
 
     def _artifact(self, artifact: Artifact, role: str, media_type: str = PARQUET) -> say.ArtifactStored:
         return say.ArtifactStored(
@@ -416,7 +418,8 @@ class _Running:
         while True:
             made: list[Draft | say.Body] = []
             if model:
-                made = [*model.files, Draft(model.body, about=model.about, cause=evidence)]
+                held = self._gates(model.body, [self._optimism_body(item) for item in optimism])
+                made = [*model.files, Draft(model.body, about=model.about, cause=evidence), *held]
             expected = {f"model:{model.body.model}": model.last_seq} if model else {}
             try:
                 conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
@@ -447,6 +450,22 @@ class _Running:
             seconds=finished.seconds,
             commit=self.book.commit_handle(appended.n),
         )
+
+    def _gates(
+        self,
+        model: say.CandidateRefitted,
+        optimism: list[say.OptimismMeasured],
+        leakage: say.LeakageChecked | None = None,
+    ) -> list[Draft]:
+        """The model held against the gates that this run registered before it had any result."""
+        now = self.book.now()
+        record = record_of(self.book, now.run(self.name), now.as_of.seq)
+        evidence = gates.evidence_of(
+            self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
+        )
+        outcomes = gates.judge(record.registered.meaning["gates"], evidence)
+        bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
+        return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 
     def _remarks(self, scores: Scores | None, selection: Selection) -> list[str]:
         """What is worth knowing beside the rule; nothing is decided on it."""
@@ -570,23 +589,3 @@ class _Model(NamedTuple):
     files: list[say.ArtifactStored]
     last_seq: int | None
     """Its newest event so far; None for a new model."""
-
-
-def _predictions_table(described: Described, judged: Sequence[Judged]) -> pd.DataFrame:
-    """Key, target and one column of predictions a candidate."""
-    return described.keys.assign(**{f"p_{item.candidate}": item.predictions for item in judged})
-
-
-def _losses_table(judged: Sequence[Judged]) -> pd.DataFrame:
-    """Sums by segment, level and unit, with one pair of columns a candidate."""
-    table = judged[0].losses[["segment", "level", "unit", "rows", "sum_y"]].copy()
-    for item in judged:
-        table[f"sum_p_{item.candidate}"] = item.losses["sum_p"].to_numpy()
-        table[f"sum_loss_{item.candidate}"] = item.losses["sum_loss"].to_numpy()
-    return table
-
-
-def _parquet(table: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    table.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
-    return buffer.getvalue()

@@ -183,6 +183,12 @@ class FinalTestGate(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class ApprovedByGate(Setting, frozen=True, kw_only=True):
+    at_least: Annotated[int, Meta(ge=1)]
+    """People who sign the model, or the decision that chose it, each with a key of their own."""
+    why: Words
+
+
 class Gates(Setting, frozen=True, kw_only=True):
     beats_reference_in: WindowShare | None = None
     worst_window_gain: AtLeast | None = None
@@ -191,6 +197,16 @@ class Gates(Setting, frozen=True, kw_only=True):
     leakage: LeakageGate | None = None
     reproduced: ReproducedGate | None = None
     final_test: FinalTestGate | None = None
+    approved_by: ApprovedByGate | None = None
+    why: str | None = None
+    """Why a gate was taken away that earlier versions of the file had."""
+
+
+class WaiverRule(Setting, frozen=True, kw_only=True):
+    """``[waivers]``: how long an exception may last, where 90 days do not fit."""
+
+    longest: Words
+    why: Words
 
 
 class Validity(Setting, frozen=True, kw_only=True):
@@ -239,3 +255,4 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     validity: Validity
     automation: Automation
     monitoring: Monitoring
+    waivers: WaiverRule | None = None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from given import Ticking, seeded_salts
+from given import FIXTURES, Ticking, seeded_salts
+from shell import Done, tally
 
 import ledger
 
@@ -31,3 +32,18 @@ def clock() -> Ticking:
 def book(tmp_path: Path, clock: Ticking) -> Iterator[ledger.Ledger]:
     with ledger.create(tmp_path / "team", timezone="America/New_York", clock=clock, salts=seeded_salts()) as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """One whole run on the real sample, made once for all tests that look at it or change a copy."""
+    folder = tmp_path_factory.mktemp("team")
+    home = tmp_path_factory.mktemp("home")
+    environment = {
+        "XDG_CONFIG_HOME": str(home / "c"),
+        "XDG_STATE_HOME": str(home / "s"),
+        "TALLY_ACTOR": "ann@example.org",
+    }
+    answer = tally(folder, "run", str(FIXTURES / "late-arrivals.toml"), **environment)
+    assert answer.code == 0, answer.err
+    return folder, environment, answer

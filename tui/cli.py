@@ -28,6 +28,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
+    "refit": ("tui.sealed", "Put a candidate forward that the rule did not choose."),
+    "final-test": ("tui.sealed", "Look at the sealed windows, once."),
+    "audit": ("tui.audit", "What should be here and is not."),
+    "automation": ("tui.audit", "What a pipeline may do by itself, and what is missing."),
+    "retire": ("tui.decide", "Take a model out of use."),
+    "waive": ("tui.waive", "Excuse a model from a gate, by name and for a time that ends."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
     "status": ("tui.look", "Where things stand."),
@@ -60,7 +66,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
     "Make": ("check", "run"),
-    "Decide": ("promote", "approve", "correct"),
+    "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
@@ -269,7 +275,7 @@ def _report(code: str, message: str, hint: str, as_json: bool) -> None:
         return
     click.echo(f"tally: {show_lines(message)}", err=True)
     if hint:
-        click.echo(f"       {show_lines(hint)}", err=True)
+        click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
 
 
 def exit_with(code: int) -> None:

@@ -1,25 +1,29 @@
-"""`tally promote` and `tally approve`: a person puts a model in charge, and another one says yes."""
+"""`tally promote`, `retire` and `approve`: a person puts a model in charge or out of it, and another one says yes."""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 import ledger
 from ledger import keys
-from ledger import vocabulary as say
 from ledger.agent import agent_keys
 from ledger.approval import approval_event, check_approval, sign_approval
-from ledger.errors import InvalidInput, Refused
+from ledger.entities import ModelState, RunState
+from ledger.errors import InvalidInput
 from ledger.ledger import Draft
 from ledger.note import SignerKey, VerifierKey
 from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import print_json
+from tui.page import print_json, wrap
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
+
+if TYPE_CHECKING:
+    from pipeline.promotion import Decided
 
 
 @tally.command("promote")
@@ -29,53 +33,61 @@ from tui.trust import print_receipt, receipt_json
 @json_option
 def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: bool) -> None:
     """Make MODEL the champion of its pipeline. A run never does this by itself."""
-    reason = reason.strip()
-    if not reason:
-        raise InvalidInput("A promotion needs a reason.", 'Say it: --reason "lowest worst quarter, two reviewers"')
+    from pipeline.promotion import promote
+
     with open_ledger(ledger_path) as book:
-        now = book.now()
-        state = now.model(model)
-        champion = now.champion(state.pipeline)
-        if champion is not None and champion.model == state.model:
-            raise Refused(f"{state.model} is the champion of {state.pipeline} already.", "Nothing was recorded.")
-        run = now.run(state.made_by_run)
-        chosen_here = run.status == "finished" and run.model == state.model
-        body = say.ModelPromoted(
-            model=state.model,
-            pipeline=state.pipeline,
-            previous=champion.model if champion else None,
-            run=run.run,
-            decision=run.decision if chosen_here else None,
-            reason=reason,
-        )
-        # What the promotion follows from: the model itself, and the decision that chose it.
-        led_here = [state.made_by_event]
-        if chosen_here and run.decision:
-            led_here.append(now.decision(run.decision).described_by)
-        causes = tuple(book.log.event(seq).id.hex() for seq in led_here)
-        # `expected` makes two people who promote at the same moment a conflict instead of a surprise.
-        pipeline = f"pipeline:{state.pipeline}"
-        appended = book.append(
-            Draft(body, cause=causes), expected={pipeline: book.log.last_seq_of(pipeline)}, sign=True
-        )
-        handle = book.commit_handle(appended.n)
-        if as_json:
-            print_json(
-                "tally.promote/1",
-                {
-                    "pipeline": state.pipeline,
-                    "model": {"handle": f"model:{state.model}", "name": state.model},
-                    "previous": None if champion is None else {"handle": f"model:{champion.model}"},
-                    "reason": reason,
-                    "commit": handle,
-                    "receipt": receipt_json(book),
-                },
-            )
-            return
-        instead = f" instead of {show(champion.model)}" if champion else ""
-        click.echo(f"{show(state.model)} is now the champion of {show(state.pipeline)}{instead} ({handle}).")
-        click.echo(f"Reason: {show(reason)}")
-        print_receipt(book)
+        decided = promote(book, model, reason)
+        _tell(book, decided, as_json)
+
+
+@tally.command("retire")
+@click.argument("model")
+@click.option("--reason", required=True, help="Why, in words that will be read in a year.")
+@ledger_option
+@json_option
+def retire_command(model: str, reason: str, ledger_path: Path | None, as_json: bool) -> None:
+    """Take MODEL out of use. If it is champion, its pipeline has none until another is promoted."""
+    from pipeline.promotion import retire
+
+    with open_ledger(ledger_path) as book:
+        decided = retire(book, model, reason)
+        _tell(book, decided, as_json)
+
+
+def _tell(book: ledger.Ledger, decided: Decided, as_json: bool) -> None:
+    """What was decided, what it rests on, and the receipt."""
+    body, handle = decided.body, book.commit_handle(decided.appended.n)
+    if as_json:
+        previous = decided.previous
+        content = {
+            "pipeline": body.pipeline,
+            "model": {"handle": f"model:{body.model}", "name": body.model},
+            "previous": None if previous is None else {"handle": f"model:{previous.model}"},
+            "reason": body.reason,
+            "commit": handle,
+            "receipt": receipt_json(book),
+            "decision": {"handle": f"decision:{body.decision}", "kind": body.kind, "headline": body.headline},
+            "gates": body.gates,
+            "approvals": body.approvals,
+        }
+        print_json("tally.retire/1" if body.kind == "retirement" else "tally.promote/1", content)
+        return
+    if body.kind == "retirement":
+        click.echo(f"{show(body.headline)[:-1]} ({handle}).")
+    else:
+        instead = f" instead of {show(decided.previous.model)}" if decided.previous else ""
+        again = " again" if body.kind == "rollback" else ""
+        click.echo(f"{show(body.model)} is now the champion of {show(body.pipeline)}{again}{instead} ({handle}).")
+    click.echo(f"Reason: {show(body.reason)}")
+    if body.gates:
+        passed = [gate.name for gate in body.gates if gate.verdict == "passed"]
+        click.echo(wrap(f"gates passed: {', '.join(passed) or 'none'}", "  "))
+    for gate in body.gates:
+        if gate.waiver is not None:
+            click.echo(wrap(f"waived by {gate.waiver}: {gate.name}: {gate.sentence}", "  "))
+    if body.approvals:
+        click.echo(wrap(f"signed by {', '.join(body.approvals)}", "  "))
+    print_receipt(book)
 
 
 @tally.command("approve")
@@ -140,9 +152,15 @@ def _approvable(book: ledger.Ledger, handle: str) -> int:
     if re.fullmatch(r"#(\d+)(-[0-9a-z]{4})?", handle):
         book.when(handle)  # refuses what is not there, and letters that do not match
         return int(handle[1:].partition("-")[0])
+    now = book.now()
+    match now.find(handle):
+        case ModelState() as model:
+            return model.made_by_event
+        case RunState(decision=str() as taken):
+            return now.decision(taken).described_by
     kind, _, name = handle.partition(":")
     # A decision bears the name of the run that took it.
-    return book.now().decision(name if kind in ("decision", "run") else handle).seq
+    return now.decision(name if kind in ("decision", "run") else handle).described_by
 
 
 def _note_text(given: str) -> str:

@@ -11,6 +11,7 @@ import ledger
 from ledger.commit import event_handle
 from ledger.entities import DecisionState, ModelState, RunState
 from ledger.errors import NotFound
+from ledger.vocabulary import PromotionDecided
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
@@ -39,6 +40,11 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
+        if promotion := _promotion(snapshot, decision):
+            if not as_json:
+                head_line(snapshot, as_of, book)
+            _explain_promotion(book, promotion, as_json)
+            return
         run = _run_of(snapshot, decision)
         record = record_of(book, run, snapshot.as_of.seq)
         if record.decision is None or record.decided is None:
@@ -106,6 +112,57 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         click.echo(
             f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome"
         )
+
+
+def _promotion(snapshot: ledger.Snapshot, name: str) -> DecisionState | None:
+    """A decision of a person about who is champion, by its name."""
+    found = snapshot.find(name)
+    if isinstance(found, DecisionState) and found.outcome in ("promotion", "rollback", "retirement"):
+        return found
+    return None
+
+
+def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool) -> None:
+    entry = book.event(state.described_by)
+    said: PromotionDecided = entry.event.body
+    waivers = {waiver.waiver: waiver for waiver in book.now().waivers()}
+    if as_json:
+        content = {
+            "decision": {
+                "handle": f"decision:{said.decision}",
+                "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+                "recorded_at": entry.recorded_at,
+                "actor": entry.actor,
+                **{field: getattr(said, field) for field in said.__struct_fields__},
+            },
+            "waivers": [waivers[gate.waiver] for gate in said.gates if gate.waiver in waivers],
+            "evidence": list(entry.event.cause),
+        }
+        print_json("tally.explain/1", content)
+        return
+    click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
+    click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+    click.secho(wrap(said.headline, "  "), bold=True)
+    click.echo(wrap(f"reason: {said.reason}", "  "))
+    if said.followed:
+        click.echo(wrap(f"follows decision {said.followed} of its run; all of it: tally explain {said.followed}", "  "))
+    elif said.run:
+        click.echo(wrap(f"goes beside what run {said.run} decided: tally explain {said.run}", "  "))
+    for gate in said.gates:
+        verdict = f"{gate.verdict}, waived" if gate.waiver else gate.verdict
+        click.echo(wrap(f"[{gate.name}] {verdict}: {gate.sentence}", "  "))
+        if gate.waiver in waivers:
+            waiver = waivers[gate.waiver]
+            click.echo(
+                wrap(
+                    f"waiver {waiver.waiver} until {waiver.until:%Y-%m-%d}, {waiver.owner} answers for it, approved by "
+                    f"{waiver.approver}: “{waiver.reason}”",
+                    "      ",
+                )
+            )
+    if said.approvals:
+        click.echo(wrap(f"signed by {', '.join(said.approvals)}", "  "))
+    click.echo(f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome")
 
 
 def _run_of(snapshot: ledger.Snapshot, name: str) -> RunState:

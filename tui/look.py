@@ -19,6 +19,7 @@ from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import RELEASED, decode, is_known
 from ledger.words import count, sentence
+from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show, show_lines
@@ -80,6 +81,11 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
                     "pipelines": [_as_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
                     "running": [_as_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
+                    "waivers": [_as_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()],
+                    "expired": [
+                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence}
+                        for item in expired(snapshot, book)
+                    ],
                 },
             )
             return
@@ -93,6 +99,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             ("pipeline", "champion", "since", "intended until", "last run", "it said"),
             [_status_row(state, snapshot, book) for state in pipelines],
         )
+        print_waivers(snapshot, book)
         for run in runs:
             if run.status == "running":
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
@@ -104,6 +111,21 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         unsigned = commits - signed
         if unsigned > 0:
             click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
+
+
+def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
+    """Gates that some champion rests on a waiver for and that count again."""
+    champions = [snapshot.champion(state.pipeline) for state in snapshot.pipelines()]
+    return [item for champion in champions if champion for item in expired_under(snapshot, champion, book.zone)]
+
+
+def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelState | None = None) -> None:
+    """Exceptions in force, and champions that rest on one that is over."""
+    moment = snapshot.moment
+    for waiver in snapshot.waivers_in_force(model.model if model else None):
+        click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}", "  "))
+    for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
+        click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
 
 
 def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Ledger) -> tuple[object, ...]:
@@ -146,6 +168,14 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
                     "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
                     "champion": _as_json(champion, f"model:{champion.model}" if champion else ""),
                     "promotion": state.champion,
+                    "waivers": [
+                        _as_json(waiver, f"waiver:{waiver.waiver}")
+                        for waiver in (snapshot.waivers_in_force(champion.model) if champion else [])
+                    ],
+                    "expired": [
+                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence}
+                        for item in (expired_under(snapshot, champion, book.zone) if champion else [])
+                    ],
                 },
             )
             return
@@ -167,6 +197,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             if period:
                 click.echo(f"  {role} {_day(period[0], book)} to {_last_day(period[1], book)}")
         click.echo(f"  file {champion.artifact[:12]}…")
+        print_waivers(snapshot, book, champion)
 
 
 @tally.command("runs")
@@ -196,7 +227,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
                 (
                     run.run,
                     run.pipeline,
-                    run.status,
+                    f"{run.status}, experiment" if run.experiment else run.status,
                     _local(run.started_at, book),
                     f"{run.windows_evaluated} of {run.windows}",
                     run.headline or run.failure or "",

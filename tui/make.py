@@ -64,9 +64,20 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
 )
+@click.option("--experiment", is_flag=True, help="Try something; nothing that it makes can be promoted.")
+@click.option("--crosses", metavar="RUN", help="Do an experiment again for production.")
+@click.option("--reason", default="", help="Why, for an experiment or a crossing.")
 @ledger_option
 @json_option
-def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_json: bool) -> None:
+def run_command(
+    file: Path,
+    workers: int | None,
+    experiment: bool,
+    crosses: str | None,
+    reason: str,
+    ledger_path: Path | None,
+    as_json: bool,
+) -> None:
     """Do what a pipeline FILE says: slice the data, judge each candidate in time, decide, record everything.
 
     Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
@@ -77,6 +88,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
     loaded = read(file)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with Bar() as progress:
+        from pipeline.begin import Purpose
         from pipeline.run import run
 
         with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
@@ -86,6 +98,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
                 workers=workers or cores,
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
+                purpose=Purpose(experiment, crosses, reason),
             )
             if as_json:
                 print_json("tally.run/1", _report_json(report, book))
@@ -195,9 +208,24 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     click.echo(f"result {report.result_hash[:16]}  ·  {report.seconds:.1f} s  ·  recorded in {report.commit}")
     print_receipt(book)
     champion = book.now().champion(settings.name)
-    if report.model is not None and (champion is None or champion.model != report.model):
-        click.echo()
-        click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
+    if report.model is None or (champion is not None and champion.model == report.model):
+        return
+    click.echo()
+    if book.now().run(report.outline.run).experiment:
+        click.echo("This was an experiment: nothing of it can be promoted. Done again for production it could:")
+        click.echo(f'  tally run FILE.toml --crosses {show(report.outline.run)} --reason "…"')
+        return
+    gates = [gate for gate in book.now().gates() if gate.model == report.model and gate.verdict != "passed"]
+    if gates:
+        click.echo(f"{count(len(gates), 'gate')} would hold a promotion back:")
+        for gate in gates:
+            click.echo(
+                wrap(f"{gate.name} {'failed' if gate.verdict == 'failed' else 'is open'}: {gate.sentence}", "  ")
+            )
+        click.echo(
+            f"An honest way on: tally reproduce {show(report.outline.run)}, tally final-test {show(report.model)}"
+        )
+    click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
 
 
 def _trajectories(report: Report, metric: str) -> list[str]:
@@ -249,6 +277,11 @@ def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
                 "sentence": item.sentence,
             }
             for item in report.optimism
+        ],
+        "gates": [
+            {"name": gate.name, "verdict": gate.verdict, "value": gate.value, "sentence": gate.sentence}
+            for gate in book.now().gates()
+            if gate.model == report.model
         ],
         "random_choice": report.random_choice,
         "remarks": report.remarks,

@@ -27,6 +27,14 @@ class GateState(State, frozen=True, kw_only=True):
     """The newest waiver that was not taken back; it counts until its end."""
     waived_until: Instant | None = None
 
+    def excused(self, at: Instant) -> bool:
+        """Whether its waiver counts at a moment."""
+        return self.waived_until is not None and at < self.waived_until
+
+    def stands(self, at: Instant) -> bool:
+        """Whether it holds nothing back at a moment: passed, or excused."""
+        return self.verdict == "passed" or self.excused(at)
+
 
 def gates(entry: Entry, current: Lookup) -> Iterator[Change]:
     """Gates as they were evaluated last, with the newest waiver."""

@@ -30,6 +30,10 @@ class ModelState(State, frozen=True, kw_only=True):
     promoted_at: Instant | None = None
     promoted_by: str | None = None
     reason: str | None = None
+    proposed_by: str | None = None
+    """Who put it forward where the rule did not choose it."""
+    proposal: str | None = None
+    """Why."""
 
 
 def models(entry: Entry, current: Lookup) -> Iterator[Change]:
@@ -62,6 +66,9 @@ def models(entry: Entry, current: Lookup) -> Iterator[Change]:
                     intended_for=about.intended_for if about else None,
                 ),
             )
+        case say.CandidateProposed() as body:
+            if state := current(body.model):
+                yield body.model, follow(state, entry, proposed_by=entry.actor, proposal=body.reason)
         case say.ModelPromoted() as body:
             if body.previous is not None and (previous := current(body.previous)):
                 yield body.previous, follow(previous, entry, status="retired")
@@ -88,6 +95,7 @@ MODELS = projection(
     ModelState,
     (
         say.CandidateRefitted,
+        say.CandidateProposed,
         say.ModelPromoted,
         say.ModelRetired,
     ),

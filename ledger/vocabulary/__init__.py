@@ -44,6 +44,7 @@ from ledger.vocabulary.body import (
 )
 from ledger.vocabulary.deciding import (
     AutomationChanged,
+    CandidateProposed,
     Check,
     ExperimentCrossed,
     ExperimentDeclared,
@@ -105,6 +106,7 @@ __all__ = [
     "AutomationChanged",
     "AutomationRef",
     "Body",
+    "CandidateProposed",
     "CandidateRefitted",
     "Check",
     "Column",

@@ -71,6 +71,20 @@ class ExperimentCrossed(Body, frozen=True, kw_only=True):
     reason: Words
 
 
+@released("candidate.proposed", 1)
+class CandidateProposed(Body, frozen=True, kw_only=True):
+    """A person puts a candidate forward that the rule did not choose; its model is made in the same commit."""
+
+    model: ModelRef
+    run: RunRef
+    """The run that judged it."""
+    pipeline: PipelineRef
+    candidate: str
+    chosen: str | None
+    """What the rule chose instead; null where it chose nobody."""
+    reason: Words
+
+
 @released("gate.evaluated", 1)
 class GateEvaluated(Body, frozen=True, kw_only=True):
     """A model held against one gate of its pipeline."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -38,3 +39,20 @@ def tally(folder: Path, *arguments: str, given: str | None = None, **environment
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Answer(done)
+
+
+Done = tuple[Path, dict[str, str], Answer]
+"""A folder with a finished run, the environment of whoever made it, and what the run said."""
+
+
+def copy_of(done: Done, tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """The finished run's ledger and home, to be changed freely."""
+    folder, environment, _ = done
+    shutil.copytree(folder, tmp_path / "team")
+    shutil.copytree(Path(environment["XDG_CONFIG_HOME"]).parent, tmp_path / "home")
+    moved = {
+        "XDG_CONFIG_HOME": str(tmp_path / "home" / "c"),
+        "XDG_STATE_HOME": str(tmp_path / "home" / "s"),
+        "TALLY_ACTOR": "ann@example.org",
+    }
+    return tmp_path / "team", moved

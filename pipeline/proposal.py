@@ -1,0 +1,106 @@
+"""A candidate put forward that the rule did not choose: fitted on the run's own slice, recorded with who and why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger import vocabulary as say
+from ledger.errors import Conflict, InvalidInput, Refused
+from ledger.ledger import Draft, Ledger
+from ledger.log import Appended
+from pipeline import environment, gates
+from pipeline.again import Again, candidate_recipe, taken_up
+from pipeline.backtest import Recipe
+from pipeline.model_file import MEDIA_TYPE
+from pipeline.refit import Refit, refit
+from pipeline.spans import parse_span
+from pipeline.tables import PARQUET, parquet
+
+
+class Proposed(NamedTuple):
+    """What was recorded."""
+
+    body: say.CandidateRefitted
+    proposal: say.CandidateProposed
+    gates: list[say.GateEvaluated]
+    appended: Appended
+
+
+def propose(book: Ledger, run_name: str, candidate: str, reason: str, file: Path | None = None) -> Proposed:
+    """Make a model of a candidate that a finished run judged and did not choose.
+
+    Raises
+    ------
+    Refused
+        When the run did not finish, chose this very candidate, or the data or code is not what it was.
+    """
+    if not reason.strip():
+        raise InvalidInput("Going beside the rule needs a reason.", "--reason …")
+    run = book.now().run(run_name)
+    if run.status != "finished":
+        raise Refused(f"Run {run.run} {run.status}; only what a finished run judged can be put forward.")
+    if run.chosen == candidate and run.model:
+        raise Refused(f"Run {run.run} chose {candidate} itself: it is {run.model}.", "Nothing was recorded.")
+    with taken_up(book, run, file) as again:
+        recipe = candidate_recipe(again, candidate)
+        valid_for = parse_span(again.loaded.settings.validity.valid_for).exact_micros("valid_for")
+        made = refit(recipe, again.slice, seed=again.plan.seed, as_of=again.as_of, valid_for=valid_for)
+    while True:
+        try:
+            return _record(book, again, recipe, made, reason.strip())
+        except Conflict:
+            continue  # another model took the name first
+
+
+def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str) -> Proposed:
+    now, run = book.now(), again.record.state
+    captured = environment.capture()
+    stored, probe = book.store(made.file.data), book.store(parquet(made.probe))
+    models = [known for known in now.models() if known.pipeline == run.pipeline]
+    same = next((known.model for known in models if known.artifact == stored.hash), None)
+    if same is not None:
+        raise Refused(f"{recipe.name} on this slice is {same} already.", f"tally promote {same} --reason …")
+    name = f"{run.pipeline}-v{len(models) + 1}"
+    body = say.CandidateRefitted(
+        model=name,
+        run=run.run,
+        pipeline=run.pipeline,
+        slice=again.slice.name,
+        environment=captured.environment,
+        candidate=recipe.name,
+        recipe={**recipe.content, "complexity": recipe.complexity},
+        recipe_hash=recipe.hash,
+        artifact=stored.hash,
+        media_type=MEDIA_TYPE,
+        trusted_types=made.file.trusted_types,
+        libraries=made.file.libraries,
+        features=[*recipe.columns.numeric, *recipe.columns.categorical],
+        rows=made.rows,
+        probe=probe.hash,
+        probe_hash=made.probe_hash,
+    )
+    proposal = say.CandidateProposed(
+        model=name, run=run.run, pipeline=run.pipeline, candidate=recipe.name, chosen=run.chosen, reason=reason
+    )
+    evidence = gates.evidence_of(book, now, again.record, name, recipe.name)
+    outcomes = gates.judge(again.record.registered.meaning["gates"], evidence)
+    held = gates.gate_events(book, now, again.record, name, outcomes)
+    cause = (book.log.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
+    files: list[Draft | say.Body] = [
+        say.ArtifactStored(
+            artifact=item.hash, size_bytes=item.size_bytes, media_type=media_type, role=role, run=run.run
+        )
+        for item, media_type, role in ((stored, MEDIA_TYPE, "model"), (probe, PARQUET, "probe"))
+    ]
+    if book.log.last_seq_of(f"environment:{captured.environment}") is None:
+        files.insert(0, captured)
+    appended = book.append(
+        *files,
+        Draft(body, about=made.about, cause=cause),
+        Draft(proposal, cause=cause),
+        *(Draft(gate, cause=cause) for gate in held),
+        expected={f"model:{name}": None},
+        sign=True,
+    )
+    return Proposed(body, proposal, held, appended)
