@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("tui.trials", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
+    "reproduce": ("tui.repeat", "Do a run again from what was recorded, and compare."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
@@ -59,7 +60,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
-    "Make": ("check", "run"),
+    "Make": ("check", "run", "reproduce"),
     "Decide": ("promote", "approve", "correct"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),

@@ -79,7 +79,6 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
     from pipeline.config import read
 
     loaded = read(file)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with Bar() as progress:
         from pipeline.run import run
 
@@ -87,7 +86,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
             report = run(
                 book,
                 loaded,
-                workers=workers or cores,
+                workers=workers or cores(),
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
             )
@@ -96,6 +95,11 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
             else:
                 progress.close()
                 _print_report(report, book)
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
