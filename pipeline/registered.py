@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -59,24 +60,25 @@ def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[
         data = msgspec.structs.replace(data, source=given.source, joins=joins)
         base = file.parent
     else:
-        base = _base(loaded, book)
+        base = find_base(loaded, book, [data.source])
     data = msgspec.structs.replace(data, rows_expected=None, fingerprint=None)
     return msgspec.structs.replace(loaded.settings, data=data), base
 
 
-def _base(loaded: LoadedPipeline, book: Ledger) -> Path:
-    source = loaded.settings.data.source
+def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> Path:
+    """The folder from which the relative paths of some sources lead to data; InvalidInput where there is none."""
     homes = [book.folder.parent / loaded.path.parent, Path.cwd() / loaded.path.parent, Path.cwd()]
     first: InvalidInput | None = None
     for home in dict.fromkeys(home.resolve() for home in homes):
         try:
-            column_names(source, home)
+            for source in sources:
+                column_names(source, home)
         except InvalidInput as error:
             first = first or error
         else:
             return home
     assert first is not None
     raise InvalidInput(
-        f"The data of {loaded.settings.name} ({source}) is not here: {first.message}",
+        f"The data of {loaded.settings.name} ({', '.join(sources)}) is not here: {first.message}",
         "Say where it is with the pipeline file beside it: --data FILE.toml",
     )

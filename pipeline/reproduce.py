@@ -407,7 +407,8 @@ def _sentence(record: Record | None, found: Found) -> str:
     if candidate is None:
         more = len(found.data) - 1
         later = f"; {count(more, 'later window')} {'is' if more == 1 else 'are'} touched, too" if more else ""
-        return f"The data of window {window} is not what it was: {'; '.join(found.data[window])}{later}."
+        apart = f" Predictions of the same rows are apart by up to {largest:.2g}." if largest else ""
+        return f"The data of window {window} is not what it was: {'; '.join(found.data[window])}{later}.{apart}"
     item = next(item for item in found.candidates if (item.window, item.candidate) == (window, candidate))
     where = f"{candidate} in {window}" if window != REFIT else f"the model that {candidate} was refitted to"
     if item.largest == 0.0:

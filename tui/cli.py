@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
     "reproduce": ("tui.repeat", "Do a run again from what was recorded, and compare."),
+    "predict": ("tui.predict", "Ask a model, inside what it was approved for."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
@@ -62,6 +63,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
     "Make": ("check", "run", "reproduce"),
     "Decide": ("promote", "approve", "correct"),
+    "Live": ("predict",),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (

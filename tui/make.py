@@ -21,6 +21,7 @@ from tui.trust import print_receipt, receipt_json
 
 if TYPE_CHECKING:
     from pipeline.begin import Outline
+    from pipeline.engine import Engine
     from pipeline.run import Report
 
 FILE = click.Path(path_type=Path)
@@ -68,9 +69,20 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
 )
+@click.option(
+    "--engine",
+    "kind",
+    type=click.Choice(["processes", "dask"]),
+    default="processes",
+    show_default=True,
+    help="Where to compute; the result is the same.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="With --engine dask: the scheduler, tcp://HOST:8786.")
 @ledger_option
 @json_option
-def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_json: bool) -> None:
+def run_command(
+    file: Path, workers: int | None, kind: Engine, scheduler: str | None, ledger_path: Path | None, as_json: bool
+) -> None:
     """Do what a pipeline FILE says: slice the data, judge each candidate in time, decide, record everything.
 
     Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
@@ -80,13 +92,17 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
 
     loaded = read(file)
     with Bar() as progress:
+        from pipeline.engine import engine
         from pipeline.run import run
 
-        with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
+        with (
+            engine(kind, scheduler, workers or cores()) as at_a_time,
+            _ledger_for(ledger_path, loaded.settings.time.timezone) as book,
+        ):
             report = run(
                 book,
                 loaded,
-                workers=workers or cores(),
+                workers=at_a_time,
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
             )
