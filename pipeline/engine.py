@@ -60,7 +60,7 @@ def _connected(scheduler: str) -> Any:
     except ImportError as error:
         raise InvalidInput("The package dask is not installed.", "Type: pip install 'tallystick[dask]'") from error
     try:
-        return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)
+        return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise InvalidInput(
