@@ -84,7 +84,14 @@ class Asked(NamedTuple):
 
     def day(self, moment: dt.datetime) -> str:
         """A date in the pipeline's zone."""
-        return f"{moment.astimezone(ZoneInfo(self.settings.time.timezone)):%Y-%m-%d}"
+        return f"{self._local(moment):%Y-%m-%d}"
+
+    def minute(self, moment: dt.datetime) -> str:
+        """A date with its time of day in the pipeline's zone."""
+        return f"{self._local(moment):%Y-%m-%d %H:%M}"
+
+    def _local(self, moment: dt.datetime) -> dt.datetime:
+        return moment.astimezone(ZoneInfo(self.settings.time.timezone))
 
 
 def answer(book: Ledger, model: str, source: str, output: Path, *, challenger: bool = False) -> Predicted:
@@ -131,10 +138,12 @@ def answer(book: Ledger, model: str, source: str, output: Path, *, challenger: b
 
 
 def today_of(book: Ledger) -> dt.datetime:
-    """The day that it is for a ledger: the clock's, or in a replayed ledger that of its newest commit."""
-    if book.genesis.clock == "replayed":
-        return from_micros(book.log.commit(book.log.size() - 1).recorded_at)
-    return book.clock().astimezone(dt.UTC)
+    """The moment that it is for a ledger: its clock's, or in a replayed ledger that of its newest commit.
+
+    Never before the newest commit: a clock that was put back does not bring a model back into its validity.
+    """
+    newest = from_micros(book.log.commit(book.log.size() - 1).recorded_at)
+    return newest if book.genesis.clock == "replayed" else max(newest, book.clock().astimezone(dt.UTC))
 
 
 def _asked(book: Ledger, model: str, source: str) -> Asked:
@@ -355,10 +364,10 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
         first = from_micros(int(times.min()))
         raise PredictionRefused(
             "hindsight",
-            f"{early:,} of {count(len(times), 'row')} are from before {asked.day(begin)}, the first from "
-            f"{asked.day(first)}: {asked.state.model} learnt from what happened until then, so its answers about them "
-            "would be hindsight.",
-            f"Leave out the rows before {asked.day(begin)}; what could have been said then is in its run's windows.",
+            f"{early:,} of {count(len(times), 'row')} are from before {asked.minute(begin)}, the first from "
+            f"{asked.minute(first)}: {asked.state.model} learnt from what was known by then, so its answers about "
+            "them would be hindsight.",
+            f"Leave those rows out; what could have been said then is in the windows of run {asked.state.made_by_run}.",
             {"rows_before": early, "trained_until": begin.isoformat()},
             len(times),
         )
@@ -399,7 +408,7 @@ def _outside(asked: Asked, until: dt.datetime, late: int, rows: int, expired: bo
     if expired:
         said += f" Today is {asked.day(asked.today)}."
     if late:
-        said += f" {late:,} of {count(rows, 'row')} are from that day or later."
+        said += f" {late:,} of {count(rows, 'row')} are from later."
     return f"{said} It was never tested farther than {asked.settings.validity.valid_for} ahead."
 
 
