@@ -31,13 +31,13 @@ def this_process(actor: str | None = None) -> Recorder:
     The actor is the argument, else ``TALLY_ACTOR``, else git's ``user.email``, else the account's name.
     """
     user = _account()
-    status = _git("status", "--porcelain", "--untracked-files=no")
+    status = git_answer("status", "--porcelain", "--untracked-files=no")
     return Recorder(
-        actor=actor or os.environ.get("TALLY_ACTOR") or _git("config", "user.email") or user,
+        actor=actor or os.environ.get("TALLY_ACTOR") or git_answer("config", "user.email") or user,
         user=user,
         host=platform.node() or "unknown",
         tool=this_program(),
-        git=_git("rev-parse", "HEAD") or None,
+        git=git_answer("rev-parse", "HEAD") or None,
         dirty=None if status is None else bool(status),
     )
 
@@ -56,7 +56,7 @@ def _account() -> str:
         return f"uid {os.getuid()}"
 
 
-def _git(*arguments: str) -> str | None:
+def git_answer(*arguments: str) -> str | None:
     """What git answers in the current folder, or None where there is no git or no repository."""
     # Without optional locks: asking must not hold up, nor in a crash leave locked, somebody's repository.
     return tell_git(Path(), "--no-optional-locks", *arguments, timeout_seconds=5)

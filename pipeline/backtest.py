@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import msgspec
@@ -291,16 +292,20 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -
         ) from error
 
 
-def one_thread() -> Any:
-    """One thread for linear algebra and for the trees' own loops, for the length of a ``with`` block.
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for linear algebra and for the trees' own loops, here, for the length of a ``with`` block.
 
     Sums in linear algebra depend on the number of threads. And threads that wait for each other by spinning stop
     dead as soon as something else wants the cores: two runs of two threads each, on two cores, took over twenty
-    times as long as two runs of one.
+    times as long as two runs of one. Estimators that use joblib themselves would hand parts of a fit to whatever
+    computes the run's cells: a model fitted on a cluster came back in another file than one fitted at home.
     """
+    from joblib import parallel_config
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(limits=1)
+    with threadpool_limits(limits=1), parallel_config(backend="sequential", n_jobs=1):
+        yield
 
 
 def seed_for(seed: int, candidate: str, window: str) -> int:

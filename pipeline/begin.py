@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import platform
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from ledger.errors import Conflict, InvalidInput, TallyError
 from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
+from ledger.snapshot import Snapshot
 from pipeline import environment
 from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline
@@ -111,7 +113,7 @@ def begin(
     now = book.now()
     captured = environment.capture()
     windows = development_windows(settings.time)
-    recipes = _recipes(book, loaded, slice_)
+    recipes = recipes_of(book, now, loaded, slice_)
     earlier = [
         state
         for state in now.runs()
@@ -125,7 +127,7 @@ def begin(
     if book.log.last_seq_of(f"environment:{captured.environment}") is None:
         drafts.append(captured)
     if _registered_text(book, settings.name) != loaded.text_hash:
-        drafts.append(_registration(loaded))
+        drafts.append(_registration(book, loaded))
     while True:
         run_name = _next_run(book)
         started = say.RunStarted(
@@ -186,7 +188,7 @@ def _registered_text(book: Ledger, name: str) -> str | None:
     return body.text_hash
 
 
-def _registration(loaded: LoadedPipeline) -> say.PipelineRegistered:
+def _registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
     return say.PipelineRegistered(
         pipeline=loaded.settings.name,
         owner=loaded.settings.owner,
@@ -196,18 +198,27 @@ def _registration(loaded: LoadedPipeline) -> say.PipelineRegistered:
         meaning=loaded.meaning,
         meaning_hash=loaded.meaning_hash,
         defaulted=loaded.defaulted,
-        path=loaded.path.name,
+        path=_path_from(book.folder.parent, loaded.path),
     )
 
 
-def _recipes(book: Ledger, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
-    """The candidates of the file, and the champion's recipe where it is not among them."""
+def _path_from(home: Path, file: Path) -> str:
+    """The file as seen from the ledger's folder, so that its data is found again; its bare name from elsewhere.
+
+    Never an absolute path: those tell about people's machines.
+    """
+    home, file = home.resolve(), file.resolve()
+    return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
+
+
+def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
+    """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
     task = "regression" if loaded.settings.data.target.rule is None else "classification"
     recipes = [
         Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, task)  # type: ignore[arg-type]
         for name, item in loaded.settings.candidates.items()
     ]
-    champion = champion_of(book, loaded.settings.name)
+    champion = _champion_in(known, loaded.settings.name)
     if champion is None:
         return recipes
     body = book.event(champion.made_by_event).event.body
@@ -223,8 +234,11 @@ def _recipes(book: Ledger, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe
 
 
 def champion_of(book: Ledger, pipeline: str) -> ModelState | None:
-    now = book.now()
-    return now.champion(pipeline) if any(state.pipeline == pipeline for state in now.pipelines()) else None
+    return _champion_in(book.now(), pipeline)
+
+
+def _champion_in(known: Snapshot, pipeline: str) -> ModelState | None:
+    return known.champion(pipeline) if any(state.pipeline == pipeline for state in known.pipelines()) else None
 
 
 def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceTaken:

@@ -74,7 +74,17 @@ def read(path: FilePath) -> LoadedPipeline:
     InvalidInput
         Where there is no such file or it cannot be read.
     """
-    data = _bytes(path)
+    return parse(_bytes(path), path)
+
+
+def parse(data: bytes, path: FilePath) -> LoadedPipeline:
+    """Read the content of a pipeline file, from wherever it was kept; ``path`` is what it is called in errors.
+
+    Raises
+    ------
+    ConfigurationError
+        With every mistake at once.
+    """
     try:
         text = data.decode()
         raw = tomllib.loads(text)

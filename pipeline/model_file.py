@@ -20,9 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet
 from blake3 import blake3
 
 from ledger.errors import Damaged, Refused
+from pipeline.recipes import Columns
 
 MEDIA_TYPE = "application/vnd.skops"
 EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
@@ -151,3 +154,23 @@ def predict(estimator: Any, frame: pd.DataFrame) -> npt.NDArray[np.float64]:
 def prediction_hash(predictions: npt.NDArray[np.float64]) -> str:
     """BLAKE3 of the predictions as little-endian float64 in the order of the rows."""
     return blake3(np.ascontiguousarray(predictions, dtype="<f8").tobytes()).hexdigest()
+
+
+def probe_frame(data: bytes, columns: Columns) -> pd.DataFrame:
+    """The stored probe as the model gets it: numbers with NaN, text as objects with None as missing.
+
+    Raises
+    ------
+    Damaged
+        When the bytes are no table with these columns.
+    """
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(data), columns=[*columns.numeric, *columns.categorical])
+    except (pa.ArrowException, OSError) as error:
+        raise Damaged(f"The probe of the model cannot be read: {error}.") from error
+    parts: dict[str, Any] = {
+        name: table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns.numeric
+    }
+    for name in columns.categorical:
+        parts[name] = pd.Series(np.array([*table[name].to_pylist(), None], dtype=object)[:-1], dtype=object)
+    return pd.DataFrame(parts)

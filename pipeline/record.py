@@ -27,6 +27,9 @@ class Record(NamedTuple):
     """One run, as it was recorded; windows and candidates in the order in which they were recorded."""
 
     state: RunState
+    began: int
+    """Position of its first event."""
+    started: say.RunStarted | None
     registered: say.PipelineRegistered
     environment: say.EnvironmentCaptured | None
     slice: say.SliceTaken | None
@@ -66,7 +69,9 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     decided = found.get(say.DecisionTaken.TYPE, [None])[-1]
     return Record(
         state,
-        _registered(ledger, state, begin),
+        begin,
+        cast("say.RunStarted | None", last(say.RunStarted)),
+        registered_for(ledger, state),
         _environment(ledger, state, known),
         cast("say.SliceTaken | None", last(say.SliceTaken)),
         {body.label: body for body in windows},
@@ -78,12 +83,16 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     )
 
 
-def _registered(ledger: Ledger, state: RunState, begin: int) -> say.PipelineRegistered:
+def registered_for(ledger: Ledger, state: RunState) -> say.PipelineRegistered:
+    """The configuration of a run as it was registered; NotFound where it cannot be read any more."""
     # Only up to the run's beginning: the same meaning may have been registered with other words since.
+    begin = ledger.views.history(RUNS, state.run, -1, state.seq)[0].position
     for version in reversed(ledger.views.history(PIPELINES, state.pipeline, -1, begin)):
         pipeline = cast("PipelineState | None", version.state)
         if pipeline is not None and pipeline.meaning_hash == state.meaning_hash:
-            return cast("say.PipelineRegistered", ledger.event(pipeline.registered_by).event.body)
+            body = ledger.event(pipeline.registered_by).event.body
+            if body is not None:
+                return cast("say.PipelineRegistered", body)
     raise NotFound(
         f"The configuration of run {state.run} is not in the ledger.", f"tally story pipeline:{state.pipeline}"
     )

@@ -19,22 +19,22 @@ from zoneinfo import ZoneInfo
 import msgspec
 import numpy as np
 import pandas as pd
-from blake3 import blake3
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
 from ledger.errors import Conflict
-from ledger.event import About, encode_canonical
+from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
 from pipeline import backtest, checks, gates, words
 from pipeline.backtest import Cell, Described, Judged, Plan
-from pipeline.begin import CHAMPION, Outline, Purpose, begin, champion_of, close_dead_runs, ids_of, record_failure
+from pipeline.begin import Outline, Purpose, begin, champion_of, close_dead_runs, ids_of, record_failure
 from pipeline.config import LoadedPipeline
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
 from pipeline.record import record_of
 from pipeline.refit import refit
+from pipeline.result import result_hash as result_hash_of
 from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
 from pipeline.slice import cut
 from pipeline.spans import parse_span
@@ -383,7 +383,7 @@ class _Running:
         champion = champion_of(self.book, self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
-        result_hash = self._result_hash()
+        result_hash = result_hash_of(self.described, self.judged)
         same, differs = self._compare(result_hash)
         decided = say.DecisionTaken(
             decision=self.name,
@@ -546,26 +546,6 @@ class _Running:
         name = same or f"{self.pipeline}-v{len(models) + 1}"
         body = msgspec.structs.replace(model.body, model=name)
         return model._replace(body=body, last_seq=self.book.log.last_seq_of(f"model:{name}"))
-
-    def _result_hash(self) -> str:
-        """Over what configuration and slice alone determine: rows, predictions, metrics, by window.
-
-        Durations are left out, and so is everything that depends on who is champion at the moment.
-        """
-        content = [
-            [
-                item.window.label,
-                item.train_hash,
-                item.test_hash,
-                [
-                    [found.candidate, found.prediction_hash, found.metrics]
-                    for found in self.judged
-                    if found.label == item.window.label and found.candidate != CHAMPION
-                ],
-            ]
-            for item in self.described
-        ]
-        return blake3(encode_canonical(content)).hexdigest()
 
     def _compare(self, result_hash: str) -> tuple[str | None, str | None]:
         """The earlier run of the same configuration and slice, if its result was the same, or if it was not."""

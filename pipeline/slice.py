@@ -92,11 +92,9 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
     """
     data = settings.data
     table = _load(settings, base)
-    _check_unique(table, data.key, settings.time.column)
-    order = [(TIME, "ascending")] + [(name, "ascending") for name in data.key if name != settings.time.column]
-    table = table.take(pc.sort_indices(table, sort_keys=order))
+    table = _sorted(table, settings)
     columns = [
-        Column(name=name, kind=_kind(table[name]), hash=column_hash(table[name]))
+        Column(name=name, kind=kind_of(table[name]), hash=column_hash(table[name]))
         for name in sorted(set(table.column_names) - {TIME})
     ]
     fingerprint = blake3(
@@ -119,7 +117,7 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
         TIME: times,
         LABEL_KNOWN: pc.add(times, label_delay),
         TARGET: pa.array(target, pa.float64()),
-        **{name: _compact(table[name]) for name in table.column_names if name != TIME},
+        **{name: compact(table[name]) for name in table.column_names if name != TIME},
     }
     path = folder / "slice.arrow"
     written = pa.table(kept)
@@ -134,8 +132,8 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
         fingerprint=fingerprint,
         columns=columns,
         dropped=dropped,
-        numeric=tuple(name for name in features if _kind(table[name]) == "number"),
-        categorical=tuple(name for name in features if _kind(table[name]) == "text"),
+        numeric=tuple(name for name in features if kind_of(table[name]) == "number"),
+        categorical=tuple(name for name in features if kind_of(table[name]) == "text"),
         key=tuple(data.key),
         group=data.group.column if data.group else None,
         first_time=int(times[0].as_py()),
@@ -149,14 +147,39 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
 
 def _load(settings: Pipeline, base: Path) -> pa.Table:
     """The main table with its joins: only the columns that the pipeline names, in canonical types."""
-    data, time = settings.data, settings.time
-    joined = {name: feature.join for name, feature in data.features.known_at.items() if feature.join}
-    wanted = [time.column, *data.key, data.target.column]
+    data = settings.data
+    wanted = [data.target.column]
     wanted += [data.group.column] if data.group else []
-    wanted += [name for name in data.features.known_at if name not in joined]
     wanted += [segment for segment in settings.monitoring.segments if segment != HOUR_BAND]
     wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
     wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
+    return _table(settings, base, wanted)
+
+
+def rows_without_answers(settings: Pipeline, base: Path) -> pa.Table:
+    """Time, key and features only, sorted by time and key: what a model is asked about before the answer exists.
+
+    Raises
+    ------
+    InvalidInput
+        For a table that does not fit the pipeline file, with counts and examples.
+    """
+    return _sorted(_table(settings, base, []), settings)
+
+
+def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
+    key, time_column = settings.data.key, settings.time.column
+    _check_unique(table, key, time_column)
+    order = [(TIME, "ascending")] + [(name, "ascending") for name in key if name != time_column]
+    return table.take(pc.sort_indices(table, sort_keys=order))
+
+
+def _table(settings: Pipeline, base: Path, wanted: Sequence[str]) -> pa.Table:
+    """Time, key, features with their joins, and what else is ``wanted`` of the main table, in canonical types."""
+    data, time = settings.data, settings.time
+    joined = {name: feature.join for name, feature in data.features.known_at.items() if feature.join}
+    features = [name for name in data.features.known_at if name not in joined]
+    wanted = [time.column, *data.key, *features, *wanted]
     on = [parse_time_expression(text).column for join in data.joins.values() for text in join.on.values()]
     known = {parse_time_expression(feature.known_at).column for feature in data.features.known_at.values()}
     known -= {time.column}
@@ -220,10 +243,11 @@ def _joined(
         else:
             ours = _canonical(raw[expression.column], expression.column)
             theirs = _canonical(right[column], column)
-            if _kind(ours) != _kind(theirs):
+            our_kind, their_kind = kind_of(ours), kind_of(theirs)
+            if our_kind != their_kind:
                 raise InvalidInput(
-                    f"[data.joins.{name}]: {expression.column} holds {_kind(ours)} and {column} of {join.source} holds "
-                    f"{_kind(theirs)}; nothing would match."
+                    f"[data.joins.{name}]: {expression.column} holds {our_kind} and {column} of {join.source} holds "
+                    f"{their_kind}; nothing would match."
                 )
             left_keys[column], right_keys[column] = ours.to_pandas(), theirs.to_pandas()
     right_frame = pd.DataFrame(right_keys)
@@ -316,7 +340,7 @@ def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
             f"{missing:,} of {len(column):,} rows have no {target.column}, so their answer is unknown.",
             f'Say what they are: [[data.drop_rows]] where = "{target.column} is missing", and why.',
         )
-    if _kind(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
+    if kind_of(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
         numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
         unread = column[numbers.isna()]
         if len(unread):
@@ -335,7 +359,7 @@ def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
     return np.asarray(rule.holds(column), dtype=np.float64)
 
 
-def _compact(column: pa.ChunkedArray) -> pa.Array:
+def compact(column: pa.ChunkedArray) -> pa.Array:
     """Text as a dictionary: a tenth of the size, and categories for pandas without parsing."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if is_text(array.type):
@@ -418,7 +442,8 @@ def rows_hash(table: pa.Table) -> str:
     ).hexdigest()
 
 
-def _kind(column: pa.ChunkedArray) -> str:
+def kind_of(column: pa.ChunkedArray) -> str:
+    """What a column holds in the canonical form: ``number``, ``text`` or ``time``."""
     if is_text(column.type):
         return "text"
     return "number" if pa.types.is_floating(column.type) else "time"

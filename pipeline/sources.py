@@ -112,9 +112,9 @@ def missing_column(where: str, name: str, known: Sequence[str]) -> InvalidInput:
 
 def _split(text: str) -> tuple[_Kind, str]:
     name, _, place = text.partition(":")
-    if name not in _KINDS or not place:
-        raise InvalidInput(f"source = {text!r} does not say what it is.", f"Begin with {': or '.join(_KINDS)}:.")
-    return _KINDS[name], place
+    if name not in KINDS or not place:
+        raise InvalidInput(f"source = {text!r} does not say what it is.", f"Begin with {': or '.join(KINDS)}:.")
+    return KINDS[name], place
 
 
 # Files ------------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def _package_names(place: str, base: Path) -> list[str]:
     return [str(name) for name in _package_table(place).columns]
 
 
-_KINDS = {
+KINDS = {
     "parquet": _Kind(_parquet, _parquet_names),
     "csv": _Kind(_csv, _csv_names),
     "sqlite": _Kind(_sqlite, _sqlite_names),

@@ -27,6 +27,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("tui.trials", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
+    "reproduce": ("tui.repeat", "Do a run again from what was recorded, and compare."),
+    "predict": ("tui.predict", "Ask a model, inside what it was approved for."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
     "refit": ("tui.sealed", "Put a candidate forward that the rule did not choose."),
     "final-test": ("tui.sealed", "Look at the sealed windows, once."),
@@ -65,8 +67,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
-    "Make": ("check", "run"),
+    "Make": ("check", "run", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
+    "Live": ("predict",),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (

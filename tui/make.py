@@ -10,6 +10,7 @@ import click
 
 import ledger
 from ledger.errors import Refused
+from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
@@ -20,6 +21,7 @@ from tui.trust import print_receipt, receipt_json
 
 if TYPE_CHECKING:
     from pipeline.begin import Outline
+    from pipeline.engine import Engine
     from pipeline.run import Report
 
 FILE = click.Path(path_type=Path)
@@ -64,6 +66,15 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
 )
+@click.option(
+    "--engine",
+    "kind",
+    type=click.Choice(["processes", "dask"]),
+    default="processes",
+    show_default=True,
+    help="Where to compute; the result is the same.",
+)
+@click.option("--scheduler", metavar="ADDRESS", help="With --engine dask: the scheduler, tcp://HOST:8786.")
 @click.option("--experiment", is_flag=True, help="Try something; nothing that it makes can be promoted.")
 @click.option("--crosses", metavar="RUN", help="Do an experiment again for production.")
 @click.option("--reason", default="", help="Why, for an experiment or a crossing.")
@@ -72,6 +83,8 @@ def check_command(file: Path, as_json: bool) -> None:
 def run_command(
     file: Path,
     workers: int | None,
+    kind: Engine,
+    scheduler: str | None,
     experiment: bool,
     crosses: str | None,
     reason: str,
@@ -86,16 +99,19 @@ def run_command(
     from pipeline.config import read
 
     loaded = read(file)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with Bar() as progress:
         from pipeline.begin import Purpose
+        from pipeline.engine import engine
         from pipeline.run import run
 
-        with _ledger_for(ledger_path, loaded.settings.time.timezone) as book:
+        with (
+            engine(kind, scheduler, workers or cores()) as at_a_time,
+            _ledger_for(ledger_path, loaded.settings.time.timezone) as book,
+        ):
             report = run(
                 book,
                 loaded,
-                workers=workers or cores,
+                workers=at_a_time,
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
                 purpose=Purpose(experiment, crosses, reason),
@@ -105,6 +121,11 @@ def run_command(
             else:
                 progress.close()
                 _print_report(report, book)
+
+
+def cores() -> int:
+    """How many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
