@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import platform
 from typing import NamedTuple
@@ -12,7 +11,7 @@ import msgspec
 from ledger import vocabulary as say
 from ledger.commit import from_micros
 from ledger.entities import ModelState, RunState
-from ledger.errors import Conflict, TallyError
+from ledger.errors import Conflict, InvalidInput, TallyError
 from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
@@ -20,7 +19,9 @@ from pipeline import environment
 from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline
 from pipeline.recipes import Columns
+from pipeline.settings import Pipeline
 from pipeline.slice import Slice
+from pipeline.spans import parse_span
 from pipeline.windows import Window, development_windows
 
 CHAMPION = "champion"
@@ -93,7 +94,7 @@ def begin(
     settings = loaded.settings
     now = book.now()
     captured = environment.capture()
-    windows = development_windows(settings.time)
+    windows = _with_labels(settings, as_of)
     recipes = _recipes(book, loaded, slice_)
     earlier = [
         state
@@ -134,8 +135,21 @@ def begin(
     return outline, ids_of(book, appended)[-2:]
 
 
+def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
+    """The windows to develop on, as far as labels of them can be known by ``as_of``."""
+    delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
+    development = development_windows(settings.time)
+    windows = [window for window in development if window.start + delay <= as_of]
+    if not windows:
+        raise InvalidInput(
+            f"On {from_micros(as_of):%Y-%m-%d} no label of {development[0].label}, the first window, was known.",
+            "Give a later --labels-as-of, or an earlier first_test.",
+        )
+    return windows
+
+
 def _next_run(book: Ledger) -> str:
-    today = dt.datetime.now(dt.UTC).astimezone(book.zone).strftime("%Y-%m-%d")
+    today = book.clock().astimezone(book.zone).strftime("%Y-%m-%d")
     taken = [int(name.rpartition(".")[2]) for name in book.log.entities(f"run:{today}.")]
     return f"{today}.{max(taken, default=0) + 1}"
 

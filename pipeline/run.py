@@ -75,6 +75,7 @@ def run(
     workers: int,
     on_outline: Callable[[Outline], None],
     on_progress: Progress,
+    labels_as_of: dt.datetime | None = None,
 ) -> Report:
     """Do a whole run and record it.
 
@@ -84,6 +85,9 @@ def run(
         Processes that fit at the same time; results do not depend on it.
     on_outline, on_progress : callable
         Told what is going to happen, and how far it is.
+    labels_as_of : datetime, time-zone aware, optional
+        Use only labels known by then, and no window of which none was: the run as it would have been at that time.
+        Now, where it is not given.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def run(
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
-        as_of = to_micros(dt.datetime.now(dt.UTC))
+        as_of = to_micros(labels_as_of or book.clock())
         outline, cause = begin(book, loaded, slice_, workers, as_of)
         stage = "starting"
 

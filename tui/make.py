@@ -12,7 +12,7 @@ import ledger
 from ledger.errors import Refused
 from ledger.words import count
 from tui.begin import announce
-from tui.cli import json_option, ledger_option, open_ledger, tally
+from tui.cli import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.show import show
@@ -68,9 +68,12 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option(
     "--workers", type=click.IntRange(1), help="Processes that fit at the same time [default: the cores here]."
 )
+@labels_option
 @ledger_option
 @json_option
-def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_json: bool) -> None:
+def run_command(
+    file: Path, workers: int | None, labels_as_of: str | None, ledger_path: Path | None, as_json: bool
+) -> None:
     """Do what a pipeline FILE says: slice the data, judge each candidate in time, decide, record everything.
 
     Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
@@ -90,6 +93,7 @@ def run_command(file: Path, workers: int | None, ledger_path: Path | None, as_js
                 workers=workers or cores,
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
+                labels_as_of=moment_of(labels_as_of, book),
             )
             if as_json:
                 print_json("tally.run/1", _report_json(report, book))
