@@ -13,6 +13,7 @@ from ledger.entities import DecisionState, ModelState, RunState
 from ledger.errors import NotFound
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.explain_period import explain_watched, watched_of
 from tui.look import head_line, snapshot_of
 from tui.page import as_of_json, print_json, wrap
 from tui.show import show
@@ -31,14 +32,19 @@ if TYPE_CHECKING:
 def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
     """Why DECISION was taken: the question, the data, every window, every rule that applied.
 
-    DECISION may be a decision, the run that took it, or the model that it chose. Nothing is computed again and nothing
-    later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked as at
-    an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
+    DECISION may be a decision, the run that took it, or the model that it chose; or a watched period (late/2013-09) or
+    one of its findings (late/2013-09/level), with the numbers behind the sentence. Nothing is computed again and
+    nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
+    as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
     """
     from pipeline.record import record_of
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
+        watched = watched_of(snapshot, decision)
+        if watched is not None:
+            explain_watched(book, watched, as_json)
+            return
         run = _run_of(snapshot, decision)
         record = record_of(book, run, snapshot.as_of.seq)
         if record.decision is None or record.decided is None:
