@@ -272,7 +272,7 @@ def judge(plan: Plan, cell: Cell) -> Judged:
         metrics_by_overlap=by_overlap,
         reliability=measure.reliability(y, p),
         scores=measure.histogram(p, plan.target_edges),
-        losses=measure.loss_table(y, p, loss, units, _segments(test, plan)),
+        losses=measure.loss_table(y, p, loss, units, segments_of(test, plan)),
         fit_seconds=fitted - started,
         predict_seconds=predicted - fitted,
         warnings=sorted({f"{item.category.__name__}: {item.message}" for item in caught}),
@@ -354,7 +354,8 @@ def as_text(table: pa.Table, column: str) -> pd.Series:
     return pd.Series([None if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
 
 
-def _segments(table: pa.Table, plan: Plan) -> dict[str, pd.Series]:
+def segments_of(table: pa.Table, plan: Plan) -> dict[str, pd.Series]:
+    """The level of each row in each segment that is watched."""
     found = {}
     for name in plan.segments:
         if name == HOUR_BAND:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import os
 import platform
 from pathlib import Path
@@ -23,7 +22,9 @@ from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline
 from pipeline.loosening import refuse_silent_loosening
 from pipeline.recipes import Columns
+from pipeline.settings import Pipeline
 from pipeline.slice import Slice
+from pipeline.spans import parse_span
 from pipeline.windows import Window, development_windows
 
 CHAMPION = "champion"
@@ -112,7 +113,7 @@ def begin(
     refuse_silent_loosening(book, loaded)
     now = book.now()
     captured = environment.capture()
-    windows = development_windows(settings.time)
+    windows = _with_labels(settings, as_of)
     recipes = recipes_of(book, now, loaded, slice_)
     earlier = [
         state
@@ -172,8 +173,21 @@ def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Dr
     return [say.ExperimentCrossed(run=run, experiment=crossed.run, pipeline=pipeline, reason=reason)]
 
 
+def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
+    """The windows to develop on, as far as labels of them can be known by ``as_of``."""
+    delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
+    development = development_windows(settings.time)
+    windows = [window for window in development if window.start + delay <= as_of]
+    if not windows:
+        raise InvalidInput(
+            f"On {from_micros(as_of):%Y-%m-%d} no label of {development[0].label}, the first window, was known.",
+            "Give a later --labels-as-of, or an earlier first_test.",
+        )
+    return windows
+
+
 def _next_run(book: Ledger) -> str:
-    today = dt.datetime.now(dt.UTC).astimezone(book.zone).strftime("%Y-%m-%d")
+    today = book.clock().astimezone(book.zone).strftime("%Y-%m-%d")
     taken = [int(name.rpartition(".")[2]) for name in book.log.entities(f"run:{today}.")]
     return f"{today}.{max(taken, default=0) + 1}"
 

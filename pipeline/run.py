@@ -76,6 +76,7 @@ def run(
     on_outline: Callable[[Outline], None],
     on_progress: Progress,
     purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
+    labels_as_of: dt.datetime | None = None,
 ) -> Report:
     """Do a whole run and record it.
 
@@ -87,6 +88,9 @@ def run(
         Told what is going to happen, and how far it is.
     purpose : Purpose
         Whether it is an experiment, or does one again for production.
+    labels_as_of : datetime, time-zone aware, optional
+        Use only labels known by then, and no window of which none was: the run as it would have been at that time.
+        Now, where it is not given.
 
     Raises
     ------
@@ -98,7 +102,7 @@ def run(
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
-        as_of = to_micros(dt.datetime.now(dt.UTC))
+        as_of = to_micros(labels_as_of or book.clock())
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 

@@ -110,6 +110,27 @@ def as_day(value: dt.date | int) -> dt.date:
     return value if isinstance(value, dt.date) else FIRST_DAY + dt.timedelta(days=value)
 
 
+def period_window(time: Time, label: str) -> Window:
+    """The window that a label means, wherever it lies: a live period has the length of a window.
+
+    Raises
+    ------
+    InvalidInput
+        When no window can have that label.
+    """
+    forms = {4: f"{label}-01-01", 7: f"{label}-01"}
+    try:
+        day = int(label) if time.unit == "step" else dt.date.fromisoformat(forms.get(len(label), label))
+        found = _made(msgspec.structs.replace(time, first_test=day, last_test=day), ZoneInfo(time.timezone))[0]
+    except (ValueError, OverflowError):
+        found = None
+    if found is None or found.label != label:
+        raise InvalidInput(
+            f"{label!r} is not a period of {time.window}.", f"As in {all_windows(time)[-1].label}, the last window."
+        )
+    return found
+
+
 def midnight(day: dt.date, zone: ZoneInfo) -> int:
     """The first moment of a day in a zone, in microseconds UTC.
 

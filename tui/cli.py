@@ -17,6 +17,8 @@ from ledger.errors import NotFound, TallyError
 from tui.show import show, show_lines
 
 if TYPE_CHECKING:
+    import datetime as dt
+
     from ledger import Ledger
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -38,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "waive": ("tui.waive", "Excuse a model from a gate, by name and for a time that ends."),
     "correct": ("tui.travel", "Say that an event does not count any more."),
     "approve": ("tui.decide", "Sign a decision with your own key."),
+    "monitor": ("tui.monitor", "Watch the champion in a live period; findings in words."),
+    "report": ("tui.report", "A watched period again, in words, in pictures, as a page."),
     "status": ("tui.look", "Where things stand."),
     "champion": ("tui.look", "Which model decides, or decided at a date."),
     "runs": ("tui.look", "All runs."),
@@ -69,7 +73,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "doctor"),
     "Make": ("check", "run", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
-    "Live": ("predict",),
+    "Live": ("predict", "monitor", "report"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
@@ -180,6 +184,25 @@ def axis_option(command: F) -> F:
         show_default=True,
         help="Whether WHEN is about when things were recorded, or when they happened according to the events.",
     )(command)
+
+
+def labels_option(command: F) -> F:
+    """``--labels-as-of``: which labels were known."""
+    return click.option(
+        "--labels-as-of",
+        "labels_as_of",
+        metavar="WHEN",
+        help="Use only labels known by the end of WHEN (a date, a month, a time), as if it were then [default: now].",
+    )(command)
+
+
+def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
+    """What a person means by a date, in the ledger's zone; None where nothing was said."""
+    if text is None:
+        return None
+    from ledger.when import parse_moment
+
+    return parse_moment(text, book.zone, book.clock())
 
 
 def open_ledger(path: Path | None) -> Ledger:

@@ -14,6 +14,7 @@ from ledger.errors import NotFound
 from ledger.vocabulary import PromotionDecided
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.explain_period import explain_watched, watched_of
 from tui.look import head_line, snapshot_of
 from tui.page import as_of_json, print_json, wrap
 from tui.show import show
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
     """Why DECISION was taken: the question, the data, every window, every rule that applied.
 
-    DECISION may be a decision, the run that took it, or the model that it chose. Nothing is computed again and nothing
-    later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked as at
-    an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
+    DECISION may be a decision, the run that took it, or the model that it chose; or a watched period (late/2013-09) or
+    one of its findings (late/2013-09/level), with the numbers behind the sentence. Nothing is computed again and
+    nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
+    as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
     """
     from pipeline.record import record_of
 
@@ -44,6 +46,10 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
             if not as_json:
                 head_line(snapshot, as_of, book)
             _explain_promotion(book, promotion, as_json)
+            return
+        watched = watched_of(snapshot, decision)
+        if watched is not None:
+            explain_watched(book, watched, as_json)
             return
         run = _run_of(snapshot, decision)
         record = record_of(book, run, snapshot.as_of.seq)

@@ -13,7 +13,7 @@ import msgspec
 
 import ledger
 from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
-from ledger.entities import NAMED, ModelState, PipelineState, RunState
+from ledger.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.log import Commit, Stored
 from ledger.projection import State
@@ -80,6 +80,11 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "events": snapshot.as_of.seq + 1,
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
                     "pipelines": [_as_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
+                    "watched": [
+                        _as_json(last, f"period:{last.period}")
+                        for state in pipelines
+                        if (last := newest_look(state.pipeline, snapshot)) is not None
+                    ],
                     "running": [_as_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
                     "waivers": [_as_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()],
                     "expired": [
@@ -96,7 +101,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             click.echo("No pipeline has run yet. Next: tally run FILE.toml")
             return
         table(
-            ("pipeline", "champion", "since", "intended until", "last run", "it said"),
+            ("pipeline", "champion", "since", "intended until", "watched", "last run", "it said"),
             [_status_row(state, snapshot, book) for state in pipelines],
         )
         print_waivers(snapshot, book)
@@ -137,9 +142,22 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Le
         champion.model if champion else "none yet",
         _day(state.champion.since if state.champion else None, book),
         _last_day(until, book) if until else "",
+        _watched(state.pipeline, snapshot),
         last.run if last else "",
         (last.headline or last.failure or last.status) if last else "",
     )
+
+
+def _watched(pipeline: str, snapshot: ledger.Snapshot) -> str:
+    """The period that was looked at last, and what to do: ``2013-09 notable: recalibrate``."""
+    last = newest_look(pipeline, snapshot)
+    return "" if last is None else f"{last.label} {last.status}: {last.decision}"
+
+
+def newest_look(pipeline: str, snapshot: ledger.Snapshot) -> PeriodState | None:
+    """The period of a pipeline that was looked at last; None before the first."""
+    known = [state for state in snapshot.periods() if state.pipeline == pipeline]
+    return max(known, key=lambda state: state.described_by, default=None)
 
 
 def _progress_words(run: RunState) -> str:

@@ -12,7 +12,7 @@ import ledger
 from ledger.errors import Refused
 from ledger.words import count
 from tui.begin import announce
-from tui.cli import json_option, ledger_option, open_ledger, tally
+from tui.cli import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.show import show
@@ -78,6 +78,7 @@ def check_command(file: Path, as_json: bool) -> None:
 @click.option("--experiment", is_flag=True, help="Try something; nothing that it makes can be promoted.")
 @click.option("--crosses", metavar="RUN", help="Do an experiment again for production.")
 @click.option("--reason", default="", help="Why, for an experiment or a crossing.")
+@labels_option
 @ledger_option
 @json_option
 def run_command(
@@ -88,6 +89,7 @@ def run_command(
     experiment: bool,
     crosses: str | None,
     reason: str,
+    labels_as_of: str | None,
     ledger_path: Path | None,
     as_json: bool,
 ) -> None:
@@ -115,6 +117,7 @@ def run_command(
                 on_outline=(lambda _outline: None) if as_json else _print_outline,
                 on_progress=progress,
                 purpose=Purpose(experiment, crosses, reason),
+                labels_as_of=moment_of(labels_as_of, book),
             )
             if as_json:
                 print_json("tally.run/1", _report_json(report, book))

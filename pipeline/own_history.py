@@ -1,0 +1,121 @@
+"""A model's own history: the windows in which its recipe was judged on months that it had not seen, and the live
+periods in which it was watched. Nothing is computed again from the data; all of it was recorded.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ledger import vocabulary as say
+from ledger.entities import ModelState
+from ledger.ledger import Ledger
+from ledger.vocabulary import Levels
+from pipeline.live_statistics import statistics
+from pipeline.measure import Units
+from pipeline.recipes import Task
+from pipeline.record import record_of
+
+LOSS_COLUMNS = ["segment", "level", "unit", "rows", "sum_y", "sum_p", "sum_loss"]
+
+
+class Past(NamedTuple):
+    """One earlier period of the model."""
+
+    label: str
+    live: bool
+    """Watched live, not judged in a back-test."""
+    statistics: dict[str, float]
+    """See :meth:`pipeline.live_statistics.Statistics.known`."""
+    losses: pd.DataFrame
+    """Sums by segment, level and resample unit, see :func:`pipeline.measure.loss_table`."""
+    histograms: dict[str, Levels]
+    missing: dict[str, float]
+
+
+class History(NamedTuple):
+    """Everything that a live period is compared with."""
+
+    past: list[Past]
+    edges: dict[str, list[float]]
+    levels: dict[str, list[str]]
+    """Bins and levels of the histograms, as the run froze them."""
+
+    @property
+    def usual_loss(self) -> float:
+        """Mean loss of a row over all own windows; zero without any."""
+        whole = [past.losses[past.losses["segment"] == ""] for past in self.past]
+        rows = sum(float(table["rows"].sum()) for table in whole)
+        return sum(float(table["sum_loss"].sum()) for table in whole) / rows if rows else 0.0
+
+
+def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, before: str) -> History:
+    """What is recorded of a model up to now, without the period ``before`` and anything after it.
+
+    Raises
+    ------
+    NotFound, Damaged
+        When an artifact that holds a window's losses or predictions is not here, or not as it was.
+    """
+    known = book.now().as_of.seq
+    record = record_of(book, book.now().run(model.made_by_run), known)
+    past: list[Past] = []
+    for label, described in record.windows.items():
+        judged = record.evaluations.get((label, model.candidate))
+        if judged is None or not described.complete or label >= before:
+            continue
+        past.append(_window(book, model.candidate, described, judged, task, metric))
+    newest: dict[str, say.PeriodMonitored] = {}
+    for state in book.now().periods():
+        if state.model == model.model and state.label < before and state.status != "waiting":
+            newest[state.label] = book.event(state.described_by).event.body
+    past += [_watched(book, body) for body in newest.values() if body.losses and body.facts.get("statistics")]
+    known_labels = {item.label: item for item in past}  # a period watched live counts once, as it was lived
+    first = next(iter(record.windows.values()), None)
+    histograms = first.histograms if first else {}
+    return History(
+        past=[known_labels[label] for label in sorted(known_labels)],
+        edges={name: list(item.edges) for name, item in histograms.items() if item.edges is not None},
+        levels={name: list(item.levels) for name, item in histograms.items() if item.levels is not None},
+    )
+
+
+def _window(
+    book: Ledger,
+    candidate: str,
+    described: say.WindowDescribed,
+    judged: say.WindowEvaluated,
+    task: Task,
+    metric: str,
+) -> Past:
+    losses = pd.read_parquet(io.BytesIO(book.objects.get(judged.losses)))
+    losses = losses.rename(columns={f"sum_{part}_{candidate}": f"sum_{part}" for part in ("p", "loss")})
+    predictions = pd.read_parquet(io.BytesIO(book.objects.get(judged.predictions)))
+    y = predictions["target"].to_numpy(dtype=np.float64)
+    p = predictions[f"p_{candidate}"].to_numpy(dtype=np.float64)
+    usual = float(judged.metrics[metric].value or 0.0)
+    everything = Units(np.zeros(len(y), dtype=np.int64), ("all",))
+    found = statistics(task, metric, y, p, everything, usual)
+    return Past(
+        label=judged.label,
+        live=False,
+        statistics=found.known,
+        losses=losses[LOSS_COLUMNS],
+        histograms=described.histograms,
+        missing=described.missing,
+    )
+
+
+def _watched(book: Ledger, body: say.PeriodMonitored) -> Past:
+    assert body.losses is not None
+    return Past(
+        label=body.label,
+        live=True,
+        statistics=dict(body.facts["statistics"]),
+        losses=pd.read_parquet(io.BytesIO(book.objects.get(body.losses)))[LOSS_COLUMNS],
+        histograms=body.histograms,
+        missing=dict(body.facts.get("missing", {})),
+    )

@@ -1,0 +1,73 @@
+"""What a ledger holds of one look at a period: the event, its findings, and when it was recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple, cast
+
+from ledger import vocabulary as say
+from ledger.entities import PeriodState
+from ledger.entities.periods import PERIODS
+from ledger.errors import NotFound
+from ledger.ledger import Ledger
+from ledger.snapshot import Snapshot
+
+
+class PeriodRecord(NamedTuple):
+    """One look, as it was recorded."""
+
+    body: say.PeriodMonitored
+    findings: list[say.FindingMade]
+    recorded_at: dt.datetime
+    actor: str
+    seq: int
+    commit: str
+    looks: int
+    """How many looks at this period were recorded up to this one, itself included."""
+    first_at: dt.datetime
+    """When the first of them was."""
+    late: dt.timedelta
+    """How long after the end of the period this look was recorded."""
+
+
+def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -> PeriodState:
+    """The period of a pipeline that was looked at last, or the one with a label, as known then.
+
+    Raises
+    ------
+    NotFound
+    """
+    known = [state for state in snapshot.periods() if state.pipeline == pipeline]
+    if label is not None:
+        known = [state for state in known if state.label == label]
+    if not known:
+        what = f"{pipeline} in {label}" if label else pipeline
+        raise NotFound(
+            f"Nobody has watched {what} yet, {snapshot.as_of.words}.", "`tally monitor FILE.toml --period …` does."
+        )
+    return max(known, key=lambda state: state.described_by)
+
+
+def period_record(book: Ledger, state: PeriodState) -> PeriodRecord:
+    """Everything of the look that a state describes; later looks are not seen."""
+    entry = book.event(state.described_by)
+    commit = book.log.commit_of(state.described_by)
+    findings = [
+        other.event.body
+        for other in book.events(state.described_by, commit.last_seq)
+        if isinstance(other.event.body, say.FindingMade) and other.event.body.period == state.period
+    ]
+    looks = book.views.history(PERIODS, state.period, -1, state.described_by)
+    first = cast("PeriodState", looks[0].state)
+    end = entry.event.about.observed_in[1] if entry.event.about and entry.event.about.observed_in else entry.recorded_at
+    return PeriodRecord(
+        body=entry.event.body,
+        findings=findings,
+        recorded_at=entry.recorded_at,
+        actor=entry.actor,
+        seq=entry.seq,
+        commit=book.commit_handle(commit.n),
+        looks=len(looks),
+        first_at=first.monitored_at,
+        late=entry.recorded_at - end,
+    )

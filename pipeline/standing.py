@@ -1,0 +1,120 @@
+"""How unusual a number is against a model's own history, by the words of ``[monitoring]``."""
+
+from __future__ import annotations
+
+import math
+import re
+import statistics
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ledger.errors import InvalidInput
+from pipeline.settings import Monitoring
+
+Level = Literal["normal", "notable", "alarm"]
+FEWEST_WINDOWS = 3
+_NOTICE = re.compile(r"outside (\d+) of (\d+) own windows")
+_ALARM = re.compile(r"outside every own window by (half|a quarter of|all of|\d+% of) its range(.*)")
+_WORSE = "or worse than the reference"
+CLEAR = 2.0
+"""Standard errors beyond the own windows that an alarm needs: what sampling alone can do is no news."""
+FAR = 3.0
+"""Standard errors from the middle of the own windows from which on something is to be done."""
+
+
+class Thresholds(NamedTuple):
+    """What ``notice`` and ``alarm`` ask for."""
+
+    outside: float
+    """Share of own windows that a notable number lies outside of."""
+    by_range: float
+    """How far outside all of them an alarming one lies, in their range."""
+    worse_than_reference: bool
+
+
+def thresholds(settings: Monitoring) -> Thresholds:
+    """Read the two rules.
+
+    Raises
+    ------
+    InvalidInput
+        For words that are not understood, with the forms that are.
+    """
+    notice, alarm = _NOTICE.fullmatch(settings.notice.strip()), _ALARM.fullmatch(settings.alarm.strip())
+    if notice is None or not 0 < int(notice[1]) <= int(notice[2]):
+        raise InvalidInput(
+            f"[monitoring] notice = {settings.notice!r} is not a rule.", 'As in "outside 8 of 10 own windows".'
+        )
+    rest = alarm[2].strip(" ,") if alarm else ""
+    if alarm is None or rest not in ("", _WORSE):
+        raise InvalidInput(
+            f"[monitoring] alarm = {settings.alarm!r} is not a rule.",
+            'As in "outside every own window by half its range, or worse than the reference"; also "a quarter of", '
+            '"all of", "30% of", and without the second part.',
+        )
+    named = {"half": 0.5, "a quarter of": 0.25, "all of": 1.0}
+    by_range = named[alarm[1]] if alarm[1] in named else int(alarm[1].partition("%")[0]) / 100
+    return Thresholds(int(notice[1]) / int(notice[2]), by_range, rest == _WORSE)
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """A number among the same numbers of own windows."""
+
+    value: float
+    standard_error: float | None
+    low: float
+    """Smallest of the own windows."""
+    high: float
+    rank: int
+    """1 for the largest of all, itself included."""
+    of: int
+    """Own windows."""
+    beyond: float
+    """How far outside of ``[low, high]``; negative below, zero inside."""
+    level: Level
+    bad: bool
+    """Not normal, and farther from the middle of the own windows than sampling explains: something to act on."""
+    inside: bool
+    """Not beyond the own windows on the bad side."""
+
+
+def stand(
+    value: float,
+    standard_error: float | None,
+    own: Sequence[float],
+    rules: Thresholds,
+    side: Literal["upper", "lower", "both"],
+) -> Standing:
+    """Judge a number; with fewer than three own windows nothing is out of the ordinary."""
+    low, high = (min(own), max(own)) if own else (value, value)
+    beyond = value - high if value > high else value - low if value < low else 0.0
+    error = standard_error or 0.0
+    judged = len(own) >= FEWEST_WINDOWS
+    needed = math.ceil(rules.outside * len(own) - 1e-9)
+    ascending = sorted(own)
+    middle = statistics.median(own) if own else value
+    far_out = alarm = False
+    inside = True
+    for wrong, sign in (("upper", 1.0), ("lower", -1.0)):
+        if side not in (wrong, "both") or not judged:
+            continue
+        ordered = ascending if sign > 0 else ascending[::-1]
+        past_all = sign * (value - ordered[-1])
+        far = sign * (value - ordered[needed - 1]) > 0.0 and sign * (value - middle) > FAR * error
+        far_out |= far
+        alarm |= past_all > rules.by_range * (high - low) and past_all > CLEAR * error
+        inside &= past_all <= 0.0
+    return Standing(
+        value=value,
+        standard_error=standard_error,
+        low=low,
+        high=high,
+        rank=1 + sum(other > value for other in own),
+        of=len(own),
+        beyond=beyond,
+        level="alarm" if alarm else "notable" if far_out else "normal",
+        bad=alarm or far_out,
+        inside=inside,
+    )

@@ -1,0 +1,101 @@
+"""Synthetic periods of a model with known causes of trouble, beside an undisturbed past of the same model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from pipeline import measure
+from pipeline.live import bins_of
+from pipeline.live_facts import Facts, Rows, facts_of
+from pipeline.live_statistics import statistics
+from pipeline.measure import Floats, Units, loss_table, row_losses
+from pipeline.own_history import History, Past
+from pipeline.standing import Thresholds
+
+RULES = Thresholds(0.8, 0.5, True)
+EDGES = {name: [-6.0, *np.linspace(-1.3, 1.3, 9).tolist(), 6.0] for name in ("x", "w", "v")}
+SEGMENTS = ("a", "b", "c")
+CAUSES = {
+    "level": "recalibrate",
+    "ranking": "challenger",
+    "column": "fix data",
+    "mix": "nothing",
+    "day": "wait",
+    "nothing": "nothing",
+}
+
+
+def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_features: int = 0) -> Rows:
+    """One period; days differ from each other a little, as days do."""
+    source = np.random.default_rng([seed, sorted(CAUSES).index(cause), 7])
+    n = days * per_day
+    codes = np.repeat(np.arange(days), per_day)
+    features = {name: source.normal(size=n) for name in ("x", "w", "v")}
+    share = [0.15, 0.15, 0.7] if cause == "mix" else [0.4, 0.35, 0.25]
+    segment = source.choice(3, size=n, p=share)
+    drift = source.normal(scale=0.15, size=days)[codes]
+    score = -1.2 + 0.9 * features["x"] + 0.5 * features["w"] + np.array([-0.3, 0.0, 0.6])[segment]
+    truth = score + drift
+    if cause == "level":
+        truth = truth - 0.7
+    if cause == "ranking":
+        truth = -1.2 + drift + 0.9 * features["v"] + 0.2 * features["x"] + np.array([-0.3, 0.0, 0.6])[segment]
+    if cause == "day":
+        truth = truth + np.where(codes == int(source.integers(days)), 3.5, 0.0)
+    y = (source.random(n) < 1 / (1 + np.exp(-truth))).astype(np.float64)
+    if cause == "column":
+        features["x"] = np.full(n, np.nan) if seed % 2 else np.zeros(n)
+        score = score - 0.0
+        score = -1.2 + 0.9 * np.nan_to_num(features["x"]) + 0.5 * features["w"] + np.array([-0.3, 0, 0.6])[segment]
+    p = 1 / (1 + np.exp(-score))
+    extra = np.random.default_rng([seed, 99])
+    features |= {f"noise_{index}": extra.normal(size=n) for index in range(noise_features)}
+    return rows_of(y, p, codes, segment, features)
+
+
+def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, features: dict[str, Floats]) -> Rows:
+    edges = {name: EDGES.get(name, EDGES["x"]) for name in features}
+    histograms = {name: measure.histogram(values, edges[name]) for name, values in features.items()}
+    return Rows(
+        y=y,
+        p=p,
+        units=Units(codes, tuple(f"2013-09-{day + 1:02d}" for day in range(int(codes.max()) + 1))),
+        segments={"origin": pd.Series(np.array(SEGMENTS, dtype=object)[segment])},
+        bins={name: bins_of(pd.Series(values), histograms[name]) for name, values in features.items()},
+        histograms=histograms,
+        missing={name: float(np.isnan(values).mean()) for name, values in features.items()},
+        constant=tuple(name for name, values in features.items() if len(np.unique(values[~np.isnan(values)])) == 1),
+        reference=np.full(len(y), 0.27),
+    )
+
+
+def past_of(label: str, rows: Rows) -> Past:
+    loss = row_losses("log_loss", rows.y, rows.p)
+    return Past(
+        label=label,
+        live=False,
+        statistics=statistics("classification", "log_loss", rows.y, rows.p, rows.units).known,
+        losses=loss_table(rows.y, rows.p, loss, rows.units, rows.segments),
+        histograms=rows.histograms,
+        missing=rows.missing,
+    )
+
+
+def history(seed: int, windows: int = 7, noise_features: int = 0) -> History:
+    made = [make(1_000 * (seed + 1) + index, "nothing", noise_features=noise_features) for index in range(windows)]
+    return History([past_of(f"2013-{index + 1:02d}", rows) for index, rows in enumerate(made)], {}, {})
+
+
+def judged(rows: Rows, past: History, seed: int = 1) -> Facts:
+    return facts_of(
+        "2013-09",
+        rows,
+        past,
+        task="classification",
+        metric="log_loss",
+        rules=RULES,
+        min_rows=200,
+        margin=0.005,
+        seed=seed,
+    )
