@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lineage": ("tui.graph", "What an entity comes from, and what comes from it."),
     "know": ("tui.travel", "What was known about a period, and how late it came."),
     "sql": ("tui.look", "Ask the views a question in SQL (read only)."),
+    "tui": ("tui.start", "The terminal app: walk back through time."),
     "verify": ("tui.trust", "Check everything that is stored against what was signed."),
     "receipt": ("tui.trust", "The signed state of the ledger, to be kept elsewhere."),
     "anchor": ("tui.anchor", "Say where a receipt is kept, or have a witness cosign."),
@@ -59,7 +60,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init",),
     "Make": ("check", "run"),
     "Decide": ("promote", "approve", "correct"),
-    "Look": ("status", "champion", "runs", "models", "log", "show", "sql"),
+    "Look": ("status", "champion", "runs", "models", "log", "show", "sql", "tui"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
         "verify",
