@@ -63,13 +63,13 @@ class TallyApp(App[None]):
         Binding("g", "first", "to the beginning", show=False),
         Binding("G,end", "now", "now", key_display="G End", show=False),
         Binding("t,colon", "date", "date", key_display="t"),
-        Binding("a", "about", "about"),
+        Binding("a", "about", "about which period", show=False),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("d", "mark", "diff"),
         Binding("y", "copy", "copy"),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
         Binding("enter", "open_selected", "open", show=False),
-        Binding("escape", "back", "back", key_display="Esc", show=False),
+        Binding("escape", "leave", "back", key_display="Esc", show=False),
         *(Binding(str(at + 1), f"show('{name}')", name, show=False) for at, name in enumerate(PANES)),
         Binding("tab", "app.focus_next", "next pane", show=False),
         Binding("x", "append('correct')", "correct: it does not count any more", show=False),
@@ -442,7 +442,7 @@ class TallyApp(App[None]):
         if self.pane.selected and not self.pages:
             self.open(self.pane.selected)
 
-    def action_back(self) -> None:
+    def action_leave(self) -> None:
         """Out of the filter, or of the page."""
         if self.query_one("#filter").display:
             self._close_filter()

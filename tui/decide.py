@@ -164,7 +164,7 @@ def _personal_signer(name: str, log_keys: list[bytes]) -> keys.Signer:
 
 
 def personal_signer(name: str, log_keys: list[bytes]) -> tuple[keys.Signer, Path | None]:
-    """A person's own key: one of the agent that is not the log's, else their file; made at first use, and then where."""
+    """A person's own key: one of the agent that is not the log's, else their file; where one had to be made."""
     name = re.sub(r"[\s+]", "-", name)
     for held in agent_keys(name):
         if held.public not in log_keys:

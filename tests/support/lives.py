@@ -21,8 +21,8 @@ GAINS = (0.041, 0.052, 0.047, 0.012, 0.055, 0.060, 0.049, 0.058)
 
 def month(number: int) -> tuple[dt.datetime, dt.datetime]:
     """A month of 2013, ``[from, to)``."""
-    start = dt.datetime(2013, number, 1, tzinfo=dt.UTC)
-    return start, (dt.datetime(2013, number + 1, 1, tzinfo=dt.UTC) if number < 12 else dt.datetime(2014, 1, 1, tzinfo=dt.UTC))  # fmt: skip
+    following = dt.datetime(2013 + number // 12, number % 12 + 1, 1, tzinfo=dt.UTC)
+    return dt.datetime(2013, number, 1, tzinfo=dt.UTC), following
 
 
 def metric(value: float | None) -> say.Metric:

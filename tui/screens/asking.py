@@ -86,16 +86,12 @@ class Offer(ModalScreen[dict[str, str] | None]):
 
     def show_event(self, text: str, trouble: bool = False) -> None:
         """The event that would be appended, or why it would not."""
-        lines = show_json(text)
-        self.query_one("#offer-lines", Lines).begin([Line(line, "bad" if trouble else "", as_it_is=not trouble) for line in lines])  # fmt: skip
+        mark = "bad" if trouble else ""
+        shown = [Line(show(line, 2_000), mark, as_it_is=not trouble) for line in text.split("\n")]
+        self.query_one("#offer-lines", Lines).begin(shown)
         self.ready = not trouble
         hint = "Nothing is recorded." if trouble else "Enter appends exactly this; Esc records nothing."
         self.query_one("#offer-hint", Static).update(hint)
-
-
-def show_json(text: str) -> list[str]:
-    """Lines, each made safe."""
-    return [show(line, 2_000) for line in text.split("\n")]
 
 
 class Help(ModalScreen[None]):

@@ -12,6 +12,7 @@ import ledger
 from ledger.commit import from_micros
 from ledger.entities import AutomationState, ModelState, PipelineState, WaiverState
 from ledger.entities.automations import AUTOMATIONS
+from ledger.entities.corrections import CORRECTIONS
 from ledger.entities.models import MODELS
 from ledger.event import Period
 from ledger.when import AsOf
@@ -208,9 +209,8 @@ def story_seqs(book: ledger.Ledger, pipeline: str, seq: int, most: int = STORY) 
 
 
 def _story(book: ledger.Ledger, as_of: AsOf, pipeline: PipelineState) -> list[Line]:
-    lines = [Line(_title(pipeline), "bold")]
-    for seq in story_seqs(book, pipeline.pipeline, as_of.seq):
-        lines.append(event_line(book, seq))
+    seqs = story_seqs(book, pipeline.pipeline, as_of.seq)
+    lines = [Line(_title(pipeline), "bold"), *(event_line(book, seq, as_of.seq) for seq in seqs)]
     lines.append(Line(f"{count(pipeline.runs, 'run')} so far, the newest {pipeline.last_run or 'none'}", "dim",
                       f"run:{pipeline.last_run}" if pipeline.last_run else ""))  # fmt: skip
     return lines
@@ -222,13 +222,15 @@ def _title(pipeline: PipelineState) -> str:
     return f"{pipeline.pipeline}{champion}{question}"
 
 
-def event_line(book: ledger.Ledger, seq: int) -> Line:
-    """``c41  2013-10-05  watched …``; opened as the event."""
+def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
+    """``c41  2013-10-05  watched …``; opened as the event; struck through where it does not count at ``known``."""
     commit = book.log.commit_of(seq)
     stored = book.log.event(seq)
     day = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d")
-    bad = stored.type == "gate.evaluated"
-    return Line(show(f"{f'c{commit.n}':<5} {day}  {told(stored)}", 1_000), "bad" if bad else "", f"#{seq}")
+    aside = None if known is None else book.views.get(CORRECTIONS, str(seq), known)
+    said = f"(does not count: #{aside.seq}) {told(stored)}" if aside else told(stored)
+    mark = "struck" if aside else "bad" if stored.type in ("gate.evaluated", "run.failed") else ""
+    return Line(show(f"{f'c{commit.n}':<5} {day}  {said}", 1_000), mark, f"#{seq}")
 
 
 def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
@@ -251,10 +253,8 @@ def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: Pipelin
         if period.pipeline == pipeline.pipeline and _touches(period.about, about):
             when = moment_words(period.monitored_at, book.zone)
             lines.append(Line(f"watched in {period.label}: {period.headline} ({when})", "", f"period:{period.period}"))
-    for held in found.slices:
-        lines.append(Line(f"slice {held.slice} holds {count(held.rows, 'row')} of it", "", f"slice:{held.slice}"))
-    for model in found.models:
-        lines.append(Line(f"model {model.model} ({model.status}) is intended for it", "", f"model:{model.model}"))
+    lines += [Line(f"slice {s.slice} holds {count(s.rows, 'row')} of it", "", f"slice:{s.slice}") for s in found.slices]
+    lines += [Line(f"model {m.model} ({m.status}) is intended for it", "", f"model:{m.model}") for m in found.models]
     if len(lines) == 1:
         lines.append(Line("Nothing was known."))
     return lines

@@ -79,10 +79,10 @@ class IntegrityPane(Pane):
     TITLE = "Integrity"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "verify", "verify")]
     receipt = ""
-    verdict: ClassVar[list[Line]] = []
+    verdict: tuple[Line, ...] = ()
     progress = ""
     running = False
-    _base: ClassVar[list[Line]] = []
+    _base: tuple[Line, ...] = ()
 
     def compose(self) -> ComposeResult:
         yield Lines(id="integrity-lines")
@@ -95,7 +95,7 @@ class IntegrityPane(Pane):
 
     def answer(self, moment: Moment, found: Any) -> None:
         trust = cast("Trust", found)
-        self.receipt, self._base = trust.receipt, trust.lines
+        self.receipt, self._base = trust.receipt, tuple(trust.lines)
         self._show()
 
     def _show(self) -> None:
@@ -110,7 +110,7 @@ class IntegrityPane(Pane):
         if self.running:
             self.tally.say("It is being verified already.")
             return
-        self.running, self.progress, self.verdict = True, "", []
+        self.running, self.progress, self.verdict = True, "", ()
         self._show()
         thread = threading.Thread(target=self._verify, name="tally-verify", daemon=True)
         thread.start()
@@ -144,11 +144,13 @@ class IntegrityPane(Pane):
     def _done(self, verdict: Verdict | None, trouble: str) -> None:
         self.running = False
         if verdict is None:
-            self.verdict = [Line(trouble, "bad")]
+            self.verdict = (Line(trouble, "bad"),)
         else:
             mark = "good" if verdict.verified else "bad"
-            self.verdict = [Line("verified just now, as `tally verify` says it", "bold")]
-            self.verdict += [Line(text, mark if bold else "") for text, bold in verdict_text(verdict)]
+            self.verdict = (
+                Line("verified just now, as `tally verify` says it", "bold"),
+                *(Line(text, mark if bold else "") for text, bold in verdict_text(verdict)),
+            )
         self._show()
 
     def on_lines_opened(self, event: Lines.Opened) -> None:

@@ -33,7 +33,7 @@ class Line(NamedTuple):
     """Not wrapped but clipped: tables, JSON, graphs."""
 
 
-class Lines(ScrollView, can_focus=True):
+class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     """Text that scrolls; the cursor goes from one line with a key to the next."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {

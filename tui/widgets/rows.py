@@ -44,7 +44,7 @@ def cell(text: object) -> str:
     return show("–" if text is None or text == "" else text, 600)
 
 
-class Rows(ScrollView, can_focus=True):
+class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     """Rows by place; whoever owns it answers :class:`Wanted` with :meth:`fill`."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
