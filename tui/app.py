@@ -97,6 +97,7 @@ class TallyApp(App[None]):
         self.pane_name = "board"
         self._note = ""
         self._lost = ""
+        self._filtering = ""
         self._shape_size = (0, 0)
         self._version: int | None = None
         self._offer: Action | None = None
@@ -272,14 +273,13 @@ class TallyApp(App[None]):
 
     def _say_line(self) -> None:
         said = self.moment.said if self.moment else ""
-        text = " · ".join(part for part in (self._note, self._lost, said) if part)
+        text = " · ".join(part for part in (self._note, self._lost, self._filtering, said) if part)
         self.query_one("#said", Bar).say(text)
 
     def filter_state(self, words: str) -> None:
         """How far a filter is."""
-        box = self.query_one("#filter", Input)
-        box.border_subtitle = words
-        self.query_one("#said", Bar).say(f"filter: {words}" if words else self.moment.said if self.moment else "")
+        self._filtering = f"filter: {words}" if words else ""
+        self._say_line()
 
     def _draw_strip(self) -> None:
         width = max(10, self.size.width - 2)
