@@ -56,6 +56,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lineage": ("tui.graph", "What an entity comes from, and what comes from it."),
     "know": ("tui.travel", "What was known about a period, and how late it came."),
     "sql": ("tui.look", "Ask the views a question in SQL (read only)."),
+    "tui": ("tui.start", "The terminal app: walk back through time."),
     "verify": ("tui.trust", "Check everything that is stored against what was signed."),
     "receipt": ("tui.trust", "The signed state of the ledger, to be kept elsewhere."),
     "anchor": ("tui.anchor", "Say where a receipt is kept, or have a witness cosign."),
@@ -74,7 +75,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Make": ("check", "run", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Live": ("predict", "monitor", "report"),
-    "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql"),
+    "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql", "tui"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
     "Trust": (
         "verify",

@@ -173,18 +173,24 @@ def _note_text(given: str) -> str:
 
 
 def _personal_signer(name: str, log_keys: list[bytes]) -> keys.Signer:
-    """A person's own key: one of the agent that is not the log's, else their file, made at first use."""
+    """A person's own key; where one is made, that is said."""
+    signer, made = personal_signer(name, log_keys)
+    if made is not None:
+        click.echo(
+            f"Made a key for {show(name)}: {show(made)}. Give others its public half: {show(signer.verifier.format())}",
+            err=True,
+        )
+    return signer
+
+
+def personal_signer(name: str, log_keys: list[bytes]) -> tuple[keys.Signer, Path | None]:
+    """A person's own key: one of the agent that is not the log's, else their file; where one had to be made."""
     name = re.sub(r"[\s+]", "-", name)
     for held in agent_keys(name):
         if held.public not in log_keys:
-            return held
+            return held, None
     signer = keys.personal_key(name)
-    if signer is None:
-        made = SignerKey.generate(name)
-        path = keys.save_key(made)
-        click.echo(
-            f"Made a key for {show(name)}: {show(path)}. Give others its public half: {show(made.verifier.format())}",
-            err=True,
-        )
-        return made
-    return signer
+    if signer is not None:
+        return signer, None
+    made = SignerKey.generate(name)
+    return made, keys.save_key(made)

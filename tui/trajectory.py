@@ -8,7 +8,10 @@ from tui.page import aligned, sparkline, terminal_columns
 
 
 def trajectory_table(
-    labels: Sequence[str], candidates: Sequence[str], values: Mapping[tuple[str, str], float | None]
+    labels: Sequence[str],
+    candidates: Sequence[str],
+    values: Mapping[tuple[str, str], float | None],
+    columns: int | None = None,
 ) -> list[str]:
     """Lines of a table; ``values`` are by label and candidate. Months of one year are written without it."""
     known = [value for value in values.values() if value is not None]
@@ -22,4 +25,4 @@ def trajectory_table(
         rows.append((candidate, sparkline(series, low, high), mean, *cells))
     common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
     headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))
-    return ["  " + line for line in aligned(headers, rows, max(60, terminal_columns() - 2))]
+    return ["  " + line for line in aligned(headers, rows, columns or max(60, terminal_columns() - 2))]

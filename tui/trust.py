@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -120,17 +121,24 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 
 
 def print_verdict(verdict: Verdict) -> None:
-    """The verdict as text: on failure first, with the first bad place; on success last."""
+    """The verdict on standard output."""
+    for line, bold in verdict_text(verdict):
+        click.secho(line, bold=bold)
+
+
+def verdict_text(verdict: Verdict) -> Iterator[tuple[str, bool]]:
+    """The verdict line by line, and whether a line is the verdict itself: on failure first, with the first bad place;
+    on success last."""
     if not verdict.verified:
-        _print_findings(verdict)
+        yield from _findings_text(verdict)
     for part, result in verdict.lines:
-        click.echo(f"{part:<10}{show(result)}")
+        yield f"{part:<10}{show(result)}", False
     for warning in verdict.warnings:
-        click.echo(wrap(f"note: {warning}"))
+        yield wrap(f"note: {warning}"), False
     for shortfall in verdict.shortfalls:
-        click.echo(wrap(f"short of what was asked: {shortfall}"))
+        yield wrap(f"short of what was asked: {shortfall}"), False
     if verdict.verified:
-        click.secho(f"VERDICT   {_verdict_words(verdict)}", bold=True)
+        yield f"VERDICT   {_verdict_words(verdict)}", True
 
 
 def _verdict_words(verdict: Verdict) -> str:
@@ -146,23 +154,23 @@ def _verdict_words(verdict: Verdict) -> str:
     return f"{said}; the newest {count(verdict.unanchored_events, 'event')} not yet anchored outside"
 
 
-def _print_findings(verdict: Verdict) -> None:
+def _findings_text(verdict: Verdict) -> Iterator[tuple[str, bool]]:
     first = verdict.findings[0]
-    click.secho(f"NOT VERIFIED: {first.kind} at {show(first.where)}", bold=True)
+    yield f"NOT VERIFIED: {first.kind} at {show(first.where)}", True
     for index, finding in enumerate(verdict.findings[:MOST_FINDINGS]):
-        click.echo(wrap(finding.words if index == 0 else f"{finding.kind}: {finding.words}", "  "))
+        yield wrap(finding.words if index == 0 else f"{finding.kind}: {finding.words}", "  "), False
         if finding.expected:
-            click.echo(f"    expected {show(finding.expected)}")
+            yield f"    expected {show(finding.expected)}", False
         if finding.actual:
-            click.echo(f"    found    {show(finding.actual)}")
+            yield f"    found    {show(finding.actual)}", False
         for line in finding.proof:
-            click.echo(f"    {show(line)}")
+            yield f"    {show(line)}", False
         if finding.next:
-            click.echo(wrap(f"Next: {finding.next}", "    "))
+            yield wrap(f"Next: {finding.next}", "    "), False
     if len(verdict.findings) > MOST_FINDINGS:
-        click.echo(f"  … and {len(verdict.findings) - MOST_FINDINGS} more (--json lists all)")
-    click.echo(wrap(f"Still trusted: {'; '.join(verdict.trusted)}.", "  "))
-    click.echo()
+        yield f"  … and {len(verdict.findings) - MOST_FINDINGS} more (--json lists all)", False
+    yield wrap(f"Still trusted: {'; '.join(verdict.trusted)}.", "  "), False
+    yield "", False
 
 
 def read_receipt(text: str) -> str:

@@ -1,0 +1,89 @@
+"""The app driven by keys without a terminal, and what stands on its screen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual import events
+from textual.pilot import Pilot
+
+from tui.app import TallyApp
+
+NAMED = {"[": "left_square_bracket", "]": "right_square_bracket", "/": "slash", "?": "question_mark", " ": "space",
+         "-": "minus", "#": "number_sign", "+": "plus", ":": "colon", ".": "full_stop", "@": "at", "_": "underscore"}  # fmt: skip
+
+
+class Driver:
+    """Keys in, text out."""
+
+    def __init__(self, app: TallyApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot = app, pilot
+
+    async def settle(self) -> None:
+        """Until both desks have nothing to do and what they found is on the screen."""
+        quiet = 0
+        for _ in range(600):
+            await asyncio.sleep(0.005)
+            # A message to every widget and back: whatever was sent before is handled.
+            await self.pilot._wait_for_screen()
+            await asyncio.sleep(0.005)
+            desks = (self.app._front, self.app._back)
+            busy = any(desk._pending or desk._running is not None for desk in desks if desk.is_alive())
+            quiet = 0 if busy else quiet + 1
+            if quiet >= 3:
+                return
+        raise AssertionError("the app does not come to rest")
+
+    async def press(self, *keys: str) -> str:
+        """Press keys, one after the other; what stands there afterwards."""
+        for key in keys:
+            self._send(NAMED.get(key, key))
+            await self.settle()
+        return self.text
+
+    async def type(self, text: str) -> str:
+        """Type a text quickly."""
+        for character in text:
+            self._send(NAMED.get(character, character))
+        await self.settle()
+        return self.text
+
+    def _send(self, key: str) -> None:
+        # Pilot.press waits until the whole process is idle, which takes a second a key on a busy machine.
+        character = next((c for c, name in NAMED.items() if name == key), key if len(key) == 1 else None)
+        event = events.Key(key, character)
+        event.set_sender(self.app)
+        driver = self.app._driver
+        assert driver is not None
+        driver.send_message(event)
+
+    async def go(self, when: str) -> str:
+        """To a time, as people do."""
+        await self.press("t")
+        await self.type(when)
+        return await self.press("enter")
+
+    @property
+    def text(self) -> str:
+        """The screen as text."""
+        return "\n".join(strip.text for strip in self.app.screen._compositor.render_strips())
+
+    @property
+    def banner(self) -> str:
+        """Its first line."""
+        return self.text.split("\n")[0]
+
+
+@asynccontextmanager
+async def driven(
+    folder: Path | None, size: tuple[int, int] = (120, 36), as_of: str | None = None
+) -> AsyncIterator[Driver]:
+    """The app on a ledger, at rest."""
+    app = TallyApp(folder, as_of)
+    async with app.run_test(size=size) as pilot:
+        driver = Driver(app, pilot)
+        await driver.settle()
+        yield driver

@@ -1,0 +1,177 @@
+"""The time cursor: where it stands, where a key takes it, and in which words the screen says so."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+import ledger
+from ledger.commit import event_handle, from_micros, to_micros
+from ledger.entities.decisions import DECISIONS
+from ledger.entities.pipelines import PIPELINES
+from ledger.entities.waivers import WAIVERS
+from ledger.errors import Damaged
+from ledger.event import Event, Period
+from ledger.log import Stored
+from ledger.vocabulary import decode, entities, is_known
+from ledger.when import AsOf, as_of_commit
+from ledger.words import count, sentence
+from tui.show import show
+from tui.values import moment_words, period_words
+
+MOST_EVENTS = 200
+"""Events of one commit that are looked at for its line of words."""
+BOOKKEEPING = ("schema.declared", "artifact.stored", "ledger.created")
+TELLING = (
+    "event.corrected", "model.promoted", "model.retired", "promotion.decided", "waiver.granted", "waiver.ended",
+    "automation.changed", "decision.approved", "prediction.refused", "period.monitored", "finding.made",
+    "decision.taken", "gate.evaluated", "run.failed", "run.finished", "run.started", "candidate.refitted",
+)  # fmt: skip
+"""Types whose sentence stands for a whole commit, the most telling first."""
+
+
+class At(NamedTuple):
+    """Where the cursor stands."""
+
+    n: int
+    """Commit."""
+    is_now: bool
+    about: Period | None = None
+    """The period that knowledge is about."""
+    moment: dt.datetime | None = None
+    """The date that was typed, where one was."""
+
+
+class Moment(NamedTuple):
+    """A position in full, read from the ledger."""
+
+    at: At
+    as_of: AsOf
+    newest: int
+    """The newest commit."""
+    time: dt.datetime
+    """What "today" is there: what is compared with expiry dates."""
+    heads: tuple[str, ...]
+    """The banner's words, from the longest to the shortest."""
+    said: str
+    """What the commit at the cursor says."""
+    touched: frozenset[str]
+    """Handles that its events refer to."""
+    origin: str
+
+
+def read_moment(book: ledger.Ledger, at: At) -> Moment:
+    """Everything about a position that stands on every screen."""
+    newest = book.log.size() - 1
+    n = newest if at.is_now else min(at.n, newest)
+    at = at._replace(n=n)
+    as_of = as_of_commit(book.log, n, at.moment)
+    genesis = book.genesis
+    live_now = at.is_now and genesis.clock == "live"
+    time = book.clock() if live_now else (at.moment or as_of.recorded_at)
+    events = _events(book, n)
+    told = _told(events)
+    touched = frozenset(name for event in events.values() for name in entities(event) if is_known(event))
+    return Moment(at, as_of, newest, time, _heads(book, at, as_of, genesis.clock), _said(book, as_of, told),
+                  touched, book.origin)  # fmt: skip
+
+
+def _heads(book: ledger.Ledger, at: At, as_of: AsOf, clock: str) -> tuple[str, ...]:
+    replayed = "REPLAYED CLOCK · " if clock == "replayed" else ""
+    name = book.origin.rpartition("-")[0]
+    moment = (at.moment or as_of.recorded_at).astimezone(book.zone)
+    about = f" · about {period_words(at.about, book.zone)}" if at.about else ""
+    if at.is_now:
+        now = f"NOW · {as_of.handle}"
+        return (f"tallystick · {name} · {replayed}{now} · {count(as_of.seq + 1, 'event')}{about}",
+                f"{name} · {replayed}{now}{about}", f"{now}{about}")  # fmt: skip
+    known = f"THE PAST · {'known on' if at.about else 'as of'} {moment:%Y-%m-%d %H:%M}"
+    return (f"tallystick · {name} · {replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
+            f"{replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
+            f"{known} {book.zone.key}{about} · c{at.n}", f"{known}{about} · c{at.n}")  # fmt: skip
+
+
+def _events(book: ledger.Ledger, n: int) -> dict[int, Event[object]]:
+    commit = book.log.commit(n)
+    found: dict[int, Event[object]] = {}
+    for stored in book.log.events(max(commit.first_seq, commit.last_seq - MOST_EVENTS + 1), commit.last_seq):
+        if stored.data is None:
+            continue
+        try:
+            found[stored.seq] = decode(stored.data)
+        except Damaged:
+            continue  # said on the screens that show the event itself
+    return found
+
+
+def _told(events: dict[int, Event[object]]) -> Event[object] | None:
+    def rank(item: Event[object]) -> int:
+        return TELLING.index(item.t) if item.t in TELLING else len(TELLING) + (item.t in BOOKKEEPING)
+
+    return min(events.values(), key=rank, default=None)
+
+
+def _said(book: ledger.Ledger, as_of: AsOf, event: Event[object] | None) -> str:
+    if event is None:
+        return f"{as_of.handle.partition('-')[0]} · nothing that can be read"
+    when = moment_words(as_of.recorded_at, book.zone)
+    return show(f"{as_of.handle.partition('-')[0]} · {when} · {sentence(event)}", 400)
+
+
+def told(stored: Stored) -> str:
+    """The sentence of an event; a damaged or erased one is said to be so."""
+    if stored.data is None:
+        return f"{stored.type}: its body is not here"
+    try:
+        return sentence(decode(stored.data))
+    except Damaged as error:
+        return f"{stored.type}: {error.message}"
+
+
+def handle_of_event(stored: Stored) -> str:
+    """``#812-k3f9``."""
+    return event_handle(stored.seq, stored.id)
+
+
+# Movements -------------------------------------------------------------------------------------------------
+
+
+def a_day(book: ledger.Ledger, n: int, way: int) -> int:
+    """The end of the nearest day, before or after that of commit ``n``, on which anything was recorded."""
+    log = book.log
+    day = from_micros(log.commit(n).recorded_at).astimezone(book.zone).date()
+    if way < 0:
+        before = log.last_commit_by(to_micros(_midnight(book, day)) - 1)
+        return 0 if before is None else before.n
+    end = log.last_commit_by(to_micros(_midnight(book, day + dt.timedelta(days=1))) - 1)
+    last = log.size() - 1
+    following = (n if end is None else end.n) + 1
+    if following > last:
+        return last
+    day = from_micros(log.commit(following).recorded_at).astimezone(book.zone).date()
+    found = log.last_commit_by(to_micros(_midnight(book, day + dt.timedelta(days=1))) - 1)
+    return last if found is None else found.n
+
+
+def _midnight(book: ledger.Ledger, day: dt.date) -> dt.datetime:
+    return dt.datetime.combine(day, dt.time(), book.zone).astimezone(dt.UTC)
+
+
+def a_decision(book: ledger.Ledger, n: int, way: int) -> int:
+    """The nearest commit in which somebody decided: a decision, a change of champion, a waiver; else the end."""
+    log, connection = book.log, book.views.caught_up()
+    commit = log.commit(n)
+    found: list[int] = []
+    for projection in (DECISIONS, PIPELINES, WAIVERS):
+        changed = "instr(changed, ',champion,')" if projection is PIPELINES else "changed = '*'"
+        side, order = ("from_seq < ?", "DESC") if way < 0 else ("from_seq > ?", "ASC")
+        row = connection.execute(
+            f"SELECT from_seq FROM {projection.name}_versions INDEXED BY {projection.name}_by_seq "
+            f"WHERE {side} AND {changed} ORDER BY from_seq {order} LIMIT 1",
+            (commit.first_seq if way < 0 else commit.last_seq,),
+        ).fetchone()
+        if row is not None:
+            found.append(int(row[0]))
+    if not found:
+        return 0 if way < 0 else log.size() - 1
+    return log.commit_of(max(found) if way < 0 else min(found)).n

@@ -1,0 +1,248 @@
+"""The log itself, newest first: a window over SQL, with a filter that never stops the screen."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any, NamedTuple, cast
+
+from textual.app import ComposeResult
+
+import ledger
+from ledger.commit import decode_head, from_micros
+from ledger.entities.corrections import CORRECTIONS
+from ledger.log import Commit, Stored
+from tui.desk import Job
+from tui.moment import BOOKKEEPING, Moment, told
+from tui.screens.pane import Pane, Question
+from tui.show import show
+from tui.widgets.rows import PAGE, Column, Row, Rows, cell
+
+COLUMNS = (
+    Column("event", 8),
+    Column("recorded", 16),
+    Column("type", 18, from_width=100),
+    Column("actor", 18, from_width=120),
+    Column("what it says", 0),
+)
+FIRST_PAGE = 60
+STEPS = 20_000
+"""Machine steps of SQLite between two looks at whether a search is still wanted."""
+
+
+class Page(NamedTuple):
+    """Some rows of the log."""
+
+    total: int
+    first: int
+    rows: list[Row]
+    cursor: int | None = None
+    missing: bool = False
+
+
+def read_events(book: ledger.Ledger, last_seq: int, first: int, number: int = PAGE) -> list[Row]:
+    """Rows ``first`` and following, counted from the newest event backwards."""
+    high = last_seq - first
+    low = max(0, high - number + 1)
+    if high < 0:
+        return []
+    return [_row(book, stored, commit, last_seq) for stored, commit in reversed(list(_with_commits(book, low, high)))]
+
+
+def read_these(book: ledger.Ledger, seqs: list[int], last_seq: int) -> list[Row]:
+    """Rows of single events, as they were known at ``last_seq``."""
+    return [_row(book, book.log.event(seq), book.log.commit_of(seq), last_seq) for seq in seqs]
+
+
+def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[Stored, Commit]]:
+    commit = book.log.commit_of(low)
+    for stored in book.log.events(low, high):
+        while stored.seq > commit.last_seq:
+            commit = book.log.commit(commit.n + 1)
+        yield stored, commit
+
+
+def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> Row:
+    when = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
+    aside = book.views.get(CORRECTIONS, str(stored.seq), last_seq)
+    mark = "struck" if aside else "dim" if stored.type in BOOKKEEPING else ""
+    said = f"(does not count: #{aside.seq}) {told(stored)}" if aside else told(stored)
+    actor = show(decode_head(commit.head).actor, 60)
+    return Row(f"#{stored.seq}", (f"#{stored.seq}", when, cell(stored.type), actor, cell(said)), mark)
+
+
+# Filter ----------------------------------------------------------------------------------------------------
+
+KINDS = ("type:", "actor:", "entity:")
+HELP = "words that the event holds; or type:gate  actor:anna  entity:late-arrivals-v1"
+
+
+def search(text: str, last_seq: int) -> tuple[str, list[object]]:
+    """The query that finds matching events, newest first; every word must match."""
+    conditions, values = [], []
+    for word in text.split():
+        kind = next((kind for kind in KINDS if word.startswith(kind)), "")
+        wanted = word.removeprefix(kind)
+        if kind == "type:":
+            conditions.append("e.type LIKE ? ESCAPE '\\'")
+            values.append(like(wanted))
+        elif kind == "actor:":
+            conditions.append("json_extract(c.head, '$.actor') LIKE ? ESCAPE '\\'")
+            values.append(like(wanted))
+        elif kind == "entity:":
+            # A body refers to an entity by its whole name, as a JSON string.
+            conditions.append("e.body LIKE ? ESCAPE '\\'")
+            values.append(like(f'"{wanted.rpartition(":")[2]}"'))
+        else:
+            conditions.append(
+                "(e.body LIKE ? ESCAPE '\\' OR e.type LIKE ? ESCAPE '\\' "
+                "OR json_extract(c.head, '$.actor') LIKE ? ESCAPE '\\')"
+            )
+            values += [like(wanted)] * 3
+    return (
+        "SELECT e.seq FROM commits c CROSS JOIN events e ON e.seq BETWEEN c.first_seq AND c.last_seq "
+        f"WHERE c.first_seq <= ? AND e.seq <= ? AND {' AND '.join(conditions)} ORDER BY c.n DESC, e.seq DESC",
+        [last_seq, last_seq, *values],
+    )
+
+
+def like(text: str) -> str:
+    for special in ("\\", "%", "_"):
+        text = text.replace(special, f"\\{special}")
+    return f"%{text}%"
+
+
+class EventsPane(Pane):
+    """Every event, newest first."""
+
+    TITLE = "Events"
+    filter_text = ""
+    wanted = ""
+    """Selected event, remembered also while it does not exist."""
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.found: array[int] = array("q")
+        """Positions that the filter found so far, newest first."""
+        self.searching = False
+
+    def compose(self) -> ComposeResult:
+        yield Rows(COLUMNS, "No event matches.", id="events")
+
+    @property
+    def rows(self) -> Rows:
+        """The table."""
+        return self.query_one(Rows)
+
+    def question(self) -> Question:
+        rows, wanted, filtered = self.rows, self.wanted, self.filter_text
+        line = rows.cursor - rows.first_shown
+
+        def read(book: ledger.Ledger, moment: Moment, _job: Job) -> Page:
+            last = moment.as_of.seq
+            if filtered:
+                return Page(0, 0, [])
+            seq = int(wanted[1:]) if wanted else last
+            cursor = max(0, last - seq)
+            first = max(0, cursor - max(0, line) - 5)
+            return Page(last + 1, first, read_events(book, last, first), cursor, seq > last)
+
+        return read
+
+    def answer(self, moment: Moment, found: Any) -> None:
+        page = cast("Page", found)
+        if self.filter_text:
+            self._search(moment)
+            return
+        self.tally.missing(self.wanted, not page.missing)
+        self.rows.begin(page.total, page.first, page.rows, page.cursor)
+
+    def _search(self, moment: Moment) -> None:
+        query, values = search(self.filter_text, moment.as_of.seq)
+        self.found = array("q")
+        self.searching = True
+        begun = False
+
+        def more(seqs: list[int], rows: list[Row], job: Job) -> None:
+            nonlocal begun
+            if job.stale:
+                return
+            start = len(self.found)
+            self.found.extend(seqs)
+            if begun:
+                self.rows.fill(start, rows, len(self.found))
+            else:
+                begun = True
+                self.rows.begin(len(self.found), 0, rows, self._place())
+            self._tell()
+
+        def look(book: ledger.Ledger, job: Job) -> None:
+            connection = book.log.reader
+            connection.set_progress_handler(lambda: int(job.stale), STEPS)
+            try:
+                cursor = connection.execute(query, values)
+                size = FIRST_PAGE
+                while batch := [int(row[0]) for row in cursor.fetchmany(size)]:
+                    # Only the first page is read now; later ones when somebody looks at them.
+                    rows = read_these(book, batch, moment.as_of.seq) if size == FIRST_PAGE else []
+                    self.tally.tell(more, batch, rows, job)
+                    size = 5_000
+            finally:
+                connection.set_progress_handler(None, 0)
+
+        def done(_nothing: object) -> None:
+            self.searching = False
+            if not begun:
+                self.rows.begin(0, 0, [])
+            self._tell()
+
+        self._tell()
+        self.tally.ask_slowly("search", look, done)
+
+    def _place(self) -> int | None:
+        seq = int(self.wanted[1:]) if self.wanted else -1
+        return next((place for place, found in enumerate(self.found) if found <= seq), 0) if seq >= 0 else 0
+
+    def _tell(self) -> None:
+        number = f"{len(self.found):,}"
+        self.tally.filter_state(f"{number} so far …" if self.searching else f"{number} found")
+
+    def on_rows_wanted(self, event: Rows.Wanted) -> None:
+        event.stop()
+        moment, first = self.tally.moment, event.first
+        if moment is None:
+            return
+        last = moment.as_of.seq
+        if self.filter_text:
+            seqs = list(self.found[first : first + PAGE])
+            self.tally.ask(
+                "rows", lambda book, _job: read_these(book, seqs, last), lambda rows: self.rows.fill(first, rows)
+            )
+            return
+        self.tally.ask(
+            "rows", lambda book, _job: read_events(book, last, first), lambda rows: self.rows.fill(first, rows)
+        )
+
+    def on_rows_moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        self.wanted = event.key
+
+    def on_rows_opened(self, event: Rows.Opened) -> None:
+        event.stop()
+        self.wanted = event.key
+        self.tally.open(event.key)
+
+    def set_filter(self, text: str) -> None:
+        """Show only what matches; an empty text shows everything."""
+        self.filter_text = text.strip()
+        if not self.filter_text:
+            self.tally.cancel_slow("search")
+            self.tally.filter_state("")
+        self.tally.look()
+
+    def mark_changed(self, handles: frozenset[str]) -> None:
+        self.rows.mark_changed(handles)
+
+    @property
+    def selected(self) -> str:
+        return self.rows.key

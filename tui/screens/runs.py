@@ -1,0 +1,215 @@
+"""Runs: a window over SQL, in several orders, with the columns that are wanted."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NamedTuple, cast
+
+import msgspec
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+
+import ledger
+from ledger.entities import RunState
+from tui.desk import Job
+from tui.moment import Moment
+from tui.screens.events import like
+from tui.screens.pane import Pane, Question
+from tui.widgets.rows import PAGE, Column, Row, Rows, cell
+
+ORDERS = {
+    "started": "k.first_seq",
+    "pipeline": "json_extract(v.state, '$.pipeline')",
+    "state": "json_extract(v.state, '$.status')",
+    "windows": "json_extract(v.state, '$.windows')",
+    "chosen": "json_extract(v.state, '$.chosen')",
+}
+COLUMN_SETS = (
+    (
+        Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("started", 16, from_width=90),
+        Column("windows", 8, from_width=100), Column("result", 0),
+    ),
+    (
+        Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("chosen", 18), Column("model", 22),
+        Column("by", 0),
+    ),
+    (
+        Column("run", 14), Column("state", 9), Column("leakage", 8), Column("reproduced", 10),
+        Column("experiment", 10), Column("slice", 12), Column("result hash", 0),
+    ),
+)  # fmt: skip
+_RUN = msgspec.json.Decoder(RunState)
+
+
+class RunsPage(NamedTuple):
+    """Some rows of the runs."""
+
+    total: int
+    first: int
+    rows: list[Row]
+    cursor: int
+    missing: bool
+
+
+class Order(NamedTuple):
+    """How the runs are listed."""
+
+    by: str = "started"
+    ascending: bool = False
+    filter: str = ""
+    columns: int = 0
+
+
+def _query(order: Order, seq: int) -> tuple[str, list[object]]:
+    """Names of the runs in order, from which a window is cut."""
+    way = "ASC" if order.ascending else "DESC"
+    if order.by == "started" and not order.filter:
+        return f"SELECT key FROM runs_keys k WHERE first_seq <= ? ORDER BY first_seq {way}, key", [seq]
+    conditions = "".join(" AND v.state LIKE ? ESCAPE '\\'" for _ in order.filter.split())
+    return (
+        "SELECT k.key FROM runs_keys k CROSS JOIN runs_versions v WHERE k.first_seq <= ? AND v.key = k.key "
+        "AND v.state IS NOT NULL AND v.from_seq = (SELECT max(from_seq) FROM runs_versions WHERE key = k.key "
+        f"AND from_seq <= ?){conditions} ORDER BY {ORDERS[order.by]} {way}, k.first_seq DESC, k.key",
+        [seq, seq, *map(like, order.filter.split())],
+    )
+
+
+def read_runs(book: ledger.Ledger, seq: int, order: Order, first: int) -> list[Row]:
+    """A window of the list."""
+    query, values = _query(order, seq)
+    connection = book.views.caught_up()
+    rows = connection.execute(
+        f"SELECT n.key, (SELECT state FROM runs_versions WHERE key = n.key AND from_seq <= ? ORDER BY from_seq DESC "
+        f"LIMIT 1) FROM ({query} LIMIT ? OFFSET ?) n",
+        (seq, *values, PAGE, first),
+    )
+    return [_row(book, key, None if text is None else _RUN.decode(text), order.columns) for key, text in rows]
+
+
+def count_runs(book: ledger.Ledger, seq: int, order: Order) -> int:
+    """How many there are."""
+    query, values = _query(order, seq)
+    return int(book.views.caught_up().execute(f"SELECT count(*) FROM ({query})", values).fetchone()[0])
+
+
+def place_of(book: ledger.Ledger, seq: int, order: Order, run: str) -> int | None:
+    """Where a run stands in the list; None where it is not in it."""
+    connection = book.views.caught_up()
+    row = connection.execute("SELECT first_seq FROM runs_keys WHERE key = ? AND first_seq <= ?", (run, seq)).fetchone()
+    if row is None:
+        return None
+    query, values = _query(order, seq)
+    if order.by == "started" and not order.filter:
+        side = "<" if order.ascending else ">"
+        counted = f"SELECT count(*) FROM runs_keys WHERE first_seq <= ? AND first_seq {side} ?"
+        return int(connection.execute(counted, (seq, row[0])).fetchone()[0])
+    return next((place for place, (key,) in enumerate(connection.execute(query, values)) if key == run), None)
+
+
+def _row(book: ledger.Ledger, key: str, run: RunState | None, columns: int) -> Row:
+    if run is None:
+        return Row(f"run:{key}", (cell(key), "", "", "", "", "was corrected: it does not count"), "struck")
+    mark = "bad" if run.status == "failed" else "dim" if run.status == "running" else ""
+    started = run.started_at.astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
+    sets: tuple[tuple[object, ...], ...] = (
+        (run.run, run.pipeline, run.status, started, f"{run.windows_evaluated} of {run.windows}",
+         run.headline or run.failure or ""),
+        (run.run, run.pipeline, run.status, run.chosen, run.model, run.by),
+        (run.run, run.status, run.leakage, run.reproduced, "yes" if run.experiment else "no", run.slice,
+         run.result_hash and run.result_hash[:12]),
+    )  # fmt: skip
+    return Row(f"run:{run.run}", tuple(map(cell, sets[columns])), mark)
+
+
+class RunsPane(Pane):
+    """All runs."""
+
+    TITLE = "Runs"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("s", "sort", "order by"),
+        Binding("r", "reverse", "turn the order", show=False),
+        Binding("c", "columns", "columns", show=False),
+    ]
+    wanted = ""
+    order = Order()
+
+    def compose(self) -> ComposeResult:
+        yield Rows(COLUMN_SETS[0], "No run yet. Next: tally run FILE.toml", id="runs")
+
+    @property
+    def rows(self) -> Rows:
+        """The table."""
+        return self.query_one(Rows)
+
+    def question(self) -> Question:
+        rows, wanted, order = self.rows, self.wanted.removeprefix("run:"), self.order
+        line = max(0, rows.cursor - rows.first_shown)
+
+        def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
+            seq = moment.as_of.seq
+            place = place_of(book, seq, order, wanted) if wanted else 0
+            first = max(0, (place or 0) - line - 5)
+            total = count_runs(book, seq, order)
+            return RunsPage(total, first, read_runs(book, seq, order, first), place or 0, place is None)
+
+        return read
+
+    def answer(self, moment: Moment, found: Any) -> None:
+        page = cast("RunsPage", found)
+        self.tally.missing(self.wanted, not page.missing)
+        self.rows.columns = list(COLUMN_SETS[self.order.columns])
+        self.rows.begin(page.total, page.first, page.rows, page.cursor)
+        if self.order.filter:
+            self.tally.filter_state(f"{page.total:,} found")
+
+    def on_rows_wanted(self, event: Rows.Wanted) -> None:
+        event.stop()
+        if (moment := self.tally.moment) is not None:
+            seq, order, first = moment.as_of.seq, self.order, event.first
+            self.tally.ask(
+                "rows", lambda book, _job: read_runs(book, seq, order, first), lambda rows: self.rows.fill(first, rows)
+            )
+
+    def on_rows_moved(self, event: Rows.Moved) -> None:
+        event.stop()
+        self.wanted = event.key
+
+    def on_rows_opened(self, event: Rows.Opened) -> None:
+        event.stop()
+        self.wanted = event.key
+        self.tally.open(event.key)
+
+    def action_sort(self) -> None:
+        """Order by the next column."""
+        names = list(ORDERS)
+        self.order = self.order._replace(by=names[(names.index(self.order.by) + 1) % len(names)])
+        self.tally.say(f"ordered by {self.order.by}")
+        self.tally.look()
+
+    def action_reverse(self) -> None:
+        """The other way round."""
+        self.order = self.order._replace(ascending=not self.order.ascending)
+        self.tally.look()
+
+    def action_columns(self) -> None:
+        """Show other columns."""
+        self.order = self.order._replace(columns=(self.order.columns + 1) % len(COLUMN_SETS))
+        self.tally.look()
+
+    @property
+    def filter_text(self) -> str:
+        """What is filtered for."""
+        return self.order.filter
+
+    def set_filter(self, text: str) -> None:
+        """Show only what matches; an empty text shows everything."""
+        self.order = self.order._replace(filter=text.strip())
+        if not self.order.filter:
+            self.tally.filter_state("")
+        self.tally.look()
+
+    def mark_changed(self, handles: frozenset[str]) -> None:
+        self.rows.mark_changed(handles)
+
+    @property
+    def selected(self) -> str:
+        return self.rows.key

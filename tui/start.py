@@ -1,0 +1,28 @@
+"""`tally tui`: the terminal app."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from ledger.errors import InvalidInput
+from tui.cli import ledger_option, tally
+
+
+@tally.command("tui")
+@click.option("--as-of", "as_of", metavar="WHEN", help="Begin at WHEN instead of now.")
+@ledger_option
+def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
+    """Walk back through time: an arrow key, and everything is as it was.
+
+    ←/→ goes from commit to commit, t takes a date, ? shows every key, q ends it. Nothing here can change what is
+    recorded; what appends asks for a reason and shows its event first.
+    """
+    import ledger
+    from tui.app import TallyApp
+
+    if not sys.stdin.isatty() or not sys.stdout.isatty():
+        raise InvalidInput("The app needs a terminal.", "In a pipe: tally status, tally log, tally show.")
+    TallyApp(ledger_path or ledger.find(Path.cwd()), as_of).run()

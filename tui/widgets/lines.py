@@ -1,0 +1,163 @@
+"""Paragraphs of safe text, wrapped to the width and drawn by line; lines that stand for something can be opened."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+from rich.cells import set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from tui.show import show
+from tui.widgets.rows import fitted
+
+
+class Line(NamedTuple):
+    """A paragraph."""
+
+    text: str
+    mark: str = ""
+    """``bold``, ``dim``, ``bad``, ``good``, ``struck``."""
+    key: str = ""
+    """What is opened by it: an event or an entity."""
+    indent: int = 0
+    as_it_is: bool = False
+    """Not wrapped but clipped: tables, JSON, graphs."""
+
+
+class Lines(ScrollView, can_focus=True, inherit_bindings=False):
+    """Text that scrolls; the cursor goes from one line with a key to the next."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "lines--bold", "lines--dim", "lines--bad", "lines--good", "lines--struck", "lines--cursor", "lines--changed",
+    }  # fmt: skip
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "line up", show=False),
+        Binding("down,j", "move(1)", "line down", show=False),
+        Binding("pageup", "page(-1)", "page up", show=False),
+        Binding("pagedown", "page(1)", "page down", show=False),
+        Binding("enter", "open", "open", show=False),
+    ]
+
+    class Opened(Message):
+        """A line is to be opened."""
+
+        def __init__(self, lines: Lines, key: str) -> None:
+            super().__init__()
+            self.lines = lines
+            self.key = key
+
+        @property
+        def control(self) -> Lines:
+            return self.lines
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.lines: list[Line] = []
+        self.changed: frozenset[str] = frozenset()
+        self._drawn: list[tuple[str, Line, int]] = []
+        self._width = 0
+        self.cursor: int | None = None
+        """Index of the selected line."""
+
+    @property
+    def key(self) -> str:
+        """What the selected line stands for."""
+        return self.lines[self.cursor].key if self.cursor is not None and self.cursor < len(self.lines) else ""
+
+    def begin(self, lines: Sequence[Line], keep: bool = True) -> None:
+        """Other text; where ``keep``, the selected thing stays selected and the place is kept."""
+        key, y = (self.key, self.scroll_offset.y) if keep else ("", 0)
+        self.lines = list(lines)
+        keys = [index for index, line in enumerate(self.lines) if line.key]
+        same = [index for index in keys if key and self.lines[index].key == key]
+        self.cursor = same[0] if same else keys[0] if keys else None
+        self._wrap()
+        self.scroll_to(y=y, animate=False, force=True, immediate=True)
+
+    def mark_changed(self, keys: frozenset[str]) -> None:
+        """Lines of what the last step changed."""
+        self.changed = keys
+        self.refresh()
+
+    def _wrap(self) -> None:
+        width = self._width = max(8, self.scrollable_content_region.width or self.size.width)
+        self._drawn = []
+        for index, line in enumerate(self.lines):
+            pad = " " * line.indent
+            safe = show(line.text, 20_000)
+            if line.as_it_is or len(safe) + line.indent + 2 <= width:
+                parts = [pad + safe]
+            else:
+                parts = textwrap.wrap(safe, max(8, min(width, 110) - 2), initial_indent=pad,
+                                      subsequent_indent=pad + ("  " if line.key else ""),
+                                      break_on_hyphens=False) or [""]  # fmt: skip
+            self._drawn += [(part, line, index) for part in parts]
+        self.virtual_size = Size(self.size.width, len(self._drawn))
+        self.refresh()
+
+    def on_resize(self) -> None:
+        if (self.scrollable_content_region.width or self.size.width) != self._width:
+            self._wrap()
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width or self.size.width
+        place = y + int(self.scroll_offset.y)
+        if place >= len(self._drawn):
+            return Strip.blank(width, self.rich_style)
+        text, line, index = self._drawn[place]
+        style = self.rich_style
+        if line.mark:
+            style += self._style(line.mark)
+        if line.key and line.key in self.changed:
+            style += self._style("changed")
+        chosen = index == self.cursor and bool(line.key)
+        if chosen and self.has_focus:
+            style += self._style("cursor")
+        first = place == 0 or self._drawn[place - 1][2] != index
+        text = fitted(f"{'▶ ' if chosen and first else '  '}{text}", width)
+        return Strip([Segment(set_cell_size(text, width), style)], width)
+
+    def _style(self, name: str) -> Style:
+        return self.get_component_rich_style(f"lines--{name}", partial=True)
+
+    def action_move(self, way: int) -> None:
+        keys = [index for index, line in enumerate(self.lines) if line.key]
+        beyond = [index for index in keys if self.cursor is not None and (index - self.cursor) * way > 0]
+        if not beyond:
+            self.scroll_relative(y=way, animate=False)
+            return
+        following = beyond[0] if way > 0 else beyond[-1]
+        top = next(place for place, drawn in enumerate(self._drawn) if drawn[2] == following)
+        y, height = int(self.scroll_offset.y), max(1, self.size.height)
+        if (way > 0 and top >= y + height + 1) or (way < 0 and top < y - 1):
+            self.scroll_relative(y=way, animate=False)  # text in between is read before the next line is reached
+            return
+        self.cursor = following
+        if top < y or top >= y + height:
+            self.scroll_to(y=top if way < 0 else top - height + 1, animate=False)
+        self.refresh()
+
+    def action_page(self, way: int) -> None:
+        self.scroll_relative(y=way * max(1, self.size.height - 1), animate=False)
+
+    def action_open(self) -> None:
+        if self.key:
+            self.post_message(self.Opened(self, self.key))
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.y + int(self.scroll_offset.y)
+        if place < len(self._drawn) and self._drawn[place][1].key:
+            index = self._drawn[place][2]
+            if index == self.cursor:
+                self.action_open()
+            self.cursor = index
+            self.refresh()
