@@ -38,7 +38,9 @@ MOST_BINS = 64
 FEWEST_ROWS_IN_BIN = 100
 SMOOTHING_ROWS = 10.0
 TOO_GOOD = 0.95
-TOO_MUCH_BETTER = 0.02
+# The honest sched_dep_time of all flights is 0.03 better alone than everything else together; dep_delay is 0.24.
+TOO_MUCH_BETTER = 0.10
+STRANGELY_BETTER = 0.02
 LARGE_SHARE_OF_GAIN = 0.6
 SAME_SCORE = 0.9
 """Rank correlation of two features' scores above which one is taken for a copy of the other."""
@@ -175,7 +177,7 @@ def planted(chosen: Sample, honest: float | None) -> tuple[pd.Series, pd.Series]
     """
     from scipy.stats import norm
 
-    goal = min(0.97, max(0.9, (honest or 0.0) + 0.05))
+    goal = min(0.97, max(0.9, (honest or 0.0) + 0.15))
     random = np.random.default_rng(chosen.seed)
     if chosen.task == "classification":
         noise = 1.0 / (np.sqrt(2.0) * norm.ppf(goal))
@@ -320,6 +322,12 @@ def judge_single(
             f"{item.name} alone reaches {name} {item.value:.3f}; all other features together, without it{copies}, "
             f"reach {without.value:.3f}. A feature that beats everything else by itself was probably written down "
             "afterwards.",
+        )
+    if without is not None and without.value is not None and item.value >= without.value + STRANGELY_BETTER:
+        return found(
+            "look",
+            f"{item.name} alone reaches {name} {item.value:.3f}, more than all other features together without it "
+            f"({without.value:.3f}). Make sure that it is known in time.",
         )
     if share is not None and share > LARGE_SHARE_OF_GAIN:
         return found(
