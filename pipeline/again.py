@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from blake3 import blake3
+import msgspec
 
 from ledger import vocabulary as say
 from ledger.commit import to_micros
 from ledger.entities import RunState
-from ledger.entities.runs import RUNS
-from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.errors import NotFound, Refused
 from ledger.ledger import Ledger
 from pipeline.backtest import Plan, Recipe, make_plan
-from pipeline.config import LoadedPipeline, read
+from pipeline.config import LoadedPipeline
 from pipeline.recipes import Columns
 from pipeline.record import Record, record_of
+from pipeline.registered import registered, with_data
 from pipeline.slice import Slice, cut
 from pipeline.windows import development_windows
 
@@ -42,7 +42,7 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
     Parameters
     ----------
     file : Path, optional
-        The pipeline file, for where its data is; by default it is looked for in this folder and below.
+        A pipeline file that says where the data is today; see :func:`pipeline.registered.with_data`.
 
     Raises
     ------
@@ -50,21 +50,20 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
         When the data is not what the run saw.
     """
     record = record_of(book, run, book.now().as_of.seq)
-    if record.slice is None:
+    if record.slice is None or record.started is None:
         raise NotFound(f"Run {run.run} recorded no slice; there is nothing to read again.")
-    base = _data_folder(book, record.registered, file)
+    loaded = registered(record.registered)
+    settings, base = with_data(loaded, book, file)
+    loaded = msgspec.structs.replace(loaded, settings=settings)
     with tempfile.TemporaryDirectory(prefix="tally-again-", ignore_cleanup_errors=True) as folder:
-        written = Path(folder) / "recorded.toml"
-        written.write_bytes(record.registered.text.encode())
-        loaded = read(written)
-        slice_ = cut(loaded.settings, base, Path(folder))
+        slice_ = cut(settings, base, Path(folder))
         if slice_.name != record.slice.slice:
             raise Refused(
                 f"The data in {base} is not what run {run.run} saw: it is slice {slice_.name}, and the run took "
                 f"{record.slice.slice}. {_difference(record.slice, slice_)}",
                 "Bring the data of that time back, or run the pipeline again on the new data: tally run FILE.toml",
             )
-        as_of = to_micros(_started(book, run).labels_as_of)
+        as_of = to_micros(record.started.labels_as_of)
         first = development_windows(loaded.settings.time)[0]
         yield Again(record, loaded, slice_, make_plan(loaded.settings, slice_, first, as_of=as_of), as_of)
 
@@ -115,35 +114,6 @@ def _same_code(recipe: Recipe, recorded: str) -> Recipe:
             "Go back to that version, or run the pipeline again with this one: tally run FILE.toml",
         )
     return recipe
-
-
-def _started(book: Ledger, run: RunState) -> say.RunStarted:
-    first = book.views.history(RUNS, run.run, -1, book.now().as_of.seq)[0].position
-    body = book.event(first).event.body
-    assert isinstance(body, say.RunStarted)
-    return body
-
-
-def _data_folder(book: Ledger, registered: say.PipelineRegistered, file: Path | None) -> Path:
-    """The folder that the sources of a pipeline file are relative to."""
-    if file is not None:
-        if not file.is_file():
-            raise InvalidInput(f"There is no file {file}.")
-        return file.resolve().parent
-    found = [
-        path
-        for root in dict.fromkeys((Path.cwd(), book.folder.resolve().parent))
-        for pattern in (registered.path, f"*/{registered.path}", f"*/*/{registered.path}")
-        for path in sorted(root.glob(pattern))
-        if path.is_file()
-    ]
-    same = [path for path in found if blake3(path.read_bytes()).hexdigest() == registered.text_hash]
-    if not (same or found):
-        raise NotFound(
-            f"The data of {registered.pipeline} is beside its file {registered.path}, which is not here or below.",
-            "Say where: --data FOLDER/" + registered.path,
-        )
-    return (same or found)[0].resolve().parent
 
 
 def _difference(recorded: say.SliceTaken, now: Slice) -> str:

@@ -422,7 +422,7 @@ class _Running:
         while True:
             made: list[Draft | say.Body] = []
             if model:
-                held = self._gates(model.body, [self._optimism_body(item) for item in optimism])
+                held = self._gates(model.body, [self._optimism_body(item) for item in optimism], leakage)
                 made = [*model.files, Draft(model.body, about=model.about, cause=evidence), *held]
             expected = {f"model:{model.body.model}": model.last_seq} if model else {}
             try:
@@ -459,7 +459,7 @@ class _Running:
         self,
         model: say.CandidateRefitted,
         optimism: list[say.OptimismMeasured],
-        leakage: say.LeakageChecked | None = None,
+        leakage: say.LeakageChecked,
     ) -> list[Draft]:
         """The model held against the gates that this run registered before it had any result."""
         now = self.book.now()
