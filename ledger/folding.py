@@ -2,13 +2,15 @@
 
 An ``event.corrected`` sets an earlier event aside from its own position on. The state after it is what follows from
 the *live* entries so far: all of them without those that are set aside by a correction which is itself live. That
-cannot be computed from the state before, so everything that the correction may touch is folded again, and what comes
-out differently is a new state, filed under the correction; an entity that would not exist any more has the state None.
+cannot be computed from the state before, so every entity that the event touches, and no other, is folded again from
+the entries that mention a name which the event mentions; what comes out differently is a new state, filed under the
+correction; an entity that would not exist any more has the state None. This is why a state may depend on earlier
+states of its own entity alone, and why its name is made of names that every event about it refers to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -52,13 +54,39 @@ class States(Protocol):
         """The newest state of one entity."""
         ...
 
-    def names(self, projection: Projection) -> Iterable[str]:
-        """Every entity that there ever was."""
+
+class History(Protocol):
+    """The entries that were told so far, in their order."""
+
+    def one(self, seq: int) -> Entry | None:
+        """The event ``seq``; None where its body is not there any more."""
+        ...
+
+    def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterable[Entry]:
+        """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections.
+
+        More may come, since names only keep what is read small.
+        """
         ...
 
 
-History = Callable[[int, frozenset[str]], Iterable[Entry]]
-"""Entries up to and including a position, of certain types."""
+class Told:
+    """The history of entries that are in memory."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = entries
+
+    def one(self, seq: int) -> Entry | None:
+        """See :class:`History`."""
+        return next((entry for entry in self.entries if entry.seq == seq), None)
+
+    def upto(self, last: int, types: frozenset[str], _names: frozenset[str]) -> Iterator[Entry]:
+        """See :class:`History`."""
+        for entry in self.entries:
+            if entry.event.t in types:
+                yield entry
+            if entry.seq == last:
+                return
 
 
 def changes(entry: Entry, states: States, history: History, asked: Readers = READERS) -> list[Changed]:
@@ -100,7 +128,7 @@ def fold_live(entries: Iterable[Entry], projections: Iterable[Projection] = PROJ
     wanted = tuple(projections)
     for entry in live(entries):
         for projection in wanted:
-            if entry.event.t in projection.reads:
+            if entry.event.t in projection.reads and say.is_known(entry.event):
                 states = folded[projection.name]
                 states.update(dict(list(projection.apply(entry, states.get))))
     return folded
@@ -114,7 +142,7 @@ def fold(entries: Iterable[Entry]) -> Versions:
         if not say.is_known(entry.event):
             continue
         read.append(entry)
-        for change in changes(entry, kept, lambda last, types: (e for e in read if e.event.t in types)):
+        for change in changes(entry, kept, Told(read)):
             kept.keep(entry.seq, change)
     return kept.versions
 
@@ -127,28 +155,50 @@ class _Memory:
         history = self.versions[projection.name].get(key)
         return history[-1][1] if history else None
 
-    def names(self, projection: Projection) -> Iterable[str]:
-        return self.versions[projection.name]
-
     def keep(self, position: int, change: Changed) -> None:
         self.versions[change.projection.name].setdefault(change.key, []).append((position, change.state))
 
 
 def _refolded(entry: Entry, states: States, history: History, asked: Readers) -> Iterator[Changed]:
-    body: say.EventCorrected = entry.event.body
-    if body.type == body.TYPE:
-        # What was set aside by the other correction and counts again may be of any type.
-        wanted = tuple(projection for projection in PROJECTIONS if any(projection in group for group in asked.values()))
-    else:
-        wanted = (*asked.get(body.type, ()), *asked.get(body.TYPE, ()))
-    types = frozenset({body.TYPE, *(event_type for projection in wanted for event_type in projection.reads)})
-    folded = fold_live(history(entry.seq, types), wanted)
+    # A correction of a correction brings back what that had set aside, which may be a correction again.
+    turned = [entry]
+    while isinstance(body := turned[-1].event.body, say.EventCorrected):
+        corrected = history.one(int(body.correction))
+        if corrected is None or not say.is_known(corrected.event):
+            break
+        turned.append(corrected)
+    touched: dict[str, set[str]] = {}
+    for event in turned:
+        for projection in asked.get(event.event.t, ()):
+            touched.setdefault(projection.name, set()).update(_touched(projection, event, states))
+    wanted = tuple(projection for projection in PROJECTIONS if projection.name in touched)
+    types = frozenset({entry.event.t, *(event_type for projection in wanted for event_type in projection.reads)})
+    keys = {key for touched_keys in touched.values() for key in touched_keys}
+    mentioned = {name.partition(":")[2] for name in say.entities(turned[-1].event)}
+    # Names that no touched entity is called by, such as that of a slice which every run saw, tell nothing.
+    names = frozenset(name for name in mentioned if any(name in key for key in keys)) or frozenset(mentioned)
+    folded = fold_live(history.upto(entry.seq, types, names), wanted)
     for projection in wanted:
-        now = folded[projection.name]
-        for key in sorted({*now, *states.names(projection)}):
-            before, after = states.current(projection, key), now.get(key)
+        for key in sorted(touched[projection.name]):
+            before, after = states.current(projection, key), folded[projection.name].get(key)
             if not same(before, after):
                 yield Changed(projection, key, None if after is None else _from(entry, after))
+
+
+def _touched(projection: Projection, entry: Entry, states: States) -> set[str]:
+    """Entities that an entry changes, or would change if there were something to change."""
+    keys: set[str] = set()
+
+    def current(key: str) -> State | None:
+        keys.add(key)
+        return states.current(projection, key)
+
+    def nothing(key: str) -> None:
+        keys.add(key)
+
+    for lookup in (current, nothing):
+        keys.update(key for key, _ in projection.apply(entry, lookup))
+    return keys
 
 
 def _from(entry: Entry, state: State) -> State:

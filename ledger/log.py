@@ -311,15 +311,18 @@ class Log:
         return map(Stored._make, self.rows(first, last, types))
 
     def rows(
-        self, first: int = 0, last: int | None = None, types: Collection[str] = ()
+        self, first: int = 0, last: int | None = None, types: Collection[str] = (), names: Collection[str] = ()
     ) -> Iterator[tuple[int, str, bytes | None, bytes, bytes]]:
-        """The same as plain tuples, for readers of millions."""
+        """The same as plain tuples, for readers of millions; of those that hold one of some texts, and corrections."""
         # Bodies of other types are never fetched: most events of a large ledger are not what a view follows from.
         only = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
+        # A text stands in a body as JSON writes it, quotes and all.
+        held = [msgspec.json.encode(name).decode() for name in sorted(names)]
+        holding = " OR ".join(["type = 'event.corrected'", *["instr(body, ?)"] * len(held)])
         return self.reader.execute(
             f"SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? {only} "
-            "ORDER BY seq",
-            (first, (1 << 62) if last is None else last, *types),
+            f"{f'AND ({holding})' if held else ''} ORDER BY seq",
+            (first, (1 << 62) if last is None else last, *types, *held),
         )
 
     def hashes(self, first: int, last: int) -> list[Hashes]:

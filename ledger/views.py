@@ -30,7 +30,7 @@ from ledger.entities import NAMED, PROJECTIONS, LinkState
 from ledger.entities.links import SEPARATOR
 from ledger.errors import Damaged
 from ledger.event import encode_canonical
-from ledger.folding import Changed, History, Versions, changed_fields, changes, readers
+from ledger.folding import Changed, History, Told, Versions, changed_fields, changes, readers
 from ledger.log import Commit, Log
 from ledger.projection import Entry, Projection, State
 
@@ -348,7 +348,7 @@ class Views:
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
                 types = frozenset(event_type for projection in late for event_type in projection.reads)
                 batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types))
-                _advance(connection, {p: cursors[p.name].seq for p in late}, batch, self._history, known)
+                _advance(connection, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log), known)
                 event_id = self.log.event(last).id
                 for projection in late:
                     cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
@@ -363,9 +363,6 @@ class Views:
                 "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
                 [(name, *cursor) for name, cursor in cursors.items()],
             )
-
-    def _history(self, last: int, types: frozenset[str]) -> Iterator[Entry]:
-        return entries(self.log, 0, last, types)
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
@@ -427,12 +424,7 @@ class MemoryViews(Views):
             for statement in _tables(projection).values():
                 connection.execute(statement)
 
-        index = {entry.seq: position for position, entry in enumerate(told)}
-
-        def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
-            return (entry for entry in told[: index[last] + 1] if entry.event.t in types)
-
-        _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), history, {})
+        _advance(connection, dict.fromkeys(PROJECTIONS, -1), enumerate(told), Told(told), {})
 
     def caught_up(self) -> sqlite3.Connection:
         """What was folded at the beginning."""
@@ -449,14 +441,34 @@ def all_as_of(projection: Projection) -> str:
     return f"SELECT v.state FROM {_newest(projection.name, '?')} ORDER BY k.first_seq, k.key"
 
 
-def entries(log: Log, first: int, last: int, types: frozenset[str] = frozenset()) -> Iterator[Entry]:
-    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named."""
+class Recorded:
+    """The history that a log holds, for folding it again; see :class:`ledger.folding.History`."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def one(self, seq: int) -> Entry | None:
+        """The event ``seq``; None where its body is not there any more."""
+        return next(entries(self.log, seq, seq), None)
+
+    def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
+        """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
+        return entries(self.log, 0, last, types, names)
+
+
+def entries(
+    log: Log, first: int, last: int, types: frozenset[str] = frozenset(), names: frozenset[str] = frozenset()
+) -> Iterator[Entry]:
+    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named.
+
+    Where names are given, only events that hold one of them as a text, and corrections.
+    """
     if first > last:
         return
     commits = iter(log.commits(log.commit_of(first).n))
     commit = next(commits)
     decoded: Commit | None = None
-    for seq, _type, data, _id, _sha256 in log.rows(first, last, types):
+    for seq, _type, data, _id, _sha256 in log.rows(first, last, types, names):
         if data is None:
             continue
         while seq > commit.last_seq:
@@ -491,10 +503,6 @@ class _Stored:
             row = self.connection.execute(query, (key,)).fetchone()
             stored = None if row is None or row[0] is None else _decoder(projection.state)(row[0])
             return overlay.setdefault(key, stored)
-
-    def names(self, projection: Projection) -> Iterable[str]:
-        kept = {row[0] for row in self.connection.execute(f"SELECT key FROM {projection.name}_keys")}
-        return kept | {key for key, *_ in self.rows[projection.name]}
 
     def keep(self, position: int, change: Changed) -> None:
         projection, key, state = change

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -13,10 +13,10 @@ from ledger.errors import Damaged, TallyError
 from ledger.event import encode_canonical
 from ledger.folding import READ_TYPES, Changed, changes
 from ledger.ledger import Ledger
-from ledger.projection import Entry, Projection, State
+from ledger.projection import Projection, State
 from ledger.schema_check import schema_differences
 from ledger.verdict import silent
-from ledger.views import changed_words, entries, schema
+from ledger.views import Recorded, changed_words, entries, schema
 
 MOST_WORDS = 5
 
@@ -56,13 +56,8 @@ class _Comparison:
     def current(self, projection: Projection, key: str) -> State | None:
         return self.states[projection.name].get(key)
 
-    def names(self, projection: Projection) -> Iterable[str]:
-        return self.states[projection.name]
-
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
-        def history(last: int, types: frozenset[str]) -> Iterator[Entry]:
-            return entries(ledger.log, 0, last, types)
-
+        history = Recorded(ledger.log)
         for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
             if entry.n & 255 == 0:
                 progress("views", entry.seq, total)

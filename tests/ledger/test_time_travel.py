@@ -36,6 +36,7 @@ from ledger.ledger import Draft
 from ledger.projection import Entry, State
 from ledger.recorder import Recorder
 from ledger.redaction import KEPT
+from ledger.views import Recorded
 from ledger.vocabulary import EventCorrected
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
@@ -398,6 +399,31 @@ def test_a_finding_that_was_set_aside_is_not_one_that_was_superseded(book: ledge
     assert sorted(found()) == [("r1", True), ("r2", False)]
     correct(book, first, "the wrong rows, too")
     assert found() == [("r2", False)]
+
+
+def test_a_correction_reads_again_only_what_bears_on_it(book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or every correction would cost as much as the ledger is long, and a rebuild the product of both."""
+    for number in range(30):
+        pipeline = f"pipe{number}-é"  # what JSON might write in another way
+        book.append(registered(pipeline), started(f"r{number}", pipeline))
+        book.append(refitted(f"m{number}", f"r{number}", pipeline), promoted(f"m{number}", pipeline, None))
+    wrong = book.now().pipeline("pipe7-é").champion
+    assert wrong is not None
+    read: list[int] = []
+    upto = Recorded.upto
+
+    def counted(self: Recorded, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
+        for entry in upto(self, last, types, names):
+            read.append(entry.seq)
+            yield entry
+
+    monkeypatch.setattr(Recorded, "upto", counted)
+    correct(book, wrong.seq, "no")
+    assert book.now().pipeline("pipe7-é").champion is None
+    assert book.now().model("m7").status == "candidate"
+    # Four events of that pipeline, the correction, and those that name the run of which every promotion here speaks.
+    assert len(read) < 40
+    assert book.now().pipeline("pipe8-é").champion is not None
 
 
 def test_an_edge_is_drawn_by_an_event_that_counts(book: ledger.Ledger) -> None:
