@@ -18,7 +18,7 @@ from ledger.views import Views
 from ledger.vocabulary import DecisionTaken, PromotionDecided, decode, entities, is_known
 from ledger.words import count
 from tui.desk import Job
-from tui.moment import Moment, handle_of_event, told
+from tui.moment import Moment, commit_at, handle_of_event, told
 from tui.screens.board import event_line
 from tui.screens.pane import Pane, Question
 from tui.show import show_lines
@@ -55,7 +55,7 @@ def read_page(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line] | 
 
 def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     stored = book.log.event(seq)
-    commit = book.log.commit_of(seq)
+    commit = commit_at(book, seq)
     head = decode_head(commit.head)
     lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(told(stored))]
     correction = ledger.Snapshot(book.views, moment.as_of).correction(seq)
