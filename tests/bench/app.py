@@ -107,15 +107,11 @@ async def inside(folder: Path) -> dict[str, float]:
                 app.app.go(place - step)
                 await app.settle()
             found[f"100 steps, {name}, CPU s (whole app)"] = time.process_time() - cpu
-            reads = []
-            for step in range(100):
-                reads.append(await app.app.wait_for("bench", read(place - step)))
+            reads = [await app.app.wait_for("bench", read(place - step)) for step in range(100)]
             found[f"100 steps, {name}, CPU s (reading)"] = sum(reads)
         app.app.action_show("board")
         await app.settle()
-        jumps = []
-        for _ in range(30):
-            jumps.append(await app.app.wait_for("bench", read(chance.randrange(moment.newest))))
+        jumps = [await app.app.wait_for("bench", read(chance.randrange(moment.newest))) for _ in range(30)]
         found["jump to any commit, ms (median, reading)"] = statistics.median(jumps) * 1_000
         found["jump to any commit, ms (worst, reading)"] = max(jumps) * 1_000
         for text in ("promoted", "type:decision", "pipeline-7 type:promoted", "actor:bench", "2013-01-01.77"):
