@@ -101,6 +101,7 @@ class Ledger:
         self._salts = salts
         self._declared: set[tuple[str, int]] = set()
         self._continues_mark = False
+        self._genesis: LedgerCreated | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
 
@@ -114,18 +115,22 @@ class Ledger:
 
     def close(self) -> None:
         """Close the files; harmless to call twice."""
+        self._genesis = None
         self.views.close()
         self.log.close()
 
     @property
     def genesis(self) -> LedgerCreated:
-        """The first event's body; Damaged where it cannot be read."""
+        """The first event's body; Damaged where it cannot be read. It never changes while the ledger is open."""
+        if self._genesis is not None:
+            return self._genesis
         try:
             body = self.event(0).event.body
         except IndexError:
             raise Damaged(f"{self.log.path} holds no event at all.") from None
         if not isinstance(body, LedgerCreated):
             raise Damaged(f"{self.log.path} does not begin with ledger.created.")
+        self._genesis = body
         return body
 
     @property

@@ -7,7 +7,7 @@ import datetime as dt
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.app import App, ComposeResult
@@ -20,10 +20,8 @@ from ledger.errors import TallyError
 from ledger.event import Period
 from ledger.standing import look as look_at
 from ledger.when import parse_period
-from tui.appending import ACTIONS, Action, preview_text
 from tui.desk import Desk, Work
 from tui.moment import At, Moment, a_day, a_decision, read_moment
-from tui.palette import Actions, Entities
 from tui.screens.asking import Ask, Help, Offer
 from tui.screens.board import BoardPane
 from tui.screens.difference import DifferencePane, Mark
@@ -39,6 +37,11 @@ from tui.widgets.lines import Line, Lines
 from tui.widgets.rows import Rows
 from tui.widgets.timeline import Shape, Timeline, read_shape
 
+if TYPE_CHECKING:
+    from textual.command import Provider
+
+    from tui.appending import Action
+
 POLL_SECONDS = 0.4
 HIGHLIGHT_SECONDS = 1.5
 PANES = ("board", "runs", "lineage", "events", "difference", "integrity")
@@ -46,12 +49,26 @@ COMMIT, DAY, DECISION = (Binding.Group(words, compact=True) for words in ("commi
 DATES = "a date, a month, `2 weeks ago`, an event (#812) or a commit (c55)"
 
 
+def actions() -> type[Provider]:
+    """The palette's actions, imported when the palette is opened."""
+    from tui.palette import Actions
+
+    return Actions
+
+
+def entities() -> type[Provider]:
+    """The palette's entities."""
+    from tui.palette import Entities
+
+    return Entities
+
+
 class TallyApp(App[None]):
     """`tally tui`."""
 
     CSS_PATH = "theme.tcss"
     TITLE = "tally"
-    COMMANDS = {Actions, Entities}  # noqa: RUF012 - the type that Textual declares
+    COMMANDS = {actions, entities}  # noqa: RUF012 - the type that Textual declares
     ENABLE_COMMAND_PALETTE = True
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "one commit back", key_display="←", group=COMMIT),
@@ -534,6 +551,8 @@ class TallyApp(App[None]):
             self.say("Nothing is selected.")
             return
 
+        from tui.appending import ACTIONS
+
         def done(action: Action) -> None:
             self._offer = action
             self.push_screen(Offer(action.title, action.fields, action.words), self._append)
@@ -542,6 +561,8 @@ class TallyApp(App[None]):
 
     def preview_offer(self, offer: Offer) -> None:
         """Show the event that would be appended."""
+        from tui.appending import preview_text
+
         action, values = self._offer, offer.values
         if action is None:
             return

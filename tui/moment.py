@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from typing import NamedTuple
 
 import ledger
@@ -12,7 +13,7 @@ from ledger.entities.pipelines import PIPELINES
 from ledger.entities.waivers import WAIVERS
 from ledger.errors import Damaged
 from ledger.event import Event, Period
-from ledger.log import Stored
+from ledger.log import Commit, Stored
 from ledger.vocabulary import decode, entities, is_known
 from ledger.when import AsOf, as_of_commit
 from ledger.words import count, sentence
@@ -131,6 +132,12 @@ def told(stored: Stored) -> str:
 def handle_of_event(stored: Stored) -> str:
     """``#812-k3f9``."""
     return event_handle(stored.seq, stored.id)
+
+
+@lru_cache(maxsize=8_192)
+def commit_at(book: ledger.Ledger, seq: int) -> Commit:
+    """The commit of an event, remembered: commits never change, and the same ones are seen again at every step."""
+    return book.log.commit_of(seq)
 
 
 # Movements -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -25,4 +26,7 @@ def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
 
     if not sys.stdin.isatty() or not sys.stdout.isatty():
         raise InvalidInput("The app needs a terminal.", "In a pipe: tally status, tally log, tally show.")
+    # A shell that exports its size exports that of its beginning; the terminal knows the one of now.
+    for stale in ("COLUMNS", "LINES"):
+        os.environ.pop(stale, None)
     TallyApp(ledger_path or ledger.find(Path.cwd()), as_of).run()

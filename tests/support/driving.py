@@ -13,7 +13,8 @@ from textual.pilot import Pilot
 from tui.app import TallyApp
 
 NAMED = {"[": "left_square_bracket", "]": "right_square_bracket", "/": "slash", "?": "question_mark", " ": "space",
-         "-": "minus", "#": "number_sign", "+": "plus", ":": "colon", ".": "full_stop", "@": "at", "_": "underscore"}  # fmt: skip
+         "-": "minus", "#": "number_sign", "+": "plus", ":": "colon", ".": "full_stop", "@": "at",
+         "_": "underscore"}  # fmt: skip
 
 
 class Driver:

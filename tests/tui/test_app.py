@@ -165,7 +165,7 @@ def test_runs_are_sorted_filtered_opened_and_stay_selected(folder: Path) -> None
             await app.press("2", "enter")
             page = app.text
             assert "by window" in page and "small_trees is chosen" in page and "Should we warn?" in page
-            await app.go("2013-03-04 09:00")
+            await app.go("c1")
             assert "did not exist yet" in app.text
             await app.press("G", "escape")
             assert not app.app.pages
@@ -341,9 +341,8 @@ def test_a_changed_event_is_found_from_here(folder: Path) -> None:
     from stories import damage
 
     with ledger.open(folder) as book:
-        damage(
-            book, "UPDATE events SET body = replace(body, 'lowest worst', 'highest best') WHERE type = 'model.promoted'"
-        )
+        changed = "UPDATE events SET body = replace(body, 'lowest worst', 'highest best')"
+        damage(book, f"{changed} WHERE type = 'model.promoted'")
 
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:

@@ -18,7 +18,7 @@ from ledger.event import Period
 from ledger.when import AsOf
 from ledger.words import count
 from tui.desk import Job
-from tui.moment import Moment, told
+from tui.moment import Moment, commit_at, told
 from tui.page import sparkline
 from tui.screens.pane import Pane, Question
 from tui.show import show
@@ -27,7 +27,7 @@ from tui.widgets.lines import Line, Lines
 from tui.widgets.rows import Column, Row, Rows, cell
 
 WINDOWS = 12
-STORY = 30
+STORY = 24
 LOOKED_THROUGH = 3_000
 """States of a kind that are searched for those of one pipeline, newest first."""
 
@@ -224,7 +224,7 @@ def _title(pipeline: PipelineState) -> str:
 
 def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
     """``c41  2013-10-05  watched …``; opened as the event; struck through where it does not count at ``known``."""
-    commit = book.log.commit_of(seq)
+    commit = commit_at(book, seq)
     stored = book.log.event(seq)
     day = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d")
     aside = None if known is None else book.views.get(CORRECTIONS, str(seq), known)

@@ -16,12 +16,10 @@ from ledger.vocabulary import PipelineRegistered
 from ledger.when import as_of_commit
 from ledger.words import count
 from tui.desk import Job
-from tui.difference import LOOKED_AGAIN
 from tui.moment import Moment
 from tui.screens.board import event_line
 from tui.screens.pane import Pane, Question
 from tui.show import show
-from tui.travel import field_change_words
 from tui.values import field_value_words, field_words
 from tui.widgets.lines import Line, Lines
 
@@ -50,6 +48,9 @@ def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 
 
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
+    from tui.difference import LOOKED_AGAIN
+    from tui.travel import field_change_words
+
     first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
     found = first.diff(second)
     lines = [Line(f"from what was {first.as_of.words}", "dim"), Line(f"to what was   {second.as_of.words}", "dim")]

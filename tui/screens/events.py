@@ -13,7 +13,7 @@ from ledger.commit import decode_head, from_micros
 from ledger.entities.corrections import CORRECTIONS
 from ledger.log import Commit, Stored
 from tui.desk import Job
-from tui.moment import BOOKKEEPING, Moment, told
+from tui.moment import BOOKKEEPING, Moment, commit_at, told
 from tui.screens.pane import Pane, Question
 from tui.show import show
 from tui.widgets.rows import PAGE, Column, Row, Rows, cell
@@ -51,11 +51,11 @@ def read_events(book: ledger.Ledger, last_seq: int, first: int, number: int = PA
 
 def read_these(book: ledger.Ledger, seqs: list[int], last_seq: int) -> list[Row]:
     """Rows of single events, as they were known at ``last_seq``."""
-    return [_row(book, book.log.event(seq), book.log.commit_of(seq), last_seq) for seq in seqs]
+    return [_row(book, book.log.event(seq), commit_at(book, seq), last_seq) for seq in seqs]
 
 
 def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[Stored, Commit]]:
-    commit = book.log.commit_of(low)
+    commit = commit_at(book, low)
     for stored in book.log.events(low, high):
         while stored.seq > commit.last_seq:
             commit = book.log.commit(commit.n + 1)
@@ -136,7 +136,7 @@ class EventsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, filtered = self.rows, self.wanted, self.filter_text
-        line = rows.cursor - rows.first_shown
+        line, height = rows.cursor - rows.first_shown, rows.size.height + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> Page:
             last = moment.as_of.seq
@@ -145,7 +145,7 @@ class EventsPane(Pane):
             seq = int(wanted[1:]) if wanted else last
             cursor = max(0, last - seq)
             first = max(0, cursor - max(0, line) - 5)
-            return Page(last + 1, first, read_events(book, last, first), cursor, seq > last)
+            return Page(last + 1, first, read_events(book, last, first, height), cursor, seq > last)
 
         return read
 

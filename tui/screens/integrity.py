@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -12,15 +12,15 @@ import ledger
 from ledger.errors import TallyError
 from ledger.memory import read_mark, read_watermark
 from ledger.note import parse_receipt, receipt_line
-from ledger.verdict import Asked, Verdict
-from ledger.verify import verify
 from ledger.words import count
 from tui.desk import Job
 from tui.moment import Moment
 from tui.screens.pane import Pane, Question
-from tui.trust import verdict_text
 from tui.values import moment_words
 from tui.widgets.lines import Line, Lines
+
+if TYPE_CHECKING:
+    from ledger.verdict import Verdict
 
 
 class Trust(NamedTuple):
@@ -116,6 +116,9 @@ class IntegrityPane(Pane):
         thread.start()
 
     def _verify(self) -> None:
+        from ledger.verdict import Asked
+        from ledger.verify import verify
+
         told = 0.0
 
         def progress(what: str, done: int, total: int) -> None:
@@ -142,6 +145,8 @@ class IntegrityPane(Pane):
         self._show()
 
     def _done(self, verdict: Verdict | None, trouble: str) -> None:
+        from tui.trust import verdict_text
+
         self.running = False
         if verdict is None:
             self.verdict = (Line(trouble, "bad"),)

@@ -16,7 +16,6 @@ from ledger.errors import NotFound
 from ledger.lineage import Edge, Lineage, between, neighbours
 from ledger.words import count
 from tui.desk import Job
-from tui.graph import node_words
 from tui.moment import Moment
 from tui.screens.pane import Pane, Question
 from tui.show import show
@@ -126,6 +125,8 @@ class _Drawing:
 
 
 def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, more: str) -> Row:
+    from tui.graph import node_words
+
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
     sign = SIGNS.get(kind, "·")
     return Row(node, (f"{lanes}{sign} {show(node_words(node, snapshot, book), 300)}{more}",),

@@ -18,10 +18,10 @@ from ledger.views import Views
 from ledger.vocabulary import DecisionTaken, PromotionDecided, decode, entities, is_known
 from ledger.words import count
 from tui.desk import Job
-from tui.moment import Moment, handle_of_event, told
+from tui.moment import Moment, commit_at, handle_of_event, told
 from tui.screens.board import event_line
 from tui.screens.pane import Pane, Question
-from tui.show import show_lines
+from tui.show import show, show_lines
 from tui.trajectory import trajectory_table
 from tui.values import field_value_words, field_words, moment_words
 from tui.widgets.lines import Line, Lines
@@ -29,6 +29,8 @@ from tui.widgets.lines import Line, Lines
 FORWARD = 20_000
 """Events that are searched for what an event caused."""
 MOST_STEPS = 40
+SENTENCE = 1_500
+"""Characters of a sentence; all of it stands further down, as it lies in the ledger."""
 REFERENCES = {
     "run": "run", "last_run": "run", "made_by_run": "run", "model": "model", "pipeline": "pipeline", "slice": "slice",
     "decision": "decision", "gate": "gate", "waiver": "waiver", "period": "period", "window": "window",
@@ -55,9 +57,9 @@ def read_page(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line] | 
 
 def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     stored = book.log.event(seq)
-    commit = book.log.commit_of(seq)
+    commit = commit_at(book, seq)
     head = decode_head(commit.head)
-    lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(told(stored))]
+    lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(show(told(stored), SENTENCE))]
     correction = ledger.Snapshot(book.views, moment.as_of).correction(seq)
     if correction:
         words = f"It does not count since #{correction.seq}: “{correction.reason}”"

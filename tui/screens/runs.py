@@ -73,14 +73,14 @@ def _query(order: Order, seq: int) -> tuple[str, list[object]]:
     )
 
 
-def read_runs(book: ledger.Ledger, seq: int, order: Order, first: int) -> list[Row]:
+def read_runs(book: ledger.Ledger, seq: int, order: Order, first: int, number: int = PAGE) -> list[Row]:
     """A window of the list."""
     query, values = _query(order, seq)
     connection = book.views.caught_up()
     rows = connection.execute(
         f"SELECT n.key, (SELECT state FROM runs_versions WHERE key = n.key AND from_seq <= ? ORDER BY from_seq DESC "
         f"LIMIT 1) FROM ({query} LIMIT ? OFFSET ?) n",
-        (seq, *values, PAGE, first),
+        (seq, *values, number, first),
     )
     return [_row(book, key, None if text is None else _RUN.decode(text), order.columns) for key, text in rows]
 
@@ -142,14 +142,14 @@ class RunsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, order = self.rows, self.wanted.removeprefix("run:"), self.order
-        line = max(0, rows.cursor - rows.first_shown)
+        line, height = max(0, rows.cursor - rows.first_shown), rows.size.height + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
             seq = moment.as_of.seq
             place = place_of(book, seq, order, wanted) if wanted else 0
             first = max(0, (place or 0) - line - 5)
             total = count_runs(book, seq, order)
-            return RunsPage(total, first, read_runs(book, seq, order, first), place or 0, place is None)
+            return RunsPage(total, first, read_runs(book, seq, order, first, height), place or 0, place is None)
 
         return read
 

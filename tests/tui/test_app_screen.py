@@ -1,0 +1,242 @@
+"""The app on a real terminal, with foreign text in every field, and while others write."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from pathlib import Path
+
+import lives
+import pytest
+from driving import driven
+
+import ledger
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROGRAM = [sys.executable, "-c", "from tui.cli import main; main()", "tui"]
+HOSTILE = (
+    " \x1b]0;owned\x07\x1b[31m\x9b2J [@click=app.quit]x[/] [bold red]y[/] \u202eback\u2066 \u200b\u200d \x00\x08\r\n\t "
+    "🧨👩‍👩‍👧 漢字 e\u0301 \ufeff ％"
+)
+
+
+# In tmux ---------------------------------------------------------------------------------------------------
+
+
+class Tmux:
+    """A session of its own server."""
+
+    def __init__(self, folder: Path, columns: int, lines: int, command: str) -> None:
+        self.socket = str(folder / "tmux.socket")
+        self("new-session", "-d", "-s", "t", "-x", str(columns), "-y", str(lines), command)
+
+    def __call__(self, *arguments: str) -> str:
+        command = ["tmux", "-S", self.socket, "-f", "/dev/null", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    def keys(self, *keys: str) -> None:
+        self("send-keys", "-t", "t", *keys)
+
+    def until(self, *texts: str, seconds: float = 40) -> str:
+        """The screen, once it shows all of the texts."""
+        deadline = time.monotonic() + seconds
+        while True:
+            screen = self("capture-pane", "-p", "-t", "t")
+            if all(text in screen for text in texts):
+                return screen
+            assert time.monotonic() < deadline, f"{texts} never came:\n{screen}"
+            time.sleep(0.1)
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_a_session_in_a_terminal(tmp_path: Path) -> None:
+    lives.live(tmp_path / "team").close()
+    ended = tmp_path / "ended"
+    program = " ".join(f"'{part}'" for part in PROGRAM)
+    tmux = Tmux(tmp_path, 140, 40, f"cd {ROOT} && {program} --ledger '{tmp_path}/team'; echo $? > {ended}; sleep 1")
+    try:
+        tmux.until("NOW", "late-arrivals", "v2 small_trees", "level moved")
+        tmux.keys("t")
+        tmux.until("Go to which time?")
+        tmux.keys("-l", "2013-06-30")
+        tmux.keys("Enter")
+        past = tmux.until("THE PAST · as of 2013-06-30 23:59 America/New_York", "read-only", "v1 small_trees")
+        assert "v2" not in past
+        tmux.keys("4")
+        tmux.until("[4 Events]", "run 2013-06-04.1 failed")
+        tmux.keys("Enter")
+        tmux.until("sha256", "as it lies in the ledger", "run.failed")
+        tmux.keys("Escape")
+        tmux.until("▶ #")
+        tmux.keys("6")
+        tmux.until("[6 Integrity]", "receipt ")
+        tmux.keys("y")
+        tmux.until("copied receipt team")
+        tmux("resize-window", "-t", "t", "-x", "80", "-y", "24")
+        small = tmux.until("THE PAST · as of 2013-06-30 23:59", "End: back to now")
+        assert all(len(line) <= 80 for line in small.split("\n"))
+        tmux.keys("1")
+        tmux.until("[1 Board]", "v1 small_trees")
+        tmux.keys("End")
+        tmux.until("NOW", "v2 small_trees")
+        tmux.keys("q")
+        deadline = time.monotonic() + 20
+        while not ended.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert ended.read_text().strip() == "0"
+    finally:
+        tmux("kill-server")
+
+
+# Foreign text ----------------------------------------------------------------------------------------------
+
+
+def on_a_pty(folder: Path, script: list[tuple[str, bytes]], environment: dict[str, str]) -> bytes:
+    """Everything that the app writes to its terminal while keys are pressed; each when a text has appeared."""
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 140, 0, 0))
+    process = subprocess.Popen([*PROGRAM, "--ledger", str(folder)], stdin=follower, stdout=follower, stderr=follower,
+                               cwd=ROOT, env={**os.environ, "TERM": "xterm-256color", **environment})  # fmt: skip
+    os.close(follower)
+    stream, since = b"", 0
+    deadline = time.monotonic() + 120
+    try:
+        for wanted, keys in script:
+            while wanted.encode() not in stream[since:]:
+                assert time.monotonic() < deadline, f"{wanted!r} never came: {stream[-3000:]!r}"
+                if select.select([leader], [], [], 0.1)[0]:
+                    stream += os.read(leader, 65_536)
+            since = len(stream)
+            os.write(leader, keys)
+        while process.poll() is None:
+            assert time.monotonic() < deadline
+            if select.select([leader], [], [], 0.1)[0]:
+                try:
+                    stream += os.read(leader, 65_536)
+                except OSError:
+                    break
+        assert process.wait(10) == 0
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        os.close(leader)
+    return stream
+
+
+ALLOWED = re.compile(
+    rb"\x1b\[[<>=?]?[0-9;:]*[ $\"']?[@-~]"  # control sequences of the terminal driver
+    rb"|\x1b\](?:8|22|52);[^\x07\x1b]*(?:\x07|\x1b\\)"
+    rb"|\x1bP[^\x1b]*\x1b\\|\x1b[()][A-Z0-9]|\x1b[=>78]"
+)
+
+
+def test_foreign_text_never_acts_on_the_terminal(tmp_path: Path) -> None:
+    lives.live(tmp_path / "team", HOSTILE + "x" * 9_000).close()
+    script = [
+        ("trajectory", b"2"), ("[2 Runs]", b"3"), ("[3 Lineage]", b"4"), ("[4 Events]", b"\x1b[B\r"),
+        ("sha256", b"6"), ("[6 Integrity]", b"d"), ("A is", b"g"), ("THE PAST", b"5"), ("[5 Difference]", b"G"),
+        ("NOW", b"q"),
+    ]  # fmt: skip
+    stream = on_a_pty(tmp_path / "team", script, {})
+    assert b"owned" in stream and b"\\x1b" in stream, "the text was on the screen, with its bytes made visible"
+    left = ALLOWED.sub(b"", stream)
+    assert b"\x1b" not in left, left[max(0, left.index(b"\x1b") - 40) :][:200]
+    assert not set(left) & (set(range(32)) - {10, 13}) and b"\x7f" not in left
+    text = left.decode()
+    for character in ("\x9b", "\u202e", "\u2066", "\u200b", "\u200d", "\ufeff"):
+        assert character not in text
+    assert b"\x1b]0;" not in stream.replace(b"\x1b]0;tally", b"")
+
+
+def test_foreign_text_is_no_markup_and_clicks_do_nothing(tmp_path: Path) -> None:
+    lives.live(tmp_path / "team", HOSTILE).close()
+
+    async def go() -> None:
+        async with driven(tmp_path / "team" / ".tally", (140, 40)) as app:
+            text = app.text
+            assert "[@click=app.quit]x[/]" in text and "[bold red]y[/]" in text and "\\u202eback" in text
+            place = next((x, y) for y, line in enumerate(text.split("\n")) if (x := line.find("[@click")) >= 0)
+            await app.pilot.click(offset=(place[0] + 18, place[1]))
+            await app.settle()
+            assert app.app.is_running
+            for key in "23456":
+                await app.press(key, "enter", "escape")
+            await app.press("4", "/")
+            await app.type("[@click")
+            await app.press("escape")
+
+    asyncio.run(go())
+
+
+def test_no_color_is_honoured(tmp_path: Path) -> None:
+    lives.live(tmp_path / "team").close()
+    stream = on_a_pty(tmp_path / "team", [("trajectory", b"g"), ("THE PAST", b"q")], {"NO_COLOR": "1"})
+    colours = set()
+    for found in re.findall(rb"\x1b\[([0-9;]+)m", stream):
+        numbers = re.findall(rb"38;2;(\d+);(\d+);(\d+)|48;2;(\d+);(\d+);(\d+)", found)
+        colours |= {tuple(n for n in number if n) for number in numbers}
+    assert all(len(set(colour)) == 1 for colour in colours), "only shades of grey"
+
+
+# While others write ----------------------------------------------------------------------------------------
+
+WRITER = """
+import sys, time
+sys.path[:0] = [{support!r}]
+import ledger, histories
+from pathlib import Path
+worst, count = 0.0, 0
+with ledger.open(Path({folder!r})) as book:
+    end = time.monotonic() + {seconds}
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        book.append(histories.registered(f"p-{{count}}"))
+        took = time.monotonic() - begun
+        worst, count = max(worst, took), count + 1
+        time.sleep(max(0, 0.01 - took))
+print(count, worst)
+"""
+
+
+def test_it_follows_a_busy_writer_and_keeps_still_in_the_past(tmp_path: Path) -> None:
+    with ledger.create(tmp_path / "team", timezone="UTC", key_home="file") as book:
+        folder = book.folder
+
+    async def go() -> None:
+        async with driven(folder) as app:
+            code = WRITER.format(support=str(ROOT / "tests" / "support"), folder=str(folder), seconds=4)
+            writer = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+            )
+            seen = []
+            while writer.returncode is None:
+                await asyncio.sleep(0.25)
+                seen.append(app.app.moment.as_of.n)  # type: ignore[union-attr]
+                if len(seen) == 12:
+                    await app.press("left")
+                    here = app.app.target
+            output = (await writer.communicate())[0].decode().split()
+            assert len(set(seen[:12])) >= 3, f"it followed: {seen}"
+            assert app.app.target == here and app.app.moment.as_of.n == here  # type: ignore[union-attr]
+            with ledger.open(folder) as book:
+                newest = book.log.size() - 1
+            assert newest == int(output[0])
+            await app.press("G")
+            begun = time.monotonic()
+            while app.app.moment.as_of.n < newest:  # type: ignore[union-attr]
+                assert time.monotonic() - begun < 5
+                await app.settle()
+
+    asyncio.run(go())
