@@ -7,6 +7,7 @@ later version of the program, so a new format or a new type gets a new folder.
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import re
@@ -14,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +26,7 @@ from witness import Witness
 
 import ledger
 from ledger import vocabulary
+from pipeline.gates import standing
 
 ANN = {"TALLY_ACTOR": "ann@example.org"}
 BEN = {"TALLY_ACTOR": "ben@example.org"}
@@ -58,7 +61,9 @@ def tell(folder: Path, elsewhere: Path) -> None:
     with ledger.open(folder) as book:
         run = book.now().runs()[0].run
     say("approve", run, **BEN)
-    say("promote", "late-arrivals-v1", "--reason", "steady from May on")
+    decide(folder, run, say)
+    live(folder, say)
+    try_something(folder)
     with ledger.open(folder) as book:
         book.append(started("2013-01-05.1", "late-arrivals"))
         personal = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
@@ -85,6 +90,73 @@ def tell(folder: Path, elsewhere: Path) -> None:
     say("export", "tiles", "tiles")
     (folder / "receipt.txt").write_text(say("receipt").out)
     (folder / "log.vkey").write_text(say("key", "show", "--vkey").out)
+
+
+def decide(folder: Path, run: str, say: Callable[..., Answer]) -> None:
+    """The way to a champion, and beside it."""
+    say("reproduce", run)
+    looked = tally(folder, "final-test", "late-arrivals-v1", **ANN)
+    if looked.code not in (0, 1):
+        raise SystemExit(looked.err)
+    with ledger.open(folder) as book:
+        now = book.now()
+        _, outcomes, _ = standing(book, now, now.model("late-arrivals-v1"))
+        closed = [outcome.name for outcome in outcomes if outcome.verdict != "passed"]
+    until = (dt.date.today() + dt.timedelta(days=60)).isoformat()
+
+    def waive(gate: str, model: str) -> None:
+        say(
+            "waive", gate, "--model", model, "--reason", "a tenth of the sample is too noisy for this gate",
+            "--owner", "ann@example.org", "--approver", "ben@example.org", "--until", until,
+        )  # fmt: skip
+
+    for gate in closed:
+        waive(gate, "late-arrivals-v1")
+    say("promote", "late-arrivals-v1", "--reason", "steady from May on")
+    say("refit", run, "logistic", "--reason", "the team can read its coefficients")
+    waive("validity", "late-arrivals-v2")
+    say("waive", "late-arrivals-v2/validity", "--end", "--reason", "it was a test of the waiver itself")
+    say("retire", "late-arrivals-v2", "--reason", "nobody wanted it")
+    say("run", "late-arrivals.toml", "--experiment", "--reason", "to try what nobody will promote")
+    with ledger.open(folder) as book:
+        experiment = book.now().runs()[-1].run
+    say("run", "late-arrivals.toml", "--crosses", experiment, "--reason", "what was tried holds")
+    waive("validity", "late-arrivals-v1")
+
+
+def live(folder: Path, say: Callable[..., Answer]) -> None:
+    """Predictions made and refused, a watched month, automation given back."""
+    rows = pd.read_parquet(folder / "late-arrivals.parquet").tail(50)
+    rows.to_parquet(folder / "old.parquet", index=False)
+    later = rows.assign(time_hour=rows["time_hour"] + pd.Timedelta(days=40))
+    later.to_parquet(folder / "later.parquet", index=False)
+    refused = tally(folder, "predict", "late-arrivals-v1", "old.parquet", "-o", "answers.csv", **ANN)
+    if refused.code != 1:
+        raise SystemExit(f"Rows of the training time were not refused: {refused.out}{refused.err}")
+    say("predict", "late-arrivals-v1", "later.parquet", "-o", "answers.csv")
+    say("run", "late-arrivals.toml", "--labels-as-of", "2013-09-30")
+    with ledger.open(folder) as book:
+        early = book.now().runs()[-1]
+    model = early.model
+    if model is None:
+        say("refit", early.run, "small_trees", "--reason", "to have one that can be watched")
+        with ledger.open(folder) as book:
+            model = book.now().models()[-1].model
+    say("monitor", "late-arrivals.toml", "--period", "2013-10", "--model", model)
+    with ledger.open(folder) as book:
+        book.append(
+            vocabulary.AutomationChanged(
+                automation="late-arrivals", pipeline="late-arrivals", level="manual", before="manual",
+                quiet_periods=0, needed=6, approvers=[], reason="nothing was unlocked; it stays so",
+            )
+        )  # fmt: skip
+
+
+def try_something(folder: Path) -> None:
+    """A notebook's trial."""
+    with ledger.run("notebook", params={"depth": 4}, folder=folder) as trial:
+        trial.log(step=1, loss=0.25)
+        trial.store("weights", b"0123456789")
 
 
 def corpus(folder: Path) -> dict[str, str]:
