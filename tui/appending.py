@@ -5,7 +5,6 @@ The app changes nothing that is there; each of these adds one event, which is sh
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -85,16 +84,14 @@ def approval(book: ledger.Ledger, handle: str) -> Action:
 
 def waiver(book: ledger.Ledger, handle: str) -> Action:
     """Excuse a model from one gate for a time."""
-    try:
-        waivers = importlib.import_module("pipeline.waivers")
-    except ModuleNotFoundError:
-        raise NotFound("This installation cannot waive.", "Install a newer tallystick.") from None
+    from pipeline import waivers
+
     gate = book.now().find(handle)
     if not isinstance(gate, GateState):
         raise InvalidInput(f"{handle} is not a gate.", "Open a run, go to one of its gates, and press W there.")
 
     def arguments(now: ledger.Ledger, values: Values) -> dict[str, Any]:
-        until = now.zone and _until(now, values["until"])
+        until = _until(now, values["until"])
         return {"reason": values["reason"], "owner": values["owner"], "approver": values["approver"], "until": until,
                 "evidence": None, "ends_when": None}  # fmt: skip
 
@@ -114,7 +111,7 @@ def waiver(book: ledger.Ledger, handle: str) -> Action:
 
     def record(now: ledger.Ledger, values: Values) -> int:
         _, appended = waivers.waive(now, gate.name, gate.model, **arguments(now, values))
-        return int(appended.n)
+        return appended.n
 
     fields = [
         Field("reason", "why, in at least 20 characters"),

@@ -7,6 +7,7 @@ queued. Long searches ask :meth:`Job.stale` on their way.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -82,7 +83,7 @@ class Desk(threading.Thread):
         while (job := self._next()) is not None:
             try:
                 if book is None:
-                    book = ledger.open(self._folder)
+                    book = ledger.open(self._folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
                     book.views.on_progress = self.on_progress
                 answer = job.work(book, job)
             except TallyError as error:
@@ -90,6 +91,12 @@ class Desk(threading.Thread):
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
                 trouble = Damaged(f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.")
+                self._answer(job, job.failed, trouble)
+            except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
+                name = type(error).__name__
+                trouble = Damaged(
+                    f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it."
+                )
                 self._answer(job, job.failed, trouble)
             else:
                 self._answer(job, job.done, answer)

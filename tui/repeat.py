@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import ledger
+from ledger.entities import ModelState
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
 from tui.make import FILE, cores
 from tui.page import print_json, wrap
@@ -39,7 +40,7 @@ MOST_SHOWN = 8
 def reproduce_command(
     run: str, workers: int | None, data: Path | None, ledger_path: Path | None, as_json: bool
 ) -> None:
-    """Do RUN again with its registered configuration, its data and its moment of labels, and compare.
+    """Do RUN, or the run that made a model, again from what was registered, and compare.
 
     The data is read from where the pipeline file said, seen from the ledger's folder or this one; --data names a
     pipeline file whose sources are read instead. The verdict is recorded. It ends with 0 where the run is identical
@@ -48,7 +49,9 @@ def reproduce_command(
     from pipeline.reproduce import reproduce
 
     with Bar() as progress, open_ledger(ledger_path) as book:
-        done = reproduce(book, run, workers=workers or cores(), data=data, on_progress=progress)
+        made = book.now().find(run)
+        name = made.made_by_run if isinstance(made, ModelState) else run
+        done = reproduce(book, name, workers=workers or cores(), data=data, on_progress=progress)
         progress.close()
         if as_json:
             print_json("tally.reproduce/1", _json(done, book))

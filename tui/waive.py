@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import click
 
+import ledger
 from ledger.errors import InvalidInput
 from ledger.when import parse_moment
 from tui.cli import json_option, ledger_option, open_ledger, tally
@@ -20,7 +22,10 @@ from tui.trust import print_receipt, receipt_json
 @click.option("--reason", required=True, help="Why, in at least 20 characters.")
 @click.option("--owner", help="Who answers for it.")
 @click.option("--approver", help="Who agrees: another person.")
-@click.option("--until", help="The last day on which it counts; at most 90 days from now unless configured.")
+@click.option(
+    "--until",
+    help="The last day on which it counts, or how long: a date, `30 days`; at most 90 days unless configured.",
+)
 @click.option("--evidence", help="Where the argument is written down.")
 @click.option("--ends-when", help="What would end it earlier, in words.")
 @click.option("--end", "take_back", is_flag=True, help="Take a waiver back: GATE is its name, or MODEL/GATE.")
@@ -71,7 +76,7 @@ def waive_command(
             reason=reason,
             owner=owner,
             approver=approver,
-            until=parse_moment(until, book.zone, book.clock()),
+            until=_end(until, book),
             evidence=evidence,
             ends_when=ends_when,
         )
@@ -94,3 +99,18 @@ def waive_command(
 
 def _fields(body: object) -> dict[str, object]:
     return {field: getattr(body, field) for field in body.__struct_fields__}  # type: ignore[attr-defined]
+
+
+def _end(until: str, book: ledger.Ledger) -> dt.datetime:
+    """The end of the day that was named, or of the last day of a length of time from now."""
+    from pipeline.spans import parse_span
+
+    now = book.clock().astimezone(book.zone)
+    try:
+        span = parse_span(until)
+    except InvalidInput:
+        return parse_moment(until, book.zone, now)
+    if not span.micros:
+        raise InvalidInput(f"{until!r} is not a number of days.", "For example --until '30 days', or a date.")
+    last = now + dt.timedelta(microseconds=span.micros)
+    return parse_moment(last.strftime("%Y-%m-%d"), book.zone, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import shutil
 from pathlib import Path
 
@@ -512,6 +513,42 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
                 assert book.now().decision("r1").approved_by == ("tester@example.org",)
 
     asyncio.run(go())
+
+
+def test_a_waiver_is_refused_with_every_reason_before_anything_is_recorded(tmp_path: Path) -> None:
+    folder = _live(tmp_path)
+    with ledger.open(folder) as book:
+        book.append(lives.gate("p-v1", "p", "r1", "optimism_gap", "failed", "The gap is 0.030."))
+        size = book.log.size()
+
+    async def go() -> None:
+        async with driven(folder, (140, 50)) as app:
+            app.app.open("run:r1")
+            await app.settle()
+            assert "✖ optimism_gap" in app.text
+            while not app.app.pane.query_one("#page-lines").key.startswith("gate:"):  # type: ignore[attr-defined]
+                await app.press("down")
+            await app.press("W")
+            assert "Waive optimism_gap of p-v1" in app.text
+            await app.type("too short")
+            for field, text in (("approver", "tester@example.org"), ("until", "2013-01")):
+                app.app.screen.query_one(f"#field-{field}").value = text  # type: ignore[attr-defined]
+            await app.settle()
+            await app.press("enter")
+            assert "fewer than 20 characters" in app.text and "over already" in app.text
+            assert "Nothing is recorded" in app.text
+            app.app.screen.query_one("#field-reason").value = "recalibration is under way, due next month"  # type: ignore[attr-defined]
+            app.app.screen.query_one("#field-approver").value = "risk@example.org"  # type: ignore[attr-defined]
+            later = dt.datetime.now(dt.UTC) + dt.timedelta(days=20)
+            app.app.screen.query_one("#field-until").value = f"{later:%Y-%m-%d}"  # type: ignore[attr-defined]
+            await app.settle()
+            await app.press("enter")
+            assert "waiver.granted" in app.text and "appends exactly this" in app.text
+            await app.press("escape")
+
+    asyncio.run(go())
+    with ledger.open(folder) as book:
+        assert book.log.size() == size
 
 
 def test_the_past_is_read_only(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator
 from typing import Any, NamedTuple, cast
@@ -26,6 +27,7 @@ COLUMNS = (
     Column("what it says", 0),
 )
 FIRST_PAGE = 60
+PATIENCE_SECONDS = 0.1
 STEPS = 20_000
 """Machine steps of SQLite between two looks at whether a search is still wanted."""
 
@@ -177,16 +179,24 @@ class EventsPane(Pane):
             self._tell()
 
         def look(book: ledger.Ledger, job: Job) -> None:
+            def tell(seqs: list[int], first: bool) -> None:
+                # Only the first page is read now; later ones when somebody looks at them.
+                rows = read_these(book, seqs, moment.as_of.seq) if first or len(seqs) <= FIRST_PAGE else []
+                self.tally.tell(more, seqs, rows, job)
+
             connection = book.log.reader
             connection.set_progress_handler(lambda: int(job.stale), STEPS)
             try:
-                cursor = connection.execute(query, values)
-                size = FIRST_PAGE
-                while batch := [int(row[0]) for row in cursor.fetchmany(size)]:
-                    # Only the first page is read now; later ones when somebody looks at them.
-                    rows = read_these(book, batch, moment.as_of.seq) if size == FIRST_PAGE else []
-                    self.tally.tell(more, batch, rows, job)
-                    size = 5_000
+                batch: list[int] = []
+                size, told_at = FIRST_PAGE, time.monotonic()
+                for (seq,) in connection.execute(query, values):
+                    batch.append(int(seq))
+                    # Rare matches are shown as they are found, not when enough of them are.
+                    if len(batch) >= size or time.monotonic() - told_at > PATIENCE_SECONDS:
+                        tell(batch, size == FIRST_PAGE)
+                        batch, size, told_at = [], 5_000, time.monotonic()
+                if batch:
+                    tell(batch, size == FIRST_PAGE)
             finally:
                 connection.set_progress_handler(None, 0)
 
