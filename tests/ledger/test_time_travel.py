@@ -155,6 +155,9 @@ def test_a_difference_applied_to_one_state_gives_the_other(story: list[list[Draf
             for field in change.fields:
                 assert low < field.seq <= high
                 assert field.old != field.new
+                # The newest event up to the later date that gave the field its value, as why names it there.
+                later = max(a, b, key=lambda snapshot: snapshot.as_of.seq)
+                assert later.why(f"{change.handle}.{field.field}").because.entry.seq == field.seq
         # The other way round it says the reverse, by the same events.
         back = b.diff(a)
         assert [(c.handle, [(f.field, f.new, f.old, f.seq) for f in c.fields]) for c in back.changes] == [
@@ -451,6 +454,15 @@ def test_the_lineage_leads_from_the_data_over_the_windows_to_the_decision(book: 
     with pytest.raises(NotFound, match="hangs on #0") as caught:
         book.now().node("#0")
     assert caught.value.hint
+
+
+def test_a_difference_names_the_newest_event_that_changed_a_field(book: ledger.Ledger) -> None:
+    begin = book.append(registered("p")).n
+    book.append(started("r1", "p"))
+    second = book.append(started("r2", "p")).last_seq
+    for changes in (book.diff(f"c{begin}").changes, book.diff("now", f"c{begin}").changes):
+        (pipeline,) = [change for change in changes if change.kind == "pipeline"]
+        assert {field.field: field.seq for field in pipeline.fields} == {"runs": second, "last_run": second}
 
 
 def test_what_is_gone_says_since_when(book: ledger.Ledger) -> None:
