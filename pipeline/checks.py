@@ -197,7 +197,9 @@ def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Ch
             verdict = again if again.result == "fail" else verdict
         found.append(verdict)
     distances = [distance for item in results for distance in item.permuted]
-    return [*found, leaks.judge_canary(distances, plan.task), leaks.judge_planted(samples, whole)]
+    # Where a feature leaks, the model of all is no honest one to plant a leak beside.
+    honest = bare if any(verdict.result == "fail" for verdict in found) else whole
+    return [*found, leaks.judge_canary(distances, plan.task), leaks.judge_planted(samples, honest)]
 
 
 def purity(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> list[Check]:

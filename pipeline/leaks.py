@@ -368,17 +368,17 @@ def judge_canary(distances: Sequence[float], task: Task) -> Check:
     )
 
 
-def judge_planted(samples: Sequence[Sample], whole: Single) -> Check:
+def judge_planted(samples: Sequence[Sample], honest: Single) -> Check:
     """A planted column from the future goes through the same rule, and must be caught by it."""
     scores = []
     for item in samples:
-        train, test = planted(item, whole.value)
+        train, test = planted(item, honest.value)
         scores.append(score(item.task, item.y_train, item.y, alone(train, item.y_train, test)))
     seen = mean_of(PLANTED, scores)
     task: Task = samples[0].task if samples else "classification"
-    # The model of all features is the model without the planted one.
-    verdict = judge_single(seen, whole, whole, task)
-    if seen.value is None or whole.value is None:
+    # The honest model is the model without the planted one.
+    verdict = judge_single(seen, honest, honest, task)
+    if seen.value is None or honest.value is None:
         sentence = "No sampled window has two different answers, so a planted column cannot be tried."
         return Check(check="canary", subject="planted column", result="look", facts={}, sentence=sentence)
     caught = verdict.result == "fail"
@@ -393,6 +393,6 @@ def judge_planted(samples: Sequence[Sample], whole: Single) -> Check:
         check="canary",
         subject="planted column",
         result="pass" if caught else "fail",
-        facts={"metric": name, "alone": seen.value, "all_others": whole.value},
+        facts={"metric": name, "alone": seen.value, "all_others": honest.value},
         sentence=sentence,
     )

@@ -25,7 +25,8 @@ def test_the_page_says_what_the_file_says(tmp_path: Path) -> None:
     reasons += [settings.validity.why, settings.automation.why, settings.monitoring.why]
     reasons += [item.why for item in settings.candidates.values()]
     reasons += [item.why for item in settings.data.drop_rows]
-    reasons += [getattr(settings.gates, field.name).why for field in msgspec.structs.fields(settings.gates)]
+    gates = [getattr(settings.gates, field.name) for field in msgspec.structs.fields(settings.gates)]
+    reasons += [gate.why for gate in gates if gate is not None]
     for expected in (
         settings.questions.decision,
         settings.questions.cost_of_wrong,

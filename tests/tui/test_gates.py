@@ -153,13 +153,13 @@ def test_waivers_are_refused_in_words(put_forward: Done) -> None:
     folder, home, _ = put_forward
     until = ("--until", (dt.date.today() + dt.timedelta(days=200)).isoformat())
     answer = tally(
-        folder, "waive", "leakage", "--model", "late-arrivals-v2", "--reason", "short", "--owner", "ann", "--approver",
-        "Ann", *until, **home,
+        folder, "waive", "worst_window_gain", "--model", "late-arrivals-v2", "--reason", "short", "--owner", "ann",
+        "--approver", "Ann", *until, **home,
     )  # fmt: skip
     assert answer.code == 1
     for words in ("fewer than 20 characters", "takes another person", "longer than 90 days"):
         assert words in answer.err
-    open_ended = tally(folder, "waive", "leakage", "--model", "late-arrivals-v2", "--reason", REASON, **home)
+    open_ended = tally(folder, "waive", "worst_window_gain", "--model", "late-arrivals-v2", "--reason", REASON, **home)
     assert (open_ended.code, "--until" in open_ended.err) == (2, True)
 
 

@@ -87,7 +87,7 @@ def test_every_look_answers_on_paper_and_as_json(done: tuple[Path, dict[str, str
         (("runs",), "finished"),
         (("models",), "late-arrivals-v1"),
         (("champion", "late"), "no champion yet"),
-        (("log", "-n", "3"), "decision"),
+        (("log", "-n", "3"), "leakage checks"),
         (("show", "#12"), "BLAKE3"),
         (("show", "c3"), "sha256"),
         (("show", "late-arrivals-v1"), "small_trees"),
