@@ -49,7 +49,8 @@ def timeline(time: Time, valid_for: str) -> list[str]:
             continue
         drawn = [" "] * COLUMNS
         begin = 0 if window.train_start is None else at(window.train_start)
-        first = min(at(window.start), COLUMNS - 2)
+        # Room for the past and the wait, however far the validity reaches beside a short window.
+        first = max(2, min(at(window.start), COLUMNS - 2))
         last = max(at(window.end), first + 1)
         waits = max(1, first - at(window.cutoff - delay)) if delay or window.cutoff < window.start else 0
         _fill(drawn, begin, first - waits, TRAIN)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 from given import FIXTURES
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from shell import tally
 
@@ -52,6 +52,7 @@ def test_the_json_is_one_document(tmp_path: Path) -> None:
     assert found["sealed"] == ["2013-11", "2013-12"]
 
 
+@example(windows=1, days=1, delay=0, gap=0, valid=356, rolling=None, sealed=0)
 @given(
     windows=st.integers(1, 60),
     days=st.integers(1, 90),
