@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import inspect
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -209,7 +210,11 @@ class TallyApp(App[None]):
     def tell(self, function: Callable[..., object], *values: object) -> None:
         """Have something done on the screen's thread, from any thread."""
         if self.is_running:
-            self.call_later(function, *values)
+            self.call_later(self._while_shown, function, *values)
+
+    def _while_shown(self, function: Callable[..., object], *values: object) -> object:
+        # What was put off may come up while the app ends, when its widgets are gone already.
+        return function(*values) if self.is_running else None
 
     def ask(self, slot: str, work: Work, done: Callable[[Any], None]) -> None:
         """Have something read for the screen; a newer question of the same slot replaces this one."""
@@ -275,7 +280,7 @@ class TallyApp(App[None]):
         self._say_line()
         if before is not None and abs(before.as_of.n - moment.as_of.n) == 1:
             pane.mark_changed(moment.touched)
-            self.set_timer(HIGHLIGHT_SECONDS, lambda: pane.mark_changed(frozenset()))
+            self.set_timer(HIGHLIGHT_SECONDS, partial(self._while_shown, pane.mark_changed, frozenset()))
         self.query_one(Menu).choose(PANES.index(self.pane_name))
 
     def missing(self, handle: str, exists: bool) -> None:
