@@ -258,6 +258,8 @@ class Ledger:
     ) -> Appended:
         """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
         process can be changing the key."""
+        if declare_first:
+            self._refuse_mixed_times()
         now = self.clock().astimezone(dt.UTC)
         batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
         if not declare_first:  # the very first event is the one that says how to read the rest
@@ -287,6 +289,14 @@ class Ledger:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
             memory.move_mark(checkpoint)
         return appended
+
+    def _refuse_mixed_times(self) -> None:
+        if self.clock is utc_now and self.genesis.clock == "replayed":
+            raise Refused(
+                "This ledger tells a replayed story: its times are the story's, and what happens today does not "
+                "belong between them.",
+                "Read it as you like; record what you do today in a ledger of your own: tally init",
+            )
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the whole ledger as it stands; signs and stores one where needed.
