@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from hypothesis import strategies as st
+from living import lives
 
 from ledger import vocabulary as say
 from ledger.event import About
@@ -168,5 +169,7 @@ drafts = st.one_of(
     st.builds(finished, _run, _pipeline),
     st.builds(failed, _run, _pipeline),
     st.builds(promoted, _model, _pipeline, st.none() | _model),
+    # Mapped, so that it counts as one of these: a choice of a choice would be flattened and outnumber them.
+    lives(_pipeline, _run, _model).map(lambda event: event),
 )
 commits = st.lists(st.lists(drafts, min_size=1, max_size=4), min_size=1, max_size=12)
