@@ -125,6 +125,15 @@ def find(start: Path | str) -> Path | None:
     return None
 
 
+def ledger_folder(folder: Path) -> Path:
+    """The ``.tally`` meant by ``folder``: itself, or the one in it; NotFound where there is none."""
+    if not (folder / LEDGER_FILE).is_file() and (folder / FOLDER / LEDGER_FILE).is_file():
+        folder = folder / FOLDER
+    if not (folder / LEDGER_FILE).is_file():
+        raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
+    return folder
+
+
 def open_ledger(
     folder: Path | str,
     *,
@@ -144,11 +153,7 @@ def open_ledger(
     InvalidInput, NewerFormat, Damaged
         When what is there cannot be read as a ledger.
     """
-    folder = Path(folder)
-    if not (folder / LEDGER_FILE).is_file() and (folder / FOLDER / LEDGER_FILE).is_file():
-        folder = folder / FOLDER
-    if not (folder / LEDGER_FILE).is_file():
-        raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
+    folder = ledger_folder(Path(folder))
     ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts, allow_jump=allow_jump)
     _ = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
     return ledger

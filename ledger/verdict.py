@@ -81,6 +81,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         Folder of the marks of a team.
     segments : Path, optional
         Folder of sealed segments to compare with.
+    backup_of : Path, optional
+        The ``.tally`` that this is a copy of: it may be behind what this account saw, if that ledger continues both.
     workers : int, optional
         Processes to share the reading; as many as there are processors if not given.
     """
@@ -92,6 +94,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy | None = None
     shared: Path | None = None
     segments: Path | None = None
+    backup_of: Path | None = None
     workers: int | None = None
 
 

@@ -364,7 +364,7 @@ class _Examination:
             known = self.roots if self.has("LEAF REWRITTEN") else None
             self.vouching = Vouching(self.ledger, self.identities, self.size, self.roots.get(self.size), known)
             self.vouching.checkpoints(self.signed, self.roots, self.start)
-            self.vouching.memory()
+            self.vouching.memory(self.asked.backup_of)
             self.vouching.receipts(self.asked.against)
             self.vouching.anchors(self.asked.policy, self.asked.shared)
             self.vouching.approvals(self.told)

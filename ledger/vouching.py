@@ -196,8 +196,8 @@ class Vouching:
 
     # What others saw ---------------------------------------------------------------------------------------
 
-    def memory(self) -> None:
-        """This account's own memory of the ledger."""
+    def memory(self, copied_from: Path | None = None) -> None:
+        """This account's own memory of the ledger; of a copy that is behind it the ledger itself tells."""
         try:
             seen = memory.read_mark(self.origin)
         except InvalidInput as error:
@@ -206,8 +206,26 @@ class Vouching:
         if seen is None:
             self.lines.append(("mark", "this account has not seen this ledger before"))
             return
+        if copied_from is not None and self._is_copy(copied_from, seen):
+            return
         if self._continues(Receipt(seen, None), f"what this account saw last ({memory.mark_path(self.origin)})"):
             self.lines.append(("mark", f"continues what this account saw last, {seen.size} commits"))
+
+    def _is_copy(self, copied_from: Path, seen: Checkpoint) -> bool:
+        """Whether that ledger continues both what is here and what this account saw last."""
+        if self.root is None:
+            return False
+        original = Ledger(copied_from)
+        try:
+            size = original.log.size()
+            continued = original.continues(Checkpoint(self.origin, self.size, self.root)) and original.continues(seen)
+            same = original.origin == self.origin
+        finally:
+            original.close()
+        if not continued or not same:
+            return False
+        self.lines.append(("copy", f"the first {self.size} of {size} commits of {copied_from}, which has them all"))
+        return True
 
     def receipts(self, given: Sequence[Receipt]) -> None:
         """Receipts that were kept outside."""

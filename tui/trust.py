@@ -12,6 +12,7 @@ import click
 import ledger
 from ledger.errors import InvalidInput, NotFound
 from ledger.note import parse_receipt, receipt_line
+from ledger.opening import ledger_folder
 from ledger.policy import Policy, parse_policy
 from ledger.verdict import Asked, Verdict
 from ledger.verify import verify
@@ -56,6 +57,11 @@ shared_option = click.option(
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="Compare with the sealed segments in this folder.",
 )
+@click.option(
+    "--backup-of",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="The ledger that this is a copy of: then it may lack the newest commits, if that one continues it.",
+)
 @policy_option
 @shared_option
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes to share the work [default: one a processor].")
@@ -67,6 +73,7 @@ def verify_command(
     read_data: bool,
     require_anchor: bool,
     segments: Path | None,
+    backup_of: Path | None,
     policy_path: Path | None,
     shared: Path | None,
     workers: int | None,
@@ -88,6 +95,7 @@ def verify_command(
         policy=read_policy(policy_path),
         shared=shared,
         segments=segments,
+        backup_of=None if backup_of is None else ledger_folder(backup_of),
         workers=workers,
     )
     with open_ledger(ledger_path) as book, Bar() as bar:
