@@ -139,7 +139,12 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) 
 
         workplace.chmod(0o755)
         stage = Stage(
-            workplace, name=folder.resolve().name, begins=local(STEPS[0].at), workers=cores(), on_progress=on_progress
+            workplace,
+            STEPS[0].who,
+            name=folder.resolve().name,
+            begins=local(STEPS[0].at),
+            workers=cores(),
+            on_progress=on_progress,
         )
         steps = []
         for told in tell(stage):

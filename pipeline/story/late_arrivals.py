@@ -156,7 +156,6 @@ def _redact(reason: str, authority: str) -> Act:
 
 STEPS = (
     Step("2013-09-03 09:12", ANN, "runs the pipeline on eight months of flights", _run, 20),
-    Step("2013-09-03 14:40", CARLA, "does the run again on another desk", _reproduce, 8),
     Step(
         "2013-09-04 10:05",
         DAN,
@@ -168,6 +167,7 @@ STEPS = (
         ),
         2,
     ),
+    Step("2013-09-04 14:10", CARLA, "does the run again at her own desk", _reproduce, 8),
     Step("2013-09-04 15:30", ANN, "opens the sealed August for the model of the rule", _look(STEADY), 3),
     Step("2013-09-04 15:50", ANN, "opens it for the other one", _look(BETTER), 3),
     Step(

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import ledger
 from ledger import keys, memory
-from ledger.recorder import this_process
+from ledger.recorder import Recorder, this_process
 from ledger.replayed import StoryClock
 from pipeline.config import LoadedPipeline, read
 from pipeline.run import Progress
@@ -45,6 +45,8 @@ class Stage:
     ----------
     folder : Path
         An empty folder; the ledger, the pipeline file and the flights come into it.
+    founder : Person
+        Who makes the ledger.
     name : str
         Beginning of the ledger's origin.
     begins : datetime
@@ -55,14 +57,22 @@ class Stage:
         Told what is being done, and how much of how much of the story is over.
     """
 
-    def __init__(self, folder: Path, *, name: str, begins: dt.datetime, workers: int, on_progress: Progress) -> None:
+    def __init__(
+        self, folder: Path, founder: Person, *, name: str, begins: dt.datetime, workers: int, on_progress: Progress
+    ) -> None:
         self.folder = folder
         self.workers = workers
         self._on_progress = on_progress
         self._doing, self._begun, self._parts, self._of = "", 0, 0, 1
         self.clock = StoryClock(begins)
         with ledger.create(
-            folder, name=name, timezone=ZONE.key, clock_kind="replayed", clock=self.clock, key_home="file"
+            folder,
+            name=name,
+            timezone=ZONE.key,
+            clock_kind="replayed",
+            key_home="file",
+            recorder=_recorder(founder),
+            clock=self.clock,
         ) as book:
             self.origin = book.origin
             self._key = book.identity.key
@@ -101,9 +111,7 @@ class Stage:
     @contextmanager
     def as_person(self, person: Person) -> Iterator[ledger.Ledger]:
         """The ledger in the hands of somebody; account and machine stay those that it is really made on."""
-        # No commit of git: the story has no repository, and the one it is told in is none of its business.
-        recorder = msgspec.structs.replace(this_process(), actor=person.address, git=None, dirty=None)
-        with ledger.open(self.folder, recorder=recorder, clock=self.clock) as book:
+        with ledger.open(self.folder, recorder=_recorder(person), clock=self.clock) as book:
             yield book
 
     def forget(self) -> None:
@@ -115,6 +123,11 @@ class Stage:
 def local(text: str) -> dt.datetime:
     """``2013-09-03 09:12`` at the story's place."""
     return dt.datetime.fromisoformat(text).replace(tzinfo=ZONE)
+
+
+def _recorder(person: Person) -> Recorder:
+    # No commit of git: the story has no repository, and the one it is told in is none of its business.
+    return msgspec.structs.replace(this_process(), actor=person.address, git=None, dirty=None)
 
 
 def _shipped(name: str) -> resources.abc.Traversable:
