@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 import ledger
-from ledger.errors import InvalidInput, Refused
+from ledger.errors import InvalidInput, Refused, TallyError
 from ledger.words import count
 from tui.cli import json_option, tally
 from tui.page import print_json, wrap
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from pipeline.story.late_arrivals import Told
 
 INDENT = " " * 12
+
+
+class Interrupted(TallyError):
+    """Somebody pressed Ctrl-C, and what was half made is gone."""
+
+    code = "interrupted"
+    exit_code = 130
 
 
 @tally.command("demo")
@@ -157,5 +164,7 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) 
         shutil.rmtree(workplace, ignore_errors=True)
         if isinstance(error, OSError) and folder.exists():
             raise Refused(f"Somebody else made {folder} just now.", "Tell the story elsewhere.") from error
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted("Interrupted. Nothing of the story is left.", "Tell it again: tally demo") from error
         raise
     return steps

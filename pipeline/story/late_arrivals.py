@@ -14,6 +14,7 @@ from ledger import Ledger
 from ledger.errors import Refused
 from ledger.note import parse_receipt, receipt_line
 from ledger.redaction import redact
+from pipeline.begin import Purpose
 from pipeline.final_test import look
 from pipeline.monitor import monitor
 from pipeline.promotion import GatesClosed, promote
@@ -143,6 +144,22 @@ def _monitor(month: str) -> Act:
     return act
 
 
+def _experiment(reason: str, changes: dict[str, str]) -> Act:
+    def act(stage: Stage, book: Ledger) -> str:
+        stage.edit(changes)
+        report = run(
+            book,
+            stage.pipeline(),
+            workers=stage.workers,
+            on_outline=lambda _outline: None,
+            on_progress=stage.progress,
+            purpose=Purpose(experiment=True, reason=reason),
+        )
+        return f"{report.headline} {report.reasons[-1].sentence}"
+
+    return act
+
+
 def _redact(reason: str, authority: str) -> Act:
     def act(_stage: Stage, book: Ledger) -> str:
         seq = next(entry.seq for entry in book.events() if entry.event.t == "candidate.proposed")
@@ -228,4 +245,19 @@ STEPS = (
         ),
     ),
     Step("2013-12-03 09:05", CARLA, "watches November", _monitor("2013-11"), 2),
+    Step(
+        "2013-12-10 13:30",
+        ANN,
+        "tries a shorter memory, as an experiment",
+        _experiment(
+            "The level moved in September; a model that remembers three months only might follow it.",
+            {
+                'train       = "expanding" ': 'train       = { rolling = "3 months" } ',
+                "first_test  = 2013-05-01": "first_test  = 2013-07-01",
+                "last_test   = 2013-08-01": "last_test   = 2013-11-01",
+                'test  = ["2013-08"]': 'test  = ["2013-11"]',
+            },
+        ),
+        14,
+    ),
 )

@@ -99,6 +99,14 @@ class Stage:
                 self._flights.filter(pc.equal(self._months, month)), self.folder / "flights" / f"{month}.parquet"
             )
 
+    def edit(self, changes: dict[str, str]) -> None:
+        """Somebody changes the pipeline file; each text must be there exactly once."""
+        text = self.file.read_text(encoding="utf-8")
+        for old, new in changes.items():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        self.file.write_text(text, encoding="utf-8")
+
     def begin(self, doing: str, begun: int, parts: int, of: int) -> None:
         """A step begins, after ``begun`` parts of the whole story; it takes ``parts`` of ``of``."""
         self._doing, self._begun, self._parts, self._of = doing, begun, parts, of
