@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 from ledger.entities.corrections import CORRECTIONS, CorrectionState
 from ledger.entities.evaluations import EVALUATIONS, EvaluationState
 from ledger.entities.models import MODELS, ModelState
+from ledger.entities.periods import PERIODS, PeriodState
 from ledger.entities.slices import SLICES, SliceState
 from ledger.event import Period
 from ledger.views import Views
@@ -32,6 +33,8 @@ class Knowledge(NamedTuple):
     """Data that holds rows of the period."""
     models: list[ModelState]
     """Models that are intended for some of it."""
+    periods: list[PeriodState]
+    """What was seen where a champion was watched in some of it."""
 
 
 def know(views: Views, about: Period, position: int, pipeline: str | None = None) -> Knowledge:
@@ -62,7 +65,12 @@ def know(views: Views, about: Period, position: int, pipeline: str | None = None
         for state in cast("list[ModelState]", views.all(MODELS, position))
         if _wanted(state.intended_for, about) and pipeline in (None, state.pipeline)
     ]
-    return Knowledge(about, known, slices, models)
+    periods = [
+        state
+        for state in cast("list[PeriodState]", views.all(PERIODS, position))
+        if _wanted(state.about, about) and pipeline in (None, state.pipeline)
+    ]
+    return Knowledge(about, known, slices, models, periods)
 
 
 def _wanted(period: Period | None, about: Period) -> bool:

@@ -58,12 +58,20 @@ class Comparison(NamedTuple):
     """Mean gain over the paired windows, with its interval."""
 
 
-def compare_runs(ledger: Ledger, a: Record, b: Record) -> Comparison:
-    """What is different in ``b``, compared with ``a``; candidates are those that each run chose."""
+def compare_runs(
+    ledger: Ledger, a: Record, b: Record, candidates: tuple[str | None, str | None] = (None, None)
+) -> Comparison:
+    """What is different in ``b``, compared with ``a``.
+
+    Parameters
+    ----------
+    candidates : pair of str
+        Whose results are compared; where none is named, what the run chose, else its reference.
+    """
     metric = str(b.registered.meaning["selection"]["metric"])
     confidence = float(b.registered.meaning["selection"]["confidence"])
     seed = int(b.registered.meaning["selection"]["seed"])
-    names = _candidate(a), _candidate(b)
+    names = candidates[0] or _candidate(a), candidates[1] or _candidate(b)
     windows, paired = [], []
     for label in sorted(a.windows.keys() & b.windows.keys()):
         window, losses = _window(ledger, a, b, label, names, metric)

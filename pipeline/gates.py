@@ -126,9 +126,10 @@ def _optimism(rule: Rule, evidence: Evidence) -> Judgement:
         words = f"The gap was measured in {measured.metric}; the gate asks for {metric}."
         return "open", None, {"measured": measured.metric}, words
     gap = measured.mean_gap
+    verb, allowed = ("flatters", "at most {} is allowed") if gap >= 0 else ("undersells", "it may flatter by {}")
     sentence = (
-        f"A random split flatters {evidence.candidate} by {gap:.3f} {metric} on average over "
-        f"{count(len(measured.windows), 'window')}; at most {most:g} is allowed."
+        f"A random split {verb} {evidence.candidate} by {abs(gap):.3f} {metric} on average over "
+        f"{count(len(measured.windows), 'window')}; {allowed.format(f'{most:g}')}."
     )
     return ("passed" if gap <= most else "failed"), gap, {"metric": metric, "gap": gap}, sentence
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from ledger import vocabulary as say
+from ledger.commit import decode_head
 from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput, Refused
 from ledger.ledger import Draft, Ledger
 from ledger.log import Appended
 from ledger.snapshot import Snapshot
 from pipeline import waivers
-from pipeline.gates import Outcome, standing
+from pipeline.gates import Outcome, gate_events, standing
+from pipeline.record import record_of
 
 Kind = Literal["promotion", "rollback", "retirement"]
 
@@ -67,9 +69,9 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
     drafts = [Draft(body) for body in news]
     closed = [gate for gate in seen if gate.verdict != "passed" and gate.waiver is None]
     if closed:
-        if drafts:
-            book.append(*drafts, expected=expected)
-        raise _closed(model, run, closed, seen, champion)
+        refusal = _closed(model, run, closed, seen, champion)
+        _record_refusal(book, now, model, run, outcomes, news, closed, expected)
+        raise refusal
     kind: Kind = "rollback" if model.promoted_at is not None else "promotion"
     chose = run.model == model.model and run.decision is not None
     body = say.PromotionDecided(
@@ -165,6 +167,31 @@ def _seen(now: Snapshot, model: ModelState, outcomes: list[Outcome]) -> list[say
         )
         for outcome in outcomes
     ]
+
+
+def _record_refusal(
+    book: Ledger,
+    now: Snapshot,
+    model: ModelState,
+    run: RunState,
+    outcomes: list[Outcome],
+    news: list[say.GateEvaluated],
+    closed: list[say.GateSeen],
+    expected: dict[str, int | None],
+) -> None:
+    """Keep that somebody asked, and what held the model back; the same person who asks again is no news.
+
+    The reason that they gave is not kept: it would stand in the head of the commit, where nothing can be erased.
+    """
+    note = f"Asked to promote {model.model}: refused, {len(closed)} of {len(outcomes)} gates hold it back."
+    new = {body.name for body in news}
+    known = {state.name: state.seq for state in now.gates() if state.model == model.model}
+    heads = [decode_head(book.log.commit_of(known[gate.name]).head) for gate in closed if gate.name in known]
+    if not news and all((head.note, head.actor) == (note, book.recorder.actor) for head in heads):
+        return
+    held = [item for item in outcomes if item.name not in new and item.name in {gate.name for gate in closed}]
+    again = gate_events(book, now, record_of(book, run, now.as_of.seq), model.model, held)
+    book.append(*news, *again, note=note, expected=expected)
 
 
 def _closed(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from given import FIXTURES, Ticking, seeded_salts
-from shell import Done, tally
+from shell import Demo, Done, tally
 
 import ledger
 
@@ -47,3 +47,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     answer = tally(folder, "run", str(FIXTURES / "late-arrivals.toml"), **environment)
     assert answer.code == 0, answer.err
     return folder, environment, answer
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The story of `tally demo`, told once; nothing can be appended to it, so it may be looked at without a copy."""
+    stand, home = tmp_path_factory.mktemp("stand"), tmp_path_factory.mktemp("home")
+    environment = {"XDG_CONFIG_HOME": str(home / "c"), "XDG_STATE_HOME": str(home / "s")}
+    answer = tally(stand, "demo", **environment)
+    assert answer.code == 0, answer.err
+    return Demo(stand, stand / "tally-demo", environment, answer)

@@ -26,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tui.begin", "Make a ledger in this folder."),
+    "demo": ("tui.demo", "A ledger with a story from real data, to look around in."),
     "doctor": ("tui.trials", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
@@ -72,7 +73,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("tui.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("init", "doctor"),
+    "Begin": ("init", "demo", "doctor"),
     "Make": ("check", "run", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Live": ("predict", "monitor", "report"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import msgspec
@@ -51,9 +51,9 @@ def diff_command(
         differs = _files(a, b, as_json)
     else:
         with open_ledger(ledger_path) as book:
-            runs = _two_runs(book, a, b)
-            if runs is not None:
-                differs = _runs(book, a, b, *runs, as_json)
+            sides = _two_sides(book, a, b)
+            if sides is not None:
+                differs = _runs(book, *sides, as_json)
             else:
                 found = snapshot_of(book, a, axis).diff(snapshot_of(book, b, axis))
                 differs = bool(found.changes)
@@ -132,29 +132,50 @@ def _change_json(change: EntityChange, book: ledger.Ledger, aside: dict[int, int
 # Runs and models -------------------------------------------------------------------------------------------
 
 
-def _two_runs(book: ledger.Ledger, a: str, b: str) -> tuple[RunState, RunState] | None:
+class _Side(NamedTuple):
+    """A run, or a model that a run made."""
+
+    run: RunState
+    model: ModelState | None
+
+    @property
+    def candidate(self) -> str | None:
+        """Whose results it stands for; None where the run says."""
+        return None if self.model is None else self.model.candidate
+
+    @property
+    def words(self) -> str:
+        if self.model is None:
+            return f"run {show(self.run.run)}"
+        return f"{show(self.model.model)} ({show(self.model.candidate)} of run {show(self.run.run)})"
+
+
+def _two_sides(book: ledger.Ledger, a: str, b: str) -> tuple[_Side, _Side] | None:
     now = book.now()
-    states = now.find(a), now.find(b)
-    runs = [
-        now.run(state.made_by_run) if isinstance(state, ModelState) else state
-        for state in states
+    sides = [
+        _Side(now.run(state.made_by_run), state) if isinstance(state, ModelState) else _Side(state, None)
+        for state in (now.find(a), now.find(b))
         if isinstance(state, RunState | ModelState)
     ]
-    if len(runs) == 2:
-        return runs[0], runs[1]
-    if runs:
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    if sides:
         raise InvalidInput(
             f"{a} and {b} are not of one kind.", "Compare two dates, two runs, two models, or two pipeline files."
         )
     return None
 
 
-def _runs(book: ledger.Ledger, a: str, b: str, first: RunState, second: RunState, as_json: bool) -> bool:
+def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
     from pipeline.compare import compare_runs
     from pipeline.record import record_of
 
     known = book.now().as_of.seq
-    found = compare_runs(book, record_of(book, first, known), record_of(book, second, known))
+    first, second = a.run, b.run
+    found = compare_runs(
+        book, record_of(book, first, known), record_of(book, second, known), (a.candidate, b.candidate)
+    )
+    same_result = first.result_hash == second.result_hash and found.candidates[0] == found.candidates[1]
     if as_json:
         content = {
             "compared": "runs",
@@ -172,14 +193,14 @@ def _runs(book: ledger.Ledger, a: str, b: str, first: RunState, second: RunState
         }
         print_json("tally.diff/1", content)
     else:
-        _print_runs(found, first, second)
-    return bool(found.configuration or found.data or found.environment or first.result_hash != second.result_hash)
+        _print_runs(found, a, b, same_result and first.result_hash is not None)
+    return bool(found.configuration or found.data or found.environment or not same_result)
 
 
-def _print_runs(found: Comparison, first: RunState, second: RunState) -> None:
+def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> None:
     from pipeline.words import percent
 
-    click.secho(f"from run {show(first.run)} to run {show(second.run)}", bold=True)
+    click.secho(f"from {a.words} to {b.words}", bold=True)
     _print_config(found.configuration)
     for title, values in (("data", found.data), ("environment and code", found.environment)):
         click.secho(title if values else f"{title}: the same", bold=True)
@@ -203,7 +224,7 @@ def _print_runs(found: Comparison, first: RunState, second: RunState) -> None:
     for label, only in (("first", found.only_in_a), ("second", found.only_in_b)):
         if only:
             click.echo(wrap(f"only in the {label}: {', '.join(only)}"))
-    if first.result_hash is not None and first.result_hash == second.result_hash:
+    if same_result:
         click.echo("The results are the same, to the last bit.")
     elif found.overall is not None:
         gain, interval = found.overall

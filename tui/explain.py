@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 import ledger
-from ledger.commit import event_handle
-from ledger.entities import DecisionState, ModelState, RunState
+from ledger.commit import decode_head, event_handle, from_micros
+from ledger.entities import DecisionState, GateState, ModelState, RunState
 from ledger.errors import NotFound
+from ledger.log import Commit
 from ledger.vocabulary import PromotionDecided
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
     """Why DECISION was taken: the question, the data, every window, every rule that applied.
 
-    DECISION may be a decision, the run that took it, or the model that it chose; or a watched period (late/2013-09) or
+    DECISION may be a decision, the run that took it, or a model of that run; or a watched period (late/2013-09) or
     one of its findings (late/2013-09/level), with the numbers behind the sentence. Nothing is computed again and
     nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
     as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
@@ -52,6 +53,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
             explain_watched(book, watched, as_json)
             return
         run = _run_of(snapshot, decision)
+        beside = _beside(snapshot, decision, run)
         record = record_of(book, run, snapshot.as_of.seq)
         if record.decision is None or record.decided is None:
             raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
@@ -76,6 +78,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
                 ],
                 "optimism": record.optimism,
                 "evidence": list(entry.event.cause),
+                **({} if beside is None else {"put_forward": beside, "gates": _gates_of(snapshot, beside)}),
             }
             print_json("tally.explain/1", content)
             return
@@ -118,6 +121,39 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         click.echo(
             f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome"
         )
+        if beside is not None:
+            _explain_beside(book, snapshot, beside)
+
+
+def _beside(snapshot: ledger.Snapshot, name: str, run: RunState) -> ModelState | None:
+    """The model that was asked about, where the decision of its run had chosen otherwise."""
+    found = snapshot.find(name)
+    return found if isinstance(found, ModelState) and found.model != run.model else None
+
+
+def _gates_of(snapshot: ledger.Snapshot, model: ModelState) -> list[GateState]:
+    return [gate for gate in snapshot.gates() if gate.model == model.model]
+
+
+def _explain_beside(book: ledger.Ledger, snapshot: ledger.Snapshot, model: ModelState) -> None:
+    """A model that somebody put forward beside the decision: who, why, and what its gates said."""
+    click.echo()
+    entry = book.event(model.made_by_event)
+    click.secho(wrap(f"{model.model} is {model.candidate}, put forward beside this decision"), bold=True)
+    click.echo(f"  by {show(entry.actor)} on {moment_words(entry.recorded_at, book.zone)} (#{entry.seq})")
+    if model.proposal:
+        click.echo(wrap(f"“{model.proposal}”", "  "))
+    refusals: dict[int, Commit] = {}
+    for gate in _gates_of(snapshot, model):
+        click.echo(wrap(f"[{gate.name}] {gate.verdict}: {gate.sentence}", "  "))
+        if gate.verdict != "passed":
+            commit = book.log.commit_of(gate.seq)
+            refusals[commit.n] = commit
+    for commit in refusals.values():
+        head = decode_head(commit.head)
+        if head.note:
+            said = f"{moment_words(from_micros(commit.recorded_at), book.zone)}  {head.actor}: {head.note}"
+            click.echo(wrap(said, "  "))
 
 
 def _promotion(snapshot: ledger.Snapshot, name: str) -> DecisionState | None:
@@ -159,13 +195,9 @@ def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool)
         click.echo(wrap(f"[{gate.name}] {verdict}: {gate.sentence}", "  "))
         if gate.waiver in waivers:
             waiver = waivers[gate.waiver]
-            click.echo(
-                wrap(
-                    f"waiver {waiver.waiver} until {waiver.until:%Y-%m-%d}, {waiver.owner} answers for it, approved by "
-                    f"{waiver.approver}: “{waiver.reason}”",
-                    "      ",
-                )
-            )
+            until = waiver.until.astimezone(book.zone)
+            who = f"{waiver.owner} answers for it, approved by {waiver.approver}"
+            click.echo(wrap(f"waiver {waiver.waiver} until {until:%Y-%m-%d}, {who}: “{waiver.reason}”", "      "))
     if said.approvals:
         click.echo(wrap(f"signed by {', '.join(said.approvals)}", "  "))
     click.echo(f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome")

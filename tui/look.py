@@ -367,7 +367,7 @@ def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], lo
     told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
     hidden = commit.last_seq - commit.first_seq + 1 - len(told)
     for stored in told[:longest]:
-        click.echo(f"    #{stored.seq:<6} {struck(show(_told(stored), 400), stored.seq, aside)}")
+        click.echo(f"    #{stored.seq:<6} {struck(show(_told(stored, book), 400), stored.seq, aside)}")
     if len(told) > longest:
         click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
     if hidden:
@@ -378,10 +378,11 @@ def _is_bookkeeping(stored: Stored) -> bool:
     return stored.type in ("schema.declared", "artifact.stored")
 
 
-def _told(stored: Stored) -> str:
-    """The sentence of an event; a damaged one is said to be so instead of ending the list."""
+def _told(stored: Stored, book: ledger.Ledger) -> str:
+    """The sentence of an event; one that was erased or damaged is said to be so instead of ending the list."""
     if stored.data is None:
-        return f"{stored.type}: its body is not here"
+        said = book.log.last_seq_of(f"redaction:{stored.seq}")
+        return f"{stored.type}: its body is not here" if said is None else f"{stored.type}, erased (#{said} says why)"
     try:
         return sentence(decode(stored.data))
     except Damaged as error:
@@ -399,7 +400,7 @@ def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> 
                 "handle": event_handle(stored.seq, stored.id),
                 "seq": stored.seq,
                 "type": stored.type,
-                "sentence": _told(stored),
+                "sentence": _told(stored, book),
                 "corrected_by": corrected_by(stored.seq, aside),
             }
             for stored in book.log.events(commit.first_seq, commit.last_seq)
@@ -450,7 +451,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             value = getattr(state, field)
             if value is not None and field != "seq":
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
-        click.echo(f"{'last event':<18}#{state.seq}  {show(_told(book.log.event(state.seq)), 400)}")
+        click.echo(f"{'last event':<18}#{state.seq}  {show(_told(book.log.event(state.seq), book), 400)}")
         if isinstance(state, RunState) and state.decision:
             _show_reasons(book, state.run)
 
@@ -478,7 +479,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
                 "handle": handle,
                 "seq": seq,
                 "type": stored.type,
-                "sentence": _told(stored),
+                "sentence": _told(stored, book),
                 "corrected_by": corrected_by(seq, aside),
                 "id": stored.id.hex(),
                 "sha256": stored.sha256.hex(),
@@ -490,7 +491,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
         )
         return
     click.secho(f"{handle}  {show(stored.type)}", bold=True)
-    click.echo(struck(wrap(_told(stored), "  "), seq, aside))
+    click.echo(struck(wrap(_told(stored, book), "  "), seq, aside))
     if seq in aside:
         click.echo(wrap(f"It does not count since #{aside[seq]}: “{book.event(aside[seq]).event.body.reason}”", "  "))
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -498,6 +499,9 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
     click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
     click.echo(f"  sha256   {stored.sha256.hex()}")
     if stored.data is None:
+        said = book.log.last_seq_of(f"redaction:{seq}")
+        if said is not None:
+            click.echo(wrap(f"#{said}: {_told(book.log.event(said), book)}", "  "))
         return
     if not is_known(decode(stored.data)):
         click.echo("  This type is newer than this program; it is shown as it is.")

@@ -14,6 +14,7 @@ from ledger.blame import Cause, Told
 from ledger.commit import event_handle
 from ledger.correction import correct
 from ledger.difference import EntityChange, FieldChange
+from ledger.entities import PeriodState
 from ledger.errors import InvalidInput
 from ledger.projection import Entry
 from ledger.views_check import views_differences
@@ -179,12 +180,20 @@ def know_command(
                 ],
                 "slices": [{"handle": f"slice:{state.slice}", **msgspec.to_builtins(state)} for state in found.slices],
                 "models": [{"handle": f"model:{state.model}", **msgspec.to_builtins(state)} for state in found.models],
+                "periods": [
+                    {
+                        "handle": f"period:{state.period}",
+                        **msgspec.to_builtins(state),
+                        "late_seconds": None if (late := _late(state)) is None else late.total_seconds(),
+                    }
+                    for state in found.periods
+                ],
             }
             print_json("tally.know/1", content)
             return
         head_line(snapshot, as_of, book)
         click.secho(f"About {period_words(period, book.zone)}", bold=True)
-        if not (found.known or found.slices or found.models):
+        if not any(found[1:]):
             click.echo("Nothing was known.")
             return
         if found.known:
@@ -201,6 +210,10 @@ def know_command(
                 for item in found.known
             ]
             table(("window", "candidate", *metrics, "run", "known", "state"), rows)
+        for watched in found.periods:
+            late = _late(watched)
+            when = f"{_day(watched.monitored_at, book)}{'' if late is None else f', {late_words(late)}'}"
+            click.echo(wrap(f"watched on {when}: {watched.model}: {watched.headline} [{watched.status}]"))
         for state in found.slices:
             held = period_words(state.period, book.zone) if state.period else "rows of it"
             click.echo(
@@ -215,6 +228,11 @@ def know_command(
 
 def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4f}"
+
+
+def _late(watched: PeriodState) -> dt.timedelta | None:
+    """From the end of a watched period to when somebody looked."""
+    return None if watched.about is None else watched.monitored_at - watched.about[1]
 
 
 def _day(moment: dt.datetime, book: ledger.Ledger) -> str:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 PROGRAM = [sys.executable, "-c", "from tui.cli import main; main()"]
 
@@ -39,6 +39,16 @@ def tally(folder: Path, *arguments: str, given: str | None = None, **environment
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Answer(done)
+
+
+class Demo(NamedTuple):
+    """The story that `tally demo` made, once for all tests that look at it."""
+
+    stand: Path
+    """Where whoever gave the command stood."""
+    folder: Path
+    environment: dict[str, str]
+    answer: Answer
 
 
 Done = tuple[Path, dict[str, str], Answer]
