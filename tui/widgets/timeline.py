@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_right
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
@@ -13,19 +12,9 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-import ledger
-from ledger.commit import from_micros
-
 BARS = "▁▂▃▄▅▆▇"
 MARKS = {"✖": "bad", "!": "bad", "▲": "waived", "◆": "good", "✓": "dim"}
 """What is drawn over a column, the most pressing first."""
-FROM_VIEWS = {
-    "◆": "SELECT from_seq FROM pipelines_versions INDEXED BY pipelines_by_seq WHERE instr(changed, ',champion,')",
-    "▲": "SELECT from_seq FROM waivers_versions INDEXED BY waivers_by_seq WHERE changed = '*'",
-    "✖": "SELECT from_seq FROM gates_versions WHERE json_extract(state, '$.verdict') = 'failed' "
-    "AND (changed = '*' OR instr(changed, ',evaluated_at,'))",
-    "!": "SELECT from_seq FROM periods_versions WHERE json_extract(state, '$.status') = 'alarm'",
-}
 
 
 class Shape(NamedTuple):
@@ -53,32 +42,6 @@ def column_of(at: dt.datetime, first: dt.datetime, last: dt.datetime, width: int
     if span <= 0:
         return width - 1
     return max(0, min(width - 1, int((at - first).total_seconds() / span * width)))
-
-
-def read_shape(book: ledger.Ledger, width: int) -> Shape:
-    """Count and mark; one binary search a column, and what the views know of decisions."""
-    log = book.log
-    last = log.commit(log.size() - 1)
-    start, end = log.commit(0).recorded_at, last.recorded_at
-    edges: list[int] = []
-    for column in range(width):
-        found = last if column == width - 1 else log.last_commit_by(start + (end - start) * (column + 1) // width)
-        edges.append(-1 if found is None else found.last_seq)
-    counts = [edge - before for edge, before in zip(edges, [-1, *edges], strict=False)]
-    connection = book.views.caught_up()
-    placed: dict[str, set[int]] = {}
-    for mark, query in FROM_VIEWS.items():
-        placed[mark] = {bisect_right(edges, row[0] - 1) for row in connection.execute(query)}
-    sizes = [row[0] for row in log.reader.execute("SELECT size FROM checkpoints ORDER BY size DESC LIMIT 5000")]
-    placed["✓"] = {bisect_right(edges, log.commit(size - 1).first_seq - 1) for size in _spread(sizes, 4 * width)}
-    marks = {column: mark for mark in reversed(MARKS) for column in placed[mark] if column < width}
-    return Shape(from_micros(start), from_micros(end), counts, marks, book.zone)
-
-
-def _spread(sizes: list[int], most: int) -> list[int]:
-    """Checkpoints in equal distances: a mark a column is all that can be drawn."""
-    step = max(1, len(sizes) // most)
-    return sizes[::step]
 
 
 class Timeline(Widget):
