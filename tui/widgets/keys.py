@@ -73,13 +73,14 @@ class Keys(Widget):
         return found
 
     def render_line(self, y: int) -> Strip:
-        segments, x = [], 0
-        bold = self.rich_style + self.get_component_rich_style("keys--key", partial=True)
+        base, x = self.rich_style, 0
+        segments: list[Segment] = []
+        bold = base + self.get_component_rich_style("keys--key", partial=True)
         for start, key in self.spans():
-            segments += [Segment(" " * (start - x), self.rich_style), Segment(key.display, bold),
-                         Segment(f" {key.words}", self.rich_style)]  # fmt: skip
+            segments += [Segment(" " * (start - x), base), Segment(key.display, bold),
+                         Segment(f" {key.words}", base)]  # fmt: skip
             x = start + _length(key) - GAP
-        return Strip(segments).adjust_cell_length(self.size.width, self.rich_style)
+        return Strip(segments).adjust_cell_length(self.size.width, base)
 
     def on_click(self, event: events.Click) -> None:
         for start, key in self.spans():

@@ -8,9 +8,12 @@ from typing import ClassVar, NamedTuple
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.widgets.paint import Paint
 
 BARS = "▁▂▃▄▅▆▇"
 MARKS = {"✖": "bad", "!": "bad", "▲": "waived", "◆": "good", "✓": "dim"}
@@ -63,7 +66,7 @@ class Timeline(Widget):
         self.shape: Shape | None = None
         self.at: dt.datetime | None = None
         self.is_now = True
-        self.hint = ""
+        self._paint = Paint(self, "timeline")
 
     def draw(self, shape: Shape | None) -> None:
         self.shape = shape
@@ -73,24 +76,28 @@ class Timeline(Widget):
         self.at, self.is_now = at, is_now
         self.refresh()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._paint.renew()
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         shape = self.shape
         if shape is None:
-            return Strip([Segment(set_cell_size(f" {self.hint}" if y == 0 else "", width), self.rich_style)], width)
+            return Strip([Segment(" " * width, self._paint.base)], width)
         if y == 1:
             return self._dates(shape, width)
         most = max(shape.counts) or 1
         cursor = None if self.at is None else len(shape.counts) - 1 if self.is_now else shape.column(self.at)
-        segments = [Segment(" ", self.rich_style)]
+        segments = [Segment(" ", self._paint.base)]
         for column, number in enumerate(shape.counts):
             mark = shape.marks.get(column)
             text = mark or (BARS[min(6, 7 * number // (most + 1))] if number else " ")
-            style = self.rich_style + self._style(MARKS[mark] if mark else "dim")
+            style = self._paint.base + self._paint.part(MARKS[mark] if mark else "dim")
             if column == cursor:
-                text, style = mark or "│", style + self._style("cursor")
+                text, style = mark or "│", style + self._paint.part("cursor")
             segments.append(Segment(text, style))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self._paint.base)
 
     def _dates(self, shape: Shape, width: int) -> Strip:
         first, last = (f"{at.astimezone(shape.zone):%Y-%m-%d}" for at in (shape.first_at, shape.last_at))
@@ -99,10 +106,7 @@ class Timeline(Widget):
         middle = legend if cell_len(legend) <= room else "◆▲✖!✓ ? explains" if room > 18 else ""
         gap = width - 2 - len(first) - len(last) - cell_len(middle)
         text = f" {first}{' ' * (gap // 2)}{middle}{' ' * (gap - gap // 2)}{last} "
-        return Strip([Segment(set_cell_size(text, width), self.rich_style + self._style("dim"))], width)
-
-    def _style(self, name: str):  # type: ignore[no-untyped-def]
-        return self.get_component_rich_style(f"timeline--{name}", partial=True)
+        return Strip([Segment(set_cell_size(text, width), self._paint.base + self._paint.part("dim"))], width)
 
     def on_click(self, event: events.Click) -> None:
         if self.shape is not None and event.y == 0:
