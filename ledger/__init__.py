@@ -8,24 +8,20 @@
 This page is the public face; nothing else is promised to stay as it is.
 """
 
-from ledger.errors import (
-    Busy,
-    Conflict,
-    Damaged,
-    InvalidInput,
-    NewerFormat,
-    NotFound,
-    Refused,
-    TallyError,
-)
-from ledger.event import About, Event
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
-from ledger.opening import create, find
-from ledger.opening import open_ledger as open
-from ledger.snapshot import Snapshot
-from ledger.trial import Trial, run
-from ledger.when import AsOf
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
+    from ledger.event import About, Event
+    from ledger.ledger import Draft, Ledger
+    from ledger.log import Appended
+    from ledger.opening import create, find
+    from ledger.opening import open_ledger as open
+    from ledger.snapshot import Snapshot
+    from ledger.trial import Trial, run
+    from ledger.when import AsOf
 
 __all__ = [
     "About",
@@ -49,3 +45,27 @@ __all__ = [
     "open",
     "run",
 ]
+
+PLACES = {
+    "event": ("About", "Event"),
+    "ledger": ("Draft", "Ledger"),
+    "log": ("Appended",),
+    "opening": ("create", "find", "open"),
+    "snapshot": ("Snapshot",),
+    "trial": ("Trial", "run"),
+    "when": ("AsOf",),
+    "errors": ("Busy", "Conflict", "Damaged", "InvalidInput", "NewerFormat", "NotFound", "Refused", "TallyError"),
+}
+"""Which module holds a name. Each is imported when the name is first used: the typed bodies and states of a ledger
+take a tenth of a second, for which the command line's help and the app's first screen need not wait."""
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    module = next((module for module, names in PLACES.items() if name in names), None)
+    if module is None:
+        raise AttributeError(f"module 'ledger' has no attribute {name!r}")
+    found: object = getattr(import_module(f"ledger.{module}"), "open_ledger" if name == "open" else name)
+    globals()[name] = found
+    return found

@@ -1,11 +1,14 @@
-"""The terminal app. The time cursor is the app: every pane shows the ledger as of it."""
+"""The terminal app. The time cursor is the app: every pane shows the ledger as of it.
+
+Nothing is imported here that the first screen does not need: the ledger, its views and the panes come while it is
+looked at already.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import datetime as dt
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,41 +16,30 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import events
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import ContentSwitcher, Footer, Input
+from textual.containers import Vertical
 
-import ledger
-from ledger.commit import to_micros
 from ledger.errors import TallyError
-from ledger.event import Period
-from ledger.standing import look as look_at
-from ledger.when import parse_period
+from tui.cursor import DATES, Cursor
 from tui.desk import Desk, Work
-from tui.moment import At, Moment, a_day, a_decision, read_moment
-from tui.screens.asking import Ask, Help, Offer
-from tui.screens.board import BoardPane
-from tui.screens.difference import DifferencePane, Mark
-from tui.screens.events import HELP, EventsPane
-from tui.screens.integrity import IntegrityPane
-from tui.screens.lineage import LineagePane
-from tui.screens.page import PagePane
-from tui.screens.pane import Pane
-from tui.screens.runs import RunsPane
 from tui.show import show
 from tui.widgets.bar import Bar, Menu
-from tui.widgets.lines import Line, Lines
-from tui.widgets.rows import Rows
-from tui.widgets.timeline import Shape, Timeline, read_shape
+from tui.widgets.keys import Keys
+from tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.widgets import Input
 
-    from tui.appending import Action
+    import ledger
+    from tui.moment import Moment
+    from tui.screens.difference import Mark
+    from tui.screens.pane import Pane
+    from tui.widgets.timeline import Shape
 
 POLL_SECONDS = 0.4
 HIGHLIGHT_SECONDS = 1.5
 PANES = ("board", "runs", "lineage", "events", "difference", "integrity")
 COMMIT, DAY, DECISION = (Binding.Group(words, compact=True) for words in ("commit", "day", "decision"))
-DATES = "a date, a month, `2 weeks ago`, an event (#812) or a commit (c55)"
 
 
 def actions() -> type[Provider]:
@@ -74,17 +66,17 @@ class TallyApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "one commit back", key_display="←", group=COMMIT),
         Binding("right", "step(1)", "one commit on", key_display="→", group=COMMIT),
-        Binding("shift+left", "day(-1)", "a day back", key_display="⇧←", group=DAY),
-        Binding("shift+right", "day(1)", "a day on", key_display="⇧→", group=DAY),
         Binding("left_square_bracket", "decision(-1)", "the decision before", key_display="[", group=DECISION),
         Binding("right_square_bracket", "decision(1)", "the next decision", key_display="]", group=DECISION),
-        Binding("g", "first", "to the beginning", show=False),
-        Binding("G,end", "now", "now", key_display="G End", show=False),
         Binding("t,colon", "date", "date", key_display="t"),
-        Binding("a", "about", "about which period", show=False),
         Binding("slash", "filter", "filter", key_display="/"),
         Binding("d", "mark", "diff"),
+        Binding("a", "about", "about"),
         Binding("y", "copy", "copy"),
+        Binding("shift+left", "day(-1)", "a day back", key_display="⇧←", group=DAY),
+        Binding("shift+right", "day(1)", "a day on", key_display="⇧→", group=DAY),
+        Binding("g", "first", "to the beginning", show=False),
+        Binding("G,end", "now", "now", key_display="G End", show=False),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
         Binding("enter", "open_selected", "open", show=False),
         Binding("escape", "leave", "back", key_display="Esc", show=False),
@@ -103,22 +95,23 @@ class TallyApp(App[None]):
         self.folder = folder or Path()
         self._missing = folder is None
         self._begin_at = as_of
-        self.target: int | None = None
-        """Commit that the cursor goes to; None at NOW. Written by movements in the reading thread, too."""
-        self.typed: dt.datetime | None = None
-        self.about: Period | None = None
+        self.cursor = Cursor(self)
+        """Where the time cursor goes."""
         self.moment: Moment | None = None
         """What is on the screen."""
         self.mark_a: Mark | None = None
         self.mark_b: Mark | None = None
         self.pages: list[str] = []
         self.pane_name = "board"
+        self._panes: dict[str, Pane] = {}
+        self._shown: Pane | None = None
+        self._is_open = False
+        self._filter: Input | None = None
         self._note = ""
         self._lost = ""
         self._filtering = ""
         self._shape_size = (0, 0)
         self._version: int | None = None
-        self._offer: Action | None = None
         self._front = Desk("front", self.folder, self.tell)
         self._back = Desk("back", self.folder, self.tell)
         self._loading = 0.0
@@ -128,24 +121,17 @@ class TallyApp(App[None]):
     def compose(self) -> ComposeResult:
         yield Bar(id="banner")
         yield Menu([pane.capitalize() for pane in PANES])
-        with ContentSwitcher(initial="board", id="panes"):
-            yield BoardPane(id="board")
-            yield RunsPane(id="runs")
-            yield LineagePane(id="lineage")
-            yield EventsPane(id="events")
-            yield DifferencePane(id="difference")
-            yield IntegrityPane(id="integrity")
-            yield PagePane(id="page")
-            yield Lines(id="trouble")
+        yield Vertical(id="panes")
         yield Bar(id="said")
-        yield Input(id="filter", placeholder=HELP)
         yield Timeline()
-        yield Footer(show_command_palette=False, compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
-        self.query_one("#filter").display = False
-        self.query_one("#banner", Bar).say("tally · opening the ledger …")
-        self.pane.home()
+        self._banner = self.query_one("#banner", Bar)
+        self._said = self.query_one("#said", Bar)
+        self._menu = self.query_one(Menu)
+        self._strip = self.query_one(Timeline)
+        self._banner.say("tally · opening the ledger …")
         if self._missing:
             self._trouble(
                 f"There is no ledger at or above {Path.cwd()}.",
@@ -154,26 +140,40 @@ class TallyApp(App[None]):
             )
             return
         self._front.on_progress = self._views_progress
-        self._front.start()
         self._front.ask("open", self._opening, self._opened, self._failed)
+        # The first screen is drawn before anything else asks for the processor.
+        self.call_after_refresh(self._front.start)
+
+    def _opening(self, book: ledger.Ledger, _job: object) -> tuple[str, int | None]:
+        import tui.screens.board  # noqa: F401 - imported here, beside the screen's thread, for the first pane
+
+        return book.origin, book.when(self._begin_at).n if self._begin_at else None
+
+    def _opened(self, found: tuple[str, int | None]) -> None:
+        origin, self.cursor.n = found
+        self.title = f"tally · {origin}"
+        self._is_open = True
+        self.look()
+
+    def _furnish(self) -> None:
+        """What can wait until the first frame is on the screen."""
+        from textual.widgets import Input
+
+        from tui.keys import FILTER_HELP
+
+        self._filter = Input(id="filter", placeholder=FILTER_HELP)
+        self._filter.display = False
+        self.mount(self._filter, before=self._strip)
+        self._back.start()
+        self._front.ask("standing", _standing, self._warn, self._failed)
+        self._draw_strip()
         self.set_interval(POLL_SECONDS, self._poll)
 
-    def _opening(self, book: ledger.Ledger, _job: object) -> tuple[str, list[str], int | None]:
-        standing = look_at(book)
-        n = book.when(self._begin_at).n if self._begin_at else None
-        return book.origin, [*standing.news, *standing.warnings] if standing.warnings else [], n
-
-    def _opened(self, found: tuple[str, list[str], int | None]) -> None:
-        origin, warnings, n = found
-        self.title = f"tally · {origin}"
+    def _warn(self, warnings: list[str]) -> None:
         if warnings:
             words = f"DO NOT RELY ON WHAT FOLLOWS: {' '.join(warnings)} v on 6 says what is wrong."
-            self.query_one("#banner", Bar).warn(words)
+            self._banner.warn(words)
             self.notify(show(words, 400), severity="error", timeout=15, markup=False)
-        self.target = n
-        self._back.start()
-        self.look()
-        self._draw_strip()
 
     def _failed(self, error: TallyError) -> None:
         if self.moment is None:
@@ -183,8 +183,10 @@ class TallyApp(App[None]):
 
     def _trouble(self, message: str, hint: str) -> None:
         """Instead of the panes: what is wrong and what to do."""
-        self.query_one("#panes", ContentSwitcher).current = "trouble"
-        self.query_one("#banner", Bar).say("tally · there is nothing to show")
+        from tui.widgets.lines import Line, Lines
+
+        self._is_open = False
+        self._banner.say("tally · there is nothing to show")
         lines = [Line(message, "bold"), Line(hint), Line("")]
         if not self._missing:
             lines.append(
@@ -192,20 +194,38 @@ class TallyApp(App[None]):
             )
             lines.append(Line("`tally verify` says what is wrong and what is still trusted.", "dim"))
         lines.append(Line("q ends it.", "dim"))
-        trouble = self.query_one("#trouble", Lines)
+        for pane in self._panes.values():
+            pane.display = False
+        trouble = Lines(id="trouble")
         trouble.begin(lines)
+        self.query_one("#panes").mount(trouble)
         trouble.focus()
 
     def _views_progress(self, done: int, total: int) -> None:
         share = done / max(1, total)
         if share - self._loading >= 0.01 or done >= total:
             self._loading = 0.0 if done >= total else share
-            self.tell(self.query_one("#said", Bar).say, f"reading the ledger for the first time: {share:.0%}")
+            self.tell(self._said.say, f"reading the ledger for the first time: {share:.0%}")
 
     @property
     def pane(self) -> Pane:
-        """What is shown."""
-        return self.query_one(f"#{'page' if self.pages else self.pane_name}", Pane)
+        """What is shown, or will be with the next frame."""
+        return self._pane("page" if self.pages else self.pane_name)
+
+    def _pane(self, name: str) -> Pane:
+        """A pane; one that is wanted for the first time is made, and looks at the ledger once it stands."""
+        if name not in self._panes:
+            from tui.keys import pane_class
+
+            pane = self._panes[name] = pane_class(name)(id=name)
+            pane.display = not self._panes.keys() - {name}
+            self.query_one("#panes").mount(pane)
+        return self._panes[name]
+
+    @property
+    def selected(self) -> str:
+        """Handle of what is selected in the pane; empty where nothing is."""
+        return self.pane.selected if self._is_open and self.pane.is_mounted else ""
 
     def tell(self, function: Callable[..., object], *values: object) -> None:
         """Have something done on the screen's thread, from any thread."""
@@ -220,9 +240,11 @@ class TallyApp(App[None]):
         """Have something read for the screen; a newer question of the same slot replaces this one."""
         self._front.ask(slot, work, done, self._failed)
 
-    def ask_slowly(self, slot: str, work: Work, done: Callable[[Any], None]) -> None:
+    def ask_slowly(
+        self, slot: str, work: Work, done: Callable[[Any], None], failed: Callable[[TallyError], None] | None = None
+    ) -> None:
         """The same for what may take long, beside the frames."""
-        self._back.ask(slot, work, done, self._failed)
+        self._back.ask(slot, work, done, failed or self._failed)
 
     def cancel_slow(self, slot: str) -> None:
         """Nobody waits for it any more."""
@@ -243,15 +265,18 @@ class TallyApp(App[None]):
 
     def look(self) -> None:
         """Read and show the pane in front, as of the cursor."""
-        if self._missing:
+        if not self._is_open:
             return
         pane = self.pane
+        if not pane.is_mounted:
+            return  # it looks itself, once it stands
         question = pane.question()
 
         def read(book: ledger.Ledger, job: Any) -> tuple[Moment, Any]:
+            from tui.moment import read_moment
+
             # Read here and not when it was asked: several movements may have been made since.
-            target = self.target
-            moment = read_moment(book, At(target or 0, target is None, self.about, self.typed))
+            moment = read_moment(book, self.cursor.at)
             return moment, question(book, moment, job)
 
         def done(found: tuple[Moment, Any]) -> None:
@@ -263,25 +288,24 @@ class TallyApp(App[None]):
         if pane is not self.pane:
             return
         before, self.moment = self.moment, moment
-        pane.loaded = moment
         self._lost = ""
-        panes = self.query_one("#panes", ContentSwitcher)
-        wanted = pane.id
-        if panes.current != wanted:
-            panes.current = wanted
+        if pane is not self._shown:
+            for other in self._panes.values():
+                other.display = other is pane
+            self._shown = pane
             pane.home()
-        banner = self.query_one("#banner", Bar)
         past = not moment.at.is_now
-        banner.say(*moment.heads, right="End: back to now" if past else "")
+        self._banner.say(*moment.heads, right="End: back to now" if past else "")
         self.set_class(past, "past")
-        timeline = self.query_one(Timeline)
-        timeline.point(moment.as_of.recorded_at, moment.at.is_now)
+        self._strip.point(moment.as_of.recorded_at, moment.at.is_now)
         pane.answer(moment, found)
         self._say_line()
-        if before is not None and abs(before.as_of.n - moment.as_of.n) == 1:
+        self._menu.choose(PANES.index(self.pane_name))
+        if before is None:
+            self.call_after_refresh(self._while_shown, self._furnish)
+        elif abs(before.as_of.n - moment.as_of.n) == 1:
             pane.mark_changed(moment.touched)
             self.set_timer(HIGHLIGHT_SECONDS, partial(self._while_shown, pane.mark_changed, frozenset()))
-        self.query_one(Menu).choose(PANES.index(self.pane_name))
 
     def missing(self, handle: str, exists: bool) -> None:
         """Say that what was selected is not there at this time; it is selected again where it is."""
@@ -295,8 +319,7 @@ class TallyApp(App[None]):
 
     def _say_line(self) -> None:
         said = self.moment.said if self.moment else ""
-        text = " · ".join(part for part in (self._note, self._lost, self._filtering, said) if part)
-        self.query_one("#said", Bar).say(text)
+        self._said.say(" · ".join(part for part in (self._note, self._lost, self._filtering, said) if part))
 
     def filter_state(self, words: str) -> None:
         """How far a filter is."""
@@ -310,10 +333,12 @@ class TallyApp(App[None]):
             return
         self._shape_size = (width, newest)
 
-        def done(shape: Shape) -> None:
-            self.query_one(Timeline).draw(shape)
+        def read(book: ledger.Ledger, _job: object) -> Shape:
+            from tui.strip import read_shape
 
-        self.ask_slowly("strip", lambda book, _job: read_shape(book, width), done)
+            return read_shape(book, width)
+
+        self.ask_slowly("strip", read, self._strip.draw)
 
     def on_resize(self, _event: events.Resize) -> None:
         if self.moment is not None:
@@ -322,8 +347,6 @@ class TallyApp(App[None]):
 
     def _poll(self) -> None:
         """Whether anybody appended something; cheaper to ask than any table."""
-        if self.moment is None:
-            return
 
         def read(book: ledger.Ledger, _job: object) -> tuple[int, int]:
             version = int(book.log.reader.execute("PRAGMA data_version").fetchone()[0])
@@ -334,7 +357,7 @@ class TallyApp(App[None]):
             moment = self.moment
             if moment is None or newest <= moment.newest:
                 return
-            if self.target is None:
+            if self.cursor.n is None:
                 self.look()
             else:
                 # A cursor in the past stays where it is; the world behind it grows.
@@ -345,106 +368,49 @@ class TallyApp(App[None]):
 
     # Time --------------------------------------------------------------------------------------------------
 
-    def go(self, n: int | None) -> None:
-        """Put the cursor on a commit; None is NOW."""
-        self.typed = None
-        self.target = n
-        self.look()
-
     def action_step(self, way: int) -> None:
         """One commit back or on."""
-        if self.moment is None:
-            return
-        here = self.moment.newest if self.target is None else self.target
-        there = here + way
-        self.go(None if there > self.moment.newest else max(0, there))
-
-    def _move(self, movement: Callable[[ledger.Ledger, int, int], int], way: int) -> None:
-        if self.moment is None:
-            return
-        slot = f"move-{id(object())}-{way}"
-
-        def read(book: ledger.Ledger, _job: object) -> None:
-            last = book.log.size() - 1
-            here = last if self.target is None else self.target
-            there = movement(book, here, way)
-            self.typed = None
-            self.target = None if way > 0 and there >= last else there
-
-        self._front.ask(slot, read, lambda _nothing: self.look(), self._failed)
+        self.cursor.step(way)
 
     def action_day(self, way: int) -> None:
         """To the end of the nearest day on which something was recorded."""
-        self._move(a_day, way)
+        self.cursor.move("a_day", way)
 
     def action_decision(self, way: int) -> None:
         """To the nearest decision, promotion or waiver."""
-        self._move(a_decision, way)
+        self.cursor.move("a_decision", way)
 
     def action_first(self) -> None:
         """To the first commit."""
-        self.go(0)
+        self.cursor.go(0)
 
     def action_now(self) -> None:
         """To the newest commit, and on with it."""
-        self.go(None)
+        self.cursor.go(None)
 
     def action_date(self) -> None:
         """To a date that is typed."""
-        if self.moment is not None:
-            self.push_screen(Ask("Go to which time?", f"{DATES}; empty: now"), self._go_to)
-
-    def _go_to(self, text: str | None) -> None:
-        if text is None:
-            return
-        if not text.strip() or text.strip() == "now":
-            self.go(None)
-            return
-
-        def done(found: ledger.AsOf) -> None:
-            self.target, self.typed = found.n, found.moment
-            self.look()
-
-        self._front.ask("date", lambda book, _job: book.when(text.strip()), done, self._failed)
-
-    def on_timeline_pointed(self, event: Timeline.Pointed) -> None:
-        """A click on the strip."""
-        micros = to_micros(event.at)
-
-        def read(book: ledger.Ledger, _job: object) -> int | None:
-            commit = book.log.last_commit_by(micros)
-            last = book.log.size() - 1
-            return 0 if commit is None else None if commit.n == last else commit.n
-
-        self._front.ask("point", read, self.go, self._failed)
+        self._ask_for("Go to which time?", f"{DATES}; empty: now", self.cursor.go_to)
 
     def action_about(self) -> None:
         """The period that knowledge is about."""
+        hint = "a day, month or year, or 2013-04..2013-06; empty: all"
+        self._ask_for("Knowledge about which period?", hint, self.cursor.set_about)
+
+    def _ask_for(self, title: str, hint: str, done: Callable[[str | None], None]) -> None:
+        from tui.screens.asking import Ask
+
         if self.moment is not None:
-            self.push_screen(
-                Ask("Knowledge about which period?", "a day, month or year, or 2013-04..2013-06; empty: all"),
-                self._set_about,
-            )
+            self.push_screen(Ask(title, hint), done)
 
-    def _set_about(self, text: str | None) -> None:
-        if text is None:
-            return
-
-        def read(book: ledger.Ledger, _job: object) -> Period | None:
-            return parse_period(text, book.zone) if text.strip() else None
-
-        def done(period: Period | None) -> None:
-            self.about = period
-            self.look()
-
-        self._front.ask("about", read, done, self._failed)
+    def on_timeline_pointed(self, event: Timeline.Pointed) -> None:
+        """A click on the strip."""
+        self.cursor.point(event.at)
 
     # Panes -------------------------------------------------------------------------------------------------
 
     def action_show(self, name: str) -> None:
         """Another pane."""
-        if self._missing or (self.moment is None and self.query_one("#panes", ContentSwitcher).current == "trouble"):
-            return
         if self.pane_name != name:
             self._close_filter()
         self.pages.clear()
@@ -456,33 +422,33 @@ class TallyApp(App[None]):
         if self.pages[-1:] == [handle]:
             return
         self.pages.append(handle)
-        self.query_one("#page", PagePane).handle = handle
         self.look()
 
     def action_open_selected(self) -> None:
         """The page of what is selected."""
-        if self.pane.selected and not self.pages:
-            self.open(self.pane.selected)
+        if not self.pages and (handle := self.selected):
+            self.open(handle)
 
     def action_leave(self) -> None:
         """Out of the filter, or of the page."""
-        if self.query_one("#filter").display:
+        if self._filter is not None and self._filter.display:
             self._close_filter()
         elif self.pages:
             self.pages.pop()
-            if self.pages:
-                self.query_one("#page", PagePane).handle = self.pages[-1]
             self.look()
 
     def action_lineage_of(self) -> None:
         """The lineage around what is selected."""
-        handle = self.pane.selected
+        from tui.screens.lineage import LineagePane
+
+        handle = self.selected
         if not handle:
             self.say("Nothing is selected.")
             return
         self.pages.clear()
         self.pane_name = "lineage"
-        self.query_one(LineagePane).centre(handle)
+        if isinstance(pane := self.pane, LineagePane):
+            pane.centre(handle)
 
     def on_menu_chosen(self, event: Menu.Chosen) -> None:
         """A click on the menu."""
@@ -492,39 +458,36 @@ class TallyApp(App[None]):
 
     def action_filter(self) -> None:
         """Only what holds a text; in the events, where nothing else can be filtered."""
+        if self._filter is None:
+            return
         if self.pages or not hasattr(self.pane, "set_filter"):
             self.action_show("events")
-        box = self.query_one("#filter", Input)
-        box.display = True
-        box.focus()
+        self._filter.display = True
+        self._filter.focus()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        if event.input.id == "filter":
-            self._filtered(event.value)
+        if event.input is self._filter and hasattr(pane := self._pane(self.pane_name), "set_filter"):
+            pane.set_filter(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        if event.input.id == "filter":
+        if event.input is self._filter:
             self.pane.home()
 
-    def _filtered(self, text: str) -> None:
-        pane = self.query_one(f"#{self.pane_name}", Pane)
-        if hasattr(pane, "set_filter"):
-            pane.set_filter(text)
-
     def _close_filter(self) -> None:
-        box = self.query_one("#filter", Input)
-        if box.display:
-            box.display = False
-            box.value = ""
+        if self._filter is not None and self._filter.display:
+            self._filter.display = False
+            self._filter.value = ""
             self.pane.home()
 
     # Marks, copying, appending -----------------------------------------------------------------------------
 
     def action_mark(self) -> None:
         """Mark A, then B: the second opens the difference."""
+        from tui.screens.difference import Mark
+
         if self.moment is None:
             return
-        mark = Mark(self.moment.as_of.n, self.pane.selected)
+        mark = Mark(self.moment.as_of.n, self.selected)
         if self.mark_a is None or self.mark_b is not None:
             self.mark_a, self.mark_b = mark, None
             self.say(f"A is {mark.words}; go elsewhere and press d for B")
@@ -534,7 +497,7 @@ class TallyApp(App[None]):
 
     def action_copy(self) -> None:
         """Copy the id of what is selected, or the receipt."""
-        text = self.pane.copied
+        text = self.pane.copied if self.moment is not None and self.pane.is_mounted else ""
         if not text:
             self.say("There is nothing to copy here.")
             return
@@ -546,58 +509,24 @@ class TallyApp(App[None]):
         """Ask for a reason, show the event, append it."""
         if self.moment is None:
             return
-        if self.target is not None:
+        if self.cursor.n is not None:
             self.say("The past is read-only. End goes back to now; what is recorded there says that it is said now.")
             return
-        handle = self.pane.selected
-        if isinstance(self.pane, PagePane):
-            handle = self.pane.query_one(Lines).key if name == "waive" else self.pane.handle
+        handle = self.pane.subject(name) if self.pane.is_mounted else ""
         if not handle:
             self.say("Nothing is selected.")
             return
+        from tui.offering import offer
 
-        from tui.appending import ACTIONS
-
-        def done(action: Action) -> None:
-            self._offer = action
-            self.push_screen(Offer(action.title, action.fields, action.words), self._append)
-
-        self.ask_slowly("offer", lambda book, _job: ACTIONS[name](book, handle), done)
-
-    def preview_offer(self, offer: Offer) -> None:
-        """Show the event that would be appended."""
-        from tui.appending import preview_text
-
-        action, values = self._offer, offer.values
-        if action is None:
-            return
-
-        def failed(error: TallyError) -> None:
-            offer.show_event(f"{error.message} {error.hint}", trouble=True)
-
-        self._back.ask("offer", lambda book, _job: preview_text(action.preview(book, values)), offer.show_event, failed)
-
-    def _append(self, values: dict[str, str] | None) -> None:
-        action, self._offer = self._offer, None
-        if values is None or action is None:
-            self.say("Nothing was recorded.")
-            return
-
-        def read(book: ledger.Ledger, _job: object) -> str:
-            return book.commit_handle(action.record(book, values))
-
-        def done(handle: str) -> None:
-            self.look()
-            self.notify(f"recorded in {handle}", markup=False)
-
-        self.ask_slowly("append", read, done)
+        offer(self, name, handle)
 
     # Help --------------------------------------------------------------------------------------------------
 
-    def commands(self) -> Iterator[tuple[str, str, str]]:
-        """Every action that a key does here: the key, its words, the action."""
-        for binding in (*_bindings(type(self)), *_bindings(type(self.pane))):
-            yield self.get_key_display(binding), binding.description, binding.action
+    def action_help(self) -> None:
+        """Every key, from the bindings."""
+        from tui.keys import help_screen
+
+        self.push_screen(help_screen(self, PANES))
 
     async def run_command(self, action: str) -> None:
         """Do what a key does."""
@@ -607,31 +536,13 @@ class TallyApp(App[None]):
         if inspect.isawaitable(result):
             await result
 
-    def action_help(self) -> None:
-        """Every key, from the bindings."""
-        groups = [("everywhere", _keys(self, type(self)))]
-        groups += [
-            (cls.TITLE, _keys(self, cls))
-            for cls in (RunsPane, LineagePane, EventsPane, IntegrityPane)
-            if _bindings(cls)
-        ]
-        groups.append(("in tables and texts", _keys(self, Rows)))
-        more = (
-            "◆ a promotion  ▲ a waiver  ✖ a failed gate  ! an alarm  ✓ a signed checkpoint; the bars are events.",
-            f"Filter: {HELP}.",
-            "Mouse: click a line to select it, again to open it; click the strip to go there.",
-        )
-        self.push_screen(Help(groups, more))
-
     def on_unmount(self) -> None:
         self._front.close()
         self._back.close()
 
 
-def _bindings(cls: type) -> list[Binding]:
-    own = cls.__dict__.get("BINDINGS", [])
-    return [binding for binding in own if isinstance(binding, Binding)]
+def _standing(book: ledger.Ledger, _job: object) -> list[str]:
+    from ledger.standing import look
 
-
-def _keys(app: TallyApp, cls: type) -> list[tuple[str, str]]:
-    return [(app.get_key_display(binding), binding.description) for binding in _bindings(cls)]
+    standing = look(book)
+    return [*standing.news, *standing.warnings] if standing.warnings else []

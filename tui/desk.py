@@ -12,12 +12,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ledger
 from ledger.errors import Damaged, TallyError
 
-Work = Callable[[ledger.Ledger, "Job"], Any]
+if TYPE_CHECKING:
+    import ledger
+
+Work = Callable[["ledger.Ledger", "Job"], Any]
 Deliver = Callable[[Callable[[], None]], None]
 
 
@@ -79,6 +81,8 @@ class Desk(threading.Thread):
             self._wake.notify()
 
     def run(self) -> None:
+        import ledger  # here, so that the screen need not wait for it
+
         book: ledger.Ledger | None = None
         while (job := self._next()) is not None:
             try:

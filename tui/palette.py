@@ -11,6 +11,7 @@ from textual.content import Content
 import ledger
 from ledger.entities import NAMED
 from tui.desk import Job
+from tui.keys import commands
 from tui.screens.events import like
 from tui.show import show
 
@@ -35,12 +36,12 @@ class Actions(Provider):
 
     async def discover(self) -> Hits:
         app = _app(self)
-        for key, words, action in app.commands():
+        for key, words, action in commands(app):
             yield DiscoveryHit(Content(f"{words}  ({key})"), partial(app.run_command, action), text=words)
 
     async def search(self, query: str) -> Hits:
         app, matcher = _app(self), self.matcher(query)
-        for key, words, action in app.commands():
+        for key, words, action in commands(app):
             score = matcher.match(words)
             if score > 0:
                 # The words are the program's own; what is highlighted is text all the same, never markup.

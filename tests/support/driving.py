@@ -32,7 +32,7 @@ class Driver:
             await self.pilot._wait_for_screen()
             await asyncio.sleep(0.005)
             desks = (self.app._front, self.app._back)
-            busy = any(desk._pending or desk._running is not None for desk in desks if desk.is_alive())
+            busy = any(desk._pending or desk._running is not None for desk in desks)
             quiet = 0 if busy else quiet + 1
             if quiet >= 3:
                 return

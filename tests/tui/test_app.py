@@ -13,6 +13,7 @@ from driving import Driver, driven
 
 import ledger
 from tui.app import PANES, TallyApp
+from tui.keys import commands
 from tui.screens.events import EventsPane
 from tui.screens.runs import RunsPane
 from tui.widgets.rows import Rows
@@ -48,19 +49,19 @@ def test_every_key_of_time_goes_where_it_says(folder: Path) -> None:
         async with driven(folder) as app:
             assert "NOW" in app.banner and "PAST" not in app.banner
             await app.press("left")
-            assert app.app.target == last - 1 and "THE PAST" in app.banner and "End: back to now" in app.banner
+            assert app.app.cursor.n == last - 1 and "THE PAST" in app.banner and "End: back to now" in app.banner
             await app.press("right", "right")
-            assert app.app.target is None and "NOW" in app.banner
+            assert app.app.cursor.n is None and "NOW" in app.banner
             await app.press("g")
-            assert app.app.target == 0 and "No pipeline" in app.text
+            assert app.app.cursor.n == 0 and "No pipeline" in app.text
             await app.press("left")
-            assert app.app.target == 0
+            assert app.app.cursor.n == 0
             await app.press("end")
-            assert app.app.target is None
+            assert app.app.cursor.n is None
             await app.press("g", "G")
-            assert app.app.target is None
+            assert app.app.cursor.n is None
             await app.go("2013-08-20")
-            assert app.app.target == by_day and "as of 2013-08-20 23:59 America/New_York" in app.banner
+            assert app.app.cursor.n == by_day and "as of 2013-08-20 23:59 America/New_York" in app.banner
             await app.press("shift+left")
             assert "2013-08-01" in app.banner, app.banner
             await app.press("shift+left")
@@ -69,13 +70,13 @@ def test_every_key_of_time_goes_where_it_says(folder: Path) -> None:
             assert "2013-08-01" in app.banner
             await app.go("2013-07-31")
             await app.press("[")
-            assert app.app.target == decided
+            assert app.app.cursor.n == decided
             await app.press("]")
-            assert "waived until" in app.text and app.app.target == decided + 2
+            assert "waived until" in app.text and app.app.cursor.n == decided + 2
             await app.press(":")
             await app.type("c5")
             await app.press("enter")
-            assert app.app.target == 5 and " c5-" in app.banner
+            assert app.app.cursor.n == 5 and " c5-" in app.banner
 
     asyncio.run(go())
 
@@ -85,9 +86,9 @@ def test_what_is_typed_wrongly_is_said_and_changes_nothing(folder: Path) -> None
         async with driven(folder) as app:
             for text, said in (("soon", "not a date"), ("1999", "nothing was known yet"), ("c999", "There is no c999")):
                 await app.go(text)
-                assert said in app.text and app.app.target is None
+                assert said in app.text and app.app.cursor.n is None
             await app.press("t", "escape")
-            assert app.app.target is None
+            assert app.app.cursor.n is None
 
     asyncio.run(go())
 
@@ -376,7 +377,7 @@ def test_help_names_every_key(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (120, 100)) as app:
             text = await app.press("?")
-            for _key, words, _action in app.app.commands():
+            for _key, words, _action in commands(app.app):
                 assert words in text, words
             await app.press("escape")
             assert "[1 Board]" in app.text
@@ -405,7 +406,7 @@ def test_the_palette_runs_actions_and_opens_entities(folder: Path) -> None:
                     break
             await app.press("enter")
             await app.settle()
-            assert app.app.target == 0
+            assert app.app.cursor.n == 0
 
     asyncio.run(go())
 
@@ -437,7 +438,7 @@ def test_mouse(folder: Path) -> None:
             width = app.app.query_one(Timeline).size.width
             await app.pilot.click("Timeline", offset=(width // 2, 0))
             await app.settle()
-            assert app.app.target is not None and "2013-0" in app.banner
+            assert app.app.cursor.n is not None and "2013-0" in app.banner
 
     asyncio.run(go())
 
@@ -579,7 +580,7 @@ def test_new_commits_appear_now_and_leave_the_past_alone(tmp_path: Path) -> None
                 book.append(registered("brand-new"))
             assert await until(app, "brand-new")
             await app.press("left")
-            here = app.app.target
+            here = app.app.cursor.n
             with ledger.open(folder) as book:
                 book.append(registered("newer-still"))
             newest = app.app.moment.newest  # type: ignore[union-attr]
@@ -587,7 +588,7 @@ def test_new_commits_appear_now_and_leave_the_past_alone(tmp_path: Path) -> None
                 await app.settle()
                 if app.app.moment.newest > newest:  # type: ignore[union-attr]
                     break
-            assert app.app.moment.newest == newest + 1 and app.app.target == here  # type: ignore[union-attr]
+            assert app.app.moment.newest == newest + 1 and app.app.cursor.n == here  # type: ignore[union-attr]
             assert "newer-still" not in app.text
             await app.press("G")
             assert "newer-still" in app.text

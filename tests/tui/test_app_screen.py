@@ -231,10 +231,10 @@ def test_it_follows_a_busy_writer_and_keeps_still_in_the_past(tmp_path: Path) ->
                 seen.append(app.app.moment.as_of.n)  # type: ignore[union-attr]
                 if len(seen) == 12:
                     await app.press("left")
-                    here = app.app.target
+                    here = app.app.cursor.n
             output = (await writer.communicate())[0].decode().split()
             assert len(set(seen[:12])) >= 3, f"it followed: {seen}"
-            assert app.app.target == here and app.app.moment.as_of.n == here  # type: ignore[union-attr]
+            assert app.app.cursor.n == here and app.app.moment.as_of.n == here  # type: ignore[union-attr]
             with ledger.open(folder) as book:
                 newest = book.log.size() - 1
             assert newest == int(output[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import ClassVar, NamedTuple
 
 from textual.app import ComposeResult
@@ -50,10 +50,9 @@ class Offer(ModalScreen[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "record nothing")]
 
-    def __init__(self, title: str, fields: list[Field], words: str) -> None:
+    def __init__(self, title: str, fields: list[Field], words: str, preview: Callable[[Offer], None]) -> None:
         super().__init__()
-        self._title, self._fields, self._words = title, fields, words
-        self.preview = None
+        self._title, self._fields, self._words, self._preview = title, fields, words, preview
         self.ready = False
 
     def compose(self) -> ComposeResult:
@@ -82,7 +81,7 @@ class Offer(ModalScreen[dict[str, str] | None]):
         elif self.ready:
             self.dismiss(self.values)
         else:
-            self.app.call_later(self.app.preview_offer, self)  # type: ignore[attr-defined]
+            self._preview(self)
 
     def show_event(self, text: str, trouble: bool = False) -> None:
         """The event that would be appended, or why it would not."""

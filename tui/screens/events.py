@@ -76,7 +76,6 @@ def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> 
 # Filter ----------------------------------------------------------------------------------------------------
 
 KINDS = ("type:", "actor:", "entity:")
-HELP = "words that the event holds; or type:gate  actor:anna  entity:late-arrivals-v1"
 
 
 def search(text: str, last_seq: int) -> tuple[str, list[object]]:

@@ -243,7 +243,11 @@ class PagePane(Pane):
     """What was opened."""
 
     TITLE = "Page"
-    handle = ""
+
+    @property
+    def handle(self) -> str:
+        """Of what it is the page."""
+        return self.tally.pages[-1] if self.tally.pages else ""
 
     def compose(self) -> ComposeResult:
         yield Lines(id="page-lines")
@@ -278,3 +282,7 @@ class PagePane(Pane):
     @property
     def selected(self) -> str:
         return self.handle
+
+    def subject(self, action: str) -> str:
+        # A gate is waived where it stands, on the page of its run.
+        return self.query_one(Lines).key if action == "waive" else self.handle

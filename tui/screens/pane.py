@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.containers import Vertical
 
-import ledger
-from tui.desk import Job
-from tui.moment import Moment
-
 if TYPE_CHECKING:
+    import ledger
     from tui.app import TallyApp
+    from tui.desk import Job
+    from tui.moment import Moment
 
-Question = Callable[[ledger.Ledger, Moment, Job], Any]
+Question = Callable[["ledger.Ledger", "Moment", "Job"], Any]
 
 
 class Pane(Vertical):
     """One of the screens behind the number keys."""
 
     TITLE: ClassVar[str] = ""
-    loaded: Moment | None = None
-    """What is shown now."""
+
+    def on_mount(self) -> None:
+        self.call_later(self.tally.look)
 
     @property
     def tally(self) -> TallyApp:
@@ -47,6 +47,10 @@ class Pane(Vertical):
     def selected(self) -> str:
         """Handle of what is selected: ``model:late-arrivals-v1``, ``#812``; empty where nothing is."""
         return ""
+
+    def subject(self, action: str) -> str:
+        """Handle of what something would be appended about."""
+        return self.selected
 
     @property
     def copied(self) -> str:

@@ -34,8 +34,10 @@ class Bar(Widget):
 
     def say(self, *texts: str, right: str = "") -> None:
         """Show other words: the first of ``texts`` that fits beside ``right``, or the last one clipped."""
-        self._texts, self._right = tuple(show(text, 1_000) for text in texts), show(right, 100)
-        self.refresh()
+        said = tuple(show(text, 1_000) for text in texts), show(right, 100)
+        if said != (self._texts, self._right):
+            self._texts, self._right = said
+            self.refresh()
 
     def warn(self, text: str) -> None:
         """From now on this stands before whatever is said here."""
@@ -73,8 +75,9 @@ class Menu(Widget):
 
     def choose(self, place: int) -> None:
         """Show which one is in front."""
-        self.chosen = place
-        self.refresh()
+        if place != self.chosen:
+            self.chosen = place
+            self.refresh()
 
     def _spans(self) -> list[tuple[int, int, str]]:
         spans, x = [], 1
@@ -86,13 +89,14 @@ class Menu(Widget):
 
     def render_line(self, y: int) -> Strip:
         width = self.size.width
-        segments = [Segment(" ", self.rich_style)]
+        base = self.rich_style
+        segments = [Segment(" ", base)]
         for place, (_, _, text) in enumerate(self._spans()):
-            style = self.rich_style
+            style = base
             if place == self.chosen:
                 style += self.get_component_rich_style("menu--chosen", partial=True)
             segments.append(Segment(text, style))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, base)
 
     def on_click(self, event: events.Click) -> None:
         for place, (start, end, _) in enumerate(self._spans()):

@@ -8,15 +8,15 @@ from typing import ClassVar, NamedTuple
 
 from rich.cells import set_cell_size
 from rich.segment import Segment
-from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.show import show
+from tui.widgets.paint import Paint
 from tui.widgets.rows import fitted
 
 
@@ -65,6 +65,7 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         self.changed: frozenset[str] = frozenset()
         self._drawn: list[tuple[str, Line, int]] = []
         self._width = 0
+        self._paint = Paint(self, "lines")
         self.cursor: int | None = None
         """Index of the selected line."""
 
@@ -76,20 +77,28 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     def begin(self, lines: Sequence[Line], keep: bool = True) -> None:
         """Other text; where ``keep``, the selected thing stays selected and the place is kept."""
         key, y = (self.key, self.scroll_offset.y) if keep else ("", 0)
+        if keep and list(lines) == self.lines and self._width == self._room:
+            return
         self.lines = list(lines)
         keys = [index for index, line in enumerate(self.lines) if line.key]
         same = [index for index in keys if key and self.lines[index].key == key]
         self.cursor = same[0] if same else keys[0] if keys else None
         self._wrap()
-        self.scroll_to(y=y, animate=False, force=True, immediate=True)
+        if y != self.scroll_offset.y:
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
+
+    @property
+    def _room(self) -> int:
+        return max(8, self.scrollable_content_region.width or self.size.width)
 
     def mark_changed(self, keys: frozenset[str]) -> None:
         """Lines of what the last step changed."""
-        self.changed = keys
-        self.refresh()
+        if keys != self.changed:
+            self.changed = keys
+            self.refresh()
 
     def _wrap(self) -> None:
-        width = self._width = max(8, self.scrollable_content_region.width or self.size.width)
+        width = self._width = self._room
         self._drawn = []
         for index, line in enumerate(self.lines):
             pad = " " * line.indent
@@ -105,29 +114,30 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def on_resize(self) -> None:
-        if (self.scrollable_content_region.width or self.size.width) != self._width:
+        if self._room != self._width:
             self._wrap()
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._paint.renew()
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width or self.size.width
         place = y + int(self.scroll_offset.y)
         if place >= len(self._drawn):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._paint.base)
         text, line, index = self._drawn[place]
-        style = self.rich_style
+        style = self._paint.base
         if line.mark:
-            style += self._style(line.mark)
+            style += self._paint.part(line.mark)
         if line.key and line.key in self.changed:
-            style += self._style("changed")
+            style += self._paint.part("changed")
         chosen = index == self.cursor and bool(line.key)
         if chosen and self.has_focus:
-            style += self._style("cursor")
+            style += self._paint.part("cursor")
         first = place == 0 or self._drawn[place - 1][2] != index
         text = fitted(f"{'▶ ' if chosen and first else '  '}{text}", width)
         return Strip([Segment(set_cell_size(text, width), style)], width)
-
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"lines--{name}", partial=True)
 
     def action_move(self, way: int) -> None:
         keys = [index for index, line in enumerate(self.lines) if line.key]

@@ -10,12 +10,13 @@ from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.show import show
+from tui.widgets.paint import Paint
 
 PAGE = 120
 """Rows that are asked for at once."""
@@ -94,6 +95,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.cursor = 0
         self.changed: frozenset[str] = frozenset()
         self._rows: dict[int, Row] = {}
+        self._paint = Paint(self, "rows")
         self._asked: int | None = None
 
     @property
@@ -113,16 +115,33 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def begin(self, total: int, first: int, rows: Iterable[Row], cursor: int | None = None) -> None:
         """Everything anew: another time, filter or order. The cursor keeps its line on the screen."""
-        line = self.cursor - self.first_shown
+        line, before = self.cursor - self.first_shown, self._drawn_from()
         self._rows = {first + index: row for index, row in enumerate(rows)}
         self._asked = None
         self.total = total
         self.cursor = max(0, min(self.cursor if cursor is None else cursor, total - 1))
         self.virtual_size = Size(self.size.width, total + 1)
         # Only a table that fits entirely stays at its top; elsewhere the selected row stays where the eye is.
-        self.scroll_to(y=max(0, self.cursor - max(0, line)), animate=False, force=True, immediate=True)
+        if (y := max(0, self.cursor - max(0, line))) != self.first_shown:
+            self.scroll_to(y=y, animate=False, force=True, immediate=True)
         self._keep_in_view()
-        self.refresh()
+        self._refresh_differing(before)
+
+    def _drawn_from(self) -> list[object]:
+        """What each line on the screen is drawn from."""
+        places = range(self.first_shown, self.first_shown + self.size.height - 1)
+        rows = [(at, self._rows.get(at)) for at in places]
+        lines = [(row, at < self.total, at == self.cursor, row and row.key in self.changed) for at, row in rows]
+        return [(self.nothing, list(self.columns)), *lines]
+
+    def _refresh_differing(self, before: list[object]) -> None:
+        """A step changes few lines; to draw the others again would be most of its work."""
+        now = self._drawn_from()
+        lines = [y for y, drawn in enumerate(now) if y >= len(before) or drawn != before[y]]
+        if 0 in lines:
+            self.refresh()
+        elif lines:
+            self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
 
     def fill(self, first: int, rows: Iterable[Row], total: int | None = None) -> None:
         """Rows that were asked for."""
@@ -138,35 +157,36 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def mark_changed(self, keys: frozenset[str]) -> None:
         """Rows that the last step changed stand out until this is called again."""
-        self.changed = keys
-        self.refresh()
+        before, self.changed = self._drawn_from(), keys
+        self._refresh_differing(before)
 
     # Drawing -----------------------------------------------------------------------------------------------
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._paint.renew()
+        return super().render_lines(crop)
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width or self.size.width
         if y == 0:
-            return self._strip("  ", [column.title for column in self.columns], width, self._style("header"))
+            return self._strip("  ", [column.title for column in self.columns], width, self._paint.part("header"))
         place = y - 1 + self.first_shown
         if place >= self.total:
             if self.total == 0 and y == 1 and self.nothing:
-                return self._text(f"  {self.nothing}", width, self._style("dim"))
-            return Strip.blank(width, self.rich_style)
+                return self._text(f"  {self.nothing}", width, self._paint.part("dim"))
+            return Strip.blank(width, self._paint.base)
         row = self._rows.get(place)
         if row is None:
             self._want(place)
-            return self._text("  …", width, self._style("dim"))
-        style = self.rich_style + (self._style(row.mark) if row.mark else Style())
+            return self._text("  …", width, self._paint.part("dim"))
+        style = self._paint.base + (self._paint.part(row.mark) if row.mark else Style())
         mark = " "
         if row.key in self.changed:
-            style += self._style("changed")
+            style += self._paint.part("changed")
             mark = "•"
         if place == self.cursor:
-            style += self._style("cursor" if self.has_focus else "blurred")
+            style += self._paint.part("cursor" if self.has_focus else "blurred")
         return self._strip(f"{'▶' if place == self.cursor else ' '}{mark}", row.cells, width, style)
-
-    def _style(self, name: str) -> Style:
-        return self.get_component_rich_style(f"rows--{name}", partial=True)
 
     def _strip(self, mark: str, cells: Sequence[str], width: int, style: Style) -> Strip:
         return self._text(mark + "  ".join(self._fitted(cells, width - len(mark))), width, style)

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
-from bisect import bisect_right
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from textual import events
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-import ledger
-from ledger.commit import from_micros
+from tui.widgets.paint import Paint
 
 BARS = "▁▂▃▄▅▆▇"
 MARKS = {"✖": "bad", "!": "bad", "▲": "waived", "◆": "good", "✓": "dim"}
 """What is drawn over a column, the most pressing first."""
-FROM_VIEWS = {
-    "◆": "SELECT from_seq FROM pipelines_versions INDEXED BY pipelines_by_seq WHERE instr(changed, ',champion,')",
-    "▲": "SELECT from_seq FROM waivers_versions INDEXED BY waivers_by_seq WHERE changed = '*'",
-    "✖": "SELECT from_seq FROM gates_versions WHERE json_extract(state, '$.verdict') = 'failed' "
-    "AND (changed = '*' OR instr(changed, ',evaluated_at,'))",
-    "!": "SELECT from_seq FROM periods_versions WHERE json_extract(state, '$.status') = 'alarm'",
-}
 
 
 class Shape(NamedTuple):
@@ -55,32 +47,6 @@ def column_of(at: dt.datetime, first: dt.datetime, last: dt.datetime, width: int
     return max(0, min(width - 1, int((at - first).total_seconds() / span * width)))
 
 
-def read_shape(book: ledger.Ledger, width: int) -> Shape:
-    """Count and mark; one binary search a column, and what the views know of decisions."""
-    log = book.log
-    last = log.commit(log.size() - 1)
-    start, end = log.commit(0).recorded_at, last.recorded_at
-    edges: list[int] = []
-    for column in range(width):
-        found = last if column == width - 1 else log.last_commit_by(start + (end - start) * (column + 1) // width)
-        edges.append(-1 if found is None else found.last_seq)
-    counts = [edge - before for edge, before in zip(edges, [-1, *edges], strict=False)]
-    connection = book.views.caught_up()
-    placed: dict[str, set[int]] = {}
-    for mark, query in FROM_VIEWS.items():
-        placed[mark] = {bisect_right(edges, row[0] - 1) for row in connection.execute(query)}
-    sizes = [row[0] for row in log.reader.execute("SELECT size FROM checkpoints ORDER BY size DESC LIMIT 5000")]
-    placed["✓"] = {bisect_right(edges, log.commit(size - 1).first_seq - 1) for size in _spread(sizes, 4 * width)}
-    marks = {column: mark for mark in reversed(MARKS) for column in placed[mark] if column < width}
-    return Shape(from_micros(start), from_micros(end), counts, marks, book.zone)
-
-
-def _spread(sizes: list[int], most: int) -> list[int]:
-    """Checkpoints in equal distances: a mark a column is all that can be drawn."""
-    step = max(1, len(sizes) // most)
-    return sizes[::step]
-
-
 class Timeline(Widget):
     """Two lines: the strip, and its dates."""
 
@@ -100,7 +66,7 @@ class Timeline(Widget):
         self.shape: Shape | None = None
         self.at: dt.datetime | None = None
         self.is_now = True
-        self.hint = ""
+        self._paint = Paint(self, "timeline")
 
     def draw(self, shape: Shape | None) -> None:
         self.shape = shape
@@ -110,24 +76,28 @@ class Timeline(Widget):
         self.at, self.is_now = at, is_now
         self.refresh()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        self._paint.renew()
+        return super().render_lines(crop)
+
     def render_line(self, y: int) -> Strip:
         width = self.size.width
         shape = self.shape
         if shape is None:
-            return Strip([Segment(set_cell_size(f" {self.hint}" if y == 0 else "", width), self.rich_style)], width)
+            return Strip([Segment(" " * width, self._paint.base)], width)
         if y == 1:
             return self._dates(shape, width)
         most = max(shape.counts) or 1
         cursor = None if self.at is None else len(shape.counts) - 1 if self.is_now else shape.column(self.at)
-        segments = [Segment(" ", self.rich_style)]
+        segments = [Segment(" ", self._paint.base)]
         for column, number in enumerate(shape.counts):
             mark = shape.marks.get(column)
             text = mark or (BARS[min(6, 7 * number // (most + 1))] if number else " ")
-            style = self.rich_style + self._style(MARKS[mark] if mark else "dim")
+            style = self._paint.base + self._paint.part(MARKS[mark] if mark else "dim")
             if column == cursor:
-                text, style = mark or "│", style + self._style("cursor")
+                text, style = mark or "│", style + self._paint.part("cursor")
             segments.append(Segment(text, style))
-        return Strip(segments).adjust_cell_length(width, self.rich_style)
+        return Strip(segments).adjust_cell_length(width, self._paint.base)
 
     def _dates(self, shape: Shape, width: int) -> Strip:
         first, last = (f"{at.astimezone(shape.zone):%Y-%m-%d}" for at in (shape.first_at, shape.last_at))
@@ -136,10 +106,7 @@ class Timeline(Widget):
         middle = legend if cell_len(legend) <= room else "◆▲✖!✓ ? explains" if room > 18 else ""
         gap = width - 2 - len(first) - len(last) - cell_len(middle)
         text = f" {first}{' ' * (gap // 2)}{middle}{' ' * (gap - gap // 2)}{last} "
-        return Strip([Segment(set_cell_size(text, width), self.rich_style + self._style("dim"))], width)
-
-    def _style(self, name: str):  # type: ignore[no-untyped-def]
-        return self.get_component_rich_style(f"timeline--{name}", partial=True)
+        return Strip([Segment(set_cell_size(text, width), self._paint.base + self._paint.part("dim"))], width)
 
     def on_click(self, event: events.Click) -> None:
         if self.shape is not None and event.y == 0:

@@ -1,0 +1,52 @@
+"""The keys of the app in words, from the bindings themselves: for the help and for the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from tui.screens.asking import Help
+from tui.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from tui.app import TallyApp
+    from tui.screens.pane import Pane
+
+FILTER_HELP = "words that the event holds; or type:gate  actor:anna  entity:late-arrivals-v1"
+MORE = (
+    "◆ a promotion  ▲ a waiver  ✖ a failed gate  ! an alarm  ✓ a signed checkpoint; the bars are events.",
+    f"Filter: {FILTER_HELP}.",
+    "Mouse: click a line to select it, again to open it; click the strip to go there.",
+)
+
+
+def pane_class(name: str) -> type[Pane]:
+    """The class of a pane, imported when it is first wanted."""
+    found: type[Pane] = getattr(import_module(f"tui.screens.{name}"), f"{name.capitalize()}Pane")
+    return found
+
+
+def own_bindings(cls: type) -> list[Binding]:
+    """What a class binds itself."""
+    return [binding for binding in cls.__dict__.get("BINDINGS", []) if isinstance(binding, Binding)]
+
+
+def commands(app: TallyApp) -> Iterator[tuple[str, str, str]]:
+    """Every action that a key does here: the key, its words, the action."""
+    for binding in (*own_bindings(type(app)), *own_bindings(type(app.pane))):
+        yield app.get_key_display(binding), binding.description, binding.action
+
+
+def help_screen(app: TallyApp, panes: tuple[str, ...]) -> Help:
+    """Every key with its words."""
+
+    def keys(cls: type) -> list[tuple[str, str]]:
+        return [(app.get_key_display(binding), binding.description) for binding in own_bindings(cls)]
+
+    groups = [("everywhere", keys(type(app)))]
+    groups += [(cls.TITLE, keys(cls)) for cls in map(pane_class, panes) if own_bindings(cls)]
+    groups.append(("in tables and texts", keys(Lines)))
+    return Help(groups, MORE)
