@@ -75,7 +75,7 @@ def line_of(path: Path, lines: dict[Path, int]) -> int:
 
 
 def _key(text: str, start: int) -> tuple[Path, int] | None:
-    """A dotted key that begins at a place, and where it ends; nothing is copied, so many of them in one line are quick."""
+    """A dotted key that begins at a place, and where it ends; nothing is copied, however many stand in one line."""
     parts: list[str] = []
     position = start
     while match := _KEY_PART.match(text, position):
