@@ -56,7 +56,14 @@ def agent_keys(name: str) -> list[AgentKey]:
     if not os.environ.get("SSH_AUTH_SOCK"):
         return []
     try:
-        answer = _ask(bytes([REQUEST_IDENTITIES]))
+        return held_keys(_ask(bytes([REQUEST_IDENTITIES])), name)
+    except InvalidInput:
+        return []
+
+
+def held_keys(answer: bytes, name: str) -> list[AgentKey]:
+    """The ed25519 keys in an agent's answer; none where it is not one."""
+    try:
         if answer[:1] != bytes([IDENTITIES_ANSWER]):
             return []
         (count,) = struct.unpack_from(">I", answer, 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,10 +104,15 @@ def from_git(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
     # Added lines of every commit, so that a receipt which was removed later still counts.
     listed = ask_git(place, "log", "--reverse", "-p", "-U0", *AS_STORED, "--format=commit %H %cI", "--", GIT_FILE)
     pushed = set((ask_git(place, "rev-list", "--remotes", "--", GIT_FILE) or "").split())
+    yield from receipts_in(listed or "", pushed, origins)
+
+
+def receipts_in(listed: str, pushed: Collection[str], origins: Sequence[str]) -> Iterator[Anchor]:
+    """The receipts of these origins in what git lists: a line for each commit, then the lines that it added."""
     commit, at = "", None
-    for line in (listed or "").split("\n"):
+    for line in listed.split("\n"):
         if match := re.fullmatch(r"commit ([0-9a-f]{40,64}) (\S+)", line):
-            commit, at = match[1], dt.datetime.fromisoformat(match[2]).astimezone(dt.UTC)
+            commit, at = match[1], _git_time(match[2])
         elif line.startswith("+receipt "):
             try:
                 checkpoint = parse_receipt(line[1:]).checkpoint
@@ -117,6 +122,14 @@ def from_git(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
                 outside = commit in pushed
                 remark = "" if outside else "not pushed: only on this machine"
                 yield Anchor(checkpoint, "git", f"git {GIT_FILE} @{commit[:8]}", at, outside, remark)
+
+
+def _git_time(text: str) -> dt.datetime | None:
+    """When a commit says it was made; None where no calendar has such a time: git keeps whatever it was given."""
+    try:
+        return dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    except (ValueError, OverflowError):
+        return None
 
 
 def commit_receipt(ledger: Ledger, line: str) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from ledger.errors import InvalidInput
 
@@ -49,6 +53,23 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+@contextmanager
+def regular_file(path: Path, follow: bool) -> Iterator[BinaryIO]:
+    """Open a file for reading, and nothing that is none: a named pipe or a device would be read for ever.
+
+    Raises
+    ------
+    OSError
+        When it is missing, cannot be opened, or is anything else than a regular file.
+    """
+    # Not blocking, so that a named pipe in a foreign folder cannot hold the program for ever.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    with os.fdopen(os.open(path, flags), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "It is not a regular file")
+        yield file
+
+
 def read_foreign(path: Path, most_bytes: int) -> bytes:
     """The bytes of a file that somebody else prepared: a regular file, no link, no larger than expected.
 
@@ -58,19 +79,11 @@ def read_foreign(path: Path, most_bytes: int) -> bytes:
         When it is missing, anything else than a regular file, or larger than ``most_bytes``.
     """
     try:
-        # Not blocking, so that a named pipe in a foreign folder cannot hold the program for ever.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with regular_file(path, follow=False) as file:
+            # Reading sets memory aside for all that is asked for, and the limit may be a stranger's number.
+            data = file.read(min(most_bytes, os.fstat(file.fileno()).st_size) + 1)
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise InvalidInput(f"{path} is not a regular file.")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            # Reading sets memory aside for all that is asked for, and the limit may be a stranger's number.
-            data = file.read(min(most_bytes, status.st_size) + 1)
-    finally:
-        os.close(descriptor)
     if len(data) > most_bytes:
         raise InvalidInput(f"{path} is larger than {most_bytes:,} bytes and was not read.")
     return data

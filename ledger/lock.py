@@ -71,7 +71,7 @@ class FileLock:
 
     def _open(self) -> None:
         try:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise InvalidInput(
                 f"The ledger's lock {self.path} cannot be opened for writing: {error.strerror}.",

@@ -143,7 +143,7 @@ def read_pin(origin: str) -> Pin | None:
         return msgspec.json.decode(path.read_bytes(), type=Pin)
     except FileNotFoundError:
         return None
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise InvalidInput(f"The pinned key {path} cannot be read: {error}.") from error
 
 
@@ -184,7 +184,7 @@ def read_watermark(origin: str) -> Watermark | None:
     """None where nothing was verified yet, or the note of it cannot be read: then everything is read again."""
     try:
         return msgspec.json.decode(_file("verified", origin, "json").read_bytes(), type=Watermark)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

@@ -370,13 +370,16 @@ def _note_receipts(lines: Sequence[str]) -> list[Receipt]:
     found = []
     for index in range(len(lines) - 3):
         origin, size, root = lines[index : index + 3]
+        # Asked before the signatures are read: a text of nothing but such lines would be read once for each of them.
+        if not size.isdigit():
+            continue
         signatures = []
         for line in lines[index + 3 :]:
             match = _DASHES.match(line)
             if match is None:
                 break
             signatures.append(f"{EM_DASH} {match[1]} {match[2]}\n")
-        if not signatures or not size.isdigit():
+        if not signatures:
             continue
         note = Note.parse(f"{origin}\n{size}\n{root}\n\n{''.join(signatures)}")
         found.append(Receipt(parse_checkpoint(note.text), note))

@@ -6,13 +6,16 @@ whole and synced, before an event names it; a crash in between leaves an unnamed
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
 from ledger.errors import Damaged, InvalidInput, NotFound
-from ledger.files import write_whole
+from ledger.files import regular_file, write_whole
+
+LARGE_BYTES = 64 << 20
 
 
 class Artifact(NamedTuple):
@@ -46,8 +49,12 @@ class Objects:
         artifact = Artifact(blake3(data).hexdigest(), len(data))
         path = self.path(artifact.hash)
         # Trust what lies there only after reading it: a damaged old copy is replaced by the good new one.
-        if path.exists() and blake3(path.read_bytes()).hexdigest() == artifact.hash:
-            return artifact
+        try:
+            with regular_file(path, follow=True) as file:
+                if file.read() == data:
+                    return artifact
+        except OSError:
+            pass  # missing, or no file at all: it is replaced as well
         try:
             write_whole(path, data, mode=0o444)
         except OSError as error:
@@ -66,7 +73,12 @@ class Objects:
         """
         path = self.path(artifact)
         try:
-            data = path.read_bytes()
+            with regular_file(path, follow=True) as file:
+                # One that is too large to be kept in memory is most often not the one that was stored.
+                if os.fstat(file.fileno()).st_size > LARGE_BYTES and not _is_named(file, artifact):
+                    raise _changed(artifact)
+                file.seek(0)
+                data = file.read()
         except FileNotFoundError:
             raise NotFound(
                 f"Artifact {artifact[:12]}… is not here.", "Copy it from a backup of the ledger's folder."
@@ -74,8 +86,20 @@ class Objects:
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
         if blake3(data).hexdigest() != artifact:
-            raise Damaged(
-                f"Artifact {artifact[:12]}… holds other bytes than its name says; it was not used.",
-                "Restore it from a backup; `tally verify` lists everything that is affected.",
-            )
+            raise _changed(artifact)
         return data
+
+
+def _is_named(file: BinaryIO, artifact: str) -> bool:
+    """Whether a file is the one that its name says; reads it in pieces."""
+    hasher = blake3()
+    while piece := file.read(1 << 20):
+        hasher.update(piece)
+    return hasher.hexdigest() == artifact
+
+
+def _changed(artifact: str) -> Damaged:
+    return Damaged(
+        f"Artifact {artifact[:12]}… holds other bytes than its name says; it was not used.",
+        "Restore it from a backup; `tally verify` lists everything that is affected.",
+    )

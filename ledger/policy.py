@@ -60,13 +60,12 @@ class Policy(NamedTuple):
 
     def is_met(self, cosigners: Iterable[str]) -> bool:
         """Whether these witnesses, by name, are a quorum."""
-        return self.quorum is None or self._has(self.quorum, frozenset(cosigners))
-
-    def _has(self, name: str, cosigners: frozenset[str]) -> bool:
-        if name in self.witnesses:
-            return name in cosigners
-        group = self.groups[name]
-        return sum(self._has(member, cosigners) for member in group.members) >= group.needed
+        met = self.witnesses.keys() & frozenset(cosigners)
+        # In the order of the file, in which a group names only what stands above it: no depth of groups is too deep.
+        for group in self.groups.values():
+            if sum(member in met for member in group.members) >= group.needed:
+                met.add(group.name)
+        return self.quorum is None or self.quorum in met
 
 
 def parse_policy(text: str) -> Policy:

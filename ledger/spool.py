@@ -9,6 +9,7 @@ that a crash cut short was never acknowledged as kept, and is left out.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from ledger.memory import state_home
 from ledger.vocabulary import ArtifactStored, Body, TrialFinished, TrialMeasured, TrialStarted, TrialStored
 
 RECORDS = "records.jsonl"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 BODIES: dict[str, type[Body]] = {
     body.TYPE: body for body in (TrialStarted, TrialMeasured, TrialStored, ArtifactStored, TrialFinished)
 }
@@ -171,17 +173,35 @@ def read(folder: Path) -> Waiting | None:
     path = folder / RECORDS
     if not path.is_file():
         return None
-    *lines, _torn = path.read_bytes().split(b"\n")
+    try:
+        read = parse(path.read_bytes())
+    except (OSError, Damaged) as error:
+        raise Damaged(
+            f"The spool {path} cannot be read: {error}.", "Nothing of it was delivered; look at that file."
+        ) from error
+    return None if read is None else Waiting(folder, *read)
+
+
+def parse(data: bytes) -> tuple[Header, list[Record]] | None:
+    """The header and the records of a spool's file, each known to be of a kind that trials write; None where empty.
+
+    Raises
+    ------
+    Damaged
+    """
+    *lines, _torn = data.split(b"\n")
     if not lines:
         return None
     try:
         header = msgspec.json.decode(lines[0], type=Header)
         records = [msgspec.json.decode(line, type=Record) for line in lines[1:]]
-    except msgspec.MsgspecError as error:
-        raise Damaged(
-            f"The spool {path} cannot be read: {error}.", "Nothing of it was delivered; look at that file."
-        ) from error
-    return Waiting(folder, header, records)
+        for item in records:
+            drafts_of(item)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Damaged(str(error)) from error
+    if not all(_DIGEST.fullmatch(digest) for item in records for digest in item.files):
+        raise Damaged("it names a file by something else than its hash")
+    return header, records
 
 
 def empty(book: Ledger, spool: Waiting, deadline_seconds: float = 30.0) -> int:
@@ -195,7 +215,11 @@ def empty(book: Ledger, spool: Waiting, deadline_seconds: float = 30.0) -> int:
             return 0
         for item in again.records:
             for digest in item.files:
-                data = (spool.folder / "objects" / digest).read_bytes()
+                try:
+                    data = (spool.folder / "objects" / digest).read_bytes()
+                except OSError as error:
+                    words = f"The file {digest[:12]}… in {spool.folder} cannot be read: {error.strerror}."
+                    raise Damaged(words, "Nothing of this record was delivered; put the file back.") from error
                 if blake3(data).hexdigest() != digest:
                     raise Damaged(f"The file {digest[:12]}… in {spool.folder} is not what was put there.")
                 book.store(data)

@@ -127,6 +127,15 @@ class Touched(msgspec.Struct, frozen=True, gc=False):
     after: State | None
 
 
+def _named(key: str) -> str | bytes:
+    """A name as SQLite is asked for it: one that was typed in bytes which are no text is equal to none."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return key.encode(errors="surrogatepass")
+    return key
+
+
 class Cursor(NamedTuple):
     fingerprint: str
     seq: int
@@ -165,7 +174,7 @@ class Views:
             .execute(
                 f"SELECT state FROM {projection.name}_versions WHERE key = ? AND from_seq <= ? "
                 "ORDER BY from_seq DESC LIMIT 1",
-                (key, seq),
+                (_named(key), seq),
             )
             .fetchone()
         )
@@ -182,7 +191,7 @@ class Views:
         rows = self.caught_up().execute(
             f"SELECT from_seq, changed, state FROM {projection.name}_versions "
             "WHERE key = ? AND from_seq > ? AND from_seq <= ? ORDER BY from_seq",
-            (key, after, seq),
+            (_named(key), after, seq),
         )
         return [Version(row[0], row[1], None if row[2] is None else decode(row[2])) for row in rows]
 
@@ -193,7 +202,7 @@ class Views:
             .execute(
                 f"SELECT from_seq FROM {projection.name}_versions WHERE key = ? AND from_seq <= ? "
                 "AND (changed = ? OR instr(changed, ?)) ORDER BY from_seq DESC LIMIT 1",
-                (key, seq, NEW, f",{field},"),
+                (_named(key), seq, NEW, _named(f",{field},")),
             )
             .fetchone()
         )
@@ -307,13 +316,21 @@ class Views:
 
     def _open(self) -> sqlite3.Connection:
         try:
+            # A link that came with a ledger must not have another file written to; what is not ours is made anew.
+            if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+                self._discard()
             connection = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
+            connection.execute("PRAGMA trusted_schema = OFF")
+            if altered(connection):
+                connection.close()
+                self._discard()
+                return self._open()
             # Disposable, but not allowed to be silently wrong after a power cut: hence not OFF.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        except sqlite3.OperationalError:
+        except (sqlite3.OperationalError, OSError):
             return self._in_memory()
         except sqlite3.DatabaseError:
             self._discard()
@@ -439,6 +456,18 @@ class MemoryViews(Views):
 def all_as_of(projection: Projection) -> str:
     """The query for the states of all entities at a position, which is its two parameters."""
     return f"SELECT v.state FROM {_newest(projection.name, '?')} ORDER BY k.first_seq, k.key"
+
+
+def altered(connection: sqlite3.Connection) -> list[str]:
+    """What stands for something else in a views file, or acts by itself when it is written to, in words."""
+    expected = schema()
+    words = []
+    for kind, name in connection.execute("SELECT type, name FROM sqlite_schema"):
+        if kind == "trigger":
+            words.append(f"{name} does not belong into the schema.")
+        elif name in expected and not expected[name].startswith(f"CREATE {kind.upper()} "):
+            words.append(f"{name} was redefined.")
+    return words
 
 
 class Recorded:

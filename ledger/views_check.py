@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from ledger.ledger import Ledger
 from ledger.projection import Projection, State
 from ledger.schema_check import schema_differences
 from ledger.verdict import silent
-from ledger.views import Recorded, changed_words, entries, schema
+from ledger.views import Recorded, altered, changed_words, entries, schema
 
 MOST_WORDS = 5
 
@@ -28,11 +29,15 @@ def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, 
     holds one state an entity and not its history.
     """
     progress("views", 0, total)
+    words: list[str] = []
     try:
+        # Asked first: whoever asks the views something makes such a file anew.
+        if path.is_file():
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as untouched:
+                words += altered(untouched)
         connection = ledger.views.caught_up()
     except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
         return [f"The views cannot be read: {error}."]
-    words: list[str] = []
     if path.exists():
         checked = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:

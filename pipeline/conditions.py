@@ -15,8 +15,9 @@ import pandas as pd
 from ledger.errors import InvalidInput
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
-_COMPARISON = re.compile(r"(==|!=|<=|>=|<|>)\s*(.+)")
-_COLUMN = re.compile(r"([A-Za-z_]\w*)\s*(.*)")
+# Possessive: giving a word back letter by letter to look at the rest again takes the square of its length.
+_COMPARISON = re.compile(r"(==|!=|<=|>=|<|>)\s*+(.+)")
+_COLUMN = re.compile(r"([A-Za-z_]\w*+)\s*+(.*)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 

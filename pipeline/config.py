@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from ledger.errors import InvalidInput
 from ledger.event import encode_canonical
-from pipeline.lines import Path, find_lines, line_of
+from pipeline.lines import Path, find_lines, line_of, overlong_key
 from pipeline.rules import notes_about, wrong_together
 from pipeline.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
 
@@ -87,6 +87,8 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     """
     try:
         text = data.decode()
+        if (line := overlong_key(text)) is not None:
+            raise ConfigurationError(path.name, [Mistake(line, "", "This key has too many parts.")])
         raw = tomllib.loads(text)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
@@ -98,8 +100,8 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
         raise ConfigurationError(path.name, [Mistake(line, "", words)]) from None
     except ValueError:
         # Not a mistake of syntax to the parser: Python refuses to read integers of more than 4,300 digits.
-        long = re.search(r"[0-9_]{4300,}", text)
-        line = text.count("\n", 0, long.start() if long else 0) + 1
+        long = next((run.start() for run in re.finditer(r"[0-9_]+", text) if run.end() - run.start() >= 4300), 0)
+        line = text.count("\n", 0, long) + 1
         raise ConfigurationError(path.name, [Mistake(line, "", "This number has too many digits.")]) from None
     except RecursionError:
         raise ConfigurationError(path.name, [Mistake(1, "", "The file is nested too deeply.")]) from None

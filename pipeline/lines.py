@@ -11,11 +11,28 @@ import tomllib
 
 Path = tuple[str | int, ...]
 
-_HEADER = re.compile(r"\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_HEADER = re.compile(r"\s*(\[\[?)")
 _KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
-DEEPEST = 32
-"""Levels of a dotted key that are noted; noting every level of a key of 100,000 parts would fill the memory."""
+_QUOTED = re.compile(r"""\"[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^']*+'""")
+_JOINED = re.compile(r"[\w-]\s*+\.(?=\s*+[\w-])")
+DEEPEST = 64
+"""Levels of keys that are noted; noting every level of a key of 100,000 parts would fill the memory."""
 _DELIMITERS = ('"""', "'''", '"', "'")
+
+
+def overlong_key(text: str) -> int | None:
+    """The line of a key of more than ``DEEPEST`` parts; None where there is none.
+
+    The standard parser takes time with the square of their number: half a minute for 200 kilobytes.
+    """
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") <= DEEPEST:
+            continue
+        # Outside of quotes and remarks, a point between two words joins parts of a key; prose is full of commas.
+        for piece in re.split(r"[^\w\s.-]+", _QUOTED.sub("x", line).partition("#")[0]):
+            if len(_JOINED.findall(piece)) > DEEPEST:
+                return number
+    return None
 
 
 def find_lines(text: str) -> dict[Path, int]:
@@ -27,8 +44,9 @@ def find_lines(text: str) -> dict[Path, int]:
     number = 0
     while number < len(lines):
         line = lines[number]
-        if (header := _HEADER.match(line)) and (names := _keys(header[2])):
-            table = names[0]
+        if (header := _HEADER.match(line)) and (key := _key(line, header.end())):
+            # One part more than is noted stands for all deeper ones.
+            table = key[0][: DEEPEST + 1]
             if header[1] == "[[":
                 index = counts.get(table, 0)
                 counts[table] = index + 1
@@ -37,12 +55,12 @@ def find_lines(text: str) -> dict[Path, int]:
             found[table] = number + 1
             number += 1
             continue
-        keys = _keys(line)
-        if keys and keys[1].startswith("="):
-            path = (*table, *keys[0])
-            for depth in range(len(table) + 1, min(len(path), len(table) + DEEPEST) + 1):
+        key = _key(line, 0)
+        if key and line.startswith("=", key[1]):
+            path = (*table, *key[0][:DEEPEST])
+            for depth in range(len(table) + 1, min(len(path), DEEPEST) + 1):
                 found.setdefault(path[:depth], number + 1)
-            number = _value(lines, number, len(line) - len(keys[1]) + 1, path, found)
+            number = _value(lines, number, key[1] + 1, path, found)
             continue
         number += 1
     return found
@@ -50,23 +68,23 @@ def find_lines(text: str) -> dict[Path, int]:
 
 def line_of(path: Path, lines: dict[Path, int]) -> int:
     """The line of a setting, or of the nearest table around it; 1 where nothing fits."""
-    for depth in range(min(len(path), 2 * DEEPEST), 0, -1):
+    for depth in range(min(len(path), DEEPEST), 0, -1):
         if path[:depth] in lines:
             return lines[path[:depth]]
     return 1
 
 
-def _keys(text: str) -> tuple[Path, str] | None:
-    """A dotted key at the beginning of a text, and what follows it."""
+def _key(text: str, start: int) -> tuple[Path, int] | None:
+    """A dotted key that begins at a place, and where it ends; nothing is copied, however many stand in one line."""
     parts: list[str] = []
-    position = 0
+    position = start
     while match := _KEY_PART.match(text, position):
         parts.append(next(group for group in match.groups() if group is not None))
         if match[1] is not None and "\\" in match[1]:
             parts[-1] = _unescaped(match[1])
         position = match.end()
         if not text.startswith(".", position):
-            return tuple(parts), text[position:]
+            return tuple(parts), position
         position += 1
     return None
 
@@ -95,20 +113,24 @@ def _value(lines: list[str], number: int, column: int, path: Path, found: dict[P
                 else:
                     column += 1
                 continue
+            character = line[column]
+            if character in " \t":
+                column += 1
+                continue
             if (
                 expect_key
                 and stack
                 and stack[-1][0] == "{"
-                and (keys := _keys(line[column:]))
-                and keys[1].startswith("=")
+                and (key := _key(line, column))
+                and line.startswith("=", key[1])
             ):
-                inner = (*stack[-1][1], *keys[0])
-                found.setdefault(inner, number + 1)
+                inner = (*stack[-1][1], *key[0])[: DEEPEST + 1]
+                if len(inner) <= DEEPEST:
+                    found.setdefault(inner, number + 1)
                 stack.append(("=", inner, 0))
-                column = len(line) - len(keys[1]) + 1
+                column = key[1] + 1
                 expect_key = False
                 continue
-            character = line[column]
             if character == "#":
                 break
             if delimiter := next((item for item in _DELIMITERS if line.startswith(item, column)), ""):

@@ -298,7 +298,7 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
     if gates.beats_reference_in is not None:
         text = gates.beats_reference_in.at_least
         path: Path = ("gates", "beats_reference_in")
-        match = re.fullmatch(r"(\d+) of (\d+) windows", text)
+        match = re.fullmatch(r"(\d{1,6}) of (\d{1,6}) windows", text)
         if match is None and text != "every window":
             yield path, f'at_least = {text!r}: say "every window" or "8 of 9 windows".'
         elif match is not None and int(match[1]) == 0:
@@ -314,7 +314,7 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
             yield ("gates", "optimism_gap"), words_
     if gates.final_test is not None:
         text = gates.final_test.drop_at_most
-        if not re.fullmatch(r"\d+(\.\d+)? standard errors?", text):
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,15})? standard errors?", text):
             yield ("gates", "final_test"), f'drop_at_most = {text!r}: say "2 standard errors".'
         if not settings.time.final.test:
             yield ("gates", "final_test"), "There is a gate on the final test, but [time.final] seals no window."

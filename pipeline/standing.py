@@ -15,8 +15,8 @@ from pipeline.settings import Monitoring
 
 Level = Literal["normal", "notable", "alarm"]
 FEWEST_WINDOWS = 3
-_NOTICE = re.compile(r"outside (\d+) of (\d+) own windows")
-_ALARM = re.compile(r"outside every own window by (half|a quarter of|all of|\d+% of) its range(.*)")
+_NOTICE = re.compile(r"outside (\d{1,6}) of (\d{1,6}) own windows")
+_ALARM = re.compile(r"outside every own window by (half|a quarter of|all of|\d{1,6}% of) its range(.*)")
 _WORSE = "or worse than the reference"
 CLEAR = 2.0
 """Standard errors beyond the own windows that an alarm needs: what sampling alone can do is no news."""

@@ -1,0 +1,258 @@
+"""Every parser of foreign text, with valid texts to begin from: what the fuzzing campaigns aim at."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+from histories import RUNS, decided, finished, promoted, refitted, registered, started  # noqa: E402
+
+import ledger as face  # noqa: E402
+from ledger import agent, spool, vocabulary  # noqa: E402
+from ledger.anchors import receipts_in  # noqa: E402
+from ledger.bundle import _claim  # noqa: E402
+from ledger.commit import decode_head  # noqa: E402
+from ledger.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
+from ledger.errors import InvalidInput  # noqa: E402
+from ledger.note import (  # noqa: E402
+    Checkpoint,
+    Note,
+    SignerKey,
+    VerifierKey,
+    key_id,
+    open_checkpoint,
+    parse_checkpoint,
+    parse_receipt,
+    receipt_line,
+    sign_checkpoint,
+)
+from ledger.policy import parse_policy  # noqa: E402
+from ledger.proof import Proof, parse_proof  # noqa: E402
+from ledger.when import parse_moment, parse_period, resolve  # noqa: E402
+from ledger.witness import _signature, _size  # noqa: E402
+from pipeline import config, standing  # noqa: E402
+from pipeline.conditions import parse_condition, parse_rule  # noqa: E402
+from pipeline.settings import Monitoring  # noqa: E402
+from pipeline.spans import parse_span, parse_time_expression  # noqa: E402
+from tui.screens.events import search  # noqa: E402
+
+SIGNER = SignerKey("example.org/log", bytes(range(32)))
+OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))
+KEY = SIGNER.verifier
+WITNESS = WitnessKey("w1", key_id("w1", COSIGNATURE, OTHER.verifier.public), OTHER.verifier.public)
+ZONE = ZoneInfo("America/New_York")
+NOW = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+
+
+class Target(NamedTuple):
+    """A parser, valid texts to begin from, and how to write what it returned (None where there is no one form)."""
+
+    parse: Callable[[str], object]
+    corpus: list[str]
+    write: Callable[[object], str] | None = None
+    slow: bool = False
+    """Asks a database or reads a whole file: thousands of inputs a second, not tens of thousands."""
+
+
+def as_bytes(text: str) -> bytes:
+    """What was drawn as text, for parsers of bytes; halves of surrogates become bytes that are no UTF-8."""
+    return text.encode(errors="surrogatepass")
+
+
+def targets() -> dict[str, Target]:
+    """Every parser by name."""
+    return {**_signed(), **_recorded(), **_said(), **_asked()}
+
+
+def _notes() -> list[str]:
+    notes = []
+    for size in (1, 7, 2**40):
+        checkpoint = Checkpoint(SIGNER.name, size, bytes([size % 256]) * 32)
+        notes.append(sign_checkpoint(checkpoint, SIGNER))
+        notes.append(sign_checkpoint(checkpoint, SIGNER, OTHER))
+    return notes
+
+
+def _pasted() -> list[str]:
+    lines = [receipt_line(Checkpoint(name, 12, bytes(32))) for name in (SIGNER.name, OTHER.name)]
+    quoted = [f"Dear all,\r\n> {line}\r\n-- \r\nAnn" for line in lines]
+    return [*lines, *quoted, *(note.replace("—", "--").replace("\n\n", "\n") for note in _notes())]
+
+
+def _signed() -> dict[str, Target]:
+    """Notes, keys, proofs, policies: what signatures stand on."""
+    notes = _notes()
+    proofs = [Proof(5, (bytes(32), b"\x01" * 32), notes[0]).format(), Proof(0, (), notes[1]).format()]
+    policy = (
+        f"# us\nlog {KEY.format()} https://log\nwitness w1 {WITNESS.format()} http://w\n"
+        f"witness w2 {WITNESS.format()}\ngroup g 2 w1 w2\ngroup h any g\nquorum h\n"
+    )
+    listed = "".join(
+        f"commit {'ab' * 20} 2013-0{n}-01T12:00:00+0{n}:00\n\n+{receipt_line(Checkpoint(SIGNER.name, n, bytes(32)))}\n"
+        for n in (1, 2)
+    )
+    identities = b"\x0c" + bytes([0, 0, 0, 1]) + agent._string(
+        agent._string(agent.ALGORITHM) + agent._string(KEY.public)
+    ) + agent._string(b"ann@example.org")  # fmt: skip
+    return {
+        "note": Target(Note.parse, notes, lambda note: note.format()),  # type: ignore[attr-defined]
+        "verifier key": Target(
+            VerifierKey.parse,
+            [KEY.format(), OTHER.verifier.format()],
+            lambda key: key.format(),  # type: ignore[attr-defined]
+        ),
+        "signer key": Target(SignerKey.parse, [SIGNER.format(), OTHER.format()], lambda key: key.format()),  # type: ignore[attr-defined]
+        "witness key": Target(WitnessKey.parse, [WITNESS.format()], lambda key: key.format()),  # type: ignore[attr-defined]
+        "checkpoint": Target(parse_checkpoint, [note.split("\n\n")[0] + "\n" for note in notes]),
+        "signed checkpoint": Target(lambda text: open_checkpoint(text, KEY), notes),
+        "cosignatures": Target(lambda text: cosignatures(Note.parse(text), (WITNESS,)), notes),
+        "receipt": Target(lambda text: parse_receipt(text).checkpoint, _pasted(), receipt_line),  # type: ignore[arg-type]
+        "receipts in git": Target(
+            lambda text: list(receipts_in(text, ["ab" * 20], [SIGNER.name])) or _nothing(), [listed]
+        ),
+        "proof": Target(parse_proof, proofs),
+        "policy": Target(
+            lambda text: parse_policy(text).is_met(["w1"]), [policy, f"log {KEY.format()}\nquorum none\n"]
+        ),
+        "witness answer": Target(_witness_answer, ["17\n", *(note.split("\n\n")[1] for note in notes)]),
+        "agent answer": Target(
+            lambda text: agent.held_keys(text.encode("latin-1", errors="replace"), "ann") or _nothing(),
+            [identities.decode("latin-1")],
+        ),
+    }
+
+
+def _nothing() -> None:
+    """A parser that passes over what it does not understand has found nothing; counted as refused."""
+    raise InvalidInput("nothing in it")
+
+
+def _witness_answer(text: str) -> object:
+    with suppress(InvalidInput):
+        return _size(as_bytes(text))
+    return _signature(text) or _nothing()
+
+
+def _recorded() -> dict[str, Target]:
+    """What lies in the ledger's own files."""
+    event = (
+        '{"body":{"artifact":"' + "ab" * 32 + '","media_type":"x","role":"model","run":null,"size_bytes":5},'
+        '"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==","t":"artifact.stored","v":1}'
+    )
+    started_ = (
+        '{"about":{"observed_in":["2013-01-01T00:00:00Z","2013-02-01T00:00:00-05:00"]},"body":{"params":{"a":[1,0.5,'
+        'null,{"b":"c"}]}},"cause":["' + "cd" * 32 + '"],"occurred_at":"2013-01-01T00:00:00Z",'
+        '"salt":"AAAAAAAAAAAAAAAAAAAAAA==","t":"a.stranger","v":7}'
+    )
+    head = '{"actor":"a","host":"h","recorded_at":"2013-01-01T12:00:00Z","tool":"t","user":"u"}'
+    claim = (
+        '{"artifacts":["' + "ab" * 32 + '"],"commits":[{"events":[0,3],"n":2}],"format":"tally.proof/1",'
+        '"origin":"o","subject":"model:m"}\n'
+    )
+    kept = [
+        spool.record("k", NOW, [_finished()]),
+        spool.record("l", NOW, [], ["ab" * 32]),
+    ]
+    lines = [spool.Header(trial="t", ledger="/tmp/x"), *kept]
+    return {
+        "event": Target(lambda text: vocabulary.decode(as_bytes(text)), [event, started_]),
+        "commit head": Target(decode_head, [head]),
+        "bundle claim": Target(lambda text: _claim(as_bytes(text)), [claim]),
+        "spool": Target(
+            lambda text: spool.parse(as_bytes(text)),
+            ["".join(f"{spool.msgspec.json.encode(line).decode()}\n" for line in lines)],
+        ),
+    }
+
+
+def _finished() -> vocabulary.TrialFinished:
+    return vocabulary.TrialFinished(trial="t", status="finished", error=None, seconds=1.0, late_records=0)
+
+
+def _said() -> dict[str, Target]:
+    """What people write: dates, lengths of time, rules, pipeline files."""
+    moments = ["2013-06-30", "2013-06", "2013", "2013-06-30 17:00", "now", "yesterday", "2 weeks ago", "an hour ago",
+               "2013-06-30T17:00:00.5+05:30"]  # fmt: skip
+    file = (ROOT / "fixtures" / "late-arrivals.toml").read_text()
+    small = 'name = "x"\n["a.b".c]\nd = { e = 1, f = [2, { g = """h""" }] }\n[[drop]]\nwhere = \'i\' # j\n'
+    return {
+        "moment": Target(lambda text: parse_moment(text, ZONE, NOW), moments),
+        "period": Target(lambda text: parse_period(text, ZONE), ["2013-06-30", "2013-06", "2013", "2013-04..2013-06"]),
+        "span": Target(parse_span, ["3h", "62 days", "2 weeks", "1 month", "7 steps"]),
+        "time expression": Target(parse_time_expression, ["time_hour", "time_hour - 3h", "ordered_at + 2 days"]),
+        "rule": Target(parse_rule, ["> 15", ">= -0.5e3", "== 'yes'", '!= "no"']),
+        "condition": Target(parse_condition, ["arr_delay is missing", "year < 1990", "state == 'void'"]),
+        "monitoring rules": Target(
+            _monitoring,
+            ["outside 8 of 10 own windows\noutside every own window by half its range, or worse than the reference"],
+        ),
+        "pipeline file": Target(lambda text: config.parse(as_bytes(text), Path("x.toml")), [file, small], slow=True),
+    }
+
+
+def _monitoring(text: str) -> object:
+    notice, _, alarm = text.partition("\n")
+    settings = Monitoring(
+        every="1 month", compare_to="own windows", segments=[], min_rows=1, notice=notice, alarm=alarm,
+        estimate_before_labels=False, why="because",
+    )  # fmt: skip
+    return standing.thresholds(settings)
+
+
+def _asked() -> dict[str, Target]:
+    """What is asked of a ledger: handles, dates, names, filters; on a real one that stays open."""
+    folder = Path(tempfile.mkdtemp(prefix="tally-foreign-"))
+    book = _small(folder)
+    snapshot = book.now()
+
+    def filtered(text: str) -> object:
+        if not text.split():
+            return _nothing()
+        query, values = search(text, 10**9)
+        try:
+            return book.log.reader.execute(query, values).fetchall()
+        except (sqlite3.Error, UnicodeError) as error:
+            raise InvalidInput(str(error)) from error  # as the app's desk does
+
+    names = [
+        "model:p-v1",
+        "p-v1",
+        "run:2013-01-01.1",
+        "pipeline:p",
+        "2013-01-01.1",
+        "decision:2013-01-01.1",
+        "slice:ab",
+    ]
+    return {
+        "as of": Target(
+            lambda text: resolve(text, book.log, ZONE, NOW), ["#2", "c1", "before:c1", "#3-abcd", "2013"], slow=True
+        ),
+        "name": Target(snapshot.entity, names, slow=True),
+        "filter": Target(filtered, ["promoted", "p-v1 ann", "type:run.started", "%_\\", '"x'], slow=True),
+    }
+
+
+def _small(folder: Path) -> face.Ledger:
+    import os
+
+    kept = {name: os.environ.get(name) for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    os.environ.update({name: str(folder / "home") for name in kept})
+    try:
+        book = face.create(folder / "team", name="p", timezone="America/New_York", key_home="file")
+        book.append(registered("p"), started(RUNS[0], "p"))
+        book.append(refitted("p-v1", RUNS[0], "p"), decided(RUNS[0], "p", "p-v1"), finished(RUNS[0], "p"))
+        book.append(promoted("p-v1", "p", None))
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+    return book
