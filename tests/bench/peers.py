@@ -62,12 +62,7 @@ PEERS = (
     Peer("sqlite", (), "sqlite3"),
     Peer("mlflow", ("mlflow",), "mlflow", ((HELP, "mlflow --version"), (STATUS, "mlflow experiments search"))),
     Peer("eventsourcing", ("eventsourcing",), "eventsourcing.application"),
-    Peer(
-        "model_ledger",
-        ("model-ledger[cli]",),
-        "model_ledger",
-        ((HELP, "model-ledger --help"), (STATUS, "model-ledger list --db inventory.db")),
-    ),
+    Peer("model_ledger", ("model-ledger[cli]",), "model_ledger", ((HELP, "model-ledger --help"),)),
     Peer("trackio", ("trackio",), "trackio", ((HELP, "trackio --help"), (STATUS, "trackio list projects"))),
     Peer("dvclive", ("dvclive",), "dvclive", ((HELP, "dvc --help"), (STATUS, "dvc status"))),
     Peer("sacred", ("sacred",), "sacred"),

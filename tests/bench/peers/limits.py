@@ -52,8 +52,8 @@ def one_event() -> str:
     ours, limit = per_call(lambda: encode(event, known.decoder)), per_call(lambda: plain.encode(event))
     both, blake = per_call(lambda: hashes(data)), per_call(lambda: blake3(data).digest())
     return (
-        f"  an event of {len(data)} bytes: msgspec encodes in {limit:.1f} µs, we encode, sort, read back and compare in "
-        f"{ours:.1f} µs; BLAKE3 hashes in {blake:.1f} µs, both our hashes take {both:.1f} µs"
+        f"  an event of {len(data)} bytes: msgspec encodes in {limit:.1f} µs, we encode, sort, read back and compare "
+        f"in {ours:.1f} µs; BLAKE3 hashes in {blake:.1f} µs, both our hashes take {both:.1f} µs"
     )
 
 
