@@ -13,6 +13,7 @@ import sqlite3
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ledger
@@ -76,18 +77,23 @@ def ours(book: ledger.Ledger, count: int) -> float:
     return time.perf_counter() - started
 
 
+def measure(folder: Path, rounds: Mapping[int, int]) -> Iterator[tuple[int, list[float], list[float]]]:
+    """Seconds of each commit, bare and ours, taking turns, for each number of events a commit."""
+    os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_STATE_HOME"] = str(folder)
+    with ledger.create(folder / "bench", timezone="UTC") as book:
+        book.append(body(0))
+        bare = Bare(folder / "bare.db", book)
+        for count, times in rounds.items():
+            pairs = [(bare.append(count), ours(book, count)) for _ in range(times)]
+            yield count, [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
-        os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_STATE_HOME"] = folder
-        with ledger.create(Path(folder) / "bench", timezone="UTC") as book:
-            book.append(body(0))
-            bare = Bare(Path(folder) / "bare.db", book)
-            print(f"{'events a commit':>15} {'bare SQLite':>12} {'tallystick':>12} {'ratio':>7} {'target':>7}")
-            for count, rounds in ROUNDS.items():
-                times = [(bare.append(count), ours(book, count)) for _ in range(rounds)]
-                one = statistics.median(pair[0] for pair in times)
-                two = statistics.median(pair[1] for pair in times)
-                print(f"{count:>15} {one * 1e6:>9.0f} µs {two * 1e6:>9.0f} µs {one / two:>7.2f} {TARGETS[count]:>7.2f}")
+        print(f"{'events a commit':>15} {'bare SQLite':>12} {'tallystick':>12} {'ratio':>7} {'target':>7}")
+        for count, bare, ours_ in measure(Path(folder), ROUNDS):
+            one, two = statistics.median(bare), statistics.median(ours_)
+            print(f"{count:>15} {one * 1e6:>9.0f} µs {two * 1e6:>9.0f} µs {one / two:>7.2f} {TARGETS[count]:>7.2f}")
 
 
 if __name__ == "__main__":

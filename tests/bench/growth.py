@@ -1,0 +1,105 @@
+"""How time grows with the ledger: each question at 1,000 to 1,000,000 events, side by side.
+
+    python tests/bench/growth.py [EVENTS ...]        10,000,000 too, where there are 15 minutes and 20 GB
+
+What counts is the last column, how many times the largest ledger takes what the smallest took. Appending, the past and
+lists of what there is now should not know how long the history is; verification reads all of it, so its row is seconds
+for a million events. The ledgers are those of ``travel.py``. ``TALLY_BENCH_KEEP`` names a folder to keep them in.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from travel import MODELS, PIPELINES, ROOT, make, median_ms
+
+import ledger
+from ledger.verdict import Asked
+from ledger.verify import verify
+
+sys.path.insert(0, str(ROOT / "tests" / "support"))
+
+from histories import finished
+
+QUESTIONS = 100
+APPENDS = 300
+COMMANDS = 5
+
+
+def append_ms(book: ledger.Ledger) -> float:
+    """Median of single appends, durable."""
+    took = []
+    for index in range(APPENDS):
+        body = finished(f"2026-11-25.{index % 50}", f"pipeline-{index % PIPELINES}")
+        started = time.perf_counter()
+        book.append(body)
+        took.append(time.perf_counter() - started)
+    return statistics.median(took) * 1_000
+
+
+def command_ms(folder: Path, *words: str) -> float:
+    """Median of a whole process."""
+    program = [sys.executable, "-c", "from tui.cli import main; main()", *words, "--ledger", str(folder)]
+    took = []
+    for _ in range(COMMANDS):
+        started = time.perf_counter()
+        subprocess.run(program, check=True, capture_output=True, cwd=ROOT)
+        took.append(time.perf_counter() - started)
+    return statistics.median(took) * 1_000
+
+
+def measure(folder: Path) -> dict[str, float]:
+    with ledger.open(folder) as book:
+        found = {"append of one event, ms": append_ms(book)}
+        last, chance = book.now().as_of.seq, random.Random(1)
+        places = [chance.randrange(last // 2, last - APPENDS) for _ in range(QUESTIONS)]
+        snapshots = {place: book.at(f"#{place}") for place in places}
+        dates = {place: snapshots[place].as_of.recorded_at for place in places}
+        found["champion at a past date, ms"] = median_ms(
+            lambda place: book.at(dates[place]).champion(f"pipeline-{place % PIPELINES}"), places
+        )
+        found[f"list of {MODELS} models at a past date, ms"] = median_ms(
+            lambda place: snapshots[place].models(), places[:30]
+        )
+        found[f"list of {MODELS} models now, ms"] = median_ms(lambda _: book.now().models(), places[:30])
+        one = finished("2026-11-25.0", "pipeline-0")
+        found["append and see it, ms"] = median_ms(lambda _: (book.append(one), book.now().pipelines()), places[:50])
+        found["tally status, ms"] = command_ms(folder, "status")
+        found["tally champion --as-of, ms"] = command_ms(folder, "champion", "pipeline-7", "--as-of", f"#{places[0]}")
+        started = time.perf_counter()
+        verdict = verify(book, Asked(full=True, workers=1))
+        assert {finding.kind for finding in verdict.findings} <= {"ARTIFACT"}, verdict.findings[:3]
+        found["verify, s a million events"] = (time.perf_counter() - started) / (last + 1) * 1e6
+        found["ledger, bytes an event"] = book.log.path.stat().st_size / (last + 1)
+    return found
+
+
+def main() -> None:
+    sizes = [int(argument.replace(",", "")) for argument in sys.argv[1:]] or [1_000, 10_000, 100_000, 1_000_000]
+    keep = os.environ.get("TALLY_BENCH_KEEP")
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Path(keep or temporary)
+        os.environ.update(XDG_STATE_HOME=str(home / "state"), XDG_CONFIG_HOME=str(home / "config"))
+        os.environ.pop("SSH_AUTH_SOCK", None)
+        columns = []
+        for size in sizes:
+            folder = home / f"book-{size}"
+            if not folder.exists():
+                make(folder, size)
+            columns.append(measure(folder))
+    print(f"{'':36}" + "".join(f"{size:>12,}" for size in sizes) + f"{'times':>8}")
+    for name in columns[0]:
+        values = [column[name] for column in columns]
+        digits = 0 if max(values) > 100 else 2
+        print(f"{name:36}" + "".join(f"{v:>12,.{digits}f}" for v in values) + f"{values[-1] / values[0]:>8.2f}")
+
+
+if __name__ == "__main__":
+    main()
