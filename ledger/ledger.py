@@ -25,7 +25,7 @@ from ledger.commit import (
     to_micros,
 )
 from ledger.difference import Difference
-from ledger.errors import Damaged, InvalidInput, NotFound, Refused
+from ledger.errors import Damaged, InvalidInput, NotFound, Refused, TallyError
 from ledger.event import (
     EVENT_CONTEXT,
     About,
@@ -287,7 +287,13 @@ class Ledger:
         self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in drafts)
         for checkpoint in sealed:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
-            memory.move_mark(checkpoint)
+            try:
+                memory.move_mark(checkpoint)
+            except TallyError as error:
+                raise InvalidInput(
+                    f"This is recorded, in c{appended.n}; do not give the command again. But: {error.message}",
+                    error.hint,
+                ) from error
         return appended
 
     def _refuse_mixed_times(self) -> None:
@@ -370,7 +376,11 @@ class Ledger:
         return [signer] if signer else []
 
     def _seal(self, checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
-        """Sign a tree, unless it contradicts what this account has signed or seen before."""
+        """Sign a tree, unless it contradicts what this account has signed or seen, or it could not remember it."""
+        try:
+            memory.refuse_unwritable(checkpoint.origin)
+        except TallyError as error:
+            raise type(error)(f"{error.message} Nothing was recorded.", error.hint) from error
         seen = memory.read_mark(checkpoint.origin)
         if seen is not None:
             # The new commit is not visible to readers yet, but every commit up to the seen size is.

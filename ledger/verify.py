@@ -22,7 +22,7 @@ import msgspec
 
 from ledger import memory, merkle, vocabulary
 from ledger.commit import from_micros
-from ledger.database import SCHEMA, integrity
+from ledger.database import SCHEMA, circumstance, integrity, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
@@ -76,6 +76,9 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     except Exception as error:
         if "decode" in str(error) and connection.text_factory is str:
             raise
+        if isinstance(error, sqlite3.Error) and not examination.findings and circumstance(error) is not None:
+            # What was in the way is not in the file: that is no verdict about it.
+            raise trouble(error, ledger.log.path) from error
         # Once SQLite itself says that the file is damaged, whatever reading it trips over (a number where a text
         # belongs, a row that is not there) is that damage. It ends the reading; what was found is worth saying.
         if not isinstance(error, sqlite3.DatabaseError) and not examination.is_damaged():
@@ -491,7 +494,7 @@ class _Examination:
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = (
-            views_differences(self.ledger, path, self.progress, self.events)
+            views_differences(self.ledger, self.progress, self.events)
             if self.compared is None
             else _result(self.compared)
         )
@@ -502,7 +505,12 @@ class _Examination:
                 line,
                 next=f"Delete {path}; it is rebuilt from the events at the next question.",
             )
-        self.lines.append(("views", "rebuilt and identical" if not words else "ALTERED"))
+        if words:
+            self.lines.append(("views", "ALTERED"))
+        elif self.ledger.views.are_kept():
+            self.lines.append(("views", "rebuilt and identical"))
+        else:
+            self.lines.append(("views", "not kept, because they cannot be written here: each answer is made anew"))
 
     # The verdict -------------------------------------------------------------------------------------------
 

@@ -15,10 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import ledger
+from ledger.database import trouble
 from ledger.errors import Damaged, TallyError
 
 Work = Callable[[ledger.Ledger, "Job"], Any]
 Deliver = Callable[[Callable[[], None]], None]
+
+
+def _unreadable(error: Exception) -> TallyError:
+    return Damaged(f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.")
 
 
 class Job:
@@ -90,14 +95,12 @@ class Desk(threading.Thread):
                 self._answer(job, job.failed, error)
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
-                trouble = Damaged(f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.")
-                self._answer(job, job.failed, trouble)
+                told = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
+                self._answer(job, job.failed, told)
             except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
                 name = type(error).__name__
-                trouble = Damaged(
-                    f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it."
-                )
-                self._answer(job, job.failed, trouble)
+                told = Damaged(f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it.")
+                self._answer(job, job.failed, told)
             else:
                 self._answer(job, job.done, answer)
         if book is not None:
