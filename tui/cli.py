@@ -226,9 +226,12 @@ def open_ledger(path: Path | None) -> Ledger:
     book = ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
     book.views.on_trouble = lambda words: say("note", words)
     try:
-        standing = look(book)
+        standing, newer = look(book), book.newer_types()
     except sqlite3.DatabaseError:
         return book  # what is wrong with the file is said by whatever is asked of it
+    if newer:
+        say("note", f"Newer than this program, so shown but not followed: {', '.join(newer)}. Answers may lack what "
+            "they say; a newer tallystick knows it.")  # fmt: skip
     for words in standing.news:
         say("note", words)
     for words in standing.warnings:
