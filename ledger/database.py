@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
-from ledger.errors import Damaged, InvalidInput, NewerFormat
+from ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
+from ledger.files import network_file_system
 
 APPLICATION_ID = 0x54414C59  # "TALY"
 FORMAT = 1
@@ -65,13 +68,78 @@ the time of a large commit and guard against nothing more, because no event coun
 """
 
 
-def connect(path: Path, mode: str) -> sqlite3.Connection:
+Circumstance = Literal["no space", "locked", "no right", "disk error", "no memory"]
+_CIRCUMSTANCES: dict[int, Circumstance] = {
+    sqlite3.SQLITE_FULL: "no space",
+    sqlite3.SQLITE_BUSY: "locked",
+    sqlite3.SQLITE_LOCKED: "locked",
+    sqlite3.SQLITE_PROTOCOL: "locked",
+    sqlite3.SQLITE_READONLY: "no right",
+    sqlite3.SQLITE_PERM: "no right",
+    sqlite3.SQLITE_CANTOPEN: "no right",
+    sqlite3.SQLITE_IOERR: "disk error",
+    sqlite3.SQLITE_NOMEM: "no memory",
+}
+
+
+def circumstance(error: sqlite3.Error) -> Circumstance | None:
+    """What outside of the file was in the way; None where the trouble is in the file or in the question."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # the shared memory of a write-ahead log is a file, too
+        return "no space"
+    return _CIRCUMSTANCES.get(code & 0xFF)
+
+
+def trouble(error: sqlite3.Error, path: Path | str = "the ledger's file") -> TallyError:
+    """What SQLite reports as an error that a person can act on: never damage where the file is not to blame."""
+    match circumstance(error):
+        case "no space":
+            return InvalidInput(
+                f"There is no space left for {path}.", "Free some space on that disk, then give the command again."
+            )
+        case "locked":
+            return Busy(
+                f"Another program keeps {path} locked.",
+                "Close what has it open (`fuser` on that file names it), then try again.",
+            )
+        case "no right":
+            return InvalidInput(
+                f"{path} cannot be written here: {error}.",
+                "Appending needs the right to write in the ledger's folder; reading does not.",
+            )
+        case "disk error":
+            return InvalidInput(
+                f"The disk fails under {path}: {error} ({error.sqlite_errorname}).",
+                "Look at the disk and at the system's log, then try again; `tally verify` says whether all is whole.",
+            )
+        case "no memory":
+            return InvalidInput(f"There is not enough memory to work on {path}.", "End other programs, then try again.")
+    return Damaged(f"{path} cannot be read: {error}.", "`tally verify` says what is wrong.")
+
+
+class AsItLies(sqlite3.Connection):
+    """A connection that takes for granted that nobody writes; see :func:`stamp`."""
+
+
+def stamp(path: Path) -> tuple[int, int, int]:
+    """What changes when somebody writes after all."""
+    status, pending = path.stat(), path.with_name(path.name + "-wal")
+    return status.st_size, status.st_mtime_ns, pending.stat().st_size if pending.exists() else 0
+
+
+def connect(path: Path, mode: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
     # Percent-encoding by as_uri keeps `?` and `#` in folder names from being read as parameters.
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     try:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0)
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=10.0, factory=kind)
     except sqlite3.Error as error:
-        raise InvalidInput(f"{path} cannot be opened: {error}.") from error
+        if path.exists() and not os.access(path, os.R_OK):
+            raise _unreadable(path) from error
+        raise InvalidInput(
+            f"{path} cannot be opened: {error}.", "Check the rights of the ledger's folder, then try again."
+        ) from error
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:
@@ -82,24 +150,20 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     InvalidInput, NewerFormat
         Where the file is missing, unreadable, no ledger, or of a later format.
     """
-    connection = connect(path, "ro")
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.OperationalError:
-        # A folder without the right to write cannot hold the shared memory of a write-ahead log. If there is
-        # no such log the file alone is the whole truth and may be read as it lies.
-        connection.close()
-        if not path.exists():
-            raise InvalidInput(f"{path} does not exist.", "Make a ledger with `tally init`.") from None
-        if path.with_name(path.name + "-wal").exists():
-            raise InvalidInput(
-                f"{path} has a write-ahead log but its folder cannot be written, so it cannot be read whole.",
-                "Copy the folder to where you may write, or ask its owner to close it cleanly.",
-            ) from None
-        connection = connect(path, "ro&immutable=1")
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        raise Damaged(f"{path} cannot be read as a database: {error}.") from error
+    if network_file_system(path) is not None:
+        connection = _as_it_lies(path)
+    else:
+        connection = connect(path, "ro")
+        try:
+            connection.execute("PRAGMA schema_version").fetchone()
+        except sqlite3.OperationalError as error:
+            connection.close()
+            if circumstance(error) == "locked":
+                raise trouble(error, path) from error
+            connection = _as_it_lies(path)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise Damaged(f"{path} cannot be read as a database: {error}.") from error
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
@@ -115,12 +179,46 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _unreadable(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path} may not be read by this account.", "Ask its owner for the right to read it.")
+
+
+def _as_it_lies(path: Path) -> sqlite3.Connection:
+    """Read the file alone, where the shared memory of a write-ahead log cannot be had beside it.
+
+    A folder without the right to write, a full disk and a network file system cannot hold it. If there is nothing in
+    such a log, the file alone is the whole truth.
+    """
+    if not path.exists():
+        raise InvalidInput(f"{path} does not exist.", "Make a ledger with `tally init`.")
+    if not os.access(path, os.R_OK):
+        raise _unreadable(path)
+    pending = path.with_name(path.name + "-wal")
+    if pending.exists() and pending.stat().st_size:
+        raise InvalidInput(
+            f"{path} has a write-ahead log but its folder cannot be written, so it cannot be read whole.",
+            "Copy the folder to a local disk where you may write, or ask its owner to close it cleanly.",
+        )
+    connection = connect(path, "ro&immutable=1", AsItLies)
+    try:
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:
+        connection.close()
+        raise trouble(error, path) from error
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise Damaged(f"{path} cannot be read as a database: {error}.") from error
+    return connection
+
+
 def integrity(path: Path) -> list[str]:
     """What SQLite itself finds wrong with a file; ``["ok"]`` where nothing is."""
     connection = open_read_only(path)
     try:
         return [str(row[0]) for row in connection.execute("PRAGMA integrity_check(3)")]
     except sqlite3.DatabaseError as error:
+        if circumstance(error) in ("no space", "locked", "no memory"):
+            raise trouble(error, path) from error
         return [str(error)]
     finally:
         connection.close()
@@ -142,6 +240,17 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version < 1:
         raise InvalidInput(f"{path} has format {version}, which never existed.")
+
+
+def refuse_network(path: Path) -> None:
+    """Refuse to write where several machines may write: neither locks nor shared memory reach across them."""
+    kind = network_file_system(path)
+    if kind is not None:
+        raise InvalidInput(
+            f"{path.parent} is on a network file system ({kind}), where locks and the write-ahead log cannot be "
+            "relied on. Nothing was recorded.",
+            "Keep the ledger on a local disk and let others have copies: `tally export`, `tally prove`, a backup.",
+        )
 
 
 def prepare_writer(connection: sqlite3.Connection) -> None:

@@ -13,6 +13,48 @@ from typing import BinaryIO
 
 from ledger.errors import InvalidInput
 
+MOUNTS = Path("/proc/self/mountinfo")
+NETWORK_FILE_SYSTEMS = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "orangefs", "pvfs2",
+     "glusterfs", "gfs2", "ocfs2", "davfs", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph", "fuse.cephfs", "fuse.davfs",
+     "fuse.curlftpfs", "fuse.s3fs", "fuse.goofys", "fuse.gcsfuse", "fuse.rclone", "fuse.juicefs", "fuse.mount-s3",
+     "fuse.smbnetfs", "fuse.moosefs", "fuse.seaweedfs", "fuse.alluxio-fuse", "fuse.blobfuse", "fuse.blobfuse2",
+     "fuse.dbxfs", "fuse.google-drive-ocamlfuse"}
+)  # fmt: skip
+"""Types, as Linux names them, that several machines may mount at once. File systems that a virtual machine shares
+with its host (9p, virtiofs) are not among them: one kernel serves all who use the ledger there."""
+
+
+def network_file_system(path: Path) -> str | None:
+    """The type of the network file system that holds ``path``; None on a local one, and where it cannot be told.
+
+    Only Linux says it in a file that anybody can read; elsewhere nothing is told.
+    """
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    whole = path.absolute()
+    whole = (whole.parent if not whole.exists() else whole).resolve()
+    longest, found = -1, ""
+    for line in lines:
+        # proc(5): fields up to ` - `, of which the fifth is the mount point; then the type. Later mounts hide earlier.
+        before, _, after = line.partition(" - ")
+        fields = before.split(" ")
+        if len(fields) < 5:
+            continue
+        point = _unescaped(fields[4])
+        if len(point) >= longest and whole.is_relative_to(point):
+            longest, found = len(point), after.split(" ")[0]
+    return found if found in NETWORK_FILE_SYSTEMS else None
+
+
+def _unescaped(text: str) -> str:
+    """Space, tab, newline and backslash stand as octal numbers there."""
+    for number, character in (("040", " "), ("011", "\t"), ("012", "\n"), ("134", "\\")):
+        text = text.replace(f"\\{number}", character)
+    return text
+
 
 def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True) -> None:
     """Write to a temporary name beside ``path``, sync, rename, sync the folder; makes missing folders.

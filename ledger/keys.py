@@ -106,7 +106,10 @@ def load_key(key: VerifierKey) -> SignerKey | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The private key {path} cannot be read: {error}.") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InvalidInput(
+            f"The private key {path} cannot be read: {why}.", "Get the right to read it, or restore it from your copy."
+        ) from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise InvalidInput(
             f"Other accounts can read the private key {path}; a signature made with it would prove little.",

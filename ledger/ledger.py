@@ -25,7 +25,7 @@ from ledger.commit import (
     to_micros,
 )
 from ledger.difference import Difference
-from ledger.errors import Damaged, InvalidInput, NotFound, Refused
+from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
 from ledger.event import (
     EVENT_CONTEXT,
     About,
@@ -101,6 +101,7 @@ class Ledger:
         self._salts = salts
         self._declared: set[tuple[str, int]] = set()
         self._continues_mark = False
+        self._understands = False
         self._genesis: LedgerCreated | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
@@ -159,6 +160,15 @@ class Ledger:
         if self._recorder is None:
             self._recorder = this_process()
         return self._recorder
+
+    def newer_types(self) -> list[str]:
+        """Types of events that a newer program has recorded here, in words; what they say is not followed."""
+        names = (name.removeprefix("schema:").rpartition("/") for name in self.log.entities("schema:"))
+        return [
+            f"{event_type} version {version}"
+            for event_type, _, version in names
+            if version.isdecimal() and (event_type, int(version)) not in RELEASED
+        ]
 
     def begin(self, signer: Signer, timezone: str, clock_kind: Literal["live", "replayed"]) -> None:
         """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
@@ -260,6 +270,7 @@ class Ledger:
         process can be changing the key."""
         if declare_first:
             self._refuse_mixed_times()
+            self._refuse_newer_versions()
         now = self.clock().astimezone(dt.UTC)
         batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
         if not declare_first:  # the very first event is the one that says how to read the rest
@@ -287,7 +298,13 @@ class Ledger:
         self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in drafts)
         for checkpoint in sealed:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
-            memory.move_mark(checkpoint)
+            try:
+                memory.move_mark(checkpoint)
+            except TallyError as error:
+                raise InvalidInput(
+                    f"This is recorded, in c{appended.n}; do not give the command again. But: {error.message}",
+                    error.hint,
+                ) from error
         return appended
 
     def _refuse_mixed_times(self) -> None:
@@ -297,6 +314,24 @@ class Ledger:
                 "belong between them.",
                 "Read it as you like; record what you do today in a ledger of your own: tally init",
             )
+
+    def _refuse_newer_versions(self) -> None:
+        """Nothing is appended to what was said in a newer version of a word that this program uses, too.
+
+        What is recorded rests on what is known, and this program would not know what the newer events say. Types that
+        it has never heard of are another matter: they are beside what it decides.
+        """
+        if self._understands:
+            return
+        own = {event_type for event_type, _ in RELEASED}
+        newer = [words for words in self.newer_types() if words.partition(" ")[0] in own]
+        if newer:
+            raise NewerFormat(
+                f"A newer tallystick has recorded {', '.join(newer)} in this ledger, which this program does not "
+                "understand. It can be read here, but not appended to. Nothing was recorded.",
+                "Install the newer tallystick.",
+            )
+        self._understands = True
 
     def checkpoint(self) -> str:
         """The signed checkpoint of the whole ledger as it stands; signs and stores one where needed.
@@ -370,7 +405,11 @@ class Ledger:
         return [signer] if signer else []
 
     def _seal(self, checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
-        """Sign a tree, unless it contradicts what this account has signed or seen before."""
+        """Sign a tree, unless it contradicts what this account has signed or seen, or it could not remember it."""
+        try:
+            memory.refuse_unwritable(checkpoint.origin)
+        except TallyError as error:
+            raise type(error)(f"{error.message} Nothing was recorded.", error.hint) from error
         seen = memory.read_mark(checkpoint.origin)
         if seen is not None:
             # The new commit is not visible to readers yet, but every commit up to the seen size is.

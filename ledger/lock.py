@@ -74,7 +74,7 @@ class FileLock:
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise InvalidInput(
-                f"The ledger's lock {self.path} cannot be opened for writing: {error.strerror}.",
+                f"The lock {self.path} cannot be opened for writing: {error.strerror}.",
                 "Appending needs the right to write in the ledger's folder; reading does not.",
             ) from error
 

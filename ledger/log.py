@@ -21,7 +21,20 @@ import msgspec
 
 from ledger import merkle
 from ledger.commit import commit_text, from_micros, leaf_entry
-from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
+from ledger.database import (
+    APPLICATION_ID,
+    FORMAT,
+    SCHEMA,
+    AsItLies,
+    check_format,
+    circumstance,
+    connect,
+    open_read_only,
+    prepare_writer,
+    refuse_network,
+    stamp,
+    trouble,
+)
 from ledger.errors import Busy, Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import Hashes
 from ledger.lock import FileLock
@@ -94,35 +107,54 @@ class Log:
         self.path = folder / LEDGER_FILE
         self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS)
         self._reader: sqlite3.Connection | None = None
+        self._lay_as: tuple[int, int, int] | None = None
         self._writer: sqlite3.Connection | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
 
     def create(self) -> None:
         """Make an empty log; the file must not exist."""
+        refuse_network(self.path)
         connection = connect(self.path, "rwc")
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
-        prepare_writer(connection)
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in SCHEMA.values():
-            connection.execute(statement)
-        connection.execute("COMMIT")
+        try:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            prepare_writer(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.values():
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            connection.close()
+            raise trouble(error, self.path) from error
         self._writer = connection
 
     @property
     def reader(self) -> sqlite3.Connection:
-        """A connection that cannot write; opened at first use."""
+        """A connection that cannot write; opened at first use.
+
+        Where the file had to be opened as it lies, for want of space or right, and somebody writes after all, it is
+        opened again.
+        """
+        if self._lay_as is not None and self._lay_as != stamp(self.path):
+            self._reader = None
         if self._reader is None:
+            lay_as = stamp(self.path) if self.path.exists() else None
             self._reader = open_read_only(self.path)
+            self._lay_as = lay_as if isinstance(self._reader, AsItLies) else None
         return self._reader
 
     @property
     def writer(self) -> sqlite3.Connection:
         if self._writer is None:
             check_format(self.reader, self.path)
+            refuse_network(self.path)
             connection = connect(self.path, "rw")
-            prepare_writer(connection)
+            try:
+                prepare_writer(connection)
+            except sqlite3.Error as error:
+                connection.close()
+                raise _unwritten(error, self.path) from error
             self._writer = connection
         return self._writer
 
@@ -130,11 +162,12 @@ class Log:
         """Close both connections and fold the write-ahead log into the file, if nobody else is using it."""
         if self._reader is not None:
             self._reader.close()
-            self._reader = None
+            self._reader = self._lay_as = None
         if self._writer is not None:
             try:
                 self.lock.deadline_seconds = 1.0
                 with self.lock:
+                    self._writer.execute("PRAGMA busy_timeout = 1000")
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             except (TallyError, sqlite3.Error):
                 # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
@@ -185,7 +218,7 @@ class Log:
             raise InvalidInput("A commit holds at least one event.")
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
-        with self.lock, _Transaction(connection):
+        with self.lock, _Transaction(connection, self.path):
             if key is not None and (earlier := _seen(connection, key)) is not None:
                 return self._repeated(earlier)
             _check_expected(connection, expected or {})
@@ -220,7 +253,7 @@ class Log:
         """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
-        with self.lock, _Transaction(connection):
+        with self.lock, _Transaction(connection, self.path):
             size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
             kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
             if kept:
@@ -246,13 +279,13 @@ class Log:
         self.lock.deadline_seconds = deadline_seconds
         with self.lock:
             connection.execute("PRAGMA secure_delete = ON")
-            with _Transaction(connection):
+            with _Transaction(connection, self.path):
                 change(connection)
             try:
                 connection.execute("VACUUM")
                 busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             except sqlite3.Error as error:
-                raise _unwritten(error) from error
+                raise trouble(error, self.path) from error
         if busy:
             raise Busy(
                 "The content is erased, but somebody is reading an older state of the ledger, so the write-ahead "
@@ -393,20 +426,23 @@ class Log:
 class _Transaction:
     """BEGIN IMMEDIATE to COMMIT, or ROLLBACK where anything went wrong in between."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
+        self.path = path
 
     def __enter__(self) -> None:
         try:
             self.connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
-            raise _unwritten(error) from error
+            raise _unwritten(error, self.path) from error
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        at_the_end = False
         try:
             if error is None:
+                at_the_end = True
                 self.connection.execute("COMMIT")
                 return
         except sqlite3.Error as failed:
@@ -414,14 +450,22 @@ class _Transaction:
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise _unwritten(error) from error
+            raise _unwritten(error, self.path, at_the_end) from error
 
 
-def _unwritten(error: sqlite3.Error) -> InvalidInput:
-    return InvalidInput(
-        f"The ledger could not be written: {error}. Nothing was recorded.",
-        "Check free space and rights of the ledger's folder, then try again.",
-    )
+def _unwritten(error: sqlite3.Error, path: Path, at_the_end: bool = False) -> TallyError:
+    """What an append that failed says. Nothing of it is there, with one exception.
+
+    A disk that fails in the very sync of a commit may have kept it after all: the next one to open the file would find
+    it whole in the write-ahead log. So nothing is promised then.
+    """
+    told = trouble(error, path)
+    if at_the_end and circumstance(error) == "disk error":
+        return type(told)(
+            f"{told.message} It is not certain whether this was recorded.",
+            "Look at the disk; `tally log` says whether it is there, before you give the command again.",
+        )
+    return type(told)(f"{told.message} Nothing was recorded.", told.hint)
 
 
 def _seen(connection: sqlite3.Connection, key: tuple[str, bytes]) -> int | None:

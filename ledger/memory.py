@@ -13,23 +13,27 @@ Three things for each origin, all under ``$XDG_STATE_HOME/tallystick``:
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import getpass
 import os
 import platform
+import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
-from ledger.errors import InvalidInput, TallyError
+from ledger.errors import Busy, InvalidInput, TallyError
 from ledger.files import read_foreign, write_whole
 from ledger.lock import FileLock
 from ledger.note import Checkpoint, VerifierKey, parse_receipt, receipt_line
 
 LARGEST_MARK_BYTES = 1 << 16
+MARK_DEADLINE_SECONDS = 5.0
+GLANCE_SECONDS = 0.5
+"""How long somebody who only reads waits for the mark."""
 
 
 def state_home() -> Path:
@@ -60,13 +64,13 @@ def read_mark(origin: str) -> Checkpoint | None:
         When the file cannot be read or holds something else.
     """
     path = mark_path(origin)
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         return parse_receipt(read_foreign(path, LARGEST_MARK_BYTES).decode()).checkpoint
-    except (UnicodeDecodeError, InvalidInput) as error:
+    except (UnicodeDecodeError, OSError, InvalidInput) as error:
         raise InvalidInput(
-            f"The high-water mark {path} cannot be read: {error}",
+            f"The high-water mark {path} cannot be read: {_why(error)}.",
             "It is this account's memory of how far the ledger reached; look at it before you remove it.",
         ) from error
 
@@ -80,23 +84,72 @@ def move_mark(checkpoint: Checkpoint, durable: bool = True) -> None:
     ----------
     durable : bool
         True after signing: what was vouched for must be remembered through a power cut.
+
+    Raises
+    ------
+    InvalidInput, Busy
+        Where it cannot be written, for whatever reason.
     """
     path = mark_path(checkpoint.origin)
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with closing(FileLock(path.with_name(f"{path.name}.lock"), 10.0)) as lock, lock:
+        wait_seconds = MARK_DEADLINE_SECONDS if durable else GLANCE_SECONDS
+        with contextlib.closing(FileLock(path.with_name(f"{path.name}.lock"), wait_seconds)) as lock, lock:
             seen = read_mark(checkpoint.origin)
             if seen is not None and seen.size >= checkpoint.size:
                 return
             data = f"{receipt_line(checkpoint)}\n".encode()
             write_whole(path, data, mode=0o600, durable=durable)
             if (shared := shared_folder()) is not None:
-                write_whole(shared_mark(shared, checkpoint.origin), data, durable=False)
-    except OSError as error:
-        raise InvalidInput(
-            f"The high-water mark {path} cannot be written: {error.strerror}. What was appended is recorded.",
-            "Set XDG_STATE_HOME to a folder that you can write.",
-        ) from error
+                path = shared_mark(shared, checkpoint.origin)
+                write_whole(path, data, durable=False)
+    except (OSError, TallyError) as error:
+        raise _unremembered(path, error) from error
+
+
+def refuse_unwritable(origin: str) -> None:
+    """Refuse before anything is signed where the mark could not be moved afterwards.
+
+    What is signed and not remembered would be signed again after a rollback. Where it can be known before, the answer
+    is a plain no, and nobody has to be told that something was recorded and something else was not.
+
+    Raises
+    ------
+    InvalidInput, Busy
+        For want of rights or space, or when another process keeps the mark's lock.
+    """
+    path = mark_path(origin)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Rights, space and quotas have too many rules to be foretold: what can be written is found by writing.
+        with (
+            contextlib.closing(FileLock(path.with_name(f"{path.name}.lock"), MARK_DEADLINE_SECONDS)) as lock,
+            lock,
+            tempfile.TemporaryFile(dir=path.parent, buffering=0) as file,
+        ):
+            file.write(bytes(512))
+    except (OSError, TallyError) as error:
+        raise _unremembered(path, error) from error
+
+
+def _unremembered(path: Path, error: OSError | TallyError) -> InvalidInput | Busy:
+    if isinstance(error, Busy):
+        return Busy(
+            f"This account cannot remember how far the ledger reaches: another process keeps {path}.lock.",
+            "Try again; if nothing seems to run, `fuser` on that file names the process.",
+        )
+    return InvalidInput(
+        f"This account cannot remember how far the ledger reaches, in {path}: {_why(error)}.",
+        "Whoever signs has to remember it: mend that, or set XDG_STATE_HOME to a folder that you can write.",
+    )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, TallyError):
+        return "it may not be written" if isinstance(error.__cause__, PermissionError) else error.message.rstrip(".")
+    return str(error)
 
 
 def shared_folder() -> Path | None:
@@ -144,7 +197,10 @@ def read_pin(origin: str) -> Pin | None:
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"The pinned key {path} cannot be read: {error}.") from error
+        raise InvalidInput(
+            f"The pinned key {path} cannot be read: {_why(error)}.",
+            "It says which key this account relies on; look at it before you remove it.",
+        ) from error
 
 
 def write_pin(key: VerifierKey, how: str) -> None:
@@ -155,7 +211,7 @@ def write_pin(key: VerifierKey, how: str) -> None:
         write_whole(path, msgspec.json.encode(pin) + b"\n", mode=0o600)
     except OSError as error:
         raise InvalidInput(
-            f"The pinned key {path} cannot be written: {error.strerror}.",
+            f"The pinned key {path} cannot be written: {_why(error)}.",
             "Set XDG_STATE_HOME to a folder that you can write.",
         ) from error
 
@@ -163,7 +219,8 @@ def write_pin(key: VerifierKey, how: str) -> None:
 def forget(origin: str) -> None:
     """Remove what is remembered of a ledger that never came to be."""
     for path in (mark_path(origin), _file("pinned", origin, "json")):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 # Watermarks of verification --------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -58,7 +59,7 @@ def create(
     """
     parent = Path(parent)
     folder = parent / FOLDER
-    if folder.exists():
+    if os.path.lexists(folder):
         raise Refused(f"There is a ledger in {folder} already.", "Use it, or choose another folder.")
     zone = timezone or local_zone()
     try:
@@ -67,6 +68,7 @@ def create(
         raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
     origin = new_origin(name or parent.resolve().name)
     signer: keys.Signer | None = None
+    made_parent = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
         workplace = Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
@@ -83,15 +85,23 @@ def create(
         memory.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)
-        sync_folder(parent)
     except BaseException as error:
+        # What was never named leaves nothing behind: no folder, no key that nobody will ever use, no memory.
         shutil.rmtree(workplace, ignore_errors=True)
+        if isinstance(signer, SignerKey):
+            keys.key_path(signer.verifier).unlink(missing_ok=True)
+        memory.forget(origin)
         if isinstance(error, OSError) and folder.exists():
-            if isinstance(signer, SignerKey):
-                keys.key_path(signer.verifier).unlink(missing_ok=True)
-            memory.forget(origin)
             raise Refused(f"Somebody else made a ledger in {folder} just now.", "Use it.") from error
+        if made_parent:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        if isinstance(error, OSError):
+            raise InvalidInput(
+                f"No ledger can be made in {parent}: {error.strerror}.", "Check free space and rights, then try again."
+            ) from error
         raise
+    sync_folder(parent)
     return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
 
 
@@ -120,17 +130,28 @@ def find(start: Path | str) -> Path | None:
     """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
     start = Path(start)
     for folder in (start, *start.absolute().parents):
-        if (folder / FOLDER / LEDGER_FILE).is_file():
-            return folder / FOLDER
+        try:
+            if (folder / FOLDER / LEDGER_FILE).is_file():
+                return folder / FOLDER
+        except PermissionError:
+            # A ledger that may not be entered is one all the same: opening it says so.
+            with contextlib.suppress(PermissionError):
+                if (folder / FOLDER).is_dir():
+                    return folder / FOLDER
     return None
 
 
 def ledger_folder(folder: Path) -> Path:
     """The ``.tally`` meant by ``folder``: itself, or the one in it; NotFound where there is none."""
-    if not (folder / LEDGER_FILE).is_file() and (folder / FOLDER / LEDGER_FILE).is_file():
-        folder = folder / FOLDER
-    if not (folder / LEDGER_FILE).is_file():
-        raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
+    try:
+        if not (folder / LEDGER_FILE).is_file() and (folder / FOLDER / LEDGER_FILE).is_file():
+            folder = folder / FOLDER
+        if not (folder / LEDGER_FILE).is_file():
+            raise NotFound(f"There is no ledger in {folder}.", "Make one with `tally init`.")
+    except PermissionError as error:
+        raise InvalidInput(
+            f"The ledger in {folder} may not be entered by this account.", "Ask its owner for the right to read it."
+        ) from error
     return folder
 
 

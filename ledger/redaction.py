@@ -74,7 +74,7 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
             ledger.objects.path(body.artifact).unlink(missing_ok=True)
             files.append(f"artifact {body.artifact[:12]}…")
         _erase(ledger, seq, body)
-    except OSError as error:
+    except (OSError, InvalidInput) as error:
         # The event is durable; what is left to erase is found again by the next attempt.
         raise InvalidInput(
             f"The redaction of #{seq} is recorded, but not all of its content could be erased: {error}.",

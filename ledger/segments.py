@@ -62,7 +62,10 @@ def seal(ledger: Ledger, progress: Callable[[str, int, int], None] = lambda *_: 
         try:
             write_whole(ledger.folder / FOLDER / f"{name}.jsonl", data, mode=0o444)
         except OSError as error:
-            raise InvalidInput(f"The segment cannot be written: {error.strerror}.") from error
+            raise InvalidInput(
+                f"The segment cannot be written in {ledger.folder / FOLDER}: {error.strerror}. Nothing was recorded.",
+                "Check free space and rights of the ledger's folder, then try again.",
+            ) from error
         made.append(
             SegmentSealed(segment=name, first=first, last=last, size_bytes=len(data), blake3=blake3(data).hexdigest())
         )

@@ -146,7 +146,7 @@ class Waiting(NamedTuple):
 def waiting() -> Iterator[Waiting]:
     """Every spool of this account, in the order of their names."""
     for home in _homes():
-        if _is_ours(home):
+        if _may_be_read(home):
             for folder in sorted(home.iterdir()):
                 found = read(folder)
                 if found is not None:
@@ -160,6 +160,13 @@ def _homes() -> list[Path]:
 def _is_ours(home: Path) -> bool:
     """A real folder of this account: the one for temporary files is open to everybody."""
     return home.is_dir() and not home.is_symlink() and home.stat().st_uid == os.getuid()
+
+
+def _may_be_read(home: Path) -> bool:
+    try:
+        return _is_ours(home) and os.access(home, os.R_OK | os.X_OK)
+    except PermissionError:  # not even the folder above it may be entered
+        return False
 
 
 def read(folder: Path) -> Waiting | None:

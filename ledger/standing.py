@@ -6,13 +6,17 @@ a changed key at the very first command, whichever it is, long before anybody ty
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import NamedTuple
 
 from ledger import memory
-from ledger.errors import InvalidInput, TallyError
+from ledger.commit import from_micros
+from ledger.errors import Busy, InvalidInput, TallyError
 from ledger.identity import Identity, open_stored
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint, receipt_line
+
+CLOCKS_DIFFER_BY = dt.timedelta(minutes=10)
 
 
 class Standing(NamedTuple):
@@ -54,10 +58,30 @@ def look(ledger: Ledger, advance: bool = True) -> Standing:
             news += _move_pin(identities)
             if seen is None or seen.size < size:
                 memory.move_mark(Checkpoint(origin, size, ledger.root_at(size)), durable=False)
-    except InvalidInput as error:
+        if (behind := clock_trouble(ledger)) is not None:
+            news.append(behind)
+    except (InvalidInput, Busy) as error:
         # A reader without a place to remember in still gets an answer.
         news.append(error.message)
     return Standing(news, warnings)
+
+
+def clock_trouble(ledger: Ledger) -> str | None:
+    """That this machine's clock is behind the newest commit, and what follows; None where it is not.
+
+    A few minutes are what machines differ by. The times of a replayed story are no clock's.
+    """
+    if ledger.genesis.clock == "replayed":
+        return None
+    now = ledger.clock().astimezone(dt.UTC)
+    newest = from_micros(ledger.log.commit(ledger.log.size() - 1).recorded_at)
+    if newest - now <= CLOCKS_DIFFER_BY:
+        return None
+    return (
+        f"This machine's clock says {now:%Y-%m-%d %H:%M} UTC, but the newest commit was recorded "
+        f"{newest:%Y-%m-%d %H:%M} UTC. Set the clock: until it is past that time, what is recorded is dated like the "
+        "newest commit, and what ends at a date seems not to have ended."
+    )
 
 
 def pin_trouble(ledger: Ledger, identities: list[Identity]) -> str | None:

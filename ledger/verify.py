@@ -22,7 +22,7 @@ import msgspec
 
 from ledger import memory, merkle, vocabulary
 from ledger.commit import from_micros
-from ledger.database import SCHEMA, integrity
+from ledger.database import SCHEMA, circumstance, integrity, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
@@ -76,6 +76,9 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     except Exception as error:
         if "decode" in str(error) and connection.text_factory is str:
             raise
+        if isinstance(error, sqlite3.Error) and not examination.findings and circumstance(error) is not None:
+            # What was in the way is not in the file: that is no verdict about it.
+            raise trouble(error, ledger.log.path) from error
         # Once SQLite itself says that the file is damaged, whatever reading it trips over (a number where a text
         # belongs, a row that is not there) is that damage. It ends the reading; what was found is worth saying.
         if not isinstance(error, sqlite3.DatabaseError) and not examination.is_damaged():
@@ -309,13 +312,19 @@ class _Examination:
             return
         # The count differs: others appended while this was read in other processes, or a row is wrong. Look closely.
         expected: dict[str, int] = {}
+        newer: set[int] = set()
         for stored in self.log.events(0, last_seq):
             if stored.data is not None:
-                for entity in vocabulary.entities(vocabulary.decode(stored.data)):
+                event = vocabulary.decode(stored.data)
+                if not vocabulary.is_known(event):
+                    newer.add(stored.seq)
+                for entity in vocabulary.entities(event):
                     expected[entity] = stored.seq
         found = dict(self.log.reader.execute("SELECT entity, last_seq FROM entities"))
         for entity in sorted(expected.keys() | found.keys()):
-            if expected.get(entity) != found.get(entity):
+            # To what an event of a newer type refers, only a newer program can tell.
+            later = found.get(entity, -1) in newer and found[entity] > expected.get(entity, -1)
+            if expected.get(entity) != found.get(entity) and not later:
                 self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
                 return
 
@@ -355,6 +364,11 @@ class _Examination:
         if self.earlier:
             said += f"; the first {self.earlier.events:,} were read on {self.earlier.at:%Y-%m-%d} (--full reads all)"
         self.lines.append(("events", said))
+        if newer := self.ledger.newer_types():
+            self.warnings.append(
+                f"{', '.join(newer)}: newer than this program. These events are proved like all others; what follows "
+                "from them only a newer tallystick can check."
+            )
         if self.strange:
             self.warnings.append(
                 f"{count(len(self.strange), 'event')} in another written form than this program's, the first "
@@ -490,7 +504,7 @@ class _Examination:
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = (
-            views_differences(self.ledger, path, self.progress, self.events)
+            views_differences(self.ledger, self.progress, self.events)
             if self.compared is None
             else _result(self.compared)
         )
@@ -501,7 +515,12 @@ class _Examination:
                 line,
                 next=f"Delete {path}; it is rebuilt from the events at the next question.",
             )
-        self.lines.append(("views", "rebuilt and identical" if not words else "ALTERED"))
+        if words:
+            self.lines.append(("views", "ALTERED"))
+        elif self.ledger.views.are_kept():
+            self.lines.append(("views", "rebuilt and identical"))
+        else:
+            self.lines.append(("views", "not kept, because they cannot be written here: each answer is made anew"))
 
     # The verdict -------------------------------------------------------------------------------------------
 

@@ -26,10 +26,12 @@ from blake3 import blake3
 
 from ledger import folding, vocabulary
 from ledger.commit import decode_head, from_micros
+from ledger.database import circumstance, trouble
 from ledger.entities import NAMED, PROJECTIONS, LinkState
 from ledger.entities.links import SEPARATOR
-from ledger.errors import Damaged
+from ledger.errors import Damaged, InvalidInput
 from ledger.event import encode_canonical
+from ledger.files import network_file_system
 from ledger.folding import Changed, History, Told, Versions, changed_fields, changes, readers
 from ledger.log import Commit, Log
 from ledger.projection import Entry, Projection, State
@@ -153,6 +155,8 @@ class Views:
         self._seen: tuple[int, int] | None = None
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
         """Told how many events are read, of how many, while many are."""
+        self.on_trouble: Callable[[str], None] = lambda _words: None
+        """Told in a sentence why an answer takes longer than it would."""
 
     def discard(self) -> None:
         """Remove the file; the next question builds it again from the log."""
@@ -300,21 +304,33 @@ class Views:
     def _caught_up(self, connection: sqlite3.Connection) -> sqlite3.Connection:
         try:
             self._catch_up(connection)
-        except sqlite3.OperationalError as error:
-            if "readonly" not in str(error) and "read-only" not in str(error):
+        except sqlite3.DatabaseError as error:
+            # A question that cannot be asked (OperationalError without a circumstance) is no damage of the file.
+            mended = circumstance(error) is not None or not isinstance(error, sqlite3.OperationalError)
+            if connection is self._memory or not mended:
                 raise
-            # No right to write here: the answer is computed in memory instead of being refused.
             connection.close()
-            connection = self._connection = self._in_memory()
-            self._catch_up(connection)
-        except sqlite3.DatabaseError:
-            connection.close()
-            self._discard()
-            connection = self._connection = self._open()
+            connection = self._connection = self._instead(error)
             self._catch_up(connection)
         return connection
 
+    def _instead(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """Where to go on after an error: a new file for a damaged one; memory, where no file can be had."""
+        found = circumstance(error)
+        if found is None:
+            try:
+                self._discard()
+            except OSError:
+                return self._in_memory()
+            return self._open()
+        if found != "no right":  # who may only read knows it, and need not be told with every answer
+            said = trouble(error, self.path).message
+            self.on_trouble(f"{said} The views were made in memory for this answer; nothing is missing from it.")
+        return self._in_memory()
+
     def _open(self) -> sqlite3.Connection:
+        if network_file_system(self.path) is not None:
+            return self._in_memory()
         try:
             # A link that came with a ledger must not have another file written to; what is not ours is made anew.
             if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
@@ -330,11 +346,10 @@ class Views:
             connection.execute("PRAGMA synchronous = NORMAL")
             # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        except (sqlite3.OperationalError, OSError):
+        except OSError:
             return self._in_memory()
-        except sqlite3.DatabaseError:
-            self._discard()
-            return self._open()
+        except sqlite3.DatabaseError as error:
+            return self._instead(error)
         return connection
 
     def _in_memory(self) -> sqlite3.Connection:
@@ -346,8 +361,26 @@ class Views:
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def rebuild(self) -> None:
-        """Empty every view and fold all events again, in one transaction: others see the old ones until it is done."""
-        self._catch_up(self.caught_up(), anew=True)
+        """Empty every view and fold all events again, in one transaction: others see the old ones until it is done.
+
+        Raises
+        ------
+        InvalidInput, Busy
+            Where the file cannot be written; the old views stay.
+        """
+        if not self.are_kept():
+            raise InvalidInput(
+                f"The views in {self.path} cannot be written, so they were not made again.",
+                "Nothing needs them: every answer is made from the events. `tally doctor` looks at rights and space.",
+            )
+        try:
+            self._catch_up(self.caught_up(), anew=True)
+        except sqlite3.OperationalError as error:
+            raise trouble(error, self.path) from error
+
+    def are_kept(self) -> bool:
+        """Whether the views are in their file; False where they are made in memory for want of right, space or lock."""
+        return self.caught_up() is not self._memory
 
     def _catch_up(self, connection: sqlite3.Connection, anew: bool = False) -> None:
         head_seq = self._head_seq()
@@ -614,7 +647,8 @@ def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
+        connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # SQLite has rolled back by itself where the disk was full
+            connection.execute("ROLLBACK")
         raise
-    connection.execute("COMMIT")

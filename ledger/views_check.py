@@ -22,7 +22,7 @@ from ledger.views import Recorded, altered, changed_words, entries, schema
 MOST_WORDS = 5
 
 
-def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, int], None], total: int) -> list[str]:
+def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
     """How the stored views differ from a fold of the first ``total`` events, in words; at most a few lines.
 
     Each new state is compared with its stored row as it comes to be, and the rows are counted at the end, so memory
@@ -30,20 +30,18 @@ def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, 
     """
     progress("views", 0, total)
     words: list[str] = []
+    path = ledger.views.path
     try:
         # Asked first: whoever asks the views something makes such a file anew.
         if path.is_file():
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as untouched:
                 words += altered(untouched)
         connection = ledger.views.caught_up()
+        if not ledger.views.are_kept():
+            return []  # nobody is shown what lies in the file, if there is one: each answer is folded anew
+        words += schema_differences(connection, schema())
     except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
         return [f"The views cannot be read: {error}."]
-    if path.exists():
-        checked = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            words += schema_differences(checked, schema())
-        finally:
-            checked.close()
     try:
         words += _Comparison(connection).run(ledger, progress, total)
     except sqlite3.DatabaseError as error:
@@ -99,6 +97,6 @@ def views_elsewhere(folder: Path, total: int) -> list[str]:
     """Compare the views in another process, while events are still being read here."""
     try:
         with Ledger(folder) as ledger:
-            return views_differences(ledger, ledger.views.path, silent, total)
+            return views_differences(ledger, silent, total)
     except (TallyError, sqlite3.DatabaseError) as error:
         return [f"The views cannot be compared: {error}."]  # what is wrong with the events is found by others

@@ -149,6 +149,8 @@ class Vouching:
             trouble = pin_trouble(self.ledger, self.identities)
             pin = memory.read_pin(key.name)
         except InvalidInput as error:
+            if isinstance(error.__cause__, OSError):
+                raise  # what may not be read contradicts nothing
             trouble, pin = error.message, None
         if trouble is not None:
             self._add("SIGNATURE", f"key {key.key_id.hex()}", trouble, actual=key.format())

@@ -228,10 +228,14 @@ def open_ledger(path: Path | None) -> Ledger:
             "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
         )
     book = ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
+    book.views.on_trouble = lambda words: say("note", words)
     try:
-        standing = look(book)
+        standing, newer = look(book), book.newer_types()
     except sqlite3.DatabaseError:
         return book  # what is wrong with the file is said by whatever is asked of it
+    if newer:
+        say("note", f"Newer than this program, so shown but not followed: {', '.join(newer)}. Answers may lack what "
+            "they say; a newer tallystick knows it.")  # fmt: skip
     for words in standing.news:
         say("note", words)
     for words in standing.warnings:
@@ -265,9 +269,12 @@ def main() -> NoReturn:
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
-        _report("damaged", f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.", as_json)
+        from ledger.database import trouble
+
+        told = trouble(error)
+        _report(told.code, told.message, told.hint, as_json)
         _debug()
-        sys.exit(1)
+        sys.exit(told.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tally"
         _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)

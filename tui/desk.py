@@ -23,6 +23,10 @@ Work = Callable[["ledger.Ledger", "Job"], Any]
 Deliver = Callable[[Callable[[], None]], None]
 
 
+def _unreadable(error: Exception) -> TallyError:
+    return Damaged(f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.")
+
+
 class Job:
     """One question, what is done with its answer, and whether anybody still waits for it."""
 
@@ -82,6 +86,7 @@ class Desk(threading.Thread):
 
     def run(self) -> None:
         import ledger  # here, so that the screen need not wait for it
+        from ledger.database import trouble
 
         book: ledger.Ledger | None = None
         while (job := self._next()) is not None:
@@ -94,14 +99,12 @@ class Desk(threading.Thread):
                 self._answer(job, job.failed, error)
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
-                trouble = Damaged(f"The ledger's file cannot be read: {error}.", "`tally verify` says what is wrong.")
-                self._answer(job, job.failed, trouble)
+                told = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
+                self._answer(job, job.failed, told)
             except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
                 name = type(error).__name__
-                trouble = Damaged(
-                    f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it."
-                )
-                self._answer(job, job.failed, trouble)
+                told = Damaged(f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it.")
+                self._answer(job, job.failed, told)
             else:
                 self._answer(job, job.done, answer)
         if book is not None:

@@ -17,7 +17,7 @@ from ledger.entities import NAMED, ModelState, PeriodState, PipelineState, RunSt
 from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.log import Commit, Stored
 from ledger.projection import State
-from ledger.vocabulary import RELEASED, decode, is_known
+from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
@@ -116,11 +116,6 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         for run in runs:
             if run.status == "running":
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
-        for name in book.log.entities("schema:"):
-            event_type, _, version = name.removeprefix("schema:").rpartition("/")
-            if (event_type, int(version)) not in RELEASED:
-                click.echo(f"{show(event_type)} version {version} is newer than this program: shown, not followed.",
-                           err=True)  # fmt: skip
         unsigned = commits - signed
         if unsigned > 0:
             click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)

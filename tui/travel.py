@@ -316,7 +316,7 @@ def rebuild_command(check: bool, ledger_path: Path | None, as_json: bool) -> Non
         total = book.now().as_of.seq + 1
         if check:
             with Bar() as bar:
-                words = views_differences(book, book.views.path, bar, total)
+                words = views_differences(book, bar, total)
             if as_json:
                 print_json("tally.rebuild/1", {"checked": True, "events": total, "differences": words})
             elif words:

@@ -17,6 +17,7 @@ from ledger import keys, memory, spool
 from ledger.entities import TrialState
 from ledger.errors import NotFound, TallyError
 from ledger.opening import find
+from ledger.standing import clock_trouble
 from ledger.words import count
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
@@ -93,7 +94,10 @@ def doctor_command(ledger_path: Path | None, as_json: bool) -> None:
     Exit code 1 where something is bad, or records of this ledger still wait.
     """
     found = ledger_path or Path(os.environ.get("TALLY_LEDGER") or ".")
-    folder = found if (found / "ledger.db").is_file() else find(found)
+    try:
+        folder = found if (found / "ledger.db").is_file() else find(found)
+    except PermissionError:
+        folder = found
     diagnoses = list(_examine(folder))
     bad = any(item.state == "bad" for item in diagnoses)
     if as_json:
@@ -119,18 +123,41 @@ def _ledger(folder: Path) -> Iterator[Diagnosis]:
         with ledger.open(folder) as book:
             events = book.now().as_of.seq + 1
             yield Diagnosis("ledger", "ok", f"{book.origin}: {count(events, 'event')} in {folder}")
-            held = keys.find_signer(book.identity.key) is not None
-            home = keys.key_path(book.identity.key)
-            words = "this account can sign" if held else f"this account cannot sign; its key belongs in {home}"
-            yield Diagnosis("key", "ok" if held else "look", words)
-            mark = memory.read_mark(book.origin)
-            words = f"seen up to {count(mark.size, 'commit')}" if mark else "this account has seen nothing of it yet"
-            yield Diagnosis("mark", "ok" if mark else "look", words)
+            for part, look_at in (("key", _key), ("mark", _mark), ("clock", _clock), ("views", _views)):
+                try:
+                    yield look_at(book)
+                except TallyError as error:
+                    yield Diagnosis(part, "bad", f"{error.message} {error.hint}".strip())
     except TallyError as error:
         yield Diagnosis("ledger", "bad", f"{error.message} {error.hint}".strip())
     yield _lock(folder)
     free = shutil.disk_usage(folder).free
     yield Diagnosis("disk", "ok" if free >= LEAST_FREE_BYTES else "bad", f"{free / 1e9:,.1f} GB free")
+
+
+def _key(book: ledger.Ledger) -> Diagnosis:
+    held = keys.find_signer(book.identity.key) is not None
+    home = keys.key_path(book.identity.key)
+    words = "this account can sign" if held else f"this account cannot sign; its key belongs in {home}"
+    return Diagnosis("key", "ok" if held else "look", words)
+
+
+def _mark(book: ledger.Ledger) -> Diagnosis:
+    mark = memory.read_mark(book.origin)
+    memory.refuse_unwritable(book.origin)
+    words = f"seen up to {count(mark.size, 'commit')}" if mark else "this account has seen nothing of it yet"
+    return Diagnosis("mark", "ok" if mark else "look", words)
+
+
+def _clock(book: ledger.Ledger) -> Diagnosis:
+    words = clock_trouble(book)
+    return Diagnosis("clock", "look" if words else "ok", words or "not behind the newest commit")
+
+
+def _views(book: ledger.Ledger) -> Diagnosis:
+    if book.views.are_kept():
+        return Diagnosis("views", "ok", "up to date")
+    return Diagnosis("views", "look", f"{book.views.path} cannot be written, so every answer is made in memory")
 
 
 def _lock(folder: Path) -> Diagnosis:
