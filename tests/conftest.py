@@ -10,6 +10,7 @@ from given import FIXTURES, Ticking, seeded_salts
 from shell import Demo, Done, tally
 
 import ledger
+from ledger.recorder import this_process
 
 
 @pytest.fixture(autouse=True)
@@ -20,6 +21,8 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("TALLY_ACTOR", "tester@example.org")
     for variable in ("TALLY_LEDGER", "TALLY_SHARED", "TALLY_POLICY", "SSH_AUTH_SOCK"):
         monkeypatch.delenv(variable, raising=False)
+    # A process asks once who it is; a fixture that many tests share may have asked before the name was set.
+    this_process.cache_clear()
     return home
 
 
