@@ -38,7 +38,7 @@ def views_differences(ledger: Ledger, path: Path, progress: Callable[[str, int, 
         connection = ledger.views.caught_up()
     except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
         return [f"The views cannot be read: {error}."]
-    if path.exists():
+    if path.is_file():
         checked = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             words += schema_differences(checked, schema())

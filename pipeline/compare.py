@@ -17,6 +17,7 @@ from ledger.errors import TallyError
 from ledger.ledger import Ledger
 from pipeline.bootstrap import Interval, WindowLosses
 from pipeline.config_diff import ConfigChange, config_changes
+from pipeline.meaning import meaning_in
 from pipeline.record import Record
 from pipeline.stability import scores
 
@@ -60,9 +61,8 @@ class Comparison(NamedTuple):
 
 def compare_runs(ledger: Ledger, a: Record, b: Record) -> Comparison:
     """What is different in ``b``, compared with ``a``; candidates are those that each run chose."""
-    metric = str(b.registered.meaning["selection"]["metric"])
-    confidence = float(b.registered.meaning["selection"]["confidence"])
-    seed = int(b.registered.meaning["selection"]["seed"])
+    selection = meaning_in(b.registered)["selection"]
+    metric, confidence, seed = str(selection["metric"]), float(selection["confidence"]), int(selection["seed"])
     names = _candidate(a), _candidate(b)
     windows, paired = [], []
     for label in sorted(a.windows.keys() & b.windows.keys()):
@@ -90,13 +90,13 @@ def compare_runs(ledger: Ledger, a: Record, b: Record) -> Comparison:
 
 
 def _plain(record: Record) -> dict[str, object]:
-    return {**record.registered.meaning, "questions": record.registered.questions, "owner": record.registered.owner}
+    return {**meaning_in(record.registered), "questions": record.registered.questions, "owner": record.registered.owner}
 
 
 def _candidate(record: Record) -> str:
     if record.decision is not None and record.decision.chosen:
         return record.decision.chosen
-    candidates: dict[str, dict[str, object]] = record.registered.meaning["candidates"]
+    candidates: dict[str, dict[str, object]] = meaning_in(record.registered)["candidates"]
     return next((name for name, told in candidates.items() if told.get("role") == "reference"), next(iter(candidates)))
 
 
