@@ -18,6 +18,7 @@ import msgspec
 
 from ledger import vocabulary as say
 from ledger.entities import PROJECTIONS
+from ledger.entities.corrections import corrected
 from ledger.projection import Entry, Projection, State
 
 READ_TYPES = frozenset(event_type for projection in PROJECTIONS for event_type in projection.reads)
@@ -117,8 +118,8 @@ def live(entries: Iterable[Entry]) -> list[Entry]:
     kept = list(entries)
     aside: set[int] = set()
     for entry in reversed(kept):
-        if isinstance(entry.event.body, say.EventCorrected) and entry.seq not in aside:
-            aside.add(int(entry.event.body.correction))
+        if entry.seq not in aside and (seq := corrected(entry)) is not None:
+            aside.add(seq)
     return [entry for entry in kept if entry.seq not in aside]
 
 
@@ -162,11 +163,11 @@ class _Memory:
 def _refolded(entry: Entry, states: States, history: History, asked: Readers) -> Iterator[Changed]:
     # A correction of a correction brings back what that had set aside, which may be a correction again.
     turned = [entry]
-    while isinstance(body := turned[-1].event.body, say.EventCorrected):
-        corrected = history.one(int(body.correction))
-        if corrected is None or not say.is_known(corrected.event):
+    while (seq := corrected(turned[-1])) is not None:
+        earlier = history.one(seq)
+        if earlier is None or not say.is_known(earlier.event):
             break
-        turned.append(corrected)
+        turned.append(earlier)
     touched: dict[str, set[str]] = {}
     for event in turned:
         for projection in asked.get(event.event.t, ()):

@@ -48,6 +48,7 @@ from ledger.snapshot import Snapshot
 from ledger.views import Views, entries
 from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
+from ledger.zone import zone_of
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
@@ -152,7 +153,7 @@ class Ledger:
     @property
     def zone(self) -> ZoneInfo:
         """The zone in which dates given by people are read."""
-        return ZoneInfo(self.genesis.timezone)
+        return zone_of(self.genesis.timezone)
 
     @property
     def recorder(self) -> Recorder:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
+from ledger.entities.corrections import corrected
 from ledger.errors import InvalidInput, NotFound
 from ledger.folding import READ_TYPES
 from ledger.projection import Entry
 from ledger.snapshot import Snapshot
 from ledger.views import MemoryViews, entries
-from ledger.vocabulary import EventCorrected
 from ledger.when import as_of_commit, parse_moment
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _happened(told: dict[int, list[Entry]]) -> dict[int, dt.datetime]:
     commit_of = {entry.seq: n for n, events in told.items() for entry in events}
     for n, events in sorted(told.items()):
         moments = [entry.event.occurred_at for entry in events]
-        corrected = [int(e.event.body.correction) for e in events if isinstance(e.event.body, EventCorrected)]
-        moments += [happened[commit_of[seq]] for seq in corrected if commit_of.get(seq, n) < n]
+        aside = [seq for entry in events if (seq := corrected(entry)) is not None]
+        moments += [happened[commit_of[seq]] for seq in aside if commit_of.get(seq, n) < n]
         happened[n] = max(moments)
     return happened

@@ -13,7 +13,8 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger import keys, memory
-from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.database import replaced
+from ledger.errors import Damaged, InvalidInput, NotFound, Refused
 from ledger.event import new_salts
 from ledger.files import sync_folder
 from ledger.ledger import Clock, Ledger, Salts, utc_now
@@ -162,10 +163,12 @@ def open_ledger(
     clock: Clock = utc_now,
     salts: Salts = new_salts,
     allow_jump: bool = False,
+    for_verification: bool = False,
 ) -> Ledger:
     """Open a ledger's folder (``.tally``, or the folder that holds it).
 
     ``allow_jump`` accepts a clock more than 366 days ahead of the last commit in everything that is appended.
+    ``for_verification`` also opens a file whose tables somebody replaced, of which nothing but the verdict is true.
 
     Raises
     ------
@@ -176,5 +179,11 @@ def open_ledger(
     """
     folder = ledger_folder(Path(folder))
     ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts, allow_jump=allow_jump)
-    _ = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
+    reader = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
+    if not for_verification and (names := replaced(reader)):
+        ledger.close()
+        raise Damaged(
+            f"In {ledger.log.path} somebody replaced {', '.join(names)}: what would be read there is not the ledger.",
+            "`tally verify` says more. Restore the newest backup; keep this file as evidence.",
+        )
     return ledger

@@ -233,7 +233,12 @@ class Views:
                 f"SELECT names.value, (SELECT state FROM {projection.name}_versions WHERE key = names.value "
                 "AND from_seq <= ? ORDER BY from_seq DESC LIMIT 1) FROM json_each(?) names"
             )
-            earlier = dict(connection.execute(query, (after, msgspec.json.encode(list(found)).decode())))
+            whole = [key for key in found if "\0" not in key]
+            earlier = dict(connection.execute(query, (after, msgspec.json.encode(whole).decode())))
+            # SQLite's JSON ends a text at a zero byte; only a stranger's program gives names with one in them.
+            for key in found.keys() - set(whole):
+                row = connection.execute(query.replace("json_each(?)", "(SELECT ? AS value)"), (after, key)).fetchone()
+                earlier[key] = row[1]
             befores = decode(_array(earlier[key] for key in found))
             afters = decode(_array(newest[key] for key in found))
             for (key, rows), before, after_ in zip(found.items(), befores, afters, strict=True):

@@ -19,6 +19,7 @@ from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
 from pipeline.config_diff import config_changes
+from pipeline.meaning import meaning_in
 from pipeline.spans import parse_span
 from pipeline.waivers import expired_under
 
@@ -178,6 +179,4 @@ def audit_words(gaps: list[Gap]) -> str:
 
 
 def _meaning(book: Ledger, pipeline: PipelineState) -> dict[str, Any]:
-    body = book.event(pipeline.registered_by).event.body
-    assert isinstance(body, say.PipelineRegistered)
-    return body.meaning
+    return meaning_in(book.event(pipeline.registered_by).event.body)

@@ -16,6 +16,7 @@ from ledger.log import Appended
 from ledger.snapshot import Snapshot
 from ledger.words import count
 from pipeline.gates import approvals_of
+from pipeline.meaning import meaning_in
 
 Level = Literal["manual", "suggest", "auto_refit"]
 LEVELS: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
@@ -133,6 +134,4 @@ def _earliest(state: AutomationState) -> str | None:
 
 
 def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:
-    body = book.event(now.pipeline(pipeline).registered_by).event.body
-    assert isinstance(body, say.PipelineRegistered)
-    return body.meaning
+    return meaning_in(book.event(now.pipeline(pipeline).registered_by).event.body)

@@ -17,6 +17,7 @@ from ledger.errors import TallyError
 from ledger.ledger import Ledger
 from pipeline.bootstrap import Interval, WindowLosses
 from pipeline.config_diff import ConfigChange, config_changes
+from pipeline.meaning import meaning_in
 from pipeline.record import Record
 from pipeline.stability import scores
 
@@ -68,9 +69,8 @@ def compare_runs(
     candidates : pair of str
         Whose results are compared; where none is named, what the run chose, else its reference.
     """
-    metric = str(b.registered.meaning["selection"]["metric"])
-    confidence = float(b.registered.meaning["selection"]["confidence"])
-    seed = int(b.registered.meaning["selection"]["seed"])
+    selection = meaning_in(b.registered)["selection"]
+    metric, confidence, seed = str(selection["metric"]), float(selection["confidence"]), int(selection["seed"])
     names = candidates[0] or _candidate(a), candidates[1] or _candidate(b)
     windows, paired = [], []
     for label in sorted(a.windows.keys() & b.windows.keys()):
@@ -98,13 +98,13 @@ def compare_runs(
 
 
 def _plain(record: Record) -> dict[str, object]:
-    return {**record.registered.meaning, "questions": record.registered.questions, "owner": record.registered.owner}
+    return {**meaning_in(record.registered), "questions": record.registered.questions, "owner": record.registered.owner}
 
 
 def _candidate(record: Record) -> str:
     if record.decision is not None and record.decision.chosen:
         return record.decision.chosen
-    candidates: dict[str, dict[str, object]] = record.registered.meaning["candidates"]
+    candidates: dict[str, dict[str, object]] = meaning_in(record.registered)["candidates"]
     return next((name for name, told in candidates.items() if told.get("role") == "reference"), next(iter(candidates)))
 
 

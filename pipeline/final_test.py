@@ -31,6 +31,7 @@ from pipeline import waivers
 from pipeline.again import Again, recipe_of, taken_up
 from pipeline.backtest import Cell, Described, Judged, Recipe, backtest
 from pipeline.gates import evidence_of, gate_events, judge, judged_run
+from pipeline.meaning import meaning_in
 from pipeline.model_file import prediction_hash
 from pipeline.tables import PARQUET, losses_table, parquet, predictions_table
 from pipeline.windows import Window, sealed_windows
@@ -70,7 +71,7 @@ def look(
 def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int, int, str | None]:
     """Number of the next look, the budget, and the waiver that allows it beyond."""
     registered = book.event(now.pipeline(model.pipeline).registered_by).event.body
-    budget = int(registered.meaning["time"]["final"]["looks"])
+    budget = int(meaning_in(registered)["time"]["final"]["looks"])
     earlier = [state for state in now.looks() if state.pipeline == model.pipeline]
     number = len(earlier) + 1
     if number <= budget:
@@ -167,7 +168,9 @@ def _conclude(
     # The gate is evaluated on what has just been recorded, as it will be at a promotion.
     now = book.now()
     evidence = evidence_of(book, now, again.record, model.model, model.candidate)
-    outcomes = [item for item in judge(again.record.registered.meaning["gates"], evidence) if item.name == "final_test"]
+    outcomes = [
+        item for item in judge(meaning_in(again.record.registered)["gates"], evidence) if item.name == "final_test"
+    ]
     gates = gate_events(book, now, again.record, model.model, outcomes)
     if gates:
         answered = book.log.last_seq_of(f"look:{announced.look}")

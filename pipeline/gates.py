@@ -20,6 +20,7 @@ from ledger.snapshot import Snapshot
 from ledger.views import entries
 from ledger.words import count
 from pipeline.config_diff import config_changes
+from pipeline.meaning import meaning_in
 from pipeline.record import Record, record_of
 
 Verdict = Literal["passed", "failed", "open"]
@@ -268,7 +269,7 @@ def evidence_of(
     run = record.state
     complete = [label for label, window in record.windows.items() if window.complete]
     judged = {label: record.evaluations.get((label, candidate)) for label in complete}
-    meaning = record.registered.meaning
+    meaning = meaning_in(record.registered)
     measured = record.optimism if optimism is None else optimism
     same_result = {
         state.run
@@ -332,7 +333,7 @@ def standing(book: Ledger, now: Snapshot, model: ModelState) -> tuple[RunState, 
     if run.model == model.model and run.decision:
         signed.append(now.decision(run.decision).described_by)
     evidence = evidence_of(book, now, record, model.model, model.candidate, signed_events=signed)
-    outcomes = judge(record.registered.meaning["gates"], evidence)
+    outcomes = judge(meaning_in(record.registered)["gates"], evidence)
     known = {state.name: state for state in now.gates() if state.model == model.model}
     bodies = gate_events(book, now, record, model.model, outcomes)
     return run, outcomes, [body for body in bodies if _is_news(body, known.get(body.name))]
@@ -386,7 +387,7 @@ def loosened_after_seen(book: Ledger, now: Snapshot, record: Record) -> dict[str
     for seq in sorted(registrations):
         if seq >= own[-1]:
             break
-        for change in config_changes(book.event(seq).event.body.meaning, record.registered.meaning):
+        for change in config_changes(meaning_in(book.event(seq).event.body), meaning_in(record.registered)):
             gate = _gate_of(change.path)
             if gate is not None and change.strictness == "loosened" and change.path not in said:
                 said.add(change.path)

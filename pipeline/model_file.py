@@ -113,7 +113,7 @@ def _refuse_bomb(data: bytes) -> None:
     unpacked = sum(member.file_size for member in members)
     if len(members) > MOST_MEMBERS or unpacked > LARGEST_UNPACKED_BYTES + LARGEST_RATIO * len(data):
         raise Damaged(
-            f"The model file would grow from {len(data):,} to {unpacked:,} bytes in memory; it was not loaded."
+            f"The model file would grow from {len(data):,} to {unpacked:,} bytes when unpacked; it was not loaded."
         )
 
 

@@ -12,6 +12,7 @@ from ledger.log import Appended
 from pipeline import environment, gates
 from pipeline.again import Again, candidate_recipe, taken_up
 from pipeline.backtest import Recipe
+from pipeline.meaning import meaning_in
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.refit import Refit, refit
 from pipeline.spans import parse_span
@@ -84,7 +85,7 @@ def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str
         model=name, run=run.run, pipeline=run.pipeline, candidate=recipe.name, chosen=run.chosen, reason=reason
     )
     evidence = gates.evidence_of(book, now, again.record, name, recipe.name)
-    outcomes = gates.judge(again.record.registered.meaning["gates"], evidence)
+    outcomes = gates.judge(meaning_in(again.record.registered)["gates"], evidence)
     held = gates.gate_events(book, now, again.record, name, outcomes)
     cause = (book.log.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
     files: list[Draft | say.Body] = [

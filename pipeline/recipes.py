@@ -10,11 +10,16 @@ from __future__ import annotations
 import hashlib
 import importlib
 import inspect
+import sys
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ledger.errors import InvalidInput
 
+LIBRARIES = sys.stdlib_module_names | {
+    "cloudpickle", "dask", "distributed", "joblib", "numpy", "pandas", "pyarrow", "scipy", "skops", "sklearn",
+}  # fmt: skip
+"""Whose functions make no estimators, but read, write and run much: of these only what can be fitted is used."""
 Task = Literal["classification", "regression"]
 
 
@@ -119,8 +124,13 @@ def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, 
 
 
 def resolve(estimator: str) -> Any:
-    """The callable behind ``"module:callable"``; InvalidInput where there is none."""
+    """The callable behind ``"module:callable"``; InvalidInput where there is none, or it makes no model."""
     module_name, _, name = estimator.partition(":")
+    # A ledger or file from somebody else may name what only runs commands or reads files; no model comes of that.
+    if module_name.partition(".")[0] in sys.stdlib_module_names:
+        raise InvalidInput(
+            f"{estimator} belongs to Python itself; it makes no model.", "Name a class or function that makes one."
+        )
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -130,6 +140,9 @@ def resolve(estimator: str) -> Any:
         ) from error
     if not callable(found):
         raise InvalidInput(f"{estimator} cannot be called.")
+    library = str(getattr(found, "__module__", "") or "").partition(".")[0]
+    if (isinstance(found, type) or library in LIBRARIES) and not hasattr(found, "fit"):
+        raise InvalidInput(f"{estimator} makes no model: it has no `fit`.", "Name an estimator, or your own function.")
     return found
 
 

@@ -18,6 +18,7 @@ from ledger.log import Appended
 from ledger.snapshot import Snapshot
 from ledger.words import count
 from pipeline.gates import GATES, standing
+from pipeline.meaning import meaning_in
 from pipeline.spans import parse_span
 
 SHORTEST_REASON = 20
@@ -201,6 +202,4 @@ def _day(moment: dt.datetime, zone: ZoneInfo) -> str:
 
 
 def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:
-    body = book.event(now.pipeline(pipeline).registered_by).event.body
-    assert isinstance(body, say.PipelineRegistered)
-    return body.meaning
+    return meaning_in(book.event(now.pipeline(pipeline).registered_by).event.body)

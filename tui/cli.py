@@ -210,7 +210,7 @@ def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
     return parse_moment(text, book.zone, book.clock())
 
 
-def open_ledger(path: Path | None) -> Ledger:
+def open_ledger(path: Path | None, for_verification: bool = False) -> Ledger:
     """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
 
     Raises
@@ -219,6 +219,7 @@ def open_ledger(path: Path | None) -> Ledger:
         When there is none, with the next step.
     """
     import ledger
+    from ledger.database import replaced
     from ledger.standing import look
 
     folder = path or ledger.find(Path.cwd())
@@ -227,9 +228,12 @@ def open_ledger(path: Path | None) -> Ledger:
             f"There is no ledger at or above {Path.cwd()}.",
             "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
         )
-    book = ledger.open(folder, allow_jump=os.environ.get("TALLY_ALLOW_JUMP") == "1")
+    jump = os.environ.get("TALLY_ALLOW_JUMP") == "1"
+    book = ledger.open(folder, allow_jump=jump, for_verification=for_verification)
     book.views.on_trouble = lambda words: say("note", words)
     try:
+        if for_verification and replaced(book.log.reader):
+            return book
         standing, newer = look(book), book.newer_types()
     except sqlite3.DatabaseError:
         return book  # what is wrong with the file is said by whatever is asked of it

@@ -103,7 +103,9 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         for window in record.windows.values():
             for warning in window.warnings:
                 click.echo(wrap(warning, "  "))
-        metric = str(record.registered.meaning["selection"]["metric"])
+        from pipeline.meaning import meaning_in
+
+        metric = str(meaning_in(record.registered)["selection"]["metric"])
         for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
             lines = _trajectories(record, name)
             if lines:

@@ -21,7 +21,7 @@ from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.page import as_of_json, heading, print_json, table, wrap
+from tui.page import as_of_json, heading, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
 
@@ -323,7 +323,7 @@ def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str 
         commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
         if as_json:
             for commit in list(commits):
-                click.echo(msgspec.json.encode({"schema": "tally.log/1", **_commit_json(commit, book, aside)}).decode())
+                print_json_line("tally.log/1", _commit_json(commit, book, aside))
             return
         clock_line(book, "" if as_of is None else position.words)
         for commit in list(commits):
@@ -337,9 +337,9 @@ def _follow(book: ledger.Ledger, as_json: bool) -> None:
         handle = event_handle(entry.seq, book.log.event(entry.seq).id)
         said = sentence(entry.event)
         if as_json:
-            line = {"schema": "tally.event/1", "handle": handle, "recorded_at": entry.recorded_at, "actor": entry.actor,
-                    "type": entry.event.t, "sentence": said}  # fmt: skip
-            click.echo(msgspec.json.encode(line).decode())
+            line = {"handle": handle, "recorded_at": entry.recorded_at, "actor": entry.actor, "type": entry.event.t,
+                    "sentence": said}  # fmt: skip
+            print_json_line("tally.event/1", line)
         elif entry.event.t not in ("schema.declared", "artifact.stored"):
             click.echo(
                 f"{handle}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}: {show(said, 400)}"

@@ -18,6 +18,13 @@ from tui.show import show
 SPARKS = "▁▂▃▄▅▆▇█"
 
 
+def print_json_line(schema: str, content: dict[str, Any]) -> None:
+    """One JSON document in one line, for those who read many of them one after the other."""
+    # Parts of it may be JSON already, as the ledger has them.
+    plain = msgspec.json.decode(msgspec.json.encode({"schema": schema, **content}))
+    click.echo(json.dumps(plain, separators=(",", ":"), ensure_ascii=True))
+
+
 def print_json(schema: str, content: dict[str, Any]) -> None:
     """Exactly one JSON document on standard output; ``schema`` names its form, as ``tally.runs/1``."""
     document = {"schema": schema, **msgspec.to_builtins(content)}

@@ -164,7 +164,7 @@ def _lock(folder: Path) -> Diagnosis:
     if not os.access(folder, os.W_OK):
         return Diagnosis("lock", "look", f"{folder} can be read but not written by this account")
     try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
         return Diagnosis("lock", "bad", f"{folder / 'lock'} cannot be opened: {error.strerror}")
     try:

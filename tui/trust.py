@@ -98,7 +98,7 @@ def verify_command(
         backup_of=None if backup_of is None else ledger_folder(backup_of),
         workers=workers,
     )
-    with open_ledger(ledger_path) as book, Bar() as bar:
+    with open_ledger(ledger_path, for_verification=True) as book, Bar() as bar:
         verdict = verify(book, asked, progress=bar)
     if as_json:
         print_json("tally.verify/1", verdict_json(verdict))

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from ledger.entities import Championship
 from tui.show import show
 
+EARLIEST_END = dt.datetime(1, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
+"""The end of a period that a stranger wrote may be the first moment of all, before which there is none to name."""
 PLACES = ("registered_by", "described_by", "made_by_event")
 
 
@@ -46,7 +48,7 @@ def field_value_words(field: str, value: Any, zone: ZoneInfo) -> str:
 
 def period_words(period: tuple[dt.datetime, dt.datetime], zone: ZoneInfo) -> str:
     """``2013-01-01 to 2013-03-31``: the last day is the one before the exclusive end."""
-    last = period[1] - dt.timedelta(microseconds=1)
+    last = max(period[1], EARLIEST_END) - dt.timedelta(microseconds=1)
     return f"{period[0].astimezone(zone):%Y-%m-%d} to {last.astimezone(zone):%Y-%m-%d}"
 
 

@@ -130,7 +130,7 @@ class IntegrityPane(Pane):
 
         try:
             # One process: a thread of a program that draws a screen must not fork itself.
-            with ledger.open(self.tally.folder) as book:
+            with ledger.open(self.tally.folder, for_verification=True) as book:
                 verdict = verify(book, Asked(workers=1), progress)
         except TallyError as error:
             self.tally.tell(self._done, None, f"{error.message} {error.hint}")
