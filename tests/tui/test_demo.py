@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import pytest
 from given import FIXTURES
 from shell import PROGRAM, Answer, Demo, tally
 
+import ledger
 from ledger.errors import Refused
 from pipeline.config import read
 from pipeline.story import late_arrivals
@@ -29,11 +31,6 @@ STORY = Path(late_arrivals.__file__).parent
 
 def ask(demo: Demo, *question: str) -> Answer:
     return tally(demo.stand, *question, "--ledger", "tally-demo", **demo.environment)
-
-
-def champion(demo: Demo, when: str) -> str | None:
-    answer = ask(demo, "champion", "late-arrivals", "--as-of", when, "--json").json
-    return None if answer["champion"] is None else str(answer["champion"]["model"])
 
 
 # What is in it ---------------------------------------------------------------------------------------------
@@ -57,7 +54,9 @@ def test_the_story_is_told_while_it_is_made(demo: Demo) -> None:
 
 def test_the_champion_changes_and_is_rolled_back(demo: Demo) -> None:
     days = ("2013-09-04", "2013-09-30", "2013-10-31", "2013-11-06", "2013-12-31")
-    assert [champion(demo, day) for day in days] == [None, V1, V2, V1, V1]
+    with ledger.open(demo.folder) as book:
+        found = [book.at(day).champion("late-arrivals") for day in days]
+    assert [champion and champion.model for champion in found] == [None, V1, V2, V1, V1]
     back = ask(demo, "explain", "late-arrivals/rollback-3", "--json").json["decision"]
     assert (back["kind"], back["actor"]) == ("rollback", BEN.address)
     assert all(gate["verdict"] == "passed" and gate["waiver"] is None for gate in back["gates"])
@@ -87,16 +86,19 @@ def test_september_is_a_finding_and_it_is_known_how_late(demo: Demo) -> None:
     now = ask(demo, "know", "--about", "2013-09", "--json").json["periods"]
     assert [(item["status"], item["decision"]) for item in now] == [("alarm", "recalibrate")]
     assert now[0]["late_seconds"] == pytest.approx(1.36 * 86_400, rel=0.01)
-    assert ask(demo, "know", "--about", "2013-09", "--as-of", "2013-09-30", "--json").json["periods"] == []
     text = ask(demo, "know", "--about", "2013-09").out
     assert "watched on 2013-10-02, 1 day late: late-arrivals-v1: September 2013" in text
+    assert "watched" not in ask(demo, "know", "--about", "2013-09", "--as-of", "2013-09-30").out
     assert "the level moved, not the order" in ask(demo, "explain", "late-arrivals/2013-09/level").out
 
 
 def test_the_passengers_name_is_gone_and_the_rest_is_proved(demo: Demo) -> None:
     said = ask(demo, "log", "--json", "-n", "100").out
-    files = [path.read_bytes() for path in demo.folder.rglob("*") if path.is_file()]
-    assert not any(b"Lopez" in content or b"seat 14C" in content for content in files)
+    for path in demo.folder.rglob("*"):
+        # Others look at the same time: what SQLite keeps beside the views comes and goes.
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            content = path.read_bytes()
+            assert b"Lopez" not in content and b"seat 14C" not in content, path
     seq = re.search(r"the content of event #(\d+) \(candidate", said)
     assert seq
     told = " ".join(ask(demo, "show", f"#{seq[1]}").out.split())
@@ -110,11 +112,12 @@ def test_the_passengers_name_is_gone_and_the_rest_is_proved(demo: Demo) -> None:
 
 
 def test_two_models_of_one_run_are_compared_by_their_own_candidates(demo: Demo) -> None:
-    told = ask(demo, "diff", V1, V2).out
+    answer = ask(demo, "diff", V1, V2, "--exit-code")
+    told = answer.out
+    assert answer.code == 1
     assert "results of logistic → small_trees" in told
     assert "Over 3 windows the second saves 3.4% of the first one's loss" in told
     assert "the same, to the last bit" not in told
-    assert ask(demo, "diff", V1, V2, "--exit-code").code == 1
     assert ask(demo, "diff", V1, V1, "--exit-code").code == 0
 
 
@@ -139,12 +142,12 @@ def test_the_printed_commands_answer_the_questions_from_where_one_stands(demo: D
 
 
 def test_a_second_story_in_the_same_folder_is_refused(demo: Demo) -> None:
-    before = sorted(demo.stand.rglob("*"))
+    before, log = sorted(demo.stand.iterdir()), (demo.folder / ".tally" / "ledger.db").read_bytes()
     again = tally(demo.stand, "demo", **demo.environment)
     assert again.code == 1
     assert "There is something in tally-demo already" in again.err
     assert "tally status --ledger tally-demo" in again.err
-    assert sorted(demo.stand.rglob("*")) == before
+    assert (sorted(demo.stand.iterdir()), (demo.folder / ".tally" / "ledger.db").read_bytes()) == (before, log)
 
 
 # Breaking off ----------------------------------------------------------------------------------------------
