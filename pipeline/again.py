@@ -16,6 +16,7 @@ from ledger.entities import RunState
 from ledger.errors import NotFound, Refused
 from ledger.ledger import Ledger
 from pipeline.backtest import Plan, Recipe, make_plan
+from pipeline.begin import rows_until
 from pipeline.config import LoadedPipeline
 from pipeline.recipes import Columns
 from pipeline.record import Record, record_of
@@ -56,14 +57,14 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
     settings, base = with_data(loaded, book, file)
     loaded = msgspec.structs.replace(loaded, settings=settings)
     with tempfile.TemporaryDirectory(prefix="tally-again-", ignore_cleanup_errors=True) as folder:
-        slice_ = cut(settings, base, Path(folder))
+        as_of = to_micros(record.started.labels_as_of)
+        slice_ = cut(settings, base, Path(folder), until=rows_until(book, as_of))
         if slice_.name != record.slice.slice:
             raise Refused(
                 f"The data in {base} is not what run {run.run} saw: it is slice {slice_.name}, and the run took "
                 f"{record.slice.slice}. {_difference(record.slice, slice_)}",
                 "Bring the data of that time back, or run the pipeline again on the new data: tally run FILE.toml",
             )
-        as_of = to_micros(record.started.labels_as_of)
         first = development_windows(loaded.settings.time)[0]
         yield Again(record, loaded, slice_, make_plan(loaded.settings, slice_, first, as_of=as_of), as_of)
 

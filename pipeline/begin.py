@@ -54,6 +54,11 @@ class Purpose(NamedTuple):
     reason: str = ""
 
 
+def rows_until(book: Ledger, as_of: int) -> int | None:
+    """From which time on rows do not exist yet (microseconds UTC): a replayed ledger is told nothing of its future."""
+    return as_of if book.genesis.clock == "replayed" else None
+
+
 def close_dead_runs(book: Ledger) -> None:
     """Record the end of runs whose process on this machine is gone without a word."""
     for state in book.now().runs():
@@ -128,7 +133,7 @@ def begin(
     if book.log.last_seq_of(f"environment:{captured.environment}") is None:
         drafts.append(captured)
     if _registered_text(book, settings.name) != loaded.text_hash:
-        drafts.append(_registration(book, loaded))
+        drafts.append(registration(book, loaded))
     while True:
         run_name = _next_run(book)
         started = say.RunStarted(
@@ -202,7 +207,8 @@ def _registered_text(book: Ledger, name: str) -> str | None:
     return body.text_hash
 
 
-def _registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
+def registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
+    """The pipeline file as it is recorded before anything of it has a result."""
     return say.PipelineRegistered(
         pipeline=loaded.settings.name,
         owner=loaded.settings.owner,

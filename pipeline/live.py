@@ -104,7 +104,9 @@ def model_of(book: Ledger, model: ModelState) -> tuple[Any, say.CandidateRefitte
 
 
 @contextmanager
-def period_cut(settings: Pipeline, base: Path, made: say.CandidateRefitted) -> Iterator[tuple[Slice, Schema]]:
+def period_cut(
+    settings: Pipeline, base: Path, made: say.CandidateRefitted, *, until: int | None = None
+) -> Iterator[tuple[Slice, Schema]]:
     """The source as it is today, cut with the features that still arrive; the files go with the block.
 
     The row count and fingerprint of the pipeline file name the table of an experiment; a live source has grown.
@@ -128,7 +130,8 @@ def period_cut(settings: Pipeline, base: Path, made: say.CandidateRefitted) -> I
     loose = msgspec.structs.replace(data, features=features, joins=joins, rows_expected=None, fingerprint=None)
     watched = msgspec.structs.replace(settings.monitoring, segments=segments)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
-        slice_ = cut(msgspec.structs.replace(settings, data=loose, monitoring=watched), base, Path(folder))
+        live = msgspec.structs.replace(settings, data=loose, monitoring=watched)
+        slice_ = cut(live, base, Path(folder), until=until)
         numeric, categorical = set(made.recipe["numeric"]), set(made.recipe["categorical"])
         other_kind = [
             name

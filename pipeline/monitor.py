@@ -22,7 +22,7 @@ from ledger.event import About
 from ledger.ledger import Draft, Ledger
 from pipeline import monitor_words as words
 from pipeline.backtest import LARGEST_IMMATURE_SHARE
-from pipeline.begin import champion_of
+from pipeline.begin import champion_of, rows_until
 from pipeline.config import LoadedPipeline
 from pipeline.live import Live, live_of, model_of, period_cut, trained_until
 from pipeline.live_facts import Decision, Facts, estimate_error, facts_of
@@ -96,7 +96,7 @@ def monitor(
     task: Task = "regression" if settings.data.target.rule is None else "classification"
     history = history_of(book, state, task=task, metric=settings.selection.metric, before=label)
     estimator, made = model_of(book, state)
-    with period_cut(settings, loaded.path.parent, made) as (slice_, schema):
+    with period_cut(settings, loaded.path.parent, made, until=rows_until(book, as_of)) as (slice_, schema):
         live = live_of(
             settings,
             slice_,

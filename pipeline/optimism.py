@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ledger import vocabulary as say
-from pipeline import backtest, words
+from pipeline import words
 from pipeline.backtest import Cell, Judged, Plan, Recipe
+from pipeline.remembered import Remembered, RowHashes
 from pipeline.windows import Window
 
 
@@ -31,18 +32,18 @@ def measure_optimism(
     recipes: Sequence[Recipe],
     in_time: Sequence[Judged],
     workers: int,
+    remembered: Remembered,
+    rows: Mapping[str, RowHashes],
     on_step: Callable[[str], None],
 ) -> list[Optimism]:
     """Judge each recipe on a random split of each window's rows, with a training set of the same size.
 
-    The same split for every recipe; ``in_time`` holds what walk-forward said of them.
+    The same split for every recipe; ``in_time`` holds what walk-forward said of them, ``rows`` the hashes of each
+    window's rows by label.
     """
-    from joblib import Parallel, delayed
-
     cells = [Cell(window, recipe, random_split=True) for window in windows for recipe in recipes]
     random: dict[tuple[str, str], Judged] = {}
-    parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-    for item in parallel(delayed(backtest.judge)(plan, cell) for cell in cells):
+    for item in remembered.judge_all(plan, cells, rows, workers):
         random[item.candidate, item.label] = item
         on_step(f"random split of {item.candidate} in {item.label}")
     forward = {(item.candidate, item.label): item for item in in_time}

@@ -28,7 +28,7 @@ from ledger.ledger import Draft, Ledger
 from ledger.words import count
 from pipeline import backtest, environment
 from pipeline.backtest import Cell, Described, Judged, Plan, Recipe
-from pipeline.begin import recipes_of
+from pipeline.begin import recipes_of, rows_until
 from pipeline.config import LoadedPipeline
 from pipeline.model_file import load, predict, probe_frame
 from pipeline.record import Record, record_of
@@ -189,11 +189,12 @@ class _Repetition:
     def go(self, data: Path | None) -> None:
         settings, base = with_data(self.loaded, self.book, data)
         with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
-            slice_ = self.found.slice = cut(settings, base, Path(folder))
-            windows = development_windows(settings.time)
+            as_of = to_micros(self.started.labels_as_of)
+            slice_ = self.found.slice = cut(settings, base, Path(folder), until=rows_until(self.book, as_of))
+            windows = [item for item in development_windows(settings.time) if item.label in self.started.windows]
             self.found.windows = [window.label for window in windows]
             recipes = self._recipes(slice_)
-            plan = backtest.make_plan(settings, slice_, windows[0], as_of=to_micros(self.started.labels_as_of))
+            plan = backtest.make_plan(settings, slice_, windows[0], as_of=as_of)
             cells = [Cell(window, recipe) for window in windows for recipe in recipes]
             described, judged = [], []
             for result in backtest.backtest(plan, cells, windows, self.workers):

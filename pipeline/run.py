@@ -28,12 +28,22 @@ from ledger.ledger import Draft, Ledger
 from ledger.objects import Artifact
 from pipeline import backtest, checks, gates, words
 from pipeline.backtest import Cell, Described, Judged, Plan
-from pipeline.begin import Outline, Purpose, begin, champion_of, close_dead_runs, ids_of, record_failure
+from pipeline.begin import (
+    Outline,
+    Purpose,
+    begin,
+    champion_of,
+    close_dead_runs,
+    ids_of,
+    record_failure,
+    rows_until,
+)
 from pipeline.config import LoadedPipeline
 from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
 from pipeline.record import record_of
 from pipeline.refit import refit
+from pipeline.remembered import Remembered, hashes_of
 from pipeline.result import result_hash as result_hash_of
 from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
 from pipeline.slice import cut
@@ -77,6 +87,7 @@ def run(
     on_progress: Progress,
     purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
     labels_as_of: dt.datetime | None = None,
+    remembered: Remembered | None = None,
 ) -> Report:
     """Do a whole run and record it.
 
@@ -90,7 +101,10 @@ def run(
         Whether it is an experiment, or does one again for production.
     labels_as_of : datetime, time-zone aware, optional
         Use only labels known by then, and no window of which none was: the run as it would have been at that time.
-        Now, where it is not given.
+        Now, where it is not given. In a replayed ledger rows from then on do not exist either.
+    remembered : Remembered, optional
+        Results of earlier runs of the same file in this process; what has the same rows is taken over, and the
+        commit of its window says so.
 
     Raises
     ------
@@ -101,8 +115,8 @@ def run(
     started = time.monotonic()
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
-        slice_ = cut(loaded.settings, loaded.path.parent, Path(folder))
         as_of = to_micros(labels_as_of or book.clock())
+        slice_ = cut(loaded.settings, loaded.path.parent, Path(folder), until=rows_until(book, as_of))
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
@@ -113,7 +127,7 @@ def run(
 
         try:
             on_outline(outline)
-            return _Running(book, outline, as_of, cause, progress, started).go()
+            return _Running(book, outline, as_of, cause, progress, started, remembered).go()
         except BaseException as error:
             record_failure(book, outline, stage, error)
             raise
@@ -130,8 +144,10 @@ class _Running:
         cause: tuple[str, ...],
         progress: Progress,
         started: float,
+        remembered: Remembered | None,
     ) -> None:
         self.book = book
+        self.remembered = remembered
         self.outline = outline
         self.settings = outline.loaded.settings
         self.name = outline.run
@@ -181,7 +197,8 @@ class _Running:
         per_window = len(self.outline.recipes)
         open_window: Described | None = None
         judged: list[Judged] = []
-        for result in backtest.backtest(plan, cells, self.outline.windows, self.outline.workers):
+        judge = self.remembered.backtest if self.remembered is not None else backtest.backtest
+        for result in judge(plan, cells, self.outline.windows, self.outline.workers):
             if isinstance(result, Described):
                 open_window = result
                 continue
@@ -225,10 +242,16 @@ class _Running:
                 warnings=item.warnings,
             )
             drafts.append(Draft(body, about=about, cause=self.cause))
-        appended = self.book.append(*drafts, key=f"{self.name}/{window.label}")
+        appended = self.book.append(*drafts, key=f"{self.name}/{window.label}", note=self._taken_over(described))
         self.evidence += ids_of(self.book, appended)[-len(judged) :]
         self.described.append(described)
         self.judged += judged
+
+    def _taken_over(self, described: Described) -> str | None:
+        """A remark where results were not computed for this run."""
+        label = described.window.label
+        names = self.remembered.taken_over.get(label, ()) if self.remembered is not None else ()
+        return f"not fitted again, the same rows were judged before: {', '.join(names)}" if names else None
 
     def _gain(self, item: Judged, reference: Judged) -> float | None:
         ours, theirs = (found.metrics[self.context.metric].value for found in (item, reference))
@@ -368,7 +391,10 @@ class _Running:
         if not complete:
             return []
         self.total = self.done + len(wanted) * len(complete) + 1
-        return measure_optimism(plan, complete, wanted, self.judged, self.outline.workers, self._step)
+        known = Remembered() if self.remembered is None else self.remembered
+        rows = {item.window.label: hashes_of(item) for item in self.described}
+        workers = self.outline.workers
+        return measure_optimism(plan, complete, wanted, self.judged, workers, known, rows, self._step)
 
     def _conclude(
         self,

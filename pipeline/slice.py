@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
+from ledger.commit import from_micros
 from ledger.errors import InvalidInput
 from ledger.event import encode_canonical
 from ledger.vocabulary import Column, Dropped
@@ -80,8 +81,14 @@ class Slice(msgspec.Struct, frozen=True):
         return Columns(self.numeric, self.categorical)
 
 
-def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
+def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = None) -> Slice:
     """Load, join, check and sort the table of a pipeline, and write the slice into ``folder``.
+
+    Parameters
+    ----------
+    until : int, optional
+        Leave out rows from this time on (microseconds since 1970-01-01 UTC), as if the table had been read then. What
+        the file says of the whole table is checked before.
 
     Raises
     ------
@@ -93,14 +100,11 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
     data = settings.data
     table = _load(settings, base)
     table = _sorted(table, settings)
-    columns = [
-        Column(name=name, kind=kind_of(table[name]), hash=column_hash(table[name]))
-        for name in sorted(set(table.column_names) - {TIME})
-    ]
-    fingerprint = blake3(
-        encode_canonical([table.num_rows, [[column.name, column.kind, column.hash] for column in columns]])
-    ).hexdigest()
+    columns, fingerprint = _described(table)
     _check_expected(settings, table.num_rows, fingerprint)
+    if until is not None:
+        table = _rows_before(table, until, data.source)
+        columns, fingerprint = _described(table)
     source_rows = table.num_rows
     table, dropped = _drop(table, settings)
     target = _target(table, settings)
@@ -140,6 +144,24 @@ def cut(settings: Pipeline, base: Path, folder: Path) -> Slice:
         last_time=int(times[-1].as_py()),
         data_bytes=written.nbytes,
     )
+
+
+def _described(table: pa.Table) -> tuple[list[Column], str]:
+    """Every column with its hash, and the fingerprint over all of them."""
+    columns = [
+        Column(name=name, kind=kind_of(table[name]), hash=column_hash(table[name]))
+        for name in sorted(set(table.column_names) - {TIME})
+    ]
+    content = [table.num_rows, [[column.name, column.kind, column.hash] for column in columns]]
+    return columns, blake3(encode_canonical(content)).hexdigest()
+
+
+def _rows_before(table: pa.Table, until: int, source: str) -> pa.Table:
+    """The rows that there were at a time; the table is sorted by time."""
+    rows = int(np.searchsorted(numbers(table, TIME), until))
+    if rows == 0:
+        raise InvalidInput(f"On {from_micros(until):%Y-%m-%d} {source} had no row yet.", "Begin later.")
+    return table.slice(0, rows)
 
 
 # Loading ---------------------------------------------------------------------------------------------------

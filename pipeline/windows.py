@@ -131,6 +131,33 @@ def period_window(time: Time, label: str) -> Window:
     return found
 
 
+def periods_between(time: Time, first: str, last: str) -> list[Window]:
+    """The windows from one label to another, both included.
+
+    Raises
+    ------
+    InvalidInput
+        When a label is none, or the last lies before the first or on no window that follows from it.
+    """
+    begin, end = period_window(time, first), period_window(time, last)
+    if end.start < begin.start:
+        raise InvalidInput(f"{last} lies before {first}.", "Name the earlier one first.")
+    found = [begin]
+    zone = ZoneInfo(time.timezone)
+    while found[-1].start < end.start:
+        day = from_micros(found[-1].end).astimezone(zone).date()
+        step = (day - FIRST_DAY).days if time.unit == "step" else day
+        found += _made(msgspec.structs.replace(time, first_test=step, last_test=step), zone)
+        if len(found) > MOST_WINDOWS:
+            raise InvalidInput(f"From {first} to {last} there are over {MOST_WINDOWS} windows.")
+    if found[-1].label != last:
+        raise InvalidInput(
+            f"Counted in steps of {time.window} from {first}, no window begins at {last}.",
+            f"The nearest is {found[-1].label}.",
+        )
+    return found
+
+
 def midnight(day: dt.date, zone: ZoneInfo) -> int:
     """The first moment of a day in a zone, in microseconds UTC.
 

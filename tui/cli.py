@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("tui.trials", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tui.make", "Read a pipeline file and report every mistake in it."),
     "run": ("tui.make", "Slice, train, evaluate in time, decide; record it all."),
+    "replay": ("tui.replay", "Live the past month by month, into a ledger of its own."),
     "reproduce": ("tui.repeat", "Do a run again from what was recorded, and compare."),
     "predict": ("tui.predict", "Ask a model, inside what it was approved for."),
     "promote": ("tui.decide", "Make a model the champion of its pipeline."),
@@ -74,7 +75,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "demo", "doctor"),
-    "Make": ("check", "run", "reproduce"),
+    "Make": ("check", "run", "replay", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Live": ("predict", "monitor", "report"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql", "tui"),
