@@ -41,6 +41,8 @@ class Remembered:
             if key not in self._judged:
                 self._judged[key] = next(computed)
             yield self._judged[key]
+        for _ in computed:
+            raise AssertionError("more was computed than asked for")
 
     def backtest(
         self, plan: Plan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
@@ -59,6 +61,7 @@ class Remembered:
             yield known[window.label]
             for _ in range(sum(cell.window == window for cell in cells)):
                 yield next(judged)
+        yield from judged  # nothing is left; a generator of joblib that is not read to its end warns
 
 
 def hashes_of(described: Described) -> RowHashes:

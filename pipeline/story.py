@@ -7,8 +7,9 @@ interrupted, or read in a year, says the same as the one that is being told.
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     model = then.model(forward) if forward else None
     failing = [gate for gate in then.gates() if gate.model == forward and gate.verdict != "passed"]
     state = next(item for item in then.automations() if item.automation == settings.name)
-    lines = [line for entry in entries if (line := _line(entry, book)) is not None]
+    lines = _lines(entries, book)
     if watched is None:
         nobody = "Nobody decides yet, so nothing was watched."
         lines.insert(0, nobody)
@@ -274,38 +275,48 @@ def _no_run(loaded: LoadedPipeline, window: Window) -> str:
     return "there was no run"
 
 
-def _line(entry: Entry, book: Ledger) -> str | None:
-    """An event of a story in words; None where it needs none."""
-    teller = LINES.get(type(entry.event.body))
-    return teller(entry.event.body, book) if teller is not None else None
+def _lines(entries: Sequence[Entry], book: Ledger) -> list[str]:
+    """What happened, in words; waivers that were granted together are one exception."""
+    said = []
+    for kind, same in itertools.groupby(entries, lambda entry: type(entry.event.body)):
+        bodies = [entry.event.body for entry in same]
+        if kind is say.WaiverGranted:
+            said.append(_excused(bodies, book))
+        elif kind in LINES:
+            said += [LINES[kind](body) for body in bodies]
+    return said
 
 
-def _decided(body: say.DecisionTaken, _: Ledger) -> str:
+def _decided(body: say.DecisionTaken) -> str:
     # Where nobody is chosen, what stood last among the reasons is why.
     why = f" {body.reasons[-1].sentence}" if body.model is None and body.reasons else ""
     return f"Run {body.run}: {body.headline}{why}"
 
 
-def _excused(body: say.WaiverGranted, book: Ledger) -> str:
-    until = f"{body.until.astimezone(book.zone):%Y-%m-%d}"
-    return f"Gate {body.name} of {body.model} is excused until {until}: {body.reason}"
+def _excused(bodies: Sequence[say.WaiverGranted], book: Ledger) -> str:
+    first = bodies[0]
+    until = f"{first.until.astimezone(book.zone):%Y-%m-%d}"
+    names = ", ".join(body.name for body in bodies)
+    return (
+        f"{first.model} is excused until {until} from {names}; {first.owner} answers for it, {first.approver} "
+        f"approved: “{first.reason}”"
+    )
 
 
-LINES: dict[type, Callable[[Any, Ledger], str]] = {
-    say.PeriodMonitored: lambda body, _: (
+LINES: dict[type, Callable[[Any], str]] = {
+    say.PeriodMonitored: lambda body: (
         f"Watched {body.model}, {body.status}: {body.headline} {SUGGESTIONS[body.decision]}"
     ),
-    say.RunFailed: lambda body, _: f"Run {body.run} broke off ({body.message}); it was done again.",
+    say.RunFailed: lambda body: f"Run {body.run} broke off ({body.message}); it was done again.",
     say.DecisionTaken: _decided,
-    say.CandidateProposed: lambda body, _: (
+    say.CandidateProposed: lambda body: (
         f"By itself: {body.model}, {body.candidate} refitted on what has matured. {body.reason}"
     ),
-    say.RunReproduced: lambda body, _: f"Run {body.run} was done again: {body.verdict}.",
-    say.FinalEvaluated: lambda body, _: body.sentence,
-    say.WaiverGranted: _excused,
-    say.DecisionApproved: lambda body, _: f"{body.approver} signed.",
-    say.PromotionDecided: lambda body, _: body.headline,
-    say.AutomationChanged: lambda body, _: f"Automation goes from {body.before} to {body.level}: {body.reason}",
+    say.RunReproduced: lambda body: f"Run {body.run} was done again: {body.verdict}.",
+    say.FinalEvaluated: lambda body: body.sentence,
+    say.DecisionApproved: lambda body: f"{body.approver} signed.",
+    say.PromotionDecided: lambda body: body.headline,
+    say.AutomationChanged: lambda body: f"Automation goes from {body.before} to {body.level}: {body.reason}",
 }
 """Events that are told, each in its words."""
 
@@ -384,10 +395,10 @@ def _fallen_back(entries: list[Entry], book: Ledger, pipeline: str) -> list[str]
 
 # Whether it is the same ------------------------------------------------------------------------------------
 
-NOT_TOLD = frozenset({"process", "host", "workers", "seconds", "fit_seconds", "predict_seconds"})
-"""What a second telling has otherwise: durations, and which process computed."""
-LEFT_OUT = (say.LedgerCreated, say.SchemaDeclared, say.DecisionApproved, say.RunFailed)
-"""Names and keys of this one ledger, and what an interruption leaves behind."""
+NOT_TOLD = frozenset({"process", "host", "workers", "seconds", "fit_seconds", "predict_seconds", "environment", "path"})
+"""What a second telling has otherwise: durations, what computed and how, and where the file lies."""
+LEFT_OUT = (say.LedgerCreated, say.SchemaDeclared, say.EnvironmentCaptured, say.DecisionApproved, say.RunFailed)
+"""Names and keys of this one ledger, its machine, and what an interruption leaves behind."""
 _RUN = re.compile(r"\b(\d{4}-\d{2}-\d{2})\.\d+\b")
 
 
@@ -395,8 +406,9 @@ def story_hash(book: Ledger) -> str:
     """BLAKE3 over everything that happened in a story, in order: equal for two tellings of one story.
 
     Over each event's type, time, period and body, artifacts by their hashes. Left out is what cannot be equal: the
-    ledger's name and key, salts and the ids that follow from them, durations and process ids; and broken-off runs
-    with the number that a repeated run has after its day, so that a story that was interrupted counts as the same.
+    ledger's name and key, salts and the ids that follow from them, durations, processes and machines; and broken-off
+    runs with the number that a repeated run has after its day, so that a story that was interrupted counts as the
+    same.
     """
     entries = list(book.events())
     broken = {entry.event.body.run for entry in entries if isinstance(entry.event.body, say.RunFailed)}

@@ -173,7 +173,9 @@ def _print_chapter(chapter: Chapter) -> None:
 
 def _print_end(chapters: list[Chapter], book: ledger.Ledger, place: Path, sameness: str) -> None:
     click.echo()
-    table(("month", "watched", "run", "champion", "held back by"), [_row(chapter) for chapter in chapters])
+    table(
+        ("month", "watched", "run", "champion", "gates not passed, (excused)"), [_row(chapter) for chapter in chapters]
+    )
     click.echo()
     click.echo(f"story {sameness[:16]}: told again, it is the same")
     click.echo(f"  tally status --ledger {show(place)} --as-of {chapters[-1].label}")
