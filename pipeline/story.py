@@ -395,7 +395,9 @@ def _fallen_back(entries: list[Entry], book: Ledger, pipeline: str) -> list[str]
 
 # Whether it is the same ------------------------------------------------------------------------------------
 
-NOT_TOLD = frozenset({"process", "host", "workers", "seconds", "fit_seconds", "predict_seconds", "environment", "path"})
+NOT_TOLD = frozenset(
+    {"process", "host", "workers", "seconds", "fit_seconds", "predict_seconds", "environment", "path", "same_as"}
+)
 """What a second telling has otherwise: durations, what computed and how, and where the file lies."""
 LEFT_OUT = (say.LedgerCreated, say.SchemaDeclared, say.EnvironmentCaptured, say.DecisionApproved, say.RunFailed)
 """Names and keys of this one ledger, its machine, and what an interruption leaves behind."""
@@ -417,9 +419,16 @@ def story_hash(book: Ledger) -> str:
         body = entry.event.body
         if isinstance(body, LEFT_OUT) or getattr(body, "run", None) in broken:
             continue
+        if isinstance(body, say.LeakageChecked):
+            body = msgspec.structs.replace(body, checks=[_without_earlier_runs(check) for check in body.checks])
         told = [entry.event.t, entry.event.occurred_at, entry.event.about, _told(msgspec.to_builtins(body))]
         hasher.update(_RUN.sub(r"\1", encode_canonical(told).decode()).encode())
     return hasher.hexdigest()
+
+
+def _without_earlier_runs(check: say.Check) -> say.Check:
+    """A check without how many runs came before, broken-off ones among them."""
+    return msgspec.structs.replace(check, facts={}, sentence="") if check.check == "history" else check
 
 
 def _told(value: Any) -> Any:

@@ -15,7 +15,7 @@ from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
 from ledger.words import count
 from tui.cli import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.look import set_aside, snapshot_of, struck
+from tui.look import clock_line, set_aside, snapshot_of, struck
 from tui.page import as_of_json, heading, print_json, table, wrap
 from tui.show import show
 from tui.travel import entry_json, event_line, field_change_words
@@ -76,7 +76,7 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
         }
         print_json("tally.diff/1", content)
         return
-    heading(f"from what was {found.a.words}")
+    clock_line(book, f"from what was {found.a.words}")
     heading(f"to what was   {found.b.words}")
     if not found.changes:
         click.echo("Nothing is different.")

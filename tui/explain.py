@@ -16,7 +16,7 @@ from ledger.vocabulary import PromotionDecided
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
 from tui.explain_period import explain_watched, watched_of
-from tui.look import head_line, snapshot_of
+from tui.look import clock_line, head_line, snapshot_of
 from tui.page import as_of_json, print_json, wrap
 from tui.show import show
 from tui.trajectory import trajectory_table
@@ -50,6 +50,8 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
             return
         watched = watched_of(snapshot, decision)
         if watched is not None:
+            if not as_json:
+                clock_line(book)
             explain_watched(book, watched, as_json)
             return
         run = _run_of(snapshot, decision)
@@ -84,6 +86,8 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
             return
         if as_of is not None:
             head_line(snapshot, as_of, book)
+        else:
+            clock_line(book)
         said = record.decision
         click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
         click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")

@@ -40,6 +40,14 @@ def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger)
         heading(replayed + snapshot.as_of.words)
 
 
+def clock_line(book: ledger.Ledger, words: str = "") -> None:
+    """The same above an answer that belongs to no moment, or to the moments in ``words``."""
+    if book.genesis.clock == "replayed":
+        heading(f"REPLAYED CLOCK · {words or 'its times are those of the story'}")
+    elif words:
+        heading(words)
+
+
 def _local(moment: dt.datetime | None, book: ledger.Ledger) -> str:
     return "" if moment is None else moment.astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
 
@@ -322,13 +330,14 @@ def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str 
             for commit in list(commits):
                 click.echo(msgspec.json.encode({"schema": "tally.log/1", **_commit_json(commit, book, aside)}).decode())
             return
-        if as_of is not None:
-            heading(position.words)
+        clock_line(book, "" if as_of is None else position.words)
         for commit in list(commits):
             _print_commit(commit, book, aside)
 
 
 def _follow(book: ledger.Ledger, as_json: bool) -> None:
+    if not as_json:
+        clock_line(book)
     for entry in book.follow():
         handle = event_handle(entry.seq, book.log.event(entry.seq).id)
         said = sentence(entry.event)
@@ -429,8 +438,8 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
                 raise NotFound(
                     f"{handle} was not recorded yet, {then.as_of.words}.", f"Ask for a later date: --as-of {handle}"
                 )
-            if as_of is not None and not as_json:
-                heading(then.as_of.words)
+            if not as_json:
+                clock_line(book, "" if as_of is None else then.as_of.words)
             if match[1] == "#":
                 _show_event(book, int(match[2]), set_aside(then), as_json)
             else:
