@@ -98,8 +98,17 @@ def replay(
     Raises
     ------
     InvalidInput
-        When a month has not matured today, or the data does not fit.
+        When the data does not fit.
     """
+    teller = Teller(book, clock, loaded, grants, signers, workers, on_progress, Remembered())
+    for month in months:
+        if clock() <= opening(loaded, month) + WORKDAY:
+            _live(teller, month)
+        yield chapter_of(book, loaded, month)
+
+
+def refuse_unlived(loaded: LoadedPipeline, months: Sequence[Window]) -> None:
+    """InvalidInput when the last of some months has not matured today."""
     last = months[-1]
     if opening(loaded, last) > utc_now():
         raise InvalidInput(
@@ -107,11 +116,6 @@ def replay(
             f"{from_micros(matured(loaded, last)):%Y-%m-%d}.",
             "Name an earlier --to.",
         )
-    teller = Teller(book, clock, loaded, grants, signers, workers, on_progress, Remembered())
-    for month in months:
-        if clock() <= opening(loaded, month) + WORKDAY:
-            _live(teller, month)
-        yield chapter_of(book, loaded, month)
 
 
 def _live(teller: Teller, month: Window) -> None:

@@ -83,7 +83,7 @@ def replay_command(
 
     loaded = read(file)
     with Bar() as progress:
-        from pipeline.replay import replay
+        from pipeline.replay import refuse_unlived, replay
         from pipeline.spans import parse_span
         from pipeline.story import Grants, begin_story, refuse_unfit_grants, story_hash, telling
         from pipeline.windows import periods_between
@@ -101,6 +101,7 @@ def replay_command(
             signed_by=tuple(dict.fromkeys(re.sub(r"[\s+]", "-", name) for name in signed)),
         )
         months = periods_between(loaded.settings.time, first, last)
+        refuse_unlived(loaded, months)
         refuse_unfit_grants(loaded, grants)
         place = folder or Path(f"replay-{loaded.settings.name}")
         book, clock = begin_story(place, loaded, months[0], grants)
