@@ -273,10 +273,13 @@ def test_months_follow_each_other_and_gates_have_names(tmp_path: Path) -> None:
         refuse_unfit_grants(loaded, Grants(waive=("leakige",)))
 
 
-def test_at_auto_refit_a_champion_is_refitted_where_the_rule_chose_nobody(story: Story, tmp_path: Path) -> None:
+def test_at_auto_refit_a_champion_is_refitted_where_the_rule_chose_nobody(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder, environment, _ = story
     shutil.copytree(folder / "told", tmp_path / "told")
-    os.environ.update({name: environment[name] for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")})
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(name, environment[name])
     loaded = read(folder / "tiny.toml")
     september = periods_between(loaded.settings.time, "2013-09", "2013-09")[0]
     with ledger.open(tmp_path / "told") as book:
