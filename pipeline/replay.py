@@ -27,16 +27,7 @@ from ledger.replayed import StoryClock
 from ledger.words import count
 from pipeline import automation, waivers
 from pipeline.begin import champion_of
-from pipeline.config import LoadedPipeline
-from pipeline.final_test import look
-from pipeline.gates import Outcome, standing
-from pipeline.monitor import monitor
-from pipeline.promotion import promote
-from pipeline.proposal import propose
-from pipeline.remembered import Remembered
-from pipeline.reproduce import reproduce
-from pipeline.run import run
-from pipeline.story import (
+from pipeline.chapters import (
     WORKDAY,
     Chapter,
     Grants,
@@ -48,6 +39,15 @@ from pipeline.story import (
     period_of,
     stands_still,
 )
+from pipeline.config import LoadedPipeline
+from pipeline.final_test import look
+from pipeline.gates import Outcome, standing
+from pipeline.monitor import monitor
+from pipeline.promotion import promote
+from pipeline.proposal import propose
+from pipeline.remembered import Remembered
+from pipeline.reproduce import reproduce
+from pipeline.run import run
 from pipeline.windows import Window, development_windows, sealed_windows
 
 Progress = Callable[[str, int, int], None]
@@ -90,7 +90,7 @@ def replay(
     Parameters
     ----------
     book, clock
-        From :func:`pipeline.story.begin_story`.
+        From :func:`pipeline.chapters.begin_story`.
     months : sequence of Window
         Following each other; the first is the one that the story began with.
     signers : sequence of Signer

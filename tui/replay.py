@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from ledger.keys import Signer
-    from pipeline.story import Chapter
+    from pipeline.chapters import Chapter
 
 
 @tally.command("replay")
@@ -83,9 +83,9 @@ def replay_command(
 
     loaded = read(file)
     with Bar() as progress:
+        from pipeline.chapters import Grants, begin_story, refuse_unfit_grants, story_hash, telling
         from pipeline.replay import refuse_unlived, replay
         from pipeline.spans import parse_span
-        from pipeline.story import Grants, begin_story, refuse_unfit_grants, story_hash, telling
         from pipeline.windows import periods_between
         from tui.make import cores
 

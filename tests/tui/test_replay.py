@@ -27,9 +27,9 @@ from ledger.commit import decode_head, to_micros
 from ledger.errors import InvalidInput, NotFound
 from ledger.replayed import StoryClock
 from pipeline import replay as telling
+from pipeline.chapters import Grants, refuse_unfit_grants
 from pipeline.config import read
 from pipeline.remembered import Remembered
-from pipeline.story import Grants, refuse_unfit_grants
 from pipeline.windows import periods_between
 
 GRANTS = (
