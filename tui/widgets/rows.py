@@ -179,14 +179,17 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if row is None:
             self._want(place)
             return self._text("  …", width, self._paint.part("dim"))
-        style = self._paint.base + (self._paint.part(row.mark) if row.mark else Style())
-        mark = " "
+        styles = [self._paint.part(row.mark)] if row.mark else []
+        plain, mark = self._paint.base, " "
         if row.key in self.changed:
-            style += self._paint.part("changed")
+            styles.append(self._paint.part("changed"))
             mark = "•"
         if place == self.cursor:
-            style += self._paint.part("cursor" if self.has_focus else "blurred")
-        return self._strip(f"{'▶' if place == self.cursor else ' '}{mark}", row.cells, width, style)
+            styles.append(self._paint.part("cursor" if self.has_focus else "blurred"))
+            plain += styles[-1]
+        text = f"{'▶' if place == self.cursor else ' '}{mark}"
+        text += "  ".join(self._fitted(row.cells, width - 2))
+        return Strip(marked(set_cell_size(text, width), plain, styles), width)
 
     def _strip(self, mark: str, cells: Sequence[str], width: int, style: Style) -> Strip:
         return self._text(mark + "  ".join(self._fitted(cells, width - len(mark))), width, style)
@@ -247,6 +250,18 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self.action_open()
         else:
             self.select(place)
+
+
+def marked(text: str, plain: Style, styles: Sequence[Style]) -> list[Segment]:
+    """A line whose words have styles of their own; the space around them has not, so that nothing strikes it out."""
+    core = text.strip(" ▶•")
+    if not styles or not core:
+        return [Segment(text, plain)]
+    start = text.index(core)
+    style = plain
+    for added in styles:
+        style += added
+    return [Segment(text[:start], plain), Segment(core, style), Segment(text[start + len(core) :], plain)]
 
 
 def fitted(text: str, width: int, right: bool = False) -> str:
