@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,3 +67,26 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
     made, answer = made_once(tmp_path_factory, "demo", make)
     return Demo(made / "stand", made / "stand" / "tally-demo", environment(made), answer)
+
+
+@pytest.fixture(scope="session")
+def lived_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The story of two pipelines through most of a year, told once."""
+    import lives
+
+    folder = tmp_path_factory.mktemp("lived") / "team"
+    home = tmp_path_factory.mktemp("lived-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+        patch.setenv("XDG_STATE_HOME", str(home / "state"))
+        patch.setenv("TALLY_ACTOR", "tester@example.org")
+        patch.delenv("SSH_AUTH_SOCK", raising=False)
+        lives.live(folder).close()
+    return folder
+
+
+@pytest.fixture
+def lived(lived_template: Path, tmp_path: Path) -> Path:
+    """A copy of that story's ledger."""
+    shutil.copytree(lived_template / ".tally", tmp_path / "team" / ".tally")
+    return tmp_path / "team" / ".tally"

@@ -23,7 +23,7 @@ from tui.cursor import DATES, Cursor
 from tui.desk import Desk, Work
 from tui.show import show
 from tui.widgets.bar import Bar, Menu
-from tui.widgets.keys import Keys
+from tui.widgets.keys import STAYING, Keys
 from tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tui.moment import Moment
     from tui.screens.difference import Mark
     from tui.screens.pane import Pane
+    from tui.widgets.filter import Filter
     from tui.widgets.timeline import Shape
 
 POLL_SECONDS = 0.4
@@ -68,26 +69,26 @@ class TallyApp(App[None]):
         Binding("right", "step(1)", "one commit on", key_display="→", group=COMMIT),
         Binding("left_square_bracket", "decision(-1)", "the decision before", key_display="[", group=DECISION),
         Binding("right_square_bracket", "decision(1)", "the next decision", key_display="]", group=DECISION),
-        Binding("t,colon", "date", "date", key_display="t"),
-        Binding("slash", "filter", "filter", key_display="/"),
-        Binding("d", "mark", "diff"),
-        Binding("a", "about", "about"),
-        Binding("y", "copy", "copy"),
+        Binding("t,colon", "date", "date", key_display="t", tooltip="to a date, a month, 2 weeks ago, #812, c55"),
+        Binding("slash", "filter", "filter", key_display="/", tooltip="only what holds a text"),
+        Binding("d", "mark", "diff", tooltip="mark A, then B: their difference"),
+        Binding("a", "about", "about", tooltip="only what is about a period"),
+        Binding("y", "copy", "copy", tooltip="copy the name of what is selected, or the receipt"),
         Binding("shift+left", "day(-1)", "a day back", key_display="⇧←", group=DAY),
         Binding("shift+right", "day(1)", "a day on", key_display="⇧→", group=DAY),
         Binding("g", "first", "to the beginning", show=False),
-        Binding("G,end", "now", "now", key_display="G End", show=False),
+        Binding("G,end", "now", "to now, and on with it", key_display="G End", show=False),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
         Binding("enter", "open_selected", "open", show=False),
         Binding("escape", "leave", "back", key_display="Esc", show=False),
-        *(Binding(str(at + 1), f"show('{name}')", name, show=False) for at, name in enumerate(PANES)),
-        Binding("tab", "app.focus_next", "next pane", show=False),
+        *(Binding(str(at + 1), f"show('{name}')", name.capitalize(), show=False) for at, name in enumerate(PANES)),
+        Binding("tab", "app.focus_next", "to the list below, and back", show=False),
         Binding("x", "append('correct')", "correct: it does not count any more", show=False),
         Binding("A", "append('approve')", "approve with your own key", show=False),
         Binding("W", "append('waive')", "waive a gate", show=False),
-        Binding("question_mark", "help", "keys", key_display="?"),
-        Binding("ctrl+p", "command_palette", "palette", show=False, priority=True),
-        Binding("q", "quit", "quit"),
+        Binding("question_mark", "help", "keys", key_display="?", tooltip="every key"),
+        Binding("ctrl+p", "command_palette", "everything by name", show=False, priority=True),
+        Binding("q", "quit", "quit", tooltip="end the app; nothing is lost"),
     ]
 
     def __init__(self, folder: Path | None, as_of: str | None = None) -> None:
@@ -105,8 +106,8 @@ class TallyApp(App[None]):
         self.pane_name = "board"
         self._panes: dict[str, Pane] = {}
         self._shown: Pane | None = None
-        self._is_open = False
-        self._filter: Input | None = None
+        self._is_open = self._is_broken = False
+        self._filter: Filter | None = None
         self._note = ""
         self._lost = ""
         self._filtering = ""
@@ -144,24 +145,24 @@ class TallyApp(App[None]):
         # The first screen is drawn before anything else asks for the processor.
         self.call_after_refresh(self._front.start)
 
-    def _opening(self, book: ledger.Ledger, _job: object) -> tuple[str, int | None]:
+    def _opening(self, book: ledger.Ledger, _job: object) -> tuple[str, ledger.AsOf | None]:
         import tui.screens.board  # noqa: F401 - imported here, beside the screen's thread, for the first pane
 
-        return book.origin, book.when(self._begin_at).n if self._begin_at else None
+        return book.origin, book.when(self._begin_at) if self._begin_at else None
 
-    def _opened(self, found: tuple[str, int | None]) -> None:
-        origin, self.cursor.n = found
+    def _opened(self, found: tuple[str, ledger.AsOf | None]) -> None:
+        origin, begin_at = found
+        if begin_at is not None:
+            self.cursor.n, self.cursor.typed = begin_at.n, begin_at.moment
         self.title = f"tally · {origin}"
         self._is_open = True
         self.look()
 
     def _furnish(self) -> None:
         """What can wait until the first frame is on the screen."""
-        from textual.widgets import Input
+        from tui.widgets.filter import Filter
 
-        from tui.keys import FILTER_HELP
-
-        self._filter = Input(id="filter", placeholder=FILTER_HELP)
+        self._filter = Filter()
         self._filter.display = False
         self.mount(self._filter, before=self._strip)
         self._back.start()
@@ -185,7 +186,7 @@ class TallyApp(App[None]):
         """Instead of the panes: what is wrong and what to do."""
         from tui.widgets.lines import Line, Lines
 
-        self._is_open = False
+        self._is_open, self._is_broken = False, True
         self._banner.say("tally · there is nothing to show")
         lines = [Line(message, "bold"), Line(hint), Line("")]
         if not self._missing:
@@ -200,6 +201,7 @@ class TallyApp(App[None]):
         trouble.begin(lines)
         self.query_one("#panes").mount(trouble)
         trouble.focus()
+        self.refresh_bindings()
 
     def _views_progress(self, done: int, total: int) -> None:
         share = done / max(1, total)
@@ -226,6 +228,10 @@ class TallyApp(App[None]):
     def selected(self) -> str:
         """Handle of what is selected in the pane; empty where nothing is."""
         return self.pane.selected if self._is_open and self.pane.is_mounted else ""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where there is nothing to show, only what works without it."""
+        return not self._is_broken or action in STAYING
 
     def tell(self, function: Callable[..., object], *values: object) -> None:
         """Have something done on the screen's thread, from any thread."""
@@ -293,6 +299,7 @@ class TallyApp(App[None]):
             for other in self._panes.values():
                 other.display = other is pane
             self._shown = pane
+            self._filtering = ""
             pane.home()
         past = not moment.at.is_now
         self._banner.say(*moment.heads, right="End: back to now" if past else "")
@@ -321,8 +328,8 @@ class TallyApp(App[None]):
         said = self.moment.said if self.moment else ""
         self._said.say(" · ".join(part for part in (self._note, self._lost, self._filtering, said) if part))
 
-    def filter_state(self, words: str) -> None:
-        """How far a filter is."""
+    def filter_state(self, words: str = "") -> None:
+        """How far a filter is; nothing where there is none."""
         self._filtering = f"filter: {words}" if words else ""
         self._say_line()
 

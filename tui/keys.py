@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from tui.screens.asking import Help
+from tui.widgets.filter import FILTER_HELP
 from tui.widgets.lines import Lines
 
 if TYPE_CHECKING:
     from tui.app import TallyApp
     from tui.screens.pane import Pane
 
-FILTER_HELP = "words that the event holds; or type:gate  actor:anna  entity:late-arrivals-v1"
 MORE = (
     "◆ a promotion  ▲ a waiver  ✖ a failed gate  ! an alarm  ✓ a signed checkpoint; the bars are events.",
     f"Filter: {FILTER_HELP}.",
@@ -37,14 +37,19 @@ def own_bindings(cls: type) -> list[Binding]:
 def commands(app: TallyApp) -> Iterator[tuple[str, str, str]]:
     """Every action that a key does here: the key, its words, the action."""
     for binding in (*own_bindings(type(app)), *own_bindings(type(app.pane))):
-        yield app.get_key_display(binding), binding.description, binding.action
+        yield app.get_key_display(binding), words(binding), binding.action
+
+
+def words(binding: Binding) -> str:
+    """What a key does, in full."""
+    return binding.tooltip or binding.description
 
 
 def help_screen(app: TallyApp, panes: tuple[str, ...]) -> Help:
     """Every key with its words."""
 
     def keys(cls: type) -> list[tuple[str, str]]:
-        return [(app.get_key_display(binding), binding.description) for binding in own_bindings(cls)]
+        return [(app.get_key_display(binding), words(binding)) for binding in own_bindings(cls)]
 
     groups = [("everywhere", keys(type(app)))]
     groups += [(cls.TITLE, keys(cls)) for cls in map(pane_class, panes) if own_bindings(cls)]

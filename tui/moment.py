@@ -75,7 +75,8 @@ def _heads(book: ledger.Ledger, at: At, as_of: AsOf, clock: str) -> tuple[str, .
     known = f"THE PAST · {'known on' if at.about else 'as of'} {moment:%Y-%m-%d %H:%M}"
     return (f"tallystick · {name} · {replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
             f"{replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
-            f"{known} {book.zone.key}{about} · c{at.n}", f"{known}{about} · c{at.n}")  # fmt: skip
+            f"{known} {book.zone.key}{about} · c{at.n}", f"{known}{about} · c{at.n}",
+            f"THE PAST · {'known' if at.about else 'as of'} {moment:%Y-%m-%d}{about.replace(' ·', ',')}")  # fmt: skip
 
 
 def _events(book: ledger.Ledger, n: int) -> dict[int, Event[object]]:

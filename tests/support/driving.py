@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -37,6 +38,15 @@ class Driver:
             if quiet >= 3:
                 return
         raise AssertionError("the app does not come to rest")
+
+    async def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
+        """Until something is so; what others do to the ledger, or a search, takes as long as it takes."""
+        end = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > end:
+                raise AssertionError(f"it never came to be:\n{self.text}")
+            await asyncio.sleep(0.02)
+            await self.settle()
 
     async def press(self, *keys: str) -> str:
         """Press keys, one after the other; what stands there afterwards."""

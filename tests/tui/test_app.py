@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
-import shutil
 from pathlib import Path
 
 import lives
@@ -20,23 +19,9 @@ from tui.widgets.rows import Rows
 from tui.widgets.timeline import Timeline
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("lived")
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("lived-home")
-        patch.setenv("XDG_CONFIG_HOME", str(home / "config"))
-        patch.setenv("XDG_STATE_HOME", str(home / "state"))
-        patch.setenv("TALLY_ACTOR", "tester@example.org")
-        patch.delenv("SSH_AUTH_SOCK", raising=False)
-        lives.live(folder).close()
-    return folder
-
-
 @pytest.fixture
-def folder(template: Path, tmp_path: Path) -> Path:
-    shutil.copytree(template / ".tally", tmp_path / ".tally")
-    return tmp_path / ".tally"
+def folder(lived: Path) -> Path:
+    return lived
 
 
 def test_every_key_of_time_goes_where_it_says(folder: Path) -> None:

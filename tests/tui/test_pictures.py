@@ -1,45 +1,64 @@
-"""The pictures in the guide are what the app shows, and refer to nobody."""
+"""Every screen, at two sizes, now and in the past, as it was looked at and found good."""
 
 from __future__ import annotations
 
-import importlib.util
-import re
-from xml.etree import ElementTree
+import asyncio
+import difflib
+import os
+from pathlib import Path
 
+import pictures
 import pytest
-from given import FIXTURES
-from shell import Demo
+from pictures import Picture
 
-PICTURE = FIXTURES / "pictures" / "board-in-the-past.svg"
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def lines(svg: str) -> list[str]:
-    """The text of a picture line by line; the letters of a handle, which differ from ledger to ledger, left out."""
-    found: dict[float, list[tuple[float, str]]] = {}
-    for text in ElementTree.fromstring(svg).iter(f"{SVG}text"):
-        if "clip-path" in text.attrib:
-            found.setdefault(float(text.attrib["y"]), []).append((float(text.attrib["x"]), text.text or ""))
-    said = [
-        "".join(part for _, part in sorted(parts)).replace("\xa0", " ").rstrip() for _, parts in sorted(found.items())
-    ]
-    return [re.sub(r"(c\d+)-[0-9a-z]{4}", r"\1", line) for line in said]
+STORED = Path(__file__).parent / "pictures"
+IDS = [f"{columns}x{lines}" for columns, lines in pictures.SIZES]
 
 
-def test_the_picture_is_what_the_app_shows(demo: Demo, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in demo.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    source = importlib.util.spec_from_file_location("make_pictures", FIXTURES / "make_pictures.py")
-    assert source and source.loader
-    pictures = importlib.util.module_from_spec(source)
-    source.loader.exec_module(pictures)
-    shown, kept = lines(pictures.board(demo.folder / ".tally")), lines(PICTURE.read_text())
-    assert "REPLAYED CLOCK · THE PAST · as of 2013-10-15 23:59 America/New_York · c18 · read-only" in kept[0]
-    assert shown == kept, "The app shows something else by now: python fixtures/make_pictures.py"
+def compare(found: list[Picture], place: Path) -> None:
+    """With the stored ones; what differs is said line by line, and lies as SVG where the message says."""
+    differing = []
+    for picture in found:
+        path = STORED / f"{picture.name}.txt"
+        if os.environ.get("TALLY_PICTURES") == "write":
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(picture.text)
+        stored = path.read_text() if path.exists() else ""
+        if picture.text != stored:
+            (place / f"{picture.name}.svg").write_text(picture.svg)
+            lines = difflib.unified_diff(stored.split("\n"), picture.text.split("\n"), "stored", "now", "", "", 0, "")
+            differing.append(f"{place / picture.name}.svg\n" + "\n".join(lines))
+    assert not differing, "\n\n".join(["TALLY_PICTURES=write stores what is wanted", *differing])
 
 
-def test_the_picture_refers_to_no_host() -> None:
-    text = PICTURE.read_text()
-    assert re.findall(r"https?://[^\"' )]*", text) == ["http://www.w3.org/2000/svg"]
-    assert not re.search(r"@font-face|@import|url\((?!#)|<image|<script|href", text)
+@pytest.mark.parametrize("then", [False, True], ids=["now", "then"])
+@pytest.mark.parametrize("size", pictures.SIZES, ids=IDS)
+def test_every_screen(lived: Path, tmp_path: Path, size: tuple[int, int], then: bool) -> None:
+    compare(asyncio.run(pictures.scenes(lived, size, then)), tmp_path)
+
+
+@pytest.mark.parametrize("size", pictures.SIZES, ids=IDS)
+def test_nothing_to_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int]) -> None:
+    for name in ("broken", "empty", "none"):
+        (tmp_path / name).mkdir()
+    pictures.broken(tmp_path / "broken" / "team")
+    pictures.empty(tmp_path / "empty" / "team")
+
+    async def go() -> list[Picture]:
+        found = []
+        for name in ("broken", "empty"):
+            # Named from where it lies, so that no temporary folder is part of the picture.
+            monkeypatch.chdir(tmp_path / name)
+            found += await pictures.nothing(Path("team/.tally"), name, size)
+        return found
+
+    compare(asyncio.run(go()), tmp_path)
+
+
+def test_no_picture_is_stored_that_nobody_draws() -> None:
+    sizes = len(pictures.SIZES)
+    names = {path.name.rpartition("-")[0] for path in STORED.glob("*.txt")}
+    assert len(list(STORED.glob("*.txt"))) == len(names) * sizes
+    for name in names - {"broken", "empty", "offered-now"}:
+        screen, _, when = name.rpartition("-")
+        assert {f"{screen}-now", f"{screen}-then"} <= names and when in ("now", "then")

@@ -61,8 +61,8 @@ class Offer(ModalScreen[dict[str, str] | None]):
             yield Static(show(self._words, 600), markup=False, classes="ask-hint")
             for field in self._fields:
                 yield Input(field.value, placeholder=field.hint, id=f"field-{field.name}")
-            yield Lines(id="offer-lines")
             yield Static("Enter shows the event that would be appended.", markup=False, id="offer-hint")
+            yield Lines(id="offer-lines")
 
     @property
     def values(self) -> dict[str, str]:

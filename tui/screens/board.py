@@ -17,6 +17,7 @@ from ledger.entities.models import MODELS
 from ledger.event import Period
 from ledger.when import AsOf
 from ledger.words import count
+from tui.about import touches
 from tui.desk import Job
 from tui.moment import Moment, commit_at, told
 from tui.page import sparkline
@@ -128,7 +129,7 @@ def _trajectory(book: ledger.Ledger, pipeline: str, champion: ModelState | None,
     gains: list[float | None] = []
     for _key, text in rows:
         state = None if text is None else _GAIN.decode(text)
-        if state is not None and _touches(state.tested_on, about):
+        if state is not None and touches(state.tested_on, about):
             gains.append(state.gain)
     known = [gain for gain in gains if gain is not None]
     return sparkline(gains[::-1], min(known), max(known)) if known else ""
@@ -142,10 +143,6 @@ class _Gain(msgspec.Struct):
 _GAIN = msgspec.json.Decoder(_Gain)
 
 
-def _touches(period: Period | None, about: Period | None) -> bool:
-    return about is None or (period is not None and period[0] < about[1] and about[0] < period[1])
-
-
 def _last_finding(book: ledger.Ledger, pipeline: str, seq: int, about: Period | None) -> tuple[str, str]:
     """The period that was looked at last: how it was, what to do, and its headline; and how it was again, for marks."""
     connection = book.views.caught_up()
@@ -156,7 +153,7 @@ def _last_finding(book: ledger.Ledger, pipeline: str, seq: int, about: Period | 
         (seq, f"{pipeline}/", f"{pipeline}0"),
     )
     known = [_PERIOD.decode(text) for (text,) in rows if text is not None]
-    known = [period for period in known if _touches(period.about, about)]
+    known = [period for period in known if touches(period.about, about)]
     if not known:
         return "", ""
     # The one that was looked at last, as `tally status` has it: an old period can be looked at again.
@@ -254,7 +251,7 @@ def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: Pipelin
         lines.append(Line(f"{state.candidate} in {label}: {numbers} (run {state.run}{late}{old})",
                           "dim" if item.superseded else "", f"run:{state.run}"))  # fmt: skip
     for period in snapshot.periods():
-        if period.pipeline == pipeline.pipeline and _touches(period.about, about):
+        if period.pipeline == pipeline.pipeline and touches(period.about, about):
             when = moment_words(period.monitored_at, book.zone)
             lines.append(Line(f"watched in {period.label}: {period.headline} ({when})", "", f"period:{period.period}"))
     lines += [Line(f"slice {s.slice} holds {count(s.rows, 'row')} of it", "", f"slice:{s.slice}") for s in found.slices]
@@ -295,7 +292,7 @@ class BoardPane(Pane):
         self.tally.missing(self.wanted, (bool(keys) and self.wanted in keys) or not self.wanted)
         place = keys.index(board.pipeline) if board.pipeline in keys else 0
         rows = self.rows
-        rows.styles.height = max(3, min(len(board.rows) + 1, max(4, self.size.height // 2)))
+        rows.styles.height = max(3, min(len(board.rows) + 1, self.tally.size.height // 2 - 4))
         rows.begin(len(board.rows), 0, board.rows, place)
         self.query_one("#story", Lines).begin(board.story)
 

@@ -20,7 +20,7 @@ from tui.moment import Moment
 from tui.screens.board import event_line
 from tui.screens.pane import Pane, Question
 from tui.show import show
-from tui.values import field_value_words, field_words
+from tui.values import field_value_words, field_words, moment_words
 from tui.widgets.lines import Line, Lines
 
 LISTED = 5
@@ -53,7 +53,8 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 
     first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
     found = first.diff(second)
-    lines = [Line(f"from what was {first.as_of.words}", "dim"), Line(f"to what was   {second.as_of.words}", "dim")]
+    lines = [Line(f"{way} {a_time.as_of.handle}, recorded {moment_words(a_time.as_of.recorded_at, book.zone)}", "dim")
+             for way, a_time in (("from", first), ("to  ", second))]  # fmt: skip
     if not found.changes:
         return [*lines, Line("Nothing is different.")]
     new: dict[str, list[EntityChange]] = {}

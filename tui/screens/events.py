@@ -13,6 +13,7 @@ import ledger
 from ledger.commit import decode_head, from_micros
 from ledger.entities.corrections import CORRECTIONS
 from ledger.log import Commit, Stored
+from tui.about import event_touches
 from tui.desk import Job
 from tui.moment import BOOKKEEPING, Moment, commit_at, told
 from tui.screens.pane import Pane, Question
@@ -78,10 +79,14 @@ def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> 
 KINDS = ("type:", "actor:", "entity:")
 
 
-def search(text: str, last_seq: int) -> tuple[str, list[object]]:
-    """The query that finds matching events, newest first; every word must match."""
+def search(text: str, last_seq: int, is_about: bool = False) -> tuple[str, list[object]]:
+    """The query that finds matching events, newest first; every word must match.
+
+    Where ``is_about``, only events whose body the SQL function ``touches`` accepts.
+    """
     conditions, values = [], []
-    for word in text.split():
+    # What is read from an event's row alone is looked at before its body, which lies in other pages.
+    for word in sorted(text.split(), key=lambda word: not word.startswith("type:")):
         kind = next((kind for kind in KINDS if word.startswith(kind)), "")
         wanted = word.removeprefix(kind)
         if kind == "type:":
@@ -100,6 +105,8 @@ def search(text: str, last_seq: int) -> tuple[str, list[object]]:
                 "OR json_extract(c.head, '$.actor') LIKE ? ESCAPE '\\')"
             )
             values += [like(wanted)] * 3
+    if is_about:
+        conditions.append("touches(e.body)")
     return (
         "SELECT e.seq FROM commits c CROSS JOIN events e ON e.seq BETWEEN c.first_seq AND c.last_seq "
         f"WHERE c.first_seq <= ? AND e.seq <= ? AND {' AND '.join(conditions)} ORDER BY c.n DESC, e.seq DESC",
@@ -126,6 +133,7 @@ class EventsPane(Pane):
         self.found: array[int] = array("q")
         """Positions that the filter found so far, newest first."""
         self.searching = False
+        self.is_filtered = False
 
     def compose(self) -> ComposeResult:
         yield Rows(COLUMNS, "No event matches.", id="events")
@@ -137,11 +145,11 @@ class EventsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, filtered = self.rows, self.wanted, self.filter_text
-        line, height = rows.cursor - rows.first_shown, rows.size.height + 10
+        line, height = rows.cursor - rows.first_shown, self.tally.size.height + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> Page:
             last = moment.as_of.seq
-            if filtered:
+            if filtered or moment.at.about:
                 return Page(0, 0, [])
             seq = int(wanted[1:]) if wanted else last
             cursor = max(0, last - seq)
@@ -152,14 +160,18 @@ class EventsPane(Pane):
 
     def answer(self, moment: Moment, found: Any) -> None:
         page = cast("Page", found)
-        if self.filter_text:
+        self.is_filtered = bool(self.filter_text) or moment.at.about is not None
+        if self.is_filtered:
             self._search(moment)
             return
+        self.tally.cancel_slow("search")
+        self.tally.filter_state()
         self.tally.missing(self.wanted, not page.missing)
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
 
     def _search(self, moment: Moment) -> None:
-        query, values = search(self.filter_text, moment.as_of.seq)
+        about = moment.at.about
+        query, values = search(self.filter_text, moment.as_of.seq, about is not None)
         self.found = array("q")
         self.searching = True
         begun = False
@@ -184,6 +196,8 @@ class EventsPane(Pane):
                 self.tally.tell(more, seqs, rows, job)
 
             connection = book.log.reader
+            if about is not None:
+                connection.create_function("touches", 1, lambda body: event_touches(body, about), deterministic=True)
             connection.set_progress_handler(lambda: int(job.stale), STEPS)
             try:
                 batch: list[int] = []
@@ -222,7 +236,7 @@ class EventsPane(Pane):
         if moment is None:
             return
         last = moment.as_of.seq
-        if self.filter_text:
+        if self.is_filtered:
             seqs = list(self.found[first : first + PAGE])
             self.tally.ask(
                 "rows", lambda book, _job: read_these(book, seqs, last), lambda rows: self.rows.fill(first, rows)
@@ -244,9 +258,6 @@ class EventsPane(Pane):
     def set_filter(self, text: str) -> None:
         """Show only what matches; an empty text shows everything."""
         self.filter_text = text.strip()
-        if not self.filter_text:
-            self.tally.cancel_slow("search")
-            self.tally.filter_state("")
         self.tally.look()
 
     def mark_changed(self, handles: frozenset[str]) -> None:

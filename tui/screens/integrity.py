@@ -77,7 +77,9 @@ class IntegrityPane(Pane):
     """Receipt, anchors, verdict."""
 
     TITLE = "Integrity"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("v", "verify", "verify")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "verify", "verify", tooltip="verify everything that is stored"),
+    ]
     receipt = ""
     verdict: tuple[Line, ...] = ()
     progress = ""

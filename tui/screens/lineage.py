@@ -13,8 +13,10 @@ from textual.binding import Binding, BindingType
 
 import ledger
 from ledger.errors import NotFound
+from ledger.event import Period
 from ledger.lineage import Edge, Lineage, between, neighbours
 from ledger.words import count
+from tui.about import state_is_elsewhere, touches
 from tui.desk import Job
 from tui.moment import Moment
 from tui.screens.pane import Pane, Question
@@ -56,7 +58,8 @@ class Wish(NamedTuple):
 def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
     """Rows around a node, or along all paths between two."""
     snapshot = ledger.Snapshot(book.views, moment.as_of)
-    start = wish.start or _default(snapshot)
+    about = moment.at.about
+    start = wish.start or _default(snapshot, about)
     if not start:
         return Drawn("", [])
 
@@ -67,7 +70,7 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
         start = snapshot.node(start)
         if wish.other:
             part = between(links, start, snapshot.node(wish.other))
-            return Drawn(start, _path_rows(part, snapshot, book))
+            return Drawn(start, _told_apart(_path_rows(part, snapshot, book), snapshot, about))
     except NotFound as error:
         return Drawn(start, [], not wish.other, error.message)
     drawing = _Drawing(links, wish._replace(start=start))
@@ -78,10 +81,26 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
     rows.append(_row(start, "●─ ", snapshot, book, ""))
     if wish.towards != "up":
         rows += [_row(node, lanes, snapshot, book, more) for node, lanes, more in drawing.lines("down")]
-    return Drawn(start, rows)
+    return Drawn(start, _told_apart(rows, snapshot, about))
 
 
-def _default(snapshot: ledger.Snapshot) -> str:
+def _told_apart(rows: list[Row], snapshot: ledger.Snapshot, about: Period | None) -> list[Row]:
+    """Nodes that are about another period than the one asked about stay in their place, and say so."""
+    if about is None:
+        return rows
+    return [
+        row._replace(cells=(f"{row.cells[0]}  (of another time)",), mark="dim")
+        if not row.key.startswith(("#", "source:")) and state_is_elsewhere(snapshot.find(row.key), about)
+        else row
+        for row in rows
+    ]
+
+
+def _default(snapshot: ledger.Snapshot, about: Period | None) -> str:
+    if about is not None:
+        intended = [model for model in snapshot.models() if touches(model.intended_for, about)]
+        if intended:
+            return f"model:{intended[-1].model}"
     for pipeline in snapshot.pipelines():
         if pipeline.champion is not None:
             return f"model:{pipeline.champion.model}"
@@ -158,9 +177,9 @@ class LineagePane(Pane):
 
     TITLE = "Lineage"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "fold", "fold"),
-        Binding("c", "centre", "centre"),
-        Binding("u", "towards", "up/down"),
+        Binding("space", "fold", "fold", tooltip="show or hide what hangs on it"),
+        Binding("c", "centre", "centre", tooltip="draw around the selected"),
+        Binding("u", "towards", "up/down", tooltip="only its sources, only its effects, both"),
         Binding("plus,equals_sign", "depth(1)", "deeper", show=False),
         Binding("minus", "depth(-1)", "nearer", show=False),
         Binding("p", "path", "path from mark A", show=False),

@@ -69,7 +69,7 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
         Line(""),
         Line(f"recorded  {when} by {head.actor} in {book.commit_handle(commit.n)}"),
         Line(f"proof     {_proof(book, moment, commit.n)}"),
-        Line(f"id        {stored.id.hex()}  (BLAKE3)", as_it_is=True),
+        Line(f"blake3    {stored.id.hex()}", as_it_is=True),
         Line(f"sha256    {stored.sha256.hex()}", as_it_is=True),
     ]
     if stored.data is None:

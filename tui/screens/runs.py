@@ -10,6 +10,7 @@ from textual.binding import Binding, BindingType
 
 import ledger
 from ledger.entities import RunState
+from tui.about import runs_about
 from tui.desk import Job
 from tui.moment import Moment
 from tui.screens.events import like
@@ -48,6 +49,7 @@ class RunsPage(NamedTuple):
     rows: list[Row]
     cursor: int
     missing: bool
+    listed: Order
 
 
 class Order(NamedTuple):
@@ -57,19 +59,32 @@ class Order(NamedTuple):
     ascending: bool = False
     filter: str = ""
     columns: int = 0
+    among: str = ""
+    """JSON array of the runs that are listed; all where it is empty."""
+
+
+def _among(book: ledger.Ledger, moment: Moment) -> str:
+    """The runs that tested in the period which is asked about."""
+    if moment.at.about is None:
+        return ""
+    newest = book.log.commit(moment.newest).last_seq
+    found = runs_about(book, moment.at.about, newest)
+    return msgspec.json.encode([run for run, seq in found.items() if seq <= moment.as_of.seq]).decode()
 
 
 def _query(order: Order, seq: int) -> tuple[str, list[object]]:
     """Names of the runs in order, from which a window is cut."""
     way = "ASC" if order.ascending else "DESC"
+    among, values = (" AND k.key IN (SELECT value FROM json_each(?))", [order.among]) if order.among else ("", [])
     if order.by == "started" and not order.filter:
-        return f"SELECT key FROM runs_keys k WHERE first_seq <= ? ORDER BY first_seq {way}, key", [seq]
-    conditions = "".join(" AND v.state LIKE ? ESCAPE '\\'" for _ in order.filter.split())
+        query = f"SELECT key FROM runs_keys k WHERE first_seq <= ?{among} ORDER BY first_seq {way}, key"
+        return query, [seq, *values]
+    conditions = "".join(" AND v.state LIKE ? ESCAPE '\\'" for _ in order.filter.split()) + among
     return (
         "SELECT k.key FROM runs_keys k CROSS JOIN runs_versions v WHERE k.first_seq <= ? AND v.key = k.key "
         "AND v.state IS NOT NULL AND v.from_seq = (SELECT max(from_seq) FROM runs_versions WHERE key = k.key "
         f"AND from_seq <= ?){conditions} ORDER BY {ORDERS[order.by]} {way}, k.first_seq DESC, k.key",
-        [seq, seq, *map(like, order.filter.split())],
+        [seq, seq, *map(like, order.filter.split()), *values],
     )
 
 
@@ -98,7 +113,7 @@ def place_of(book: ledger.Ledger, seq: int, order: Order, run: str) -> int | Non
     if row is None:
         return None
     query, values = _query(order, seq)
-    if order.by == "started" and not order.filter:
+    if order.by == "started" and not order.filter and not order.among:
         side = "<" if order.ascending else ">"
         counted = f"SELECT count(*) FROM runs_keys WHERE first_seq <= ? AND first_seq {side} ?"
         return int(connection.execute(counted, (seq, row[0])).fetchone()[0])
@@ -125,12 +140,14 @@ class RunsPane(Pane):
 
     TITLE = "Runs"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("s", "sort", "order by"),
+        Binding("s", "sort", "order", tooltip="order by the next column"),
         Binding("r", "reverse", "turn the order", show=False),
-        Binding("c", "columns", "columns", show=False),
+        Binding("c", "columns", "other columns", show=False),
     ]
     wanted = ""
     order = Order()
+    listed = Order()
+    """What is shown: the order with the runs of the period that is asked about."""
 
     def compose(self) -> ComposeResult:
         yield Rows(COLUMN_SETS[0], "No run yet. Next: tally run FILE.toml", id="runs")
@@ -142,14 +159,16 @@ class RunsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, order = self.rows, self.wanted.removeprefix("run:"), self.order
-        line, height = max(0, rows.cursor - rows.first_shown), rows.size.height + 10
+        line, height = max(0, rows.cursor - rows.first_shown), self.tally.size.height + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
             seq = moment.as_of.seq
-            place = place_of(book, seq, order, wanted) if wanted else 0
+            listed = order._replace(among=_among(book, moment))
+            place = place_of(book, seq, listed, wanted) if wanted else 0
             first = max(0, (place or 0) - line - 5)
-            total = count_runs(book, seq, order)
-            return RunsPage(total, first, read_runs(book, seq, order, first, height), place or 0, place is None)
+            total = count_runs(book, seq, listed)
+            rows = read_runs(book, seq, listed, first, height)
+            return RunsPage(total, first, rows, place or 0, place is None, listed)
 
         return read
 
@@ -158,13 +177,14 @@ class RunsPane(Pane):
         self.tally.missing(self.wanted, not page.missing)
         self.rows.columns = list(COLUMN_SETS[self.order.columns])
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
-        if self.order.filter:
-            self.tally.filter_state(f"{page.total:,} found")
+        self.listed = page.listed
+        words = [f"{page.total:,} found"] if self.order.filter or moment.at.about else []
+        self.tally.filter_state(*words)
 
     def on_rows_wanted(self, event: Rows.Wanted) -> None:
         event.stop()
         if (moment := self.tally.moment) is not None:
-            seq, order, first = moment.as_of.seq, self.order, event.first
+            seq, order, first = moment.as_of.seq, self.listed, event.first
             self.tally.ask(
                 "rows", lambda book, _job: read_runs(book, seq, order, first), lambda rows: self.rows.fill(first, rows)
             )
@@ -203,8 +223,6 @@ class RunsPane(Pane):
     def set_filter(self, text: str) -> None:
         """Show only what matches; an empty text shows everything."""
         self.order = self.order._replace(filter=text.strip())
-        if not self.order.filter:
-            self.tally.filter_state("")
         self.tally.look()
 
     def mark_changed(self, handles: frozenset[str]) -> None:

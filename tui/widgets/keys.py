@@ -42,8 +42,10 @@ class Keys(Widget):
 
     def _changed(self, screen: Screen[object]) -> None:
         found: dict[str, Shown] = {}
-        for _, binding, enabled, _ in screen.active_bindings.values():
-            if not binding.show or not enabled:
+        typing = screen.focused if screen.focused is not None and screen.focused.id == "filter" else None
+        for owner, binding, enabled, _ in screen.active_bindings.values():
+            # Where a text is typed, other keys are part of it.
+            if not binding.show or not enabled or (typing is not None and owner is not typing):
                 continue
             display = self.app.get_key_display(binding)
             name = binding.group.description if binding.group else binding.action

@@ -6,8 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-from rich.cells import set_cell_size
-from rich.segment import Segment
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -17,7 +15,7 @@ from textual.strip import Strip
 
 from tui.show import show
 from tui.widgets.paint import Paint
-from tui.widgets.rows import fitted
+from tui.widgets.rows import fitted, marked
 
 
 class Line(NamedTuple):
@@ -127,17 +125,17 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         if place >= len(self._drawn):
             return Strip.blank(width, self._paint.base)
         text, line, index = self._drawn[place]
-        style = self._paint.base
-        if line.mark:
-            style += self._paint.part(line.mark)
+        plain = self._paint.base
+        styles = [self._paint.part(line.mark)] if line.mark else []
         if line.key and line.key in self.changed:
-            style += self._paint.part("changed")
+            styles.append(self._paint.part("changed"))
         chosen = index == self.cursor and bool(line.key)
         if chosen and self.has_focus:
-            style += self._paint.part("cursor")
+            styles.append(self._paint.part("cursor"))
+            plain += styles[-1]
         first = place == 0 or self._drawn[place - 1][2] != index
         text = fitted(f"{'▶ ' if chosen and first else '  '}{text}", width)
-        return Strip([Segment(set_cell_size(text, width), style)], width)
+        return Strip(marked(text, plain, styles), width)
 
     def action_move(self, way: int) -> None:
         keys = [index for index, line in enumerate(self.lines) if line.key]

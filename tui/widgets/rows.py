@@ -96,6 +96,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         self.changed: frozenset[str] = frozenset()
         self._rows: dict[int, Row] = {}
         self._paint = Paint(self, "rows")
+        self._drawn: list[object] = []
         self._asked: int | None = None
 
     @property
@@ -115,7 +116,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
 
     def begin(self, total: int, first: int, rows: Iterable[Row], cursor: int | None = None) -> None:
         """Everything anew: another time, filter or order. The cursor keeps its line on the screen."""
-        line, before = self.cursor - self.first_shown, self._drawn_from()
+        line = self.cursor - self.first_shown
         self._rows = {first + index: row for index, row in enumerate(rows)}
         self._asked = None
         self.total = total
@@ -125,7 +126,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if (y := max(0, self.cursor - max(0, line))) != self.first_shown:
             self.scroll_to(y=y, animate=False, force=True, immediate=True)
         self._keep_in_view()
-        self._refresh_differing(before)
+        self._redraw()
 
     def _drawn_from(self) -> list[object]:
         """What each line on the screen is drawn from."""
@@ -134,13 +135,11 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         lines = [(row, at < self.total, at == self.cursor, row and row.key in self.changed) for at, row in rows]
         return [(self.nothing, list(self.columns)), *lines]
 
-    def _refresh_differing(self, before: list[object]) -> None:
+    def _redraw(self) -> None:
         """A step changes few lines; to draw the others again would be most of its work."""
-        now = self._drawn_from()
-        lines = [y for y, drawn in enumerate(now) if y >= len(before) or drawn != before[y]]
-        if 0 in lines:
-            self.refresh()
-        elif lines:
+        before, self._drawn = self._drawn, self._drawn_from()
+        lines = [y for y, drawn in enumerate(self._drawn) if y >= len(before) or drawn != before[y]]
+        if lines:
             self.refresh(*(Region(0, y, self.size.width, 1) for y in lines))
 
     def fill(self, first: int, rows: Iterable[Row], total: int | None = None) -> None:
@@ -153,12 +152,12 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if len(self._rows) > 20 * PAGE:
             near = range(self.first_shown - 5 * PAGE, self.first_shown + 5 * PAGE)
             self._rows = {index: row for index, row in self._rows.items() if index in near}
-        self.refresh()
+        self._redraw()
 
     def mark_changed(self, keys: frozenset[str]) -> None:
         """Rows that the last step changed stand out until this is called again."""
-        before, self.changed = self._drawn_from(), keys
-        self._refresh_differing(before)
+        self.changed = keys
+        self._redraw()
 
     # Drawing -----------------------------------------------------------------------------------------------
 
@@ -179,14 +178,17 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         if row is None:
             self._want(place)
             return self._text("  …", width, self._paint.part("dim"))
-        style = self._paint.base + (self._paint.part(row.mark) if row.mark else Style())
-        mark = " "
+        styles = [self._paint.part(row.mark)] if row.mark else []
+        plain, mark = self._paint.base, " "
         if row.key in self.changed:
-            style += self._paint.part("changed")
+            styles.append(self._paint.part("changed"))
             mark = "•"
         if place == self.cursor:
-            style += self._paint.part("cursor" if self.has_focus else "blurred")
-        return self._strip(f"{'▶' if place == self.cursor else ' '}{mark}", row.cells, width, style)
+            styles.append(self._paint.part("cursor" if self.has_focus else "blurred"))
+            plain += styles[-1]
+        text = f"{'▶' if place == self.cursor else ' '}{mark}"
+        text += "  ".join(self._fitted(row.cells, width - 2))
+        return Strip(marked(set_cell_size(text, width), plain, styles), width)
 
     def _strip(self, mark: str, cells: Sequence[str], width: int, style: Style) -> Strip:
         return self._text(mark + "  ".join(self._fitted(cells, width - len(mark))), width, style)
@@ -225,7 +227,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             return
         self.cursor = place
         self._keep_in_view()
-        self.refresh()
+        self._redraw()
         if self.key:
             self.post_message(self.Moved(self, self.key))
 
@@ -247,6 +249,18 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self.action_open()
         else:
             self.select(place)
+
+
+def marked(text: str, plain: Style, styles: Sequence[Style]) -> list[Segment]:
+    """A line whose words have styles of their own; the space around them has not, so that nothing strikes it out."""
+    core = text.strip(" ▶•")
+    if not styles or not core:
+        return [Segment(text, plain)]
+    start = text.index(core)
+    style = plain
+    for added in styles:
+        style += added
+    return [Segment(text[:start], plain), Segment(core, style), Segment(text[start + len(core) :], plain)]
 
 
 def fitted(text: str, width: int, right: bool = False) -> str:
