@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import hashlib
 import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,39 @@ def test_a_held_lock_is_waited_for_and_then_reported(book: ledger.Ledger) -> Non
     book.append(finished("r", "p"))
     with FileLock(book.log.lock.path, 1.0), pytest.raises(Busy, match="Another process"):
         book.append(finished("r", "p"), deadline_seconds=0.05)
+
+
+def test_who_waits_has_the_lock_before_it_is_taken_again(tmp_path: Path) -> None:
+    had: list[str] = []
+
+    def wait() -> None:
+        with FileLock(tmp_path / "lock", 30.0, in_turn=True):
+            had.append("who waited")
+
+    mine = FileLock(tmp_path / "lock", 30.0, in_turn=True)
+    for _ in range(5):
+        other = threading.Thread(target=wait)
+        with mine:
+            other.start()
+            with (tmp_path / "lock.next").open() as place:
+                while True:  # until the other stands there
+                    try:
+                        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        break
+                    fcntl.flock(place, fcntl.LOCK_UN)
+        with mine:  # at once, while the other sleeps between two looks
+            had.append("who had it")
+        other.join()
+    assert had == ["who waited", "who had it"] * 5
+
+
+def test_one_that_was_stopped_in_the_next_place_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.lock.COURTESY_SECONDS", 0.02)
+    with FileLock(tmp_path / "lock.next", 1.0), FileLock(tmp_path / "lock", 1.0, in_turn=True):
+        pass
 
 
 def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> None:
