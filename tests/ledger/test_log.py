@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import fcntl
 import hashlib
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +15,6 @@ import pytest
 from blake3 import blake3
 from given import Ticking, seeded_salts
 from histories import HASH, decided, finished, promoted, registered, started
-from writers import make, write_many
 
 import ledger
 from ledger import vocabulary as say
@@ -200,37 +198,6 @@ def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> 
     holder.kill()
     holder.wait()
     book.append(finished("r", "p"), deadline_seconds=1.0)
-
-
-def test_eight_processes_write_one_linear_history(tmp_path: Path) -> None:
-    book = ledger.create(tmp_path, timezone="UTC")
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(str(book.folder), f"w{w}", 25)) for w in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 8
-    runs = [entry.event.body.run for entry in book.events() if isinstance(entry.event.body, say.RunFinished)]
-    assert sorted(runs) == sorted(f"w{w}.{i}" for w in range(8) for i in range(25))
-    recorded = [commit.recorded_at for commit in book.log.commits()]
-    assert recorded == sorted(recorded)
-    from ledger.verify import verify
-
-    assert verify(book).verified
-
-
-def test_of_processes_that_start_at_once_exactly_one_makes_the_ledger(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[str] = context.Queue()
-    makers = [context.Process(target=make, args=(str(tmp_path / "x"), results)) for _ in range(4)]
-    for maker in makers:
-        maker.start()
-    outcomes = sorted(results.get(timeout=60) for _ in makers)
-    for maker in makers:
-        maker.join()
-    assert outcomes == ["made", "refused", "refused", "refused"]
-    assert [path.name for path in (tmp_path / "x").iterdir()] == [".tally"]
 
 
 def test_foreign_files_newer_formats_and_nothing_are_told_apart(tmp_path: Path) -> None:
