@@ -105,7 +105,7 @@ class Log:
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER_FILE
-        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS)
+        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS, in_turn=True)
         self._reader: sqlite3.Connection | None = None
         self._lay_as: tuple[int, int, int] | None = None
         self._writer: sqlite3.Connection | None = None

@@ -165,7 +165,7 @@ def ledger_option(command: F) -> F:
         "ledger_path",
         metavar="PATH",
         envvar="TALLY_LEDGER",
-        type=click.Path(path_type=Path),
+        type=click.Path(path_type=Path, readable=False),  # what may not be read is said in words of our own
         help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
     )(command)
 

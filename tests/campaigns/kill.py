@@ -2,10 +2,15 @@
 
     python tests/campaigns/kill.py                1,000 kills
     python tests/campaigns/kill.py --kills 50     fewer
+    python tests/campaigns/kill.py --commands 20  besides, each command of `tally` that records, killed 20 times
 
 A child appends, signs, promotes, redacts, seals and rebuilds, and says on a pipe what it has been told is done. It is
 ended by SIGKILL somewhere in between. Then, with nothing repaired by hand: every event that was acknowledged is there,
 `verify` reads everything and finds nothing wrong, every receipt that was printed holds, and the next child can go on.
+
+With ``--commands`` real commands are killed the same way: a whole run of a small pipeline on real data, promote,
+retire, correct, waive, receipt, redact, seal, rebuild, key rotate, init. Each is given again afterwards and must
+succeed, or say no because the killed one had done it.
 """
 
 from __future__ import annotations
@@ -14,8 +19,11 @@ import argparse
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,6 +36,7 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import failed, finished, promoted, refitted, registered, started  # noqa: E402
+from shell import PROGRAM  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger.errors import Refused  # noqa: E402
@@ -158,10 +167,127 @@ def _one(team: Path, draw: random.Random) -> list[str]:
     return lines
 
 
+# Commands --------------------------------------------------------------------------------------------------
+
+WAIVE = (
+    "waive", "calibration_in_large", "--model", "late-arrivals-v1", "--until", "30 days", "--owner", "ann",
+    "--approver", "ben", "--reason", "three months are a small sample",
+)  # fmt: skip
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("run", "tiny.toml"),
+    ("promote", "late-arrivals-v1", "--reason", "steady"),
+    ("retire", "late-arrivals-v1", "--reason", "not wanted"),
+    ("correct", "#FINISHED", "--reason", "by mistake"),
+    WAIVE,
+    ("receipt",),
+    ("redact", "#FINISHED", "--reason", "why", "--authority", "who", "--yes"),
+    ("seal",),
+    ("rebuild",),
+    ("key", "rotate", "--reason", "a new year"),
+    ("init", "elsewhere"),
+)  # fmt: skip
+DONE = "already|nothing new|does not count any more|There is a ledger"
+
+
+def prepare_commands(folder: Path) -> int:
+    """A ledger with one whole run of a small pipeline whose model may be promoted; the position of the run's end."""
+    from tiny import done, tiny
+
+    (folder / "team").mkdir(parents=True)
+    file = tiny(folder / "team")
+    with ledger.create(folder / "team", timezone="America/New_York", key_home="file") as book:
+        done(book, file)
+        (finished_at,) = (entry.seq for entry in book.events() if entry.event.t == "run.finished")
+    for words in (("reproduce", "late-arrivals-v1"), WAIVE):
+        subprocess.run([*PROGRAM, *words], cwd=folder / "team", check=True, capture_output=True)
+    return finished_at
+
+
+def commands(folder: Path, kills: int, seed: int = 1, only: str = "") -> Counter[str]:
+    """Kill every command ``kills`` times; counts by command and what came of it, what is wrong in capitals."""
+    draw = random.Random(seed)
+    template = folder / "template"
+    before = {name: os.environ[name] for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    home = {"XDG_CONFIG_HOME": "c", "XDG_STATE_HOME": "s"}
+    os.environ.update({name: str(template / part) for name, part in home.items()})
+    finished_at = prepare_commands(template)
+    os.environ.update(before)
+    outcomes: Counter[str] = Counter()
+    for command in COMMANDS:
+        if only and command[0] != only:
+            continue
+        arguments = tuple(word.replace("FINISHED", str(finished_at)) for word in command)
+        whole = _command(template, folder, arguments, None)[1]
+        for _ in range(kills):
+            outcome, _ = _command(template, folder, arguments, draw.uniform(0.0, whole * 1.05))
+            if outcome.isupper() or outcome[:2].isupper():
+                print(f"{arguments}: {outcome}", file=sys.stderr)
+            outcomes[f"{arguments[0]:8} {outcome.partition(':')[0]}"] += 1
+    return outcomes
+
+
+def _command(  # noqa: PLR0911 - each is another end
+    template: Path, folder: Path, arguments: tuple[str, ...], at: float | None
+) -> tuple[str, float]:
+    """Give a command, kill it after some seconds, look, and give it again; what came of it, and how long it took."""
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        place = Path(temporary) / "w"
+        shutil.copytree(template, place)
+        environment = {**os.environ, "XDG_CONFIG_HOME": str(place / "c"), "XDG_STATE_HOME": str(place / "s")}
+
+        def given(*words: str) -> subprocess.Popen[str]:
+            return subprocess.Popen(
+                [*PROGRAM, *words], cwd=place / "team", env=environment, text=True, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+        events = set(_ids(place))
+        begun = time.monotonic()
+        process = given(*arguments)
+        out = err = ""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            out, err = process.communicate(timeout=at)
+        seconds = time.monotonic() - begun
+        killed = process.returncode is None
+        if killed:
+            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has begun
+            out, err = process.communicate()
+        elif process.returncode:
+            return f"FAILED unkilled: {err}", seconds
+        if not events <= set(_ids(place)):
+            return "LOST", seconds
+        checked = given("verify", "--full", "--read-data")
+        words, trouble = checked.communicate()
+        if checked.returncode:
+            return f"NOT VERIFIED: {words} {trouble}", seconds
+        if receipts := re.findall(r"^receipt \S+ \S+$", out, re.MULTILINE):
+            checked = given("verify", "--against", receipts[-1])
+            words, trouble = checked.communicate()
+            if checked.returncode:
+                return f"RECEIPT DOES NOT HOLD: {words} {trouble}", seconds
+        again = given(*arguments)
+        words, trouble = again.communicate()
+        if again.returncode and not re.search(DONE, words + trouble):
+            return f"NEEDS REPAIR: {again.returncode} {words} {trouble}", seconds
+        if not killed:
+            return "was quicker", seconds
+        return "killed, was done" if again.returncode else "killed, done again", seconds
+
+
+def _ids(place: Path) -> list[str]:
+    connection = sqlite3.connect(f"file:{place / 'team' / '.tally' / 'ledger.db'}?mode=ro", uri=True)
+    try:
+        return [row[0] for row in connection.execute("SELECT hex(id) FROM events")]
+    finally:
+        connection.close()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--commands", type=int, default=0, metavar="KILLS")
+    parser.add_argument("--only", default="", help="one command")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -169,11 +295,15 @@ def main() -> None:
         os.environ.pop("SSH_AUTH_SOCK", None)
         begun = time.monotonic()
         outcome = campaign(folder, asked.kills, asked.seed)
+        outcomes = commands(folder, asked.commands, asked.seed, asked.only) if asked.commands else Counter[str]()
     print(f"kills {outcome.kills:,} in {time.monotonic() - begun:,.0f} s")
     print(f"acknowledged events {outcome.acknowledged:,}, receipts {outcome.receipts:,}")
     print(f"lost {outcome.lost}, not verified {outcome.not_verified}, repairs needed {outcome.repairs}")
     print("killed during: " + ", ".join(f"{name} {number}" for name, number in outcome.during.most_common()))
-    sys.exit(1 if outcome.lost or outcome.not_verified or outcome.repairs else 0)
+    for words, number in sorted(outcomes.items()):
+        print(f"{words}  {number}")
+    harmed = any(words[9:11].isupper() for words in outcomes)
+    sys.exit(1 if harmed or outcome.lost or outcome.not_verified or outcome.repairs else 0)
 
 
 if __name__ == "__main__":

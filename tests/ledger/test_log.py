@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import hashlib
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 from given import Ticking, seeded_salts
 from histories import HASH, decided, finished, promoted, registered, started
-from writers import make, write_many
 
 import ledger
 from ledger import vocabulary as say
@@ -154,6 +154,39 @@ def test_a_held_lock_is_waited_for_and_then_reported(book: ledger.Ledger) -> Non
         book.append(finished("r", "p"), deadline_seconds=0.05)
 
 
+def test_who_waits_has_the_lock_before_it_is_taken_again(tmp_path: Path) -> None:
+    had: list[str] = []
+
+    def wait() -> None:
+        with FileLock(tmp_path / "lock", 30.0, in_turn=True):
+            had.append("who waited")
+
+    mine = FileLock(tmp_path / "lock", 30.0, in_turn=True)
+    for _ in range(5):
+        other = threading.Thread(target=wait)
+        with mine:
+            other.start()
+            with (tmp_path / "lock.next").open() as place:
+                while True:  # until the other stands there
+                    try:
+                        fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        break
+                    fcntl.flock(place, fcntl.LOCK_UN)
+        with mine:  # at once, while the other sleeps between two looks
+            had.append("who had it")
+        other.join()
+    assert had == ["who waited", "who had it"] * 5
+
+
+def test_one_that_was_stopped_in_the_next_place_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ledger.lock.COURTESY_SECONDS", 0.02)
+    with FileLock(tmp_path / "lock.next", 1.0), FileLock(tmp_path / "lock", 1.0, in_turn=True):
+        pass
+
+
 def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> None:
     code = (
         "import sys, time; from pathlib import Path; from ledger.lock import FileLock\n"
@@ -165,37 +198,6 @@ def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> 
     holder.kill()
     holder.wait()
     book.append(finished("r", "p"), deadline_seconds=1.0)
-
-
-def test_eight_processes_write_one_linear_history(tmp_path: Path) -> None:
-    book = ledger.create(tmp_path, timezone="UTC")
-    context = multiprocessing.get_context("spawn")
-    writers = [context.Process(target=write_many, args=(str(book.folder), f"w{w}", 25)) for w in range(8)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-    assert [writer.exitcode for writer in writers] == [0] * 8
-    runs = [entry.event.body.run for entry in book.events() if isinstance(entry.event.body, say.RunFinished)]
-    assert sorted(runs) == sorted(f"w{w}.{i}" for w in range(8) for i in range(25))
-    recorded = [commit.recorded_at for commit in book.log.commits()]
-    assert recorded == sorted(recorded)
-    from ledger.verify import verify
-
-    assert verify(book).verified
-
-
-def test_of_processes_that_start_at_once_exactly_one_makes_the_ledger(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    results: multiprocessing.Queue[str] = context.Queue()
-    makers = [context.Process(target=make, args=(str(tmp_path / "x"), results)) for _ in range(4)]
-    for maker in makers:
-        maker.start()
-    outcomes = sorted(results.get(timeout=60) for _ in makers)
-    for maker in makers:
-        maker.join()
-    assert outcomes == ["made", "refused", "refused", "refused"]
-    assert [path.name for path in (tmp_path / "x").iterdir()] == [".tally"]
 
 
 def test_foreign_files_newer_formats_and_nothing_are_told_apart(tmp_path: Path) -> None:

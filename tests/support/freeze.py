@@ -190,7 +190,7 @@ def main(name: str) -> None:
         log = folder / ".tally" / "ledger.db-wal"
         if log.exists() and log.stat().st_size:
             raise SystemExit("The ledger was not closed cleanly.")
-        unwanted = shutil.ignore_patterns(".git", "views.db*", "ledger.db-*", "lock", "*.parquet")
+        unwanted = shutil.ignore_patterns(".git", "views.db*", "ledger.db-*", "lock*", "*.parquet")
         shutil.copytree(folder, target, ignore=unwanted)
         (target / ".tally").rename(target / "tally")
         (target / "events.txt").write_text("".join(f"{line}\n" for _, line in sorted(known.items())))

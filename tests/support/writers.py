@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 from histories import finished
 
 import ledger
-from ledger.errors import Refused
 
 
 def write_many(folder: str, name: str, count: int) -> None:
@@ -16,12 +14,3 @@ def write_many(folder: str, name: str, count: int) -> None:
     with ledger.open(Path(folder)) as book:
         for index in range(count):
             book.append(finished(f"{name}.{index}", "p"))
-
-
-def make(folder: str, results: multiprocessing.Queue[str]) -> None:
-    """Make a ledger, or find that somebody else has."""
-    try:
-        ledger.create(Path(folder), timezone="UTC").close()
-        results.put("made")
-    except Refused:
-        results.put("refused")
