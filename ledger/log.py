@@ -21,7 +21,16 @@ import msgspec
 
 from ledger import merkle
 from ledger.commit import commit_text, from_micros, leaf_entry
-from ledger.database import APPLICATION_ID, FORMAT, SCHEMA, check_format, connect, open_read_only, prepare_writer
+from ledger.database import (
+    APPLICATION_ID,
+    FORMAT,
+    SCHEMA,
+    check_format,
+    connect,
+    foreign_triggers,
+    open_read_only,
+    prepare_writer,
+)
 from ledger.errors import Busy, Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import Hashes
 from ledger.lock import FileLock
@@ -121,6 +130,11 @@ class Log:
     def writer(self) -> sqlite3.Connection:
         if self._writer is None:
             check_format(self.reader, self.path)
+            if strangers := foreign_triggers(self.reader):
+                raise Damaged(
+                    f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",
+                    "`tally verify` says what was changed. Restore the newest backup; keep this file as evidence.",
+                )
             connection = connect(self.path, "rw")
             prepare_writer(connection)
             self._writer = connection
