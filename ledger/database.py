@@ -224,6 +224,12 @@ def replaced(connection: sqlite3.Connection) -> list[str]:
     return [name for name, sql in SCHEMA.items() if sql.startswith("CREATE TABLE") and found.get(name) != sql]
 
 
+def foreign_triggers(connection: sqlite3.Connection) -> list[str]:
+    """Names of the triggers that are not, word for word, ours."""
+    triggers = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'")
+    return [str(name) for name, sql in triggers if SCHEMA.get(name) != sql]
+
+
 def integrity(path: Path) -> list[str]:
     """What SQLite itself finds wrong with a file; ``["ok"]`` where nothing is."""
     connection = open_read_only(path)

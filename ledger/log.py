@@ -29,6 +29,7 @@ from ledger.database import (
     check_format,
     circumstance,
     connect,
+    foreign_triggers,
     open_read_only,
     prepare_writer,
     refuse_network,
@@ -149,6 +150,11 @@ class Log:
         if self._writer is None:
             check_format(self.reader, self.path)
             refuse_network(self.path)
+            if strangers := foreign_triggers(self.reader):
+                raise Damaged(
+                    f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",
+                    "`tally verify` says what was changed. Restore the newest backup; keep this file as evidence.",
+                )
             connection = connect(self.path, "rw")
             try:
                 prepare_writer(connection)

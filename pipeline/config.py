@@ -96,7 +96,7 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"at line (\d+)", str(error))
         line = int(match[1]) if match else text.count("\n") + 1
-        words = f"This is not TOML: {re.sub(r' *[(]at .*[)]', '', str(error))}."
+        words = f"This is not TOML: {str(error).partition(' (at ')[0]}."
         raise ConfigurationError(path.name, [Mistake(line, "", words)]) from None
     except ValueError:
         # Not a mistake of syntax to the parser: Python refuses to read integers of more than 4,300 digits.

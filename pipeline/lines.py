@@ -13,7 +13,8 @@ Path = tuple[str | int, ...]
 
 _HEADER = re.compile(r"\s*(\[\[?)")
 _KEY_PART = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
-_QUOTED = re.compile(r"""\"[^"\\]*+(?:\\.[^"\\]*+)*+"|'[^']*+'""")
+# One that is not closed reaches to the end of its line, so that no quote is looked for twice.
+_QUOTED = re.compile(r"""\"(?:[^"\\]|\\.?)*+"?|'[^']*+'?""")
 _JOINED = re.compile(r"[\w-]\s*+\.(?=\s*+[\w-])")
 DEEPEST = 64
 """Levels of keys that are noted; noting every level of a key of 100,000 parts would fill the memory."""

