@@ -215,7 +215,9 @@ def same(before: State | None, after: State | None) -> bool:
 
 def changed_fields(before: State, after: State) -> tuple[str, ...]:
     """Names of the fields that differ; ``seq`` is no content."""
-    return tuple([name for name, _, _ in differing(before, after)])
+    values = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
+    # Most fields are the very objects that they were; comparing a dictionary with itself would walk through it.
+    return tuple([name for name, old, new in values if old is not new and old != new and name != "seq"])
 
 
 def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:

@@ -92,6 +92,8 @@ class Released:
 
 
 RELEASED: dict[tuple[str, int], Released] = {}
+_NEWEST: dict[str, Released] = {}
+"""The newest version of each type."""
 
 C = TypeVar("C", bound=type[Body])
 
@@ -101,7 +103,9 @@ def released(name: str, version: int) -> Callable[[C], C]:
 
     def declare(body: C) -> C:
         body.TYPE, body.VERSION = name, version
-        RELEASED[name, version] = Released(body)
+        RELEASED[name, version] = made = Released(body)
+        if name not in _NEWEST or version > _NEWEST[name].body.VERSION:
+            _NEWEST[name] = made
         return body
 
     return declare
@@ -136,14 +140,26 @@ def _holds_any(hint: object) -> bool:
 _decode_unknown = msgspec.json.Decoder(Event[Json])
 
 
-def decode(data: bytes) -> Event[Any]:
+def decode(data: bytes, filed_as: str = "") -> Event[Any]:
     """An event from its stored bytes: typed where the type is known, else with a plain ``dict`` as its body.
+
+    Parameters
+    ----------
+    filed_as : str, optional
+        The type that the log files it under, a hint and no more: mostly right, it saves reading the bytes twice.
 
     Raises
     ------
     Damaged
         When the bytes are not an event at all, or contradict the declared shape of their own type.
     """
+    if (usual := _NEWEST.get(filed_as)) is not None:
+        try:
+            event = usual.decoder.decode(data)
+            if event.t == filed_as and event.v == usual.body.VERSION:
+                return event
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass  # an earlier version, or not what it is filed as: found out below
     try:
         found = kind(data)
         known = RELEASED.get((found.t, found.v))
