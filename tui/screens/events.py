@@ -165,6 +165,7 @@ class EventsPane(Pane):
             self._search(moment)
             return
         self.tally.cancel_slow("search")
+        self.found = array("q")
         self.tally.filter_state()
         self.tally.missing(self.wanted, not page.missing)
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
@@ -172,28 +173,29 @@ class EventsPane(Pane):
     def _search(self, moment: Moment) -> None:
         about = moment.at.about
         query, values = search(self.filter_text, moment.as_of.seq, about is not None)
-        self.found = array("q")
+        found = self.found = array("q")
         self.searching = True
         begun = False
 
-        def more(seqs: list[int], rows: list[Row], job: Job) -> None:
+        def more(seqs: list[int], rows: list[Row]) -> None:
             nonlocal begun
-            if job.stale:
+            # What an earlier search found may come late, also of one that was over before it was replaced.
+            if self.found is not found:
                 return
-            start = len(self.found)
-            self.found.extend(seqs)
+            start = len(found)
+            found.extend(seqs)
             if begun:
-                self.rows.fill(start, rows, len(self.found))
+                self.rows.fill(start, rows, len(found))
             else:
                 begun = True
-                self.rows.begin(len(self.found), 0, rows, self._place())
+                self.rows.begin(len(found), 0, rows, self._place())
             self._tell()
 
         def look(book: ledger.Ledger, job: Job) -> None:
             def tell(seqs: list[int], first: bool) -> None:
                 # Only the first page is read now; later ones when somebody looks at them.
                 rows = read_these(book, seqs, moment.as_of.seq) if first or len(seqs) <= FIRST_PAGE else []
-                self.tally.tell(more, seqs, rows, job)
+                self.tally.tell(more, seqs, rows)
 
             connection = book.log.reader
             if about is not None:
@@ -214,6 +216,8 @@ class EventsPane(Pane):
                 connection.set_progress_handler(None, 0)
 
         def done(_nothing: object) -> None:
+            if self.found is not found:
+                return
             self.searching = False
             if not begun:
                 self.rows.begin(0, 0, [])
