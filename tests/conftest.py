@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from given import FIXTURES, Ticking, seeded_salts
-from shell import Demo, Done, tally
+from once import made_once
+from shell import Answer, Demo, Done, tally
 
 import ledger
 from ledger.recorder import this_process
@@ -55,8 +56,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """The story of `tally demo`, told once; nothing can be appended to it, so it may be looked at without a copy."""
-    stand, home = tmp_path_factory.mktemp("stand"), tmp_path_factory.mktemp("home")
-    environment = {"XDG_CONFIG_HOME": str(home / "c"), "XDG_STATE_HOME": str(home / "s")}
-    answer = tally(stand, "demo", **environment)
-    assert answer.code == 0, answer.err
-    return Demo(stand, stand / "tally-demo", environment, answer)
+
+    def environment(made: Path) -> dict[str, str]:
+        return {"XDG_CONFIG_HOME": str(made / "config"), "XDG_STATE_HOME": str(made / "state")}
+
+    def make(made: Path) -> Answer:
+        (made / "stand").mkdir()
+        return tally(made / "stand", "demo", **environment(made))
+
+    made, answer = made_once(tmp_path_factory, "demo", make)
+    return Demo(made / "stand", made / "stand" / "tally-demo", environment(made), answer)

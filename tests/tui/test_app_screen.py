@@ -20,6 +20,7 @@ from pathlib import Path
 import lives
 import pytest
 from driving import driven
+from shell import Demo, tally
 
 import ledger
 
@@ -60,36 +61,52 @@ class Tmux:
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_a_session_in_a_terminal(tmp_path: Path) -> None:
-    lives.live(tmp_path / "team").close()
+def test_a_session_in_a_terminal(demo: Demo, tmp_path: Path) -> None:
+    """The story of the demo, walked through on a real terminal: a past date, an event, a receipt, a small window."""
     ended = tmp_path / "ended"
-    program = " ".join(f"'{part}'" for part in PROGRAM)
-    tmux = Tmux(tmp_path, 140, 40, f"cd {ROOT} && {program} --ledger '{tmp_path}/team'; echo $? > {ended}; sleep 1")
+    given = " ".join(f"{name}='{value}'" for name, value in demo.environment.items())
+    program = f"env {given} " + " ".join(f"'{part}'" for part in PROGRAM)
+    tmux = Tmux(tmp_path, 140, 40, f"cd {ROOT} && {program} --ledger '{demo.folder}'; echo $? > {ended}; sleep 1")
     try:
-        tmux.until("NOW", "late-arrivals", "v2 small_trees", "level moved")
+        now = tmux.until("NOW", "REPLAYED CLOCK", "v1 logistic")
+        assert re.search(r"▶ late-arrivals +v1 logistic +2013-11-05 +EXPIRED 7 d ", now)
+        assert "Back to the model that stands on its own gates" in now
         tmux.keys("t")
         tmux.until("Go to which time?")
-        tmux.keys("-l", "2013-06-30")
+        tmux.keys("-l", "2013-10-15")
         tmux.keys("Enter")
-        past = tmux.until("THE PAST · as of 2013-06-30 23:59 America/New_York", "read-only", "v1 small_trees")
-        assert "v2" not in past
+        past = tmux.until("THE PAST · as of 2013-10-15 23:59 America/New_York", "read-only", "v2 small_trees")
+        board, story = past.split("\n")[:6], " ".join(past.split())
+        assert re.search(r"▶ late-arrivals +v2 small_trees +2013-10-07 +2013-12-02 +0/6 +1 \(15 d\) ", "\n".join(board))
+        assert "promoted late-arrivals-v2, beside the choice of its run, to champion of late-arrivals" in story
+        assert "the level moved, not the order." in story
+        assert "Nobody is chosen" not in story and "Back to the model" not in story
         tmux.keys("4")
-        tmux.until("[4 Events]", "run 2013-06-04.1 failed")
+        events = tmux.until("[4 Events]", "waiver.granted")
+        assert re.search(r"▶ #\d+ +2013-10-07 09:00 +model.promoted +ben@example.org ", events)
         tmux.keys("Enter")
-        tmux.until("sha256", "as it lies in the ledger", "run.failed")
+        event = tmux.until("sha256", "what led to it", "gate calibration_in_large of late-arrivals-v2 is waived")
+        assert "recorded  2013-10-07 09:00:00 EDT by ben@example.org in c" in event
+        assert "model:late-arrivals-v1" in event  # what it is about: both models
         tmux.keys("Escape")
         tmux.until("▶ #")
         tmux.keys("6")
-        tmux.until("[6 Integrity]", "receipt ")
+        tmux.until("[6 Integrity]", "receipt tally-demo-")
+        tmux("set-option", "-s", "set-clipboard", "on")
         tmux.keys("y")
-        tmux.until("copied receipt team")
+        tmux.until("copied receipt tally-demo-")
+        receipt = tmux("show-buffer").strip()
+        checked = tally(tmp_path, "verify", "--against", receipt, "--ledger", str(demo.folder), **demo.environment)
+        assert checked.code == 0, checked.err
+        assert "c0 to c18 are what the receipt saw" in checked.out
         tmux("resize-window", "-t", "t", "-x", "80", "-y", "24")
-        small = tmux.until("THE PAST · as of 2013-06-30 23:59", "End: back to now")
+        small = tmux.until("THE PAST · as of 2013-10-15 23:59", "End: back to now")
+        assert len(small.rstrip("\n").split("\n")) == 24
         assert all(len(line) <= 80 for line in small.split("\n"))
         tmux.keys("1")
-        tmux.until("[1 Board]", "v1 small_trees")
+        tmux.until("[1 Board]", "v2 small_trees")
         tmux.keys("End")
-        tmux.until("NOW", "v2 small_trees")
+        tmux.until("NOW", "v1 logistic")
         tmux.keys("q")
         deadline = time.monotonic() + 20
         while not ended.exists() and time.monotonic() < deadline:

@@ -73,7 +73,8 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
         Line(f"sha256    {stored.sha256.hex()}", as_it_is=True),
     ]
     if stored.data is None:
-        return lines
+        said = book.log.last_seq_of(f"redaction:{seq}")
+        return lines if said is None else [*lines, Line(""), Line("erased by", "bold"), event_line(book, said)]
     event = _decoded(stored.data)
     if event is not None and is_known(event):
         around = {
