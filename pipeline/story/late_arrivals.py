@@ -14,6 +14,7 @@ from ledger import Ledger
 from ledger.errors import Refused
 from ledger.note import parse_receipt, receipt_line
 from ledger.redaction import redact
+from ledger.when import parse_moment
 from pipeline.begin import Purpose
 from pipeline.final_test import look
 from pipeline.monitor import monitor
@@ -127,7 +128,7 @@ def _waive(gate: str, model: str, reason: str, until: str) -> Act:
             reason=reason,
             owner=ANN.address,
             approver=BEN.address,
-            until=local(f"{until} 23:59"),
+            until=parse_moment(until, book.zone, book.clock()),
             evidence=None,
             ends_when=None,
         )
