@@ -156,7 +156,7 @@ def _experiment(reason: str, changes: dict[str, str]) -> Act:
             on_progress=stage.progress,
             purpose=Purpose(experiment=True, reason=reason),
         )
-        return f"{report.headline} {report.reasons[-1].sentence}"
+        return report.reasons[-1].sentence
 
     return act
 
