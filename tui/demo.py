@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -56,38 +56,46 @@ def demo_command(folder: Path, as_json: bool) -> None:
         if not as_json:
             click.secho("A story from the autumn of 2013, computed as it is told.", bold=True)
         steps = _make(folder, bar, on_told)
-    questions = _questions(folder)
-    app = _command(folder, "tui")
-    with ledger.open(folder) as book:
-        events, commits = book.now().as_of.seq + 1, book.log.size()
-        if as_json:
-            content = {
-                "folder": str(folder),
-                "origin": book.origin,
-                "events": events,
-                "commits": commits,
-                "seconds": round(time.monotonic() - started, 1),
-                "steps": [
-                    {"at": step.at, "by": step.who.address, "doing": step.doing, "sentence": step.sentence,
-                     "commit": step.commit}
-                    for step in steps
-                ],
-                "questions": [{"question": question, "command": command} for question, command in questions],
-                "app": app,
-                "receipt": receipt_json(book),
-            }  # fmt: skip
-            print_json("tally.demo/1", content)
-            return
     seconds = time.monotonic() - started
+    with ledger.open(folder) as book:
+        if as_json:
+            print_json("tally.demo/1", _document(folder, book, steps, seconds))
+        else:
+            _print_end(folder, book, seconds)
+
+
+def _document(folder: Path, book: ledger.Ledger, steps: list[Told], seconds: float) -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "origin": book.origin,
+        "events": book.now().as_of.seq + 1,
+        "commits": book.log.size(),
+        "seconds": round(seconds, 1),
+        "steps": [
+            {
+                "at": step.at,
+                "by": step.who.address,
+                "doing": step.doing,
+                "sentence": step.sentence,
+                "commit": step.commit,
+            }
+            for step in steps
+        ],
+        "questions": [{"question": question, "command": command} for question, command in _questions(folder)],
+        "app": _command(folder, "tui"),
+        "receipt": receipt_json(book),
+    }
+
+
+def _print_end(folder: Path, book: ledger.Ledger, seconds: float) -> None:
+    events = count(book.now().as_of.seq + 1, "event")
     click.echo()
-    click.secho(
-        f"{show(folder)} holds the story: {count(events, 'event')}, made in {seconds:.0f} s. Ask it:", bold=True
-    )
-    for question, command in questions:
+    click.secho(f"{show(folder)} holds the story: {events}, made in {seconds:.0f} s. Ask it:", bold=True)
+    for question, command in _questions(folder):
         click.echo(wrap(question, "  "))
         click.echo(f"    {show(command)}")
     click.echo("Or walk through it, an arrow key for each step in time:")
-    click.echo(f"    {show(app)}")
+    click.echo(f"    {show(_command(folder, 'tui'))}")
 
 
 def _print_step(told: Told) -> None:

@@ -78,7 +78,7 @@ def test_a_session_in_a_terminal(demo: Demo, tmp_path: Path) -> None:
         past = tmux.until("THE PAST · as of 2013-10-15 23:59 America/New_York", "read-only", "v2 small_trees")
         board, story = past.split("\n")[:6], " ".join(past.split())
         assert re.search(r"▶ late-arrivals +v2 small_trees +2013-10-07 +2013-12-02 +0/6 +1 \(16 d\) ", "\n".join(board))
-        assert "promoted late-arrivals-v2, beside the choice of its run, to champion of late-arrivals" in story
+        assert "promoted late-arrivals-v2 to champion of late-arrivals instead of late-arrivals-v1" in story
         assert "the level moved, not the order." in story
         assert "Nobody is chosen" not in story and "Back to the model" not in story
         tmux.keys("4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import click.testing
 import pytest
+from driving import driven
 from given import FIXTURES
 from shell import PROGRAM, Answer, Demo, tally
 
@@ -109,6 +111,19 @@ def test_the_passengers_name_is_gone_and_the_rest_is_proved(demo: Demo) -> None:
     assert "REPLAYED: its times are those of the story" in verdict.out
     assert f"1 redacted (#{seq[1]})" in verdict.out
     assert "VERDICT   VERIFIED" in verdict.out
+
+
+def test_the_app_says_who_had_an_event_erased(demo: Demo) -> None:
+    async def go() -> None:
+        async with driven(demo.folder / ".tally") as app:
+            await app.press("4", "/")
+            await app.type("candidate.proposed")
+            # The redaction that names it is the newest; what led to it is the erased event.
+            page = await app.press("enter", "enter", "enter")
+            assert "candidate.proposed" in page and "erased by" in page
+            assert "(candidate.proposed) was erased, Privacy office, request 2013-118" in " ".join(page.split())
+
+    asyncio.run(go())
 
 
 def test_two_models_of_one_run_are_compared_by_their_own_candidates(demo: Demo) -> None:
