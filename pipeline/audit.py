@@ -20,7 +20,7 @@ from ledger.snapshot import Snapshot
 from ledger.words import count
 from pipeline.config_diff import config_changes
 from pipeline.meaning import meaning_in
-from pipeline.spans import parse_span
+from pipeline.spans import parse_span, windows_between_looks
 from pipeline.waivers import expired_under
 
 SOON = dt.timedelta(days=14)
@@ -130,26 +130,32 @@ def _configuration(book: Ledger, now: Snapshot, pipeline: PipelineState) -> Iter
 
 
 def _unwatched(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
-    """Whole periods in which the champion decided, that are over, and that nobody watched."""
+    """Whole periods in which the champion decided, that are over, and that nobody watched as often as the file says."""
     meaning = _meaning(book, pipeline)
     assert pipeline.champion is not None
     begin = pipeline.champion.since
     if champion.intended_for is not None:
         begin = max(begin, champion.intended_for[0])
     zone = ZoneInfo(meaning["time"]["timezone"])
+    window = parse_span(meaning["time"]["window"])
+    # A file of an earlier version may say what is no multiple of a window: then every window is meant.
+    together = windows_between_looks(parse_span(meaning["monitoring"]["every"]), window) or 1
     watched = {period.label for period in now.periods() if period.pipeline == pipeline.pipeline}
-    for label in _periods(begin.astimezone(zone), now.moment, meaning, zone):
-        if label not in watched:
-            words = f"{label} is over, {champion.model} decided in it, and nobody looked how it did."
+    labels = list(_periods(begin.astimezone(zone), now.moment, meaning, zone))
+    for first in range(0, len(labels) - together + 1, together):
+        row = labels[first : first + together]
+        if watched.isdisjoint(row):
+            which = f"{row[0]} is over" if together == 1 else f"{row[0]} to {row[-1]} are over"
+            words = f"{which}, {champion.model} decided in {'it' if together == 1 else 'them'}, and nobody looked how "
             yield Gap(
-                "not-watched", "missing", f"pipeline:{pipeline.pipeline}", words,
-                f"tally monitor FILE.toml --period {label}",
+                "not-watched", "missing", f"pipeline:{pipeline.pipeline}", f"{words}it did.",
+                f"tally monitor FILE.toml --period {row[-1]}",
             )  # fmt: skip
 
 
 def _periods(begin: dt.datetime, moment: dt.datetime, meaning: dict[str, Any], zone: ZoneInfo) -> Iterator[str]:
-    """Calendar months, or days of another step, that lie wholly between two moments, labels mature included."""
-    step = parse_span(meaning["monitoring"]["every"])
+    """Windows, by their labels, that lie wholly between two moments, labels mature included."""
+    step = parse_span(meaning["time"]["window"])
     delay = dt.timedelta(microseconds=parse_span(meaning["time"]["label_delay"]).exact_micros("label_delay"))
     day = begin.date() + dt.timedelta(days=1)
     if step.months:

@@ -34,8 +34,8 @@ from pipeline import waivers
 from pipeline.begin import registration
 from pipeline.config import LoadedPipeline
 from pipeline.monitor_words import SUGGESTIONS
-from pipeline.spans import parse_span
-from pipeline.windows import Window, development_windows
+from pipeline.spans import parse_span, windows_between_looks
+from pipeline.windows import Window, development_windows, periods_between
 
 OPENING = dt.timedelta(hours=9)
 """From the moment when the last label of a month is known until somebody looks: nine in the morning of that day."""
@@ -225,8 +225,10 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     at = opening(loaded, window)
     then = closing(book, loaded, window)
     before = book.log.last_commit_by(to_micros(at) - 1)
-    entries = list(book.events(before.last_seq + 1 if before else 0, then.as_of.seq))
+    assert before is not None  # the story begins when its first month does, before that is looked at
+    entries = list(book.events(before.last_seq + 1, then.as_of.seq))
     bodies = [entry.event.body for entry in entries]
+    deciding = Snapshot(book.views, as_of_commit(book.log, before.n, None)).champion(settings.name)
     watched = next((body for body in bodies if isinstance(body, say.PeriodMonitored)), None)
     decided = next((body for body in reversed(bodies) if isinstance(body, say.DecisionTaken)), None)
     proposed = next((body for body in bodies if isinstance(body, say.CandidateProposed)), None)
@@ -238,9 +240,11 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     state = next(item for item in then.automations() if item.automation == settings.name)
     lines = _lines(entries, book)
     if watched is None:
-        nobody = "Nobody decides yet, so nothing was watched."
-        lines.insert(0, nobody)
-        if decided is None:
+        if deciding is None:
+            lines.insert(0, "Nobody decides yet, so nothing was watched.")
+        else:
+            lines.insert(0, f"Nothing was watched: the file wants a look every {settings.monitoring.every}.")
+        if decided is None and deciding is None:
             lines = [f"Nothing could happen: {_no_run(loaded, window)}, and nobody decides."]
     elif decided is None:
         lines.append("No run: what is wrong with the data comes first.")
@@ -345,6 +349,20 @@ def _not_promoted(then: Snapshot, loaded: LoadedPipeline, window: Window, model:
 def period_of(then: Snapshot, pipeline: str, window: Window) -> PeriodState | None:
     """The look at a month, where there was one."""
     return next((item for item in then.periods() if (item.pipeline, item.label) == (pipeline, window.label)), None)
+
+
+def looked_at(then: Snapshot, loaded: LoadedPipeline, window: Window) -> bool:
+    """Whether a month is one that the file wants watched: ``[monitoring] every`` counts from the last one that was.
+
+    The first whole month of a champion is always watched where nobody watched any before it.
+    """
+    settings = loaded.settings
+    known = [item for item in then.periods() if item.pipeline == settings.name and item.label != window.label]
+    if not known:
+        return True
+    newest = max(known, key=lambda item: item.described_by)
+    apart = windows_between_looks(parse_span(settings.monitoring.every), parse_span(settings.time.window)) or 1
+    return len(periods_between(settings.time, newest.label, window.label)) > apart
 
 
 def next_look(loaded: LoadedPipeline, window: Window) -> int:

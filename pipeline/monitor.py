@@ -32,7 +32,7 @@ from pipeline.monitor_words import Finding
 from pipeline.own_history import History, history_of
 from pipeline.recipes import Task
 from pipeline.settings import Pipeline
-from pipeline.standing import thresholds
+from pipeline.standing import compares_live, thresholds
 from pipeline.windows import Window, period_window
 
 PARQUET = "application/vnd.apache.parquet"
@@ -93,8 +93,9 @@ def monitor(
     if as_of <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
+    live_too = compares_live(settings.monitoring.compare_to)
     task: Task = "regression" if settings.data.target.rule is None else "classification"
-    history = history_of(book, state, task=task, metric=settings.selection.metric, before=label)
+    history = history_of(book, state, task=task, metric=settings.selection.metric, before=label, live=live_too)
     estimator, made = model_of(book, state)
     with period_cut(settings, loaded.path.parent, made, until=rows_until(book, as_of)) as (slice_, schema):
         live = live_of(

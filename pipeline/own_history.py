@@ -52,8 +52,13 @@ class History(NamedTuple):
         return sum(float(table["sum_loss"].sum()) for table in whole) / rows if rows else 0.0
 
 
-def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, before: str) -> History:
+def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, before: str, live: bool) -> History:
     """What is recorded of a model up to now, without the period ``before`` and anything after it.
+
+    Parameters
+    ----------
+    live : bool
+        Whether periods in which it was watched count beside the windows of its back-test.
 
     Raises
     ------
@@ -69,7 +74,7 @@ def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, befo
             continue
         past.append(_window(book, model.candidate, described, judged, task, metric))
     newest: dict[str, say.PeriodMonitored] = {}
-    for state in book.now().periods():
+    for state in book.now().periods() if live else ():
         if state.model == model.model and state.label < before and state.status != "waiting":
             newest[state.label] = book.event(state.described_by).event.body
     past += [_watched(book, body) for body in newest.values() if body.losses and body.facts.get("statistics")]

@@ -32,6 +32,7 @@ from pipeline.chapters import (
     Chapter,
     Grants,
     chapter_of,
+    looked_at,
     matured,
     next_look,
     opening,
@@ -151,6 +152,8 @@ def _watch(teller: Teller, month: Window) -> str | None:
     known = period_of(book.now(), teller.pipeline, month)
     if known is not None:
         return known.decision
+    if not looked_at(book.now(), teller.loaded, month):
+        return None
     _at(teller, month, WATCH)
     teller.progress(f"{month.label}: watching the champion", 0, 1)
     return monitor(book, teller.loaded, month.label, labels_as_of=_known(teller, month)).body.decision

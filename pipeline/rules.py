@@ -12,7 +12,8 @@ from ledger.errors import InvalidInput
 from pipeline.conditions import parse_condition, parse_rule
 from pipeline.lines import Path
 from pipeline.settings import Pipeline, Rolling
-from pipeline.spans import Span, parse_span, parse_time_expression, words
+from pipeline.spans import Span, parse_span, parse_time_expression, windows_between_looks, words
+from pipeline.standing import compares_live, parse_alarm, parse_notice
 from pipeline.times import LARGEST_STEP
 from pipeline.windows import all_windows, as_day, development_windows, midnight
 
@@ -329,6 +330,18 @@ def _rest(settings: Pipeline) -> list[Wrong]:
     every = _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
     if every is not None and every.months == every.micros == 0:
         wrong.append((("monitoring", "every"), "every = 0: a period that is watched has a length."))
+    window = _or_none(parse_span, settings.time.window)
+    if every is not None and window is not None and windows_between_looks(every, window) is None:
+        words_ = (
+            f"every = {settings.monitoring.every!r}: what is watched are windows of {settings.time.window}, so say that "
+            "or a multiple of it."
+        )
+        wrong.append((("monitoring", "every"), words_))
+    rules: dict[str, Callable[[str], object]] = {
+        "notice": parse_notice, "alarm": parse_alarm, "compare_to": compares_live,
+    }  # fmt: skip
+    for name, parse in rules.items():
+        _parsed(parse, getattr(settings.monitoring, name), ("monitoring", name), wrong)
     lists: list[tuple[Path, list[str]]] = [
         (("data", "key"), settings.data.key),
         (("time", "final", "test"), settings.time.final.test),

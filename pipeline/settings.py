@@ -230,12 +230,16 @@ class Automation(Setting, frozen=True, kw_only=True):
 
 class Monitoring(Setting, frozen=True, kw_only=True):
     every: Words
+    """How often the champion is watched: the length of a window, or a multiple of it."""
     compare_to: Words
+    """``"same windows of the model's own back-test"``, or the same with ``and live periods``."""
     segments: list[Words]
     """Columns, or ``"hour band"``: the local hour of the time column in four bands of six hours."""
     min_rows: Annotated[int, Meta(ge=1)]
     notice: Words
+    """``"outside 8 of 10 own windows"``."""
     alarm: Words
+    """``"outside every own window by half its range"``, or also ``"…, or worse than the reference"``."""
     estimate_before_labels: bool
     why: Words
 

@@ -52,6 +52,13 @@ class Span(msgspec.Struct, frozen=True):
         return self.micros
 
 
+def windows_between_looks(every: Span, window: Span) -> int | None:
+    """After how many windows a model is watched again; None where ``every`` is no multiple of a window."""
+    whole, part = (every.months, window.months) if window.months else (every.micros, window.micros)
+    other = every.micros if window.months else every.months
+    return None if other or not part or whole % part or not whole else whole // part
+
+
 class TimeExpression(msgspec.Struct, frozen=True):
     """A column, moved by a span: ``time_hour - 3h``."""
 

@@ -38,8 +38,9 @@ def monitor_command(
 ) -> None:
     """Watch the champion of a pipeline FILE in a period: what moved, where, since when, and what to do about it.
 
-    The period is judged against the model's own history alone: the windows of its back-test and the periods in which
-    it was watched before. Everything that is said is recorded, with the numbers behind it.
+    The period is judged against the model's own history alone: the windows of its back-test and, where compare_to in
+    [monitoring] says so, the periods in which it was watched before. Everything that is said is recorded, with the
+    numbers behind it.
     """
     from pipeline.config import read
 

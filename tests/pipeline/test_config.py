@@ -169,6 +169,12 @@ def test_a_mistake_about_a_feature_stands_on_the_line_that_lists_it(tmp_path: Pa
         ('"carrier", "flight", "origin"]', '"carrier", "carrier"]', "'carrier' is listed twice"),
         ('"62 days"', '"0 days"', "can never be used"),
         ('every      = "1 month"', 'every = "0d"', "has a length"),
+        ('every      = "1 month"', 'every = "1 week"', "what is watched are windows of 1 month"),
+        ('every      = "1 month"', 'every = "45 days"', "say that or a multiple of it"),
+        ("outside 8 of 10 own windows", "outside most windows", "notice = 'outside most windows' is not a rule"),
+        ("outside 8 of 10 own windows", "outside 11 of 10 own windows", "is not a rule"),
+        ("by half its range", "by a bit", "alarm = 'outside every own window by a bit"),
+        ("of the model's own back-test", "of any model", 'Say "same windows of the model\'s own back-test" or'),
     ],
 )
 def test_what_no_run_could_hold_is_refused(old: str, new: str, words: str, tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ DATES = {
     **DAYS,
     "time_hour - 3h": "day - 1d",
     'window      = "1 month"': 'window = "30 days"',
+    'every      = "1 month"': 'every = "60 days"',
     "2013-12-01": "2013-07-30",
 }
 
@@ -224,6 +225,7 @@ def test_the_hours_of_a_changed_clock_belong_to_exactly_one_window(tmp_path: Pat
     """Weekly windows over both changes of 2013 in New York: no flight is tested twice, none is lost."""
     texts = {
         'window      = "1 month"': 'window = "1 week"',
+        'every      = "1 month"': 'every = "1 week"',
         "2013-04-01": "2013-02-24",
         "2013-12-01": "2013-11-24",
         'test  = ["2013-11", "2013-12"]': 'test = ["2013-11-24"]',
