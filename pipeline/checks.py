@@ -6,7 +6,7 @@ gain, an id that counts up) is for a person to look at and blocks nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -78,6 +78,7 @@ def run_checks(
     described: Sequence[Described],
     earlier: Sequence[Seen],
     workers: int,
+    there: Collection[str],
 ) -> list[Check]:
     """All checks of a run, in a fixed order; equal for equal input, whatever the number of workers.
 
@@ -85,12 +86,13 @@ def run_checks(
     ----------
     described : the run's windows
     earlier : what earlier runs recorded of the same windows, oldest first
+    there : names of all columns of the source, declared or not
     """
     table = open_table(plan.slice)
     complete = [item.window for item in described if item.complete]
     return [
         *availability(settings, table),
-        declared(settings, recipes),
+        declared(settings, recipes, there),
         *statistical(plan, complete, workers),
         *purity(plan, table, complete),
         row_overlap(plan, table, complete),
@@ -151,14 +153,17 @@ def availability(settings: Pipeline, table: pa.Table) -> list[Check]:
     return found
 
 
-def declared(settings: Pipeline, recipes: Sequence[Recipe]) -> Check:
-    """Whether the models get declared features only: nothing undeclared, forbidden, nor the answer."""
+def declared(settings: Pipeline, recipes: Sequence[Recipe], there: Collection[str] = ()) -> Check:
+    """Whether the models get declared features only: nothing undeclared, forbidden, nor the answer.
+
+    What the source had is kept with it, so that a column that comes later is seen to be new.
+    """
     features = settings.data.features
     forbidden = set(features.forbidden.columns if features.forbidden else ())
     used = {name for recipe in recipes for name in (*recipe.columns.numeric, *recipe.columns.categorical)}
     undeclared = sorted(used - set(features.known_at))
     banned = sorted(used & (forbidden | {settings.data.target.column, TARGET, LABEL_KNOWN}))
-    facts = {"used": len(used), "undeclared": undeclared, "forbidden": banned}
+    facts = {"used": len(used), "undeclared": undeclared, "forbidden": banned, "in_source": sorted(there)}
     if undeclared or banned:
         parts = [f"undeclared: {', '.join(undeclared)}"] if undeclared else []
         parts += [f"forbidden: {', '.join(banned)}"] if banned else []

@@ -20,6 +20,7 @@ from ledger.commit import to_micros
 from ledger.entities import ModelState
 from ledger.errors import InvalidInput, Refused
 from ledger.ledger import Ledger
+from ledger.views import entries
 from ledger.vocabulary import Levels
 from pipeline import backtest, measure
 from pipeline.backtest import Plan, Recipe
@@ -35,6 +36,7 @@ from pipeline.slice import (
     TIME,
     Slice,
     column_hash,
+    columns_there,
     cut,
     frame_of,
     numbers,
@@ -42,7 +44,6 @@ from pipeline.slice import (
     rows_of,
     text_series,
 )
-from pipeline.sources import column_names
 from pipeline.windows import Window
 
 
@@ -53,6 +54,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """Features of the model that no longer arrive."""
     other_kind: list[str]
     """Features that were numbers and are text now, or the other way round."""
+    new: list[str] = []
+    """Columns that the source did not have when the model was made; the model does not use them."""
 
     @property
     def changed(self) -> bool:
@@ -103,19 +106,40 @@ def model_of(book: Ledger, model: ModelState) -> tuple[Any, say.CandidateRefitte
     return estimator, made
 
 
+def columns_known(book: Ledger, run: str) -> set[str] | None:
+    """All columns that the source had in a run; None where that was not recorded."""
+    checked = _leakage_of(book, run)
+    found = next((check for check in checked.checks if check.check == "declared columns"), None) if checked else None
+    names = found.facts.get("in_source") if found else None
+    return set(names) if names else None
+
+
+def _leakage_of(book: Ledger, run: str) -> say.LeakageChecked | None:
+    known = book.now().as_of.seq
+    for entry in entries(book.log, 0, known, frozenset({say.LeakageChecked.TYPE}), frozenset({run})):
+        body = entry.event.body
+        if isinstance(body, say.LeakageChecked) and body.run == run:
+            return body
+    return None
+
+
 @contextmanager
 def period_cut(
-    settings: Pipeline, base: Path, made: say.CandidateRefitted, *, until: int | None = None
+    settings: Pipeline,
+    base: Path,
+    made: say.CandidateRefitted,
+    *,
+    known: set[str] | None = None,
+    until: int | None = None,
 ) -> Iterator[tuple[Slice, Schema]]:
     """The source as it is today, cut with the features that still arrive; the files go with the block.
 
     The row count and fingerprint of the pipeline file name the table of an experiment; a live source has grown.
+    ``known`` are the columns that the source had when the model was made, where that was recorded.
     """
     data = settings.data
     joined = {name for name, feature in data.features.known_at.items() if feature.join}
-    there = set(column_names(data.source, base))
-    for join in data.joins.values():
-        there |= {join.rename.get(name, name) for name in column_names(join.source, base)}
+    there = columns_there(data, base)
     gone = [name for name in made.features if name not in there]
     known_at = {name: feature for name, feature in data.features.known_at.items() if name not in gone}
     if not known_at:
@@ -138,7 +162,8 @@ def period_cut(
             for name in made.features
             if (name in slice_.categorical and name in numeric) or (name in slice_.numeric and name in categorical)
         ]
-        yield slice_, Schema(gone=gone, other_kind=other_kind)
+        new = sorted(there - known) if known is not None else []
+        yield slice_, Schema(gone=gone, other_kind=other_kind, new=new)
 
 
 def live_of(

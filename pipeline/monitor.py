@@ -24,7 +24,7 @@ from pipeline import monitor_words as words
 from pipeline.backtest import LARGEST_IMMATURE_SHARE
 from pipeline.begin import champion_of, rows_until
 from pipeline.config import LoadedPipeline
-from pipeline.live import Live, live_of, model_of, period_cut, trained_until
+from pipeline.live import Live, columns_known, live_of, model_of, period_cut, trained_until
 from pipeline.live_facts import Decision, Facts, estimate_error, facts_of
 from pipeline.live_statistics import expected_losses
 from pipeline.measure import loss_table, row_losses
@@ -97,7 +97,8 @@ def monitor(
     task: Task = "regression" if settings.data.target.rule is None else "classification"
     history = history_of(book, state, task=task, metric=settings.selection.metric, before=label, live=live_too)
     estimator, made = model_of(book, state)
-    with period_cut(settings, loaded.path.parent, made, until=rows_until(book, as_of)) as (slice_, schema):
+    known, until = columns_known(book, made.run), rows_until(book, as_of)
+    with period_cut(settings, loaded.path.parent, made, known=known, until=until) as (slice_, schema):
         live = live_of(
             settings,
             slice_,
@@ -187,11 +188,12 @@ def _verdict(
     if expiry is not None and until is not None and window.end > until:
         tell = words.expires_within if window.start < until else words.expired
         noted.append(tell(state.model, window.label, expiry))
+    beside = [words.new_columns(live.schema.new, state.model)] if live.schema.new else []
     if live.schema.changed:
-        found = [words.schema_changed(live.schema.gone, live.schema.other_kind), *noted]
+        found = [words.schema_changed(live.schema.gone, live.schema.other_kind), *beside, *noted]
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
     if not live.rows:
-        found = [words.no_rows(window.label), *noted]
+        found = [words.no_rows(window.label), *beside, *noted]
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
     error = estimate_error(history)
     estimate = None
@@ -209,9 +211,9 @@ def _verdict(
             error,
             len(history.past),
         )
-        return _Verdict("waiting", "wait", found[0].sentence, [*found, *noted], None, estimate)
+        return _Verdict("waiting", "wait", found[0].sentence, [*found, *beside, *noted], None, estimate)
     context = context_of(settings, state.model)
-    found = [*words.findings_of(facts, context), *noted]
+    found = [*words.findings_of(facts, context), *beside, *noted]
     status = "notable" if noted and facts.status == "quiet" else facts.status
     return _Verdict(status, facts.decision, words.headline(facts, context), found, facts, estimate)
 

@@ -421,6 +421,20 @@ def schema_changed(gone: list[str], other_kind: list[str]) -> Finding:
     )
 
 
+def new_columns(new: list[str], model: str) -> Finding:
+    """Columns that nobody asked for: the model is not touched, but somebody changed the source."""
+    one = len(new) == 1
+    return Finding(
+        code="new columns",
+        level="notable",
+        facts={"new": new},
+        sentence=(
+            f"{and_words(new)} {'is' if one else 'are'} in the source and {'was' if one else 'were'} not when {model} "
+            f"was made. The model does not use {'it' if one else 'them'}; somebody changed the source."
+        ),
+    )
+
+
 def expired(model: str, label: str, until: dt.date) -> Finding:
     """The model is not meant for the period."""
     return Finding(

@@ -333,8 +333,8 @@ def _rest(settings: Pipeline) -> list[Wrong]:
     window = _or_none(parse_span, settings.time.window)
     if every is not None and window is not None and windows_between_looks(every, window) is None:
         words_ = (
-            f"every = {settings.monitoring.every!r}: what is watched are windows of {settings.time.window}, so say that "
-            "or a multiple of it."
+            f"every = {settings.monitoring.every!r}: what is watched are windows of {settings.time.window}, so "
+            "say that or a multiple of it."
         )
         wrong.append((("monitoring", "every"), words_))
     rules: dict[str, Callable[[str], object]] = {

@@ -46,7 +46,7 @@ from pipeline.refit import refit
 from pipeline.remembered import Remembered, hashes_of
 from pipeline.result import result_hash as result_hash_of
 from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
-from pipeline.slice import cut
+from pipeline.slice import columns_there, cut
 from pipeline.spans import parse_span
 from pipeline.stability import Scores, WindowLosses
 from pipeline.stability import scores as compare
@@ -311,7 +311,13 @@ class _Running:
         labels = [window.label for window in self.outline.windows]
         earlier = checks.seen_before(self.book, self.pipeline, self.name, labels)
         self.checks = checks.run_checks(
-            plan, self.settings, self.outline.recipes, self.described, earlier, self.outline.workers
+            plan,
+            self.settings,
+            self.outline.recipes,
+            self.described,
+            earlier,
+            self.outline.workers,
+            columns_there(self.settings.data, self.outline.loaded.path.parent),
         )
         self._step("checking for leaks")
 

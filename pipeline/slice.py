@@ -31,7 +31,7 @@ from ledger.event import encode_canonical
 from ledger.vocabulary import Column, Dropped
 from pipeline.conditions import parse_condition, parse_rule
 from pipeline.recipes import Columns
-from pipeline.settings import Join, Pipeline
+from pipeline.settings import Data, Join, Pipeline
 from pipeline.sources import as_number, column_names, is_text, missing_column, read_source
 from pipeline.spans import parse_span, parse_time_expression
 from pipeline.times import moments, row_times
@@ -176,6 +176,14 @@ def _load(settings: Pipeline, base: Path) -> pa.Table:
     wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
     wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
     return _table(settings, base, wanted)
+
+
+def columns_there(data: Data, base: Path) -> set[str]:
+    """Names of all columns that the sources of a pipeline have, joined ones by the name that they get here."""
+    there = set(column_names(data.source, base))
+    for join in data.joins.values():
+        there |= {join.rename.get(name, name) for name in column_names(join.source, base)}
+    return there
 
 
 def rows_without_answers(settings: Pipeline, base: Path) -> pa.Table:

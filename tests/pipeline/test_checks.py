@@ -43,7 +43,7 @@ class Ready(NamedTuple):
     recipes: list[Recipe]
 
     def all(self) -> list[say.Check]:
-        return checks.run_checks(self.plan, self.settings, self.recipes, self.described, [], 1)
+        return checks.run_checks(self.plan, self.settings, self.recipes, self.described, [], 1, ())
 
 
 def written(folder: Path, change: Callable[[pd.DataFrame], pd.DataFrame] | None = None, **texts: str) -> Path:
@@ -101,7 +101,7 @@ def test_the_honest_flights_pass_every_check(honest: Ready) -> None:
     }  # fmt: skip
     # A record must hold it, and two workers must not change it.
     say.LeakageChecked(run="r", pipeline="p", result="pass", checks=found)
-    assert checks.run_checks(honest.plan, honest.settings, honest.recipes, honest.described, [], 2) == found
+    assert checks.run_checks(honest.plan, honest.settings, honest.recipes, honest.described, [], 2, ()) == found
 
 
 def test_the_departure_delay_is_caught_below_any_absolute_threshold(tmp_path: Path) -> None:

@@ -425,6 +425,29 @@ def test_the_audit_names_what_is_not_there(book: ledger.Ledger, clock: Ticking) 
     assert "not-watched" not in {gap.code for gap in audit(book, book.at("2013-01-20"))}
 
 
+def test_the_audit_asks_for_looks_as_often_as_the_file_says(
+    book: ledger.Ledger, clock: Ticking, tmp_path: Path
+) -> None:
+    text = FILE.read_text().replace('every      = "1 month"', 'every      = "2 months"')
+    (tmp_path / "late.toml").write_text(text)
+    judged_run(book, tmp_path / "late.toml", RUN, GOOD)
+    book.append(
+        say.ModelPromoted(model=MODEL, pipeline="late-arrivals", previous=None, run=RUN, decision=None, reason="x")
+    )
+
+    def unwatched(days: int) -> list[str]:
+        clock.now += dt.timedelta(days=days)
+        return [gap.sentence for gap in audit(book, book.now()) if gap.code == "not-watched"]
+
+    clock.now = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
+    assert unwatched(70) == []  # February alone is over
+    late = unwatched(30)
+    assert len(late) == 1
+    assert late[0].startswith("2013-02 to 2013-03 are over, late-arrivals-v1 decided in them, and nobody looked")
+    book.append(quiet("2013-03"))  # one look in two months is what was asked for
+    assert unwatched(0) == []
+
+
 def test_every_gate_of_a_file_is_a_gate_that_is_judged() -> None:
     from pipeline.settings import Gates
 

@@ -197,6 +197,7 @@ def test_broken_data_are_a_finding_and_no_reason_to_retrain(
         table = table.drop(columns=["humid"])
     if damage == "text":
         table["seats"] = table["seats"].map(lambda seats: f"about {seats}")
+        table["snow_depth"] = 0.0
     if damage == "empty":
         table.loc[table["time_hour"] >= "2013-10-01", "temp"] = None
     table.to_parquet(folder / "late-arrivals.parquet", index=False)
@@ -206,6 +207,8 @@ def test_broken_data_are_a_finding_and_no_reason_to_retrain(
     assert answer.json["period"]["status"] == "alarm"
     assert answer.json["findings"][0]["code"] == code
     assert words in answer.json["findings"][0]["sentence"]
+    new = {item["code"]: item for item in answer.json["findings"]}.get("new columns")
+    assert (new and new["facts"]) == ({"new": ["snow_depth"]} if damage == "text" else None)
     with ledger.open(folder) as book:
         (automation,) = book.now().automations()
         assert automation.locked_by is not None

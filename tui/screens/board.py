@@ -147,7 +147,7 @@ def _touches(period: Period | None, about: Period | None) -> bool:
 
 
 def _last_finding(book: ledger.Ledger, pipeline: str, seq: int, about: Period | None) -> tuple[str, str]:
-    """The newest watched period's headline, or else what the newest decision said."""
+    """The period that was looked at last: how it was, what to do, and its headline; and how it was again, for marks."""
     connection = book.views.caught_up()
     rows = connection.execute(
         "SELECT (SELECT state FROM periods_versions v WHERE v.key = k.key AND v.from_seq <= ?1 "
@@ -155,17 +155,21 @@ def _last_finding(book: ledger.Ledger, pipeline: str, seq: int, about: Period | 
         "AND k.first_seq <= ?1 ORDER BY k.key DESC LIMIT 36",
         (seq, f"{pipeline}/", f"{pipeline}0"),
     )
-    for (text,) in rows:
-        period = None if text is None else _PERIOD.decode(text)
-        if period is not None and _touches(period.about, about):
-            return f"{period.label}: {period.headline}", period.status
-    return "", ""
+    known = [_PERIOD.decode(text) for (text,) in rows if text is not None]
+    known = [period for period in known if _touches(period.about, about)]
+    if not known:
+        return "", ""
+    # The one that was looked at last, as `tally status` has it: an old period can be looked at again.
+    last = max(known, key=lambda period: period.described_by)
+    return f"{last.label} {last.status}: {last.decision}. {last.headline}", last.status
 
 
 class _Period(msgspec.Struct):
     label: str
     headline: str
     status: str
+    decision: str
+    described_by: int
     about: Period | None = None
 
 
