@@ -111,7 +111,8 @@ def columns_known(book: Ledger, run: str) -> set[str] | None:
     checked = _leakage_of(book, run)
     found = next((check for check in checked.checks if check.check == "declared columns"), None) if checked else None
     names = found.facts.get("in_source") if found else None
-    return set(names) if names else None
+    # What a check says of itself is free form: where it is no list of names, it was written by something else.
+    return set(names) if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
 
 
 def _leakage_of(book: Ledger, run: str) -> say.LeakageChecked | None:
