@@ -79,7 +79,6 @@ class TallyApp(App[None]):
         Binding("g", "first", "to the beginning", show=False),
         Binding("G,end", "now", "to now, and on with it", key_display="G End", show=False),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
-        Binding("enter", "open_selected", "open", show=False),
         Binding("escape", "leave", "back", key_display="Esc", show=False),
         *(Binding(str(at + 1), f"show('{name}')", name.capitalize(), show=False) for at, name in enumerate(PANES)),
         Binding("tab", "app.focus_next", "to the list below, and back", show=False),
@@ -300,7 +299,8 @@ class TallyApp(App[None]):
                 other.display = other is pane
             self._shown = pane
             self._filtering = ""
-            pane.home()
+            if self._filter is None or self.focused is not self._filter:
+                pane.home()
         past = not moment.at.is_now
         self._banner.say(*moment.heads, right="End: back to now" if past else "")
         self.set_class(past, "past")
@@ -430,11 +430,6 @@ class TallyApp(App[None]):
             return
         self.pages.append(handle)
         self.look()
-
-    def action_open_selected(self) -> None:
-        """The page of what is selected."""
-        if not self.pages and (handle := self.selected):
-            self.open(handle)
 
     def action_leave(self) -> None:
         """Out of the filter, or of the page."""

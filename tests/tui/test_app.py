@@ -501,7 +501,7 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_waiver_is_refused_with_every_reason_before_anything_is_recorded(tmp_path: Path) -> None:
+def test_a_waiver_is_refused_with_every_reason_shown_and_then_recorded(tmp_path: Path) -> None:
     folder = _live(tmp_path)
     with ledger.open(folder) as book:
         book.append(lives.gate("p-v1", "p", "r1", "optimism_gap", "failed", "The gap is 0.030."))
@@ -530,11 +530,16 @@ def test_a_waiver_is_refused_with_every_reason_before_anything_is_recorded(tmp_p
             await app.settle()
             await app.press("enter")
             assert "waiver.granted" in app.text and "appends exactly this" in app.text
-            await app.press("escape")
+            with ledger.open(folder) as book:
+                assert book.log.size() == size, "nothing is recorded before it was shown"
+            app.send("enter")
+            await app.until(lambda: "▲ optimism_gap" in app.text, 60)
 
     asyncio.run(go())
     with ledger.open(folder) as book:
-        assert book.log.size() == size
+        (waiver,) = book.now().waivers()
+        assert waiver.gate == "p-v1/optimism_gap" and waiver.approver == "risk@example.org"
+        assert waiver.reason == "recalibration is under way, due next month"
 
 
 def test_the_past_is_read_only(tmp_path: Path) -> None:
