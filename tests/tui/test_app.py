@@ -6,15 +6,18 @@ import asyncio
 import datetime as dt
 from pathlib import Path
 
-import lives
 import pytest
 from driving import Driver, driven
+from given import FIXTURES
+from judged import judged_run
 
 import ledger
+from pipeline.gates import standing
 from tui.app import PANES, TallyApp
 from tui.keys import commands
 from tui.screens.events import EventsPane
 from tui.screens.runs import RunsPane
+from tui.widgets.lines import Lines
 from tui.widgets.rows import Rows
 from tui.widgets.timeline import Timeline
 
@@ -502,20 +505,21 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
 
 
 def test_a_waiver_is_refused_with_every_reason_shown_and_then_recorded(tmp_path: Path) -> None:
-    folder = _live(tmp_path)
-    with ledger.open(folder) as book:
-        book.append(lives.gate("p-v1", "p", "r1", "optimism_gap", "failed", "The gap is 0.030."))
-        size = book.log.size()
+    with ledger.create(tmp_path / "live", timezone="UTC", key_home="file") as book:
+        judged_run(book, FIXTURES / "late-arrivals.toml", "r1", {"2013-04": 0.03, "2013-05": 0.04}, gap=0.2)
+        book.append(*standing(book, book.now(), book.now().model("late-arrivals-v1"))[2])
+        folder, size = book.folder, book.log.size()
 
     async def go() -> None:
         async with driven(folder, (140, 50)) as app:
             app.app.open("run:r1")
             await app.settle()
             assert "✖ optimism_gap" in app.text
-            while not app.app.pane.query_one("#page-lines").key.startswith("gate:"):  # type: ignore[attr-defined]
+            lines = app.app.pane.query_one(Lines)
+            while lines.key != "gate:late-arrivals-v1/optimism_gap":
                 await app.press("down")
             await app.press("W")
-            assert "Waive optimism_gap of p-v1" in app.text
+            assert "Waive optimism_gap of late-arrivals-v1" in app.text
             await app.type("too short")
             for field, text in (("approver", "tester@example.org"), ("until", "2013-01")):
                 app.app.screen.query_one(f"#field-{field}").value = text  # type: ignore[attr-defined]
@@ -538,7 +542,7 @@ def test_a_waiver_is_refused_with_every_reason_shown_and_then_recorded(tmp_path:
     asyncio.run(go())
     with ledger.open(folder) as book:
         (waiver,) = book.now().waivers()
-        assert waiver.gate == "p-v1/optimism_gap" and waiver.approver == "risk@example.org"
+        assert waiver.gate == "late-arrivals-v1/optimism_gap" and waiver.approver == "risk@example.org"
         assert waiver.reason == "recalibration is under way, due next month"
 
 
