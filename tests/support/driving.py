@@ -40,7 +40,7 @@ class Driver:
                 return
         raise AssertionError("the app does not come to rest")
 
-    async def until(self, holds: Callable[[], object], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = 90) -> None:
         """Until something is so: however long a loaded machine, another process or a search takes."""
         end = time.monotonic() + seconds
         while not holds():
