@@ -7,7 +7,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from driving import Driver, driven
+from driving import driven
 from given import FIXTURES
 from judged import judged_run
 
@@ -315,10 +315,7 @@ def test_integrity_shows_the_receipt_of_then_and_verifies(folder: Path) -> None:
             assert app.app.clipboard.startswith("receipt ") and f"@{size} " in app.app.clipboard
             assert "copied receipt" in app.text
             await app.press("v")
-            for _ in range(200):
-                await app.settle()
-                if "VERDICT" in app.text:
-                    break
+            await app.until(lambda: "VERDICT" in app.text)
             assert "VERDICT   VERIFIED" in app.text
             await app.go("2013-04-30")
             await app.press("y")
@@ -337,10 +334,7 @@ def test_a_changed_event_is_found_from_here(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:
             await app.press("6", "v")
-            for _ in range(200):
-                await app.settle()
-                if "NOT VERIFIED" in app.text:
-                    break
+            await app.until(lambda: "NOT VERIFIED" in app.text)
             assert "NOT VERIFIED" in app.text and "Still trusted" in app.text
 
     asyncio.run(go())
@@ -378,20 +372,14 @@ def test_the_palette_runs_actions_and_opens_entities(folder: Path) -> None:
         async with driven(folder) as app:
             await app.press("ctrl+p")
             await app.type("late-arrivals-v1")
-            for _ in range(50):
-                await app.settle()
-                if "model:late-arrivals-v1" in app.text:
-                    break
+            await app.until(lambda: "model:late-arrivals-v1" in app.text)
             assert "model:late-arrivals-v1" in app.text
             await app.press("enter")
             await app.settle()
             assert app.app.pages and "late-arrivals-v1" in app.app.pages[0]
             await app.press("escape", "ctrl+p")
             await app.type("beginning")
-            for _ in range(50):
-                await app.settle()
-                if "to the beginning" in app.text and "one commit on" not in app.text:
-                    break
+            await app.until(lambda: "to the beginning" in app.text and "one commit on" not in app.text)
             await app.press("enter")
             await app.settle()
             assert app.app.cursor.n == 0
@@ -471,11 +459,8 @@ def test_a_correction_is_shown_before_it_is_appended(tmp_path: Path) -> None:
             await app.press("x")
             await app.type("wrong pipeline")
             await app.press("enter", "enter")
-            for _ in range(100):
-                await app.settle()
-                with ledger.open(folder) as book:
-                    if book.log.size() > size:
-                        break
+            with ledger.open(folder) as book:
+                await app.until(lambda: book.log.size() > size)
             with ledger.open(folder) as book:
                 assert book.now().champion("p") is None
                 assert book.now().correction(seq).reason == "wrong pipeline"  # type: ignore[union-attr]
@@ -493,11 +478,8 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
             await app.press("A", "enter")
             assert "decision.approved" in app.text
             await app.press("enter")
-            for _ in range(100):
-                await app.settle()
-                with ledger.open(folder) as book:
-                    if book.now().decision("r1").approved_by:
-                        break
+            with ledger.open(folder) as book:
+                await app.until(lambda: book.now().decision("r1").approved_by)
             with ledger.open(folder) as book:
                 assert book.now().decision("r1").approved_by == ("tester@example.org",)
 
@@ -561,27 +543,17 @@ def test_new_commits_appear_now_and_leave_the_past_alone(tmp_path: Path) -> None
     folder = _live(tmp_path)
     from histories import registered
 
-    async def until(app: Driver, text: str) -> bool:
-        for _ in range(100):
-            await app.settle()
-            if text in app.text:
-                return True
-        return False
-
     async def go() -> None:
         async with driven(folder) as app:
             with ledger.open(folder) as book:
                 book.append(registered("brand-new"))
-            assert await until(app, "brand-new")
+            await app.until(lambda: "brand-new" in app.text)
             await app.press("left")
             here = app.app.cursor.n
             with ledger.open(folder) as book:
                 book.append(registered("newer-still"))
             newest = app.app.moment.newest  # type: ignore[union-attr]
-            for _ in range(100):
-                await app.settle()
-                if app.app.moment.newest > newest:  # type: ignore[union-attr]
-                    break
+            await app.until(lambda: app.app.moment.newest > newest)  # type: ignore[union-attr]
             assert app.app.moment.newest == newest + 1 and app.app.cursor.n == here  # type: ignore[union-attr]
             assert "newer-still" not in app.text
             await app.press("G")
@@ -611,8 +583,8 @@ def test_an_empty_ledger_says_what_comes_next(tmp_path: Path) -> None:
 def test_without_a_ledger_it_says_how_to_make_one(tmp_path: Path) -> None:
     async def go() -> None:
         async with driven(None, (80, 24)) as app:
-            assert "tally init" in app.text
-            await app.press("left", "2", "t", "enter", "/", "d", "y")
+            await app.until(lambda: "tally init" in app.text)
+            await app.press("left", "2", "t", "enter", "/", "d", "y", "x", "l", "a", "g")
             assert "tally init" in app.text
 
     asyncio.run(go())
@@ -628,7 +600,7 @@ def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> No
 
     async def go() -> None:
         async with driven(folder, (80, 24)) as app:
-            assert "q ends it" in app.text, app.text
+            await app.until(lambda: "q ends it" in app.text)
             await app.press("left", "3", "q")
 
     asyncio.run(go())
