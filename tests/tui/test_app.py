@@ -280,6 +280,34 @@ def test_lineage_is_folded_turned_centred_and_walked(folder: Path) -> None:
     asyncio.run(go())
 
 
+def test_lineage_with_many_edges_says_what_it_leaves_out(tmp_path: Path) -> None:
+    from histories import finished, refitted, registered, started, taken
+
+    with ledger.create(tmp_path / "wide", timezone="UTC", key_home="file") as book:
+        book.append(registered("p"))
+        for first in range(0, 450, 50):
+            names = [(f"r{n}", f"p-v{n}") for n in range(first, first + 50)]
+            book.append(*(started(run, "p") for run, _ in names), *(taken(run, "p") for run, _ in names))
+            book.append(*(refitted(model, run, "p") for run, model in names), *(finished(run, "p") for run, _ in names))
+        folder = book.folder
+
+    async def go() -> None:
+        async with driven(folder, (100, 40)) as app:
+            app.app.open("slice:0123456789ab")
+            await app.settle()
+            await app.press("l")
+            rows = app.app.pane.query_one(Rows)
+            assert "888 older ones are not drawn" in app.text and rows.total < 60
+            while "older ones" not in rows.row.cells[0]:  # type: ignore[union-attr]
+                await app.press("down")
+            await app.press(" ")
+            assert rows.total == 403 and "r0 " in app.text, "a line for the source, and one for what is left out"
+            rows.select(rows.total - 1)
+            await app.until(lambda: "more than 400 lines" in app.text)
+
+    asyncio.run(go())
+
+
 def test_two_marks_open_the_difference(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:
