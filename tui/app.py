@@ -21,6 +21,8 @@ from textual.containers import Vertical
 from ledger.errors import TallyError
 from tui.cursor import DATES, Cursor
 from tui.desk import Desk, Work
+from tui.following import Following
+from tui.opening import opening, standing, trouble_lines
 from tui.show import show
 from tui.widgets.bar import Bar, Menu
 from tui.widgets.keys import STAYING, Keys
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
     from tui.screens.difference import Mark
     from tui.screens.pane import Pane
     from tui.widgets.filter import Filter
-    from tui.widgets.timeline import Shape
 
 POLL_SECONDS = 0.4
+"""Between two looks at whether others appended something."""
 HIGHLIGHT_SECONDS = 1.5
 PANES = ("board", "runs", "lineage", "events", "difference", "integrity")
 COMMIT, DAY, DECISION = (Binding.Group(words, compact=True) for words in ("commit", "day", "decision"))
@@ -79,7 +81,6 @@ class TallyApp(App[None]):
         Binding("g", "first", "to the beginning", show=False),
         Binding("G,end", "now", "to now, and on with it", key_display="G End", show=False),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
-        Binding("enter", "open_selected", "open", show=False),
         Binding("escape", "leave", "back", key_display="Esc", show=False),
         *(Binding(str(at + 1), f"show('{name}')", name.capitalize(), show=False) for at, name in enumerate(PANES)),
         Binding("tab", "app.focus_next", "to the list below, and back", show=False),
@@ -111,8 +112,7 @@ class TallyApp(App[None]):
         self._note = ""
         self._lost = ""
         self._filtering = ""
-        self._shape_size = (0, 0)
-        self._version: int | None = None
+        self._following = Following(self)
         self._front = Desk("front", self.folder, self.tell)
         self._back = Desk("back", self.folder, self.tell)
         self._loading = 0.0
@@ -141,14 +141,9 @@ class TallyApp(App[None]):
             )
             return
         self._front.on_progress = self._views_progress
-        self._front.ask("open", self._opening, self._opened, self._failed)
+        self.ask("open", opening(self._begin_at), self._opened)
         # The first screen is drawn before anything else asks for the processor.
         self.call_after_refresh(self._front.start)
-
-    def _opening(self, book: ledger.Ledger, _job: object) -> tuple[str, ledger.AsOf | None]:
-        import tui.screens.board  # noqa: F401 - imported here, beside the screen's thread, for the first pane
-
-        return book.origin, book.when(self._begin_at) if self._begin_at else None
 
     def _opened(self, found: tuple[str, ledger.AsOf | None]) -> None:
         origin, begin_at = found
@@ -166,9 +161,9 @@ class TallyApp(App[None]):
         self._filter.display = False
         self.mount(self._filter, before=self._strip)
         self._back.start()
-        self._front.ask("standing", _standing, self._warn, self._failed)
-        self._draw_strip()
-        self.set_interval(POLL_SECONDS, self._poll)
+        self.ask("standing", standing, self._warn)
+        self._following.draw_strip()
+        self.set_interval(POLL_SECONDS, self._following.poll)
 
     def _warn(self, warnings: list[str]) -> None:
         if warnings:
@@ -184,21 +179,14 @@ class TallyApp(App[None]):
 
     def _trouble(self, message: str, hint: str) -> None:
         """Instead of the panes: what is wrong and what to do."""
-        from tui.widgets.lines import Line, Lines
+        from tui.widgets.lines import Lines
 
         self._is_open, self._is_broken = False, True
         self._banner.say("tally · there is nothing to show")
-        lines = [Line(message, "bold"), Line(hint), Line("")]
-        if not self._missing:
-            lines.append(
-                Line("Nothing was changed. The evidence is in ledger.db; views.db may be deleted at any time.")
-            )
-            lines.append(Line("`tally verify` says what is wrong and what is still trusted.", "dim"))
-        lines.append(Line("q ends it.", "dim"))
         for pane in self._panes.values():
             pane.display = False
         trouble = Lines(id="trouble")
-        trouble.begin(lines)
+        trouble.begin(trouble_lines(message, hint, self._missing))
         self.query_one("#panes").mount(trouble)
         trouble.focus()
         self.refresh_bindings()
@@ -300,7 +288,8 @@ class TallyApp(App[None]):
                 other.display = other is pane
             self._shown = pane
             self._filtering = ""
-            pane.home()
+            if self._filter is None or self.focused is not self._filter:
+                pane.home()
         past = not moment.at.is_now
         self._banner.say(*moment.heads, right="End: back to now" if past else "")
         self.set_class(past, "past")
@@ -333,45 +322,10 @@ class TallyApp(App[None]):
         self._filtering = f"filter: {words}" if words else ""
         self._say_line()
 
-    def _draw_strip(self) -> None:
-        width = max(10, self.size.width - 2)
-        newest = self.moment.newest if self.moment else -1
-        if (width, newest) == self._shape_size:
-            return
-        self._shape_size = (width, newest)
-
-        def read(book: ledger.Ledger, _job: object) -> Shape:
-            from tui.strip import read_shape
-
-            return read_shape(book, width)
-
-        self.ask_slowly("strip", read, self._strip.draw)
-
     def on_resize(self, _event: events.Resize) -> None:
         if self.moment is not None:
-            self._draw_strip()
+            self._following.draw_strip()
             self.look()
-
-    def _poll(self) -> None:
-        """Whether anybody appended something; cheaper to ask than any table."""
-
-        def read(book: ledger.Ledger, _job: object) -> tuple[int, int]:
-            version = int(book.log.reader.execute("PRAGMA data_version").fetchone()[0])
-            return version, (book.log.size() - 1 if version != self._version else -1)
-
-        def done(found: tuple[int, int]) -> None:
-            self._version, newest = found
-            moment = self.moment
-            if moment is None or newest <= moment.newest:
-                return
-            if self.cursor.n is None:
-                self.look()
-            else:
-                # A cursor in the past stays where it is; the world behind it grows.
-                self.moment = moment._replace(newest=newest)
-            self._draw_strip()
-
-        self._front.ask("poll", read, done, self._failed)
 
     # Time --------------------------------------------------------------------------------------------------
 
@@ -430,11 +384,6 @@ class TallyApp(App[None]):
             return
         self.pages.append(handle)
         self.look()
-
-    def action_open_selected(self) -> None:
-        """The page of what is selected."""
-        if not self.pages and (handle := self.selected):
-            self.open(handle)
 
     def action_leave(self) -> None:
         """Out of the filter, or of the page."""
@@ -546,10 +495,3 @@ class TallyApp(App[None]):
     def on_unmount(self) -> None:
         self._front.close()
         self._back.close()
-
-
-def _standing(book: ledger.Ledger, _job: object) -> list[str]:
-    from ledger.standing import look
-
-    standing = look(book)
-    return [*standing.news, *standing.warnings] if standing.warnings else []

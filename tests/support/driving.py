@@ -12,6 +12,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from tui.app import TallyApp
+from tui.widgets.rows import Rows
 
 NAMED = {"[": "left_square_bracket", "]": "right_square_bracket", "/": "slash", "?": "question_mark", " ": "space",
          "-": "minus", "#": "number_sign", "+": "plus", ":": "colon", ".": "full_stop", "@": "at",
@@ -39,14 +40,34 @@ class Driver:
                 return
         raise AssertionError("the app does not come to rest")
 
-    async def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
-        """Until something is so; what others do to the ledger, or a search, takes as long as it takes."""
+    async def until(self, holds: Callable[[], object], seconds: float = 90) -> None:
+        """Until something is so: however long a loaded machine, another process or a search takes."""
         end = time.monotonic() + seconds
         while not holds():
-            if time.monotonic() > end:
-                raise AssertionError(f"it never came to be:\n{self.text}")
-            await asyncio.sleep(0.02)
-            await self.settle()
+            assert time.monotonic() < end, f"it never came to be:\n{self.text}"
+            await asyncio.sleep(0.005)
+
+    async def show(self, pane: str, n: int | None) -> None:
+        """A pane at a commit, as it is at first, with nothing above it and its first row selected."""
+        app = self.app
+        while len(app.screen_stack) > 1:
+            app.pop_screen()
+        app.mark_a = app.mark_b = None
+        app.action_leave()
+        app.action_show(pane)
+        app.cursor.go(n)
+        await self.settle()
+        app.pane.home()
+        for rows in app.pane.query(Rows):
+            rows.select(0)
+        await self.settle()
+        assert app.moment is not None and app.moment.at.is_now == (n is None), self.text
+        assert app.pane.id == pane, (app.pane, app.pages)
+
+    def send(self, *keys: str) -> None:
+        """Press keys without waiting for what they do."""
+        for key in keys:
+            self._send(NAMED.get(key, key))
 
     async def press(self, *keys: str) -> str:
         """Press keys, one after the other; what stands there afterwards."""

@@ -6,15 +6,18 @@ import asyncio
 import datetime as dt
 from pathlib import Path
 
-import lives
 import pytest
-from driving import Driver, driven
+from driving import driven
+from given import FIXTURES
+from judged import judged_run
 
 import ledger
+from pipeline.gates import standing
 from tui.app import PANES, TallyApp
 from tui.keys import commands
 from tui.screens.events import EventsPane
 from tui.screens.runs import RunsPane
+from tui.widgets.lines import Lines
 from tui.widgets.rows import Rows
 from tui.widgets.timeline import Timeline
 
@@ -277,6 +280,34 @@ def test_lineage_is_folded_turned_centred_and_walked(folder: Path) -> None:
     asyncio.run(go())
 
 
+def test_lineage_with_many_edges_says_what_it_leaves_out(tmp_path: Path) -> None:
+    from histories import finished, refitted, registered, started, taken
+
+    with ledger.create(tmp_path / "wide", timezone="UTC", key_home="file") as book:
+        book.append(registered("p"))
+        for first in range(0, 450, 50):
+            names = [(f"r{n}", f"p-v{n}") for n in range(first, first + 50)]
+            book.append(*(started(run, "p") for run, _ in names), *(taken(run, "p") for run, _ in names))
+            book.append(*(refitted(model, run, "p") for run, model in names), *(finished(run, "p") for run, _ in names))
+        folder = book.folder
+
+    async def go() -> None:
+        async with driven(folder, (100, 40)) as app:
+            app.app.open("slice:0123456789ab")
+            await app.settle()
+            await app.press("l")
+            rows = app.app.pane.query_one(Rows)
+            assert "888 older ones are not drawn" in app.text and rows.total < 60
+            while "older ones" not in rows.row.cells[0]:  # type: ignore[union-attr]
+                await app.press("down")
+            await app.press(" ")
+            assert rows.total == 403 and "r0 " in app.text, "a line for the source, and one for what is left out"
+            rows.select(rows.total - 1)
+            await app.until(lambda: "more than 400 lines" in app.text)
+
+    asyncio.run(go())
+
+
 def test_two_marks_open_the_difference(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:
@@ -312,10 +343,7 @@ def test_integrity_shows_the_receipt_of_then_and_verifies(folder: Path) -> None:
             assert app.app.clipboard.startswith("receipt ") and f"@{size} " in app.app.clipboard
             assert "copied receipt" in app.text
             await app.press("v")
-            for _ in range(200):
-                await app.settle()
-                if "VERDICT" in app.text:
-                    break
+            await app.until(lambda: "VERDICT" in app.text)
             assert "VERDICT   VERIFIED" in app.text
             await app.go("2013-04-30")
             await app.press("y")
@@ -334,10 +362,7 @@ def test_a_changed_event_is_found_from_here(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:
             await app.press("6", "v")
-            for _ in range(200):
-                await app.settle()
-                if "NOT VERIFIED" in app.text:
-                    break
+            await app.until(lambda: "NOT VERIFIED" in app.text)
             assert "NOT VERIFIED" in app.text and "Still trusted" in app.text
 
     asyncio.run(go())
@@ -375,20 +400,14 @@ def test_the_palette_runs_actions_and_opens_entities(folder: Path) -> None:
         async with driven(folder) as app:
             await app.press("ctrl+p")
             await app.type("late-arrivals-v1")
-            for _ in range(50):
-                await app.settle()
-                if "model:late-arrivals-v1" in app.text:
-                    break
+            await app.until(lambda: "model:late-arrivals-v1" in app.text)
             assert "model:late-arrivals-v1" in app.text
             await app.press("enter")
             await app.settle()
             assert app.app.pages and "late-arrivals-v1" in app.app.pages[0]
             await app.press("escape", "ctrl+p")
             await app.type("beginning")
-            for _ in range(50):
-                await app.settle()
-                if "to the beginning" in app.text and "one commit on" not in app.text:
-                    break
+            await app.until(lambda: "to the beginning" in app.text and "one commit on" not in app.text)
             await app.press("enter")
             await app.settle()
             assert app.app.cursor.n == 0
@@ -468,11 +487,8 @@ def test_a_correction_is_shown_before_it_is_appended(tmp_path: Path) -> None:
             await app.press("x")
             await app.type("wrong pipeline")
             await app.press("enter", "enter")
-            for _ in range(100):
-                await app.settle()
-                with ledger.open(folder) as book:
-                    if book.log.size() > size:
-                        break
+            with ledger.open(folder) as book:
+                await app.until(lambda: book.log.size() > size)
             with ledger.open(folder) as book:
                 assert book.now().champion("p") is None
                 assert book.now().correction(seq).reason == "wrong pipeline"  # type: ignore[union-attr]
@@ -490,32 +506,30 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
             await app.press("A", "enter")
             assert "decision.approved" in app.text
             await app.press("enter")
-            for _ in range(100):
-                await app.settle()
-                with ledger.open(folder) as book:
-                    if book.now().decision("r1").approved_by:
-                        break
+            with ledger.open(folder) as book:
+                await app.until(lambda: book.now().decision("r1").approved_by)
             with ledger.open(folder) as book:
                 assert book.now().decision("r1").approved_by == ("tester@example.org",)
 
     asyncio.run(go())
 
 
-def test_a_waiver_is_refused_with_every_reason_before_anything_is_recorded(tmp_path: Path) -> None:
-    folder = _live(tmp_path)
-    with ledger.open(folder) as book:
-        book.append(lives.gate("p-v1", "p", "r1", "optimism_gap", "failed", "The gap is 0.030."))
-        size = book.log.size()
+def test_a_waiver_is_refused_with_every_reason_shown_and_then_recorded(tmp_path: Path) -> None:
+    with ledger.create(tmp_path / "live", timezone="UTC", key_home="file") as book:
+        judged_run(book, FIXTURES / "late-arrivals.toml", "r1", {"2013-04": 0.03, "2013-05": 0.04}, gap=0.2)
+        book.append(*standing(book, book.now(), book.now().model("late-arrivals-v1"))[2])
+        folder, size = book.folder, book.log.size()
 
     async def go() -> None:
         async with driven(folder, (140, 50)) as app:
             app.app.open("run:r1")
             await app.settle()
             assert "✖ optimism_gap" in app.text
-            while not app.app.pane.query_one("#page-lines").key.startswith("gate:"):  # type: ignore[attr-defined]
+            lines = app.app.pane.query_one(Lines)
+            while lines.key != "gate:late-arrivals-v1/optimism_gap":
                 await app.press("down")
             await app.press("W")
-            assert "Waive optimism_gap of p-v1" in app.text
+            assert "Waive optimism_gap of late-arrivals-v1" in app.text
             await app.type("too short")
             for field, text in (("approver", "tester@example.org"), ("until", "2013-01")):
                 app.app.screen.query_one(f"#field-{field}").value = text  # type: ignore[attr-defined]
@@ -530,11 +544,16 @@ def test_a_waiver_is_refused_with_every_reason_before_anything_is_recorded(tmp_p
             await app.settle()
             await app.press("enter")
             assert "waiver.granted" in app.text and "appends exactly this" in app.text
-            await app.press("escape")
+            with ledger.open(folder) as book:
+                assert book.log.size() == size, "nothing is recorded before it was shown"
+            app.send("enter")
+            await app.until(lambda: "▲ optimism_gap" in app.text, 60)
 
     asyncio.run(go())
     with ledger.open(folder) as book:
-        assert book.log.size() == size
+        (waiver,) = book.now().waivers()
+        assert waiver.gate == "late-arrivals-v1/optimism_gap" and waiver.approver == "risk@example.org"
+        assert waiver.reason == "recalibration is under way, due next month"
 
 
 def test_the_past_is_read_only(tmp_path: Path) -> None:
@@ -552,27 +571,17 @@ def test_new_commits_appear_now_and_leave_the_past_alone(tmp_path: Path) -> None
     folder = _live(tmp_path)
     from histories import registered
 
-    async def until(app: Driver, text: str) -> bool:
-        for _ in range(100):
-            await app.settle()
-            if text in app.text:
-                return True
-        return False
-
     async def go() -> None:
         async with driven(folder) as app:
             with ledger.open(folder) as book:
                 book.append(registered("brand-new"))
-            assert await until(app, "brand-new")
+            await app.until(lambda: "brand-new" in app.text)
             await app.press("left")
             here = app.app.cursor.n
             with ledger.open(folder) as book:
                 book.append(registered("newer-still"))
             newest = app.app.moment.newest  # type: ignore[union-attr]
-            for _ in range(100):
-                await app.settle()
-                if app.app.moment.newest > newest:  # type: ignore[union-attr]
-                    break
+            await app.until(lambda: app.app.moment.newest > newest)  # type: ignore[union-attr]
             assert app.app.moment.newest == newest + 1 and app.app.cursor.n == here  # type: ignore[union-attr]
             assert "newer-still" not in app.text
             await app.press("G")
@@ -602,8 +611,8 @@ def test_an_empty_ledger_says_what_comes_next(tmp_path: Path) -> None:
 def test_without_a_ledger_it_says_how_to_make_one(tmp_path: Path) -> None:
     async def go() -> None:
         async with driven(None, (80, 24)) as app:
-            assert "tally init" in app.text
-            await app.press("left", "2", "t", "enter", "/", "d", "y")
+            await app.until(lambda: "tally init" in app.text)
+            await app.press("left", "2", "t", "enter", "/", "d", "y", "x", "l", "a", "g")
             assert "tally init" in app.text
 
     asyncio.run(go())
@@ -619,7 +628,7 @@ def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> No
 
     async def go() -> None:
         async with driven(folder, (80, 24)) as app:
-            assert "q ends it" in app.text, app.text
+            await app.until(lambda: "q ends it" in app.text)
             await app.press("left", "3", "q")
 
     asyncio.run(go())

@@ -6,6 +6,7 @@ drawn twice, so no line ever seems to lead where it does not. Only a neighbourho
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 from textual.app import ComposeResult
@@ -24,6 +25,7 @@ from tui.show import show
 from tui.widgets.rows import Column, Row, Rows
 
 MOST_NODES = 400
+NOT_DRAWN = "not drawn"
 BRANCHES = 12
 """Edges of one node that are drawn; how many more there are is said."""
 Towards = Literal["both", "up", "down"]
@@ -73,14 +75,17 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
             return Drawn(start, _told_apart(_path_rows(part, snapshot, book), snapshot, about))
     except NotFound as error:
         return Drawn(start, [], not wish.other, error.message)
-    drawing = _Drawing(links, wish._replace(start=start))
+
+    def row(node: str, lanes: str, more: str) -> Row:
+        return _row(node, lanes, snapshot, book, more)
+
+    drawing = _Drawing(links, wish._replace(start=start), row)
     rows: list[Row] = []
     if wish.towards != "down":
-        above = drawing.lines("up")
-        rows += [_row(node, lanes, snapshot, book, more) for node, lanes, more in reversed(above)]
+        rows += reversed(drawing.lines("up"))
     rows.append(_row(start, "●─ ", snapshot, book, ""))
     if wish.towards != "up":
-        rows += [_row(node, lanes, snapshot, book, more) for node, lanes, more in drawing.lines("down")]
+        rows += drawing.lines("down")
     return Drawn(start, _told_apart(rows, snapshot, about))
 
 
@@ -109,37 +114,53 @@ def _default(snapshot: ledger.Snapshot, about: Period | None) -> str:
     return ""
 
 
+class Older(NamedTuple):
+    """Edges of a node that are not drawn."""
+
+    of: str
+    number: int
+
+
 class _Drawing:
-    def __init__(self, links: Any, wish: Wish) -> None:
+    def __init__(self, links: Any, wish: Wish, row: Callable[[str, str, str], Row]) -> None:
         self.links = links
         self.wish = wish
+        self.row = row
         self.met = {wish.start}
 
-    def lines(self, towards: Literal["up", "down"]) -> list[tuple[str, str, str]]:
-        """Node, lanes and remark of each line, from the start outwards."""
-        found: list[tuple[str, str, str]] = []
+    def lines(self, towards: Literal["up", "down"]) -> list[Row]:
+        """From the start outwards; what is left out is a line, too."""
+        found: list[Row] = []
         stack = self._children(self.wish.start, towards, 0, "")
-        while stack and len(found) < MOST_NODES:
+        while stack:
             edge, lanes, last, depth = stack.pop()
-            node = edge.lower if towards == "down" else edge.upper
             corner = ("└" if last else "├") if towards == "down" else ("┌" if last else "├")
+            if isinstance(edge, Older):
+                words = f"{lanes}{corner}─ … {edge.number:,} older ones are {NOT_DRAWN}: space draws them"
+                found.append(Row(edge.of, (words,), "dim"))
+                continue
+            if len(found) >= MOST_NODES:
+                words = f"{lanes}{corner}─ … more than {MOST_NODES} lines: c draws around another node"
+                return [*found, Row(self.wish.start, (words,), "dim")]
+            node = edge.lower if towards == "down" else edge.upper
             text = f"{lanes}{corner}─ {edge.kind} ─ "
             if node in self.met:
-                found.append((node, text, "  (drawn elsewhere)"))
+                found.append(self.row(node, text, "  (drawn elsewhere)"))
                 continue
             self.met.add(node)
             hidden = len(neighbours(self.links, node, towards))
             goes_on = (depth + 1 < self.wish.depth or node in self.wish.opened) and node not in self.wish.closed
-            more = f"  [+{hidden}]" if hidden and not goes_on else ""
-            found.append((node, text, more))
+            found.append(self.row(node, text, f"  [+{hidden:,}]" if hidden and not goes_on else ""))
             if goes_on:
                 stack += self._children(node, towards, depth + 1, lanes + ("   " if last else "│  "))
         return found
 
-    def _children(self, node: str, towards: str, depth: int, lanes: str) -> list[tuple[Edge, str, bool, int]]:
+    def _children(self, node: str, towards: str, depth: int, lanes: str) -> list[tuple[Edge | Older, str, bool, int]]:
         edges = neighbours(self.links, node, towards)
         # The newest are drawn: the oldest are those that people looked at long ago.
-        shown = edges[-BRANCHES:] if node not in self.wish.opened else edges
+        shown: list[Edge | Older] = [*(edges[-BRANCHES:] if node not in self.wish.opened else edges)]
+        if len(shown) < len(edges):
+            shown.append(Older(node, len(edges) - len(shown)))
         return [(edge, lanes, at == 0, depth) for at, edge in enumerate(reversed(shown))]
 
 
@@ -233,7 +254,8 @@ class LineagePane(Pane):
         key, wish = self.rows.key, self.wish
         if not key:
             return
-        is_open = "[+" not in (self.rows.row.cells[0] if self.rows.row else "")
+        text = self.rows.row.cells[0] if self.rows.row else ""
+        is_open = "[+" not in text and NOT_DRAWN not in text
         if is_open:
             self.wish = wish._replace(closed=wish.closed | {key}, opened=wish.opened - {key})
         else:
