@@ -44,7 +44,7 @@ def test_a_database_that_another_program_keeps_locked_is_busy_not_damaged(book: 
     book.log.writer.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(book.log.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    with pytest.raises(Busy, match=r"keeps .* locked\. Nothing was recorded"):
+    with pytest.raises(Busy, match=r"keeps .* locked\. This was not recorded"):
         book.append(failed("r", "p"))
     other.close()
     assert book.append(failed("r", "p")).n == before
