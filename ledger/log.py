@@ -471,7 +471,7 @@ def _unwritten(error: sqlite3.Error, path: Path, at_the_end: bool = False) -> Ta
             f"{told.message} It is not certain whether this was recorded.",
             "Look at the disk; `tally log` says whether it is there, before you give the command again.",
         )
-    return type(told)(f"{told.message} Nothing was recorded.", told.hint)
+    return type(told)(f"{told.message} This was not recorded.", told.hint)
 
 
 def _seen(connection: sqlite3.Connection, key: tuple[str, bytes]) -> int | None:

@@ -223,6 +223,8 @@ def backtest(
     for window in windows:
         tasks.append(delayed(describe)(plan, window))
         tasks += [delayed(judge)(plan, cell) for cell in cells if cell.window == window]
+    # A run that ends early, on a full disk or by Ctrl-C, leaves cells that nobody waits for; that is nobody's news.
+    warnings.filterwarnings("ignore", "[0-9]+ tasks (have been successfully executed|which were still)", UserWarning)
     parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
     return iter(parallel(tasks))
 

@@ -230,8 +230,8 @@ def together(
             done = start(troubled, *arguments)
             allowed = {"read": law.read, "append": law.append, "verify": law.verify}[kind]
             words = {"append": law.words, "read": law.told}.get(kind, "")
-            if (name, arguments) == ("clock 10 years ahead", ("receipt",)):
-                allowed, words = GOOD, ""  # a checkpoint carries no time
+            if arguments == ("receipt",) and name in ("clock 10 years ahead", "newer version of a type"):
+                allowed, words = GOOD, ""  # a checkpoint carries no time, and vouches for bytes, understood or not
             wrong += judge(done, allowed, words)
             if done.returncode:
                 refused.append(arguments)
