@@ -293,11 +293,6 @@ def main() -> NoReturn:
         # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except UnicodeEncodeError as error:
-        reason = "what was typed holds bytes that are not UTF-8" if "surrogates" in error.reason else error.reason
-        _report("invalid-input", f"A text cannot be used as it is: {reason}.", "Type it again in UTF-8.", as_json)
-        _debug()
-        sys.exit(2)
     except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
         _report(
             "unexpected",
