@@ -127,9 +127,10 @@ def test_numbers_and_names_without_end_are_refused_in_words(
     monkeypatch.chdir(book.folder.parent)
     long = "9" * 5000
     for typed in (["show", f"#{long}"], ["show", "#" + long[:20]], ["redact", f"#{long}", "--yes"],
-                  ["anchors", f"#{long}"], ["correct", f"#{long}", "--reason", "x"],
-                  ["prove", f"#{long}", "-o", "x"], ["log", "-n", long], ["log", "-n", long[:20]], ["show", "#²"],
-                  ["show", "a" * 10**6], ["sql", "select " + "(" * 10**5], ["log", "--as-of", "0001-01-01"], ["log", "--as-of", "9999-12-31"]):  # fmt: skip
+                  ["anchors", f"#{long}"], ["correct", f"#{long}", "--reason", "x"], ["show", "#²"],
+                  ["prove", f"#{long}", "-o", "x"], ["log", "-n", long], ["log", "-n", long[:20]],
+                  ["show", "a" * 10**6], ["sql", "select " + "(" * 10**5],
+                  ["log", "--as-of", "0001-01-01"], ["log", "--as-of", "9999-12-31"]):  # fmt: skip
         code, _, err = said(*typed)
         assert code in (0, 2, 4), err
         assert "a defect of tallystick" not in err
