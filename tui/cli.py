@@ -315,7 +315,10 @@ def _report(code: str, message: str, hint: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
         return
-    click.echo(f"tally: {show_lines(message)}", err=True)
+    words = show_lines(message)
+    if code != "configuration":  # whose lines are mistakes, one a line; elsewhere a break may come with a name
+        words = words.replace("\n", "\n       ")
+    click.echo(f"tally: {words}", err=True)
     if hint:
         click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
 
