@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,10 @@ from histories import finished, promoted, started
 from shell import tally
 
 import ledger
+from ledger import git as git_asked
 from ledger import spool
 from ledger import vocabulary as say
-from ledger.anchors import receipts_in
+from ledger.anchors import from_git, receipts_in
 from ledger.errors import Damaged, InvalidInput
 from ledger.event import encode_canonical
 from ledger.ledger import Draft
@@ -190,6 +192,19 @@ def test_times_of_git_commits_that_no_calendar_has_are_no_times() -> None:
              "0001-01-01T00:00:00+23:00"]  # fmt: skip
     listed = "".join(f"commit {'ab' * 20} {time}\n\n+{line}\n" for time in times)
     assert [anchor.at is None for anchor in receipts_in(listed, [], ["o"])] == [False, True, True, True]
+
+
+def test_a_repository_that_unpacks_to_more_than_memory_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "receipts.txt").write_text(f"{receipt_line(Checkpoint('o', 1, bytes(32)))}\n")
+    for command in (["init", "-q"], ["add", "receipts.txt"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / ".tally").mkdir()
+    assert len(list(from_git(tmp_path / ".tally", ["o"]))) == 1
+    monkeypatch.setattr(git_asked, "LARGEST_ANSWER_BYTES", 100)
+    assert list(from_git(tmp_path / ".tally", ["o"])) == []
 
 
 SPOOLED = [
