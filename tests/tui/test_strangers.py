@@ -131,6 +131,7 @@ def test_numbers_and_names_without_end_are_refused_in_words(
     long = "9" * 5000
     for typed in (["show", f"#{long}"], ["show", "#" + long[:20]], ["redact", f"#{long}", "--yes"],
                   ["anchors", f"#{long}"], ["correct", f"#{long}", "--reason", "x"], ["show", "#²"],
+                  ["log", "--as-of", "٣013"], ["know", "--about", "٣013"], ["show", "#١"],
                   ["prove", f"#{long}", "-o", "x"], ["log", "-n", long], ["log", "-n", long[:20]],
                   ["show", "a" * 10**6], ["sql", "select " + "(" * 10**5],
                   ["log", "--as-of", "0001-01-01"], ["log", "--as-of", "9999-12-31"]):  # fmt: skip
