@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from threading import Timer
 
 SECONDS = 30
+LARGEST_ANSWER_BYTES = 64 << 20
 _RUN_NOTHING = (
     ("core.fsmonitor", "false"),
     ("core.hooksPath", os.devnull),
@@ -29,26 +31,42 @@ def ask_git(place: Path, *arguments: str) -> str | None:
     Only for commands that neither look at the working tree's content (its filters would run) nor change anything.
     """
     settings = [word for name, value in _RUN_NOTHING for word in ("-c", f"{name}={value}")]
-    return _answer(place, ["git", "--no-pager", *settings, *arguments], {**os.environ, **_ENVIRONMENT}, SECONDS)
+    command = ["git", "--no-pager", *settings, *arguments]
+    try:
+        with subprocess.Popen(
+            command,
+            cwd=place,
+            env={**os.environ, **_ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as git:
+            assert git.stdout is not None
+            # A few kilobytes of a repository can unpack to a file that fills the memory.
+            late = Timer(SECONDS, git.kill)
+            late.start()
+            data = git.stdout.read(LARGEST_ANSWER_BYTES + 1)
+            late.cancel()
+            if len(data) > LARGEST_ANSWER_BYTES:
+                git.kill()
+                return None
+    except (OSError, ValueError):
+        return None
+    return data.decode(errors="replace").strip() if git.returncode == 0 else None
 
 
 def tell_git(place: Path, *arguments: str, timeout_seconds: int = SECONDS) -> str | None:
     """The same in the user's own repository, with its hooks and filters, because something is recorded there."""
-    return _answer(place, ["git", *arguments], None, timeout_seconds)
-
-
-def _answer(place: Path, command: list[str], environment: dict[str, str] | None, seconds: int) -> str | None:
     try:
         done = subprocess.run(
-            command,
+            ["git", *arguments],
             cwd=place,
-            env=environment,
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=seconds,
+            timeout=timeout_seconds,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

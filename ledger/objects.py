@@ -51,7 +51,7 @@ class Objects:
         # Trust what lies there only after reading it: a damaged old copy is replaced by the good new one.
         try:
             with regular_file(path, follow=True) as file:
-                if file.read() == data:
+                if os.fstat(file.fileno()).st_size == len(data) and file.read() == data:
                     return artifact
         except OSError:
             pass  # missing, or no file at all: it is replaced as well

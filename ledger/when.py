@@ -101,9 +101,9 @@ def resolve(text: str, log: Log, zone: ZoneInfo, now: dt.datetime) -> AsOf:
 
 def _begin(text: str, end: dt.datetime) -> dt.datetime:
     """When the day, month or year began that a text names by its end; a moment is its own beginning."""
-    if text == "today" or re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    if text == "today" or re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return end.replace(hour=0, minute=0, second=0, microsecond=0)
-    if re.fullmatch(r"\d{4}(-\d{2})?", text):
+    if re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", text):
         return dt.datetime.combine(_first_day(text), dt.time(), end.tzinfo)
     return end
 
@@ -121,7 +121,7 @@ def handle_of(log: Log, commit: Commit) -> str:
 
 
 def _position(text: str, log: Log) -> Commit | None:
-    match = re.fullmatch(r"([#c])(\d{1,15})(?:-([0-9a-z]{4}))?", text)
+    match = re.fullmatch(r"([#c])([0-9]{1,15})(?:-([0-9a-z]{4}))?", text)
     if match is None:
         return None
     kind, number, letters = match[1], int(match[2]), match[3]
@@ -171,14 +171,14 @@ def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
 
 
 def _first_day(text: str) -> dt.date:
-    if re.fullmatch(r"\d{4}(-\d{2})?", text):
+    if re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", text):
         return dt.date.fromisoformat(f"{text}-01-01"[:10])
     return _day(text)
 
 
 def _day(text: str) -> dt.date:
     # Python also reads 2013-W26 and means its Monday; that would not be the end of what was named.
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
         raise ValueError(text)
     return dt.date.fromisoformat(text)
 
@@ -208,9 +208,9 @@ def parse_moment(text: str, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
     if text == "now":
         return local_now
     try:
-        if match := re.fullmatch(r"(\d{1,6}|an?) (minute|hour|day|week|month|year)s? ago", text):
+        if match := re.fullmatch(r"([0-9]{1,6}|an?) (minute|hour|day|week|month|year)s? ago", text):
             return _ago(local_now, int(match[1]) if match[1].isdigit() else 1, match[2])
-        if re.fullmatch(r"\d{4}-\d{2}-\d{2}[ T]\d{2}:\d{2}.*", text):
+        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*", text):
             moment = dt.datetime.fromisoformat(text)
             return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(zone)
         return _end_of_day(_last_day(text, local_now.date()), zone)
@@ -229,9 +229,9 @@ def _last_day(text: str, today: dt.date) -> dt.date:
     """The last day of a day, month or year; ValueError for any other text."""
     if text in ("today", "yesterday"):
         return today - dt.timedelta(days=text == "yesterday")
-    if re.fullmatch(r"\d{4}", text):
+    if re.fullmatch(r"[0-9]{4}", text):
         return dt.date(int(text), 12, 31)
-    if match := re.fullmatch(r"(\d{4})-(\d{2})", text):
+    if match := re.fullmatch(r"([0-9]{4})-([0-9]{2})", text):
         year, month = int(match[1]), int(match[2])
         if not 1 <= month <= 12:
             raise ValueError(text)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
+
+import msgspec
+from msgspec import Meta
 
 from ledger import vocabulary as say
 from ledger.entities import PeriodState
@@ -71,3 +74,47 @@ def period_record(book: Ledger, state: PeriodState) -> PeriodRecord:
         first_at=first.monitored_at,
         late=entry.recorded_at - end,
     )
+
+
+Number = Annotated[float, Meta(ge=-1e12, le=1e12)]
+
+
+class _Level(msgspec.Struct):
+    level: str
+    inside: Number
+    mix: Number
+
+
+class _Part(msgspec.Struct):
+    segment: str
+    change: Number
+    inside: Number
+    mix: Number
+    levels: list[_Level]
+
+
+class _Movement(msgspec.Struct):
+    feature: str
+    psi: Number
+    own_highest: Number
+
+
+class _Drawable(msgspec.Struct):
+    label: str
+    own_windows: list[str]
+    own: dict[str, list[Number]]
+    statistics: dict[str, Number | None]
+    decompositions: list[_Part]
+    movements: list[_Movement]
+
+
+def drawable(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a period where they have the shape that pictures are drawn from, else none.
+
+    They are free-form in the ledger, and a ledger may be a stranger's.
+    """
+    try:
+        msgspec.convert(facts, _Drawable)
+    except msgspec.ValidationError:
+        return {}
+    return facts

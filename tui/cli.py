@@ -293,11 +293,6 @@ def main() -> NoReturn:
         # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except UnicodeEncodeError as error:
-        reason = "what was typed holds bytes that are not UTF-8" if "surrogates" in error.reason else error.reason
-        _report("invalid-input", f"A text cannot be used as it is: {reason}.", "Type it again in UTF-8.", as_json)
-        _debug()
-        sys.exit(2)
     except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
         _report(
             "unexpected",
@@ -320,7 +315,10 @@ def _report(code: str, message: str, hint: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
         return
-    click.echo(f"tally: {show_lines(message)}", err=True)
+    words = show_lines(message)
+    if code != "configuration":  # whose lines are mistakes, one a line; elsewhere a break may come with a name
+        words = words.replace("\n", "\n       ")
+    click.echo(f"tally: {words}", err=True)
     if hint:
         click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
 

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ledger.vocabulary import FindingMade, Reliability
-from pipeline.period_record import PeriodRecord
+from pipeline.period_record import PeriodRecord, drawable
 from tui.charts import bars, calibration, text_of, trajectory
 from tui.values import moment_words
 
@@ -134,6 +134,7 @@ def _value(value: object) -> str:
 
 
 def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
+    facts = drawable(facts)
     if not facts:
         return ""
     found = []

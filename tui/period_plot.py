@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ledger.vocabulary import Reliability
+from pipeline.period_record import drawable
 from tui.page import aligned, sparkline, terminal_columns
 
 WIDTH = 30
@@ -14,6 +15,7 @@ MOST_LEVELS = 6
 
 def plot_lines(facts: dict[str, Any], reliability: list[Reliability]) -> list[str]:
     """Lines to print; none where nothing could be judged."""
+    facts = drawable(facts)
     if not facts:
         return []
     columns = max(60, terminal_columns() - 2)

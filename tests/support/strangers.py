@@ -16,6 +16,7 @@ from ledger.vocabulary import RELEASED
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b2J\u202elive\u2066x\u200b\r\n\t\x00\u2028\ue000\x7f[bold]@click=app.quit[/]"
+    "<script>alert(1)</script>'\">"
 )
 """Escapes and their eight-bit forms, a window title, reading directions, line breaks of all kinds, our own markup."""
 FIRST, LAST = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=dt.UTC)

@@ -1,0 +1,246 @@
+"""A ledger's folder that somebody else prepared: links, pipes, views and triggers where files and tables belong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+from histories import finished, promoted, started
+from shell import tally
+
+import ledger
+from ledger import git as git_asked
+from ledger import spool
+from ledger import vocabulary as say
+from ledger.anchors import from_git, receipts_in
+from ledger.errors import Damaged, InvalidInput
+from ledger.event import encode_canonical
+from ledger.ledger import Draft
+from ledger.note import Checkpoint, receipt_line
+from ledger.verdict import Asked
+from ledger.verify import verify
+from ledger.zone import zone_of
+
+ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c)"
+
+
+def changed(path: Path, *statements: str) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for statement in statements:
+        connection.execute(statement)
+    connection.close()
+
+
+@pytest.fixture
+def left(book: ledger.Ledger) -> Path:
+    """The folder of a small ledger that nobody has open."""
+    book.append(started("r1", "p"), finished("r1", "p"), sign=True)
+    book.now().runs()
+    book.close()
+    return book.folder
+
+
+def test_a_view_that_never_ends_in_the_place_of_a_table_is_asked_nothing(left: Path) -> None:
+    changed(
+        left / "ledger.db",
+        "CREATE TABLE kept AS SELECT * FROM commits",
+        *(f"DROP TRIGGER {name}" for name in ("commits_in_order", "commits_kept", "commits_unchanged")),
+        "DROP TABLE commits",
+        f"CREATE VIEW commits AS {ENDLESS} SELECT x n, x first_seq, x last_seq, x recorded_at, '' head, x'' subtree "
+        "FROM c",
+    )
+    with pytest.raises(Damaged, match="somebody replaced commits"):
+        ledger.open(left)
+    page = tally(left.parent, "verify")
+    assert (page.code, page.out.splitlines()[0]) == (1, f"NOT VERIFIED: SCHEMA at {left / 'ledger.db'}")
+
+
+def test_nothing_is_appended_where_a_strange_trigger_would_act(left: Path) -> None:
+    changed(left / "ledger.db", "CREATE TRIGGER evil AFTER INSERT ON events BEGIN DELETE FROM entities; END")
+    with ledger.open(left) as book:
+        size = book.log.size()
+        with pytest.raises(Damaged, match="acts by itself when it is written to: evil"):
+            book.append(started("r2", "p"))
+        assert book.log.size() == size
+
+
+TRIGGER = "CREATE TRIGGER evil AFTER INSERT ON runs_versions BEGIN DELETE FROM runs_keys; END"
+CURSORS = f"CREATE VIEW cursors AS {ENDLESS} SELECT x projection, x fingerprint, x seq, x id FROM c"
+
+
+@pytest.mark.parametrize("statement", [TRIGGER, CURSORS])
+def test_views_that_act_or_never_end_are_made_anew(left: Path, statement: str) -> None:
+    if statement is CURSORS:
+        (left / "views.db").unlink()
+    changed(left / "views.db", statement)
+    with ledger.open(left) as book:
+        assert [run.run for run in book.now().runs()] == ["r1"]
+    kept = sqlite3.connect(left / "views.db").execute(
+        "SELECT type FROM sqlite_schema WHERE name IN ('evil', 'cursors')"
+    )
+    assert kept.fetchall() == [("table",)]
+
+
+def test_no_link_has_another_file_written_to(left: Path, tmp_path: Path) -> None:
+    precious, absent = tmp_path / "precious.db", tmp_path / "absent"
+    changed(precious, "CREATE TABLE mine(x)")
+    before = precious.read_bytes()
+    (left / "views.db").unlink()
+    (left / "views.db").symlink_to(precious)
+    (left / "lock").unlink(missing_ok=True)
+    (left / "lock").symlink_to(absent)
+    with ledger.open(left) as book:
+        assert [run.run for run in book.now().runs()] == ["r1"]
+        with pytest.raises(InvalidInput, match="lock"):
+            book.append(started("r2", "p"))
+    assert tally(left.parent, "doctor").code == 1
+    assert precious.read_bytes() == before
+    assert not absent.exists()
+
+
+@pytest.mark.parametrize("what", ["pipe", "folder"])
+def test_views_that_are_no_file_cost_nothing_but_the_file(left: Path, what: str) -> None:
+    (left / "views.db").unlink()
+    os.mkfifo(left / "views.db") if what == "pipe" else (left / "views.db").mkdir()
+    with ledger.open(left) as book:
+        assert [run.run for run in book.now().runs()] == ["r1"]
+        assert verify(book).verified
+
+
+@pytest.mark.parametrize("what", ["pipe", "zeros", "sparse", "link to nothing"])
+def test_an_artifact_that_is_no_file_is_never_read(book: ledger.Ledger, what: str) -> None:
+    artifact = book.store(b"model")
+    body = say.ArtifactStored(artifact=artifact.hash, role="model", media_type="x", size_bytes=5, run=None)
+    book.append(body, sign=True)
+    path = book.objects.path(artifact.hash)
+    path.unlink()
+    match what:
+        case "pipe":
+            os.mkfifo(path)
+        case "zeros":
+            path.symlink_to("/dev/zero")
+        case "sparse":
+            path.touch()
+            os.truncate(path, 1 << 40)  # a tebibyte that takes no room on the disk
+        case _:
+            path.symlink_to("nothing")
+    if what != "sparse":  # of which the size is enough to know
+        with pytest.raises(ledger.TallyError):
+            book.objects.get(artifact.hash)
+    verdict = verify(book, Asked(read_data=True))
+    if what == "link to nothing":
+        assert verdict.shortfalls
+    else:
+        assert [finding.kind for finding in verdict.findings] == ["ARTIFACT"]
+    # Storing it again puts the file in the place of whatever was there.
+    assert book.objects.put(b"model") == artifact
+    assert book.objects.get(artifact.hash) == b"model"
+
+
+@pytest.mark.parametrize("position", ["", "x", "-1", "9" * 30, "itself", "a later one"])
+def test_a_correction_of_nothing_that_came_before_sets_nothing_aside(book: ledger.Ledger, position: str) -> None:
+    """One that names itself would be followed for ever."""
+    book.append(started("r1", "p"))
+    seq = book.log.commit(book.log.size() - 1).last_seq + 2  # the type is declared first
+    named = {"": "0x1", "itself": str(seq), "a later one": str(seq + 1)}.get(position, position)
+    for number in (named, str(seq)):
+        book.append(say.EventCorrected(correction=number, event="ab" * 32, type="run.started", reason="hostile"))
+    with book.log.reader as connection:
+        types = [row[0] for row in connection.execute("SELECT type FROM events WHERE seq = ?", (seq,))]
+    assert types == ["event.corrected"]
+    assert [run.run for run in book.now().runs()] == ["r1"]
+    assert book.now().correction(seq + 1) is None
+    assert verify(book).verified
+    assert [run.run for run in book.at("2013", axis="occurred").runs()] == ["r1"]
+
+
+def test_names_with_a_zero_byte_are_compared_whole(book: ledger.Ledger) -> None:
+    book.append(started("r1\0a", "p"))
+    before = book.log.size() - 1
+    book.append(finished("r1\0a", "p"))
+    found = {entity.handle for entity in book.diff(f"c{before}").changes}
+    assert "run:r1\0a" in found
+
+
+def test_a_redaction_of_no_position_excuses_nothing(book: ledger.Ledger) -> None:
+    book.append(say.EventRedacted(redaction="#0", event="ab" * 32, type="x", reason="r", authority="a"), sign=True)
+    assert verify(book).verified
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_every_moment_of_the_calendar_can_be_shown(zone: str) -> None:
+    first, last = dt.datetime(1, 1, 1, tzinfo=dt.UTC), dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+    assert first.astimezone(zone_of(zone)).year == 1
+    assert last.astimezone(zone_of(zone)).year == 9999
+    noon = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+    assert noon.astimezone(zone_of("America/New_York")).hour == 8
+
+
+@pytest.mark.parametrize("zone", ["../../etc/passwd", "America", "", "\0", "No/Where"])
+def test_a_zone_that_is_none_is_said_to_be_none(zone: str) -> None:
+    with pytest.raises(Damaged, match="not a time zone"):
+        zone_of(zone)
+
+
+def test_times_of_git_commits_that_no_calendar_has_are_no_times() -> None:
+    line = receipt_line(Checkpoint("o", 1, bytes(32)))
+    times = ["2013-01-01T00:00:00+00:00", "292277026596-12-04T15:30:08Z", "2013-01-01T00:00:00+99:99",
+             "0001-01-01T00:00:00+23:00"]  # fmt: skip
+    listed = "".join(f"commit {'ab' * 20} {time}\n\n+{line}\n" for time in times)
+    assert [anchor.at is None for anchor in receipts_in(listed, [], ["o"])] == [False, True, True, True]
+
+
+def test_a_repository_that_unpacks_to_more_than_memory_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    (tmp_path / "receipts.txt").write_text(f"{receipt_line(Checkpoint('o', 1, bytes(32)))}\n")
+    for command in (["init", "-q"], ["add", "receipts.txt"], ["commit", "-qm", "x"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / ".tally").mkdir()
+    assert len(list(from_git(tmp_path / ".tally", ["o"]))) == 1
+    monkeypatch.setattr(git_asked, "LARGEST_ANSWER_BYTES", 100)
+    assert list(from_git(tmp_path / ".tally", ["o"])) == []
+
+
+SPOOLED = [
+    b"\xff\n",
+    b"[" * 100_000 + b"\n",
+    b'{"spool":1,"trial":"t","ledger":"/x"}\n{"key":"k","at":"2013-01-01T00:00:00Z","bodies":[["trial.stored",{}]]}\n',
+    b'{"spool":1,"trial":"t","ledger":"/x"}\n{"key":"k","at":"2013-01-01T00:00:00Z","bodies":[["ledger.created",{}]]}\n',
+    b'{"spool":1,"trial":"t","ledger":"/x"}\n{"key":"k","at":"2013-01-01T00:00:00Z","bodies":[],"files":["../../x"]}\n',
+    b'{"spool":1,"trial":"\xed\xa0\x80","ledger":"/x"}\n',
+]
+
+
+@pytest.mark.parametrize("data", SPOOLED)
+def test_a_spool_that_no_trial_wrote_delivers_nothing(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / spool.RECORDS).write_bytes(data)
+    with pytest.raises(Damaged, match="cannot be read"):
+        spool.read(tmp_path)
+
+
+def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:
+    head = b'{"body":{"a":'
+    rest = b'},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==","t":"x","v":1}'
+    deep = head + b"[" * 100_000 + b"]" * 100_000 + rest
+    for data in (
+        deep,
+        head + b"9" * 100_000 + rest,
+        head + b'"' + b"x" * 10_000_000 + b'"' + rest,
+        head + b'"\xff"' + rest,
+    ):
+        try:
+            event = say.decode(data)
+        except Damaged:
+            continue
+        assert encode_canonical(event)
+
+
+def test_ten_million_characters_do_not_fit_into_an_event(book: ledger.Ledger) -> None:
+    with pytest.raises(InvalidInput):
+        book.append(Draft(promoted("m", "p", None, "x" * 10_000_000)))
