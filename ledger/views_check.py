@@ -23,7 +23,7 @@ from ledger.verdict import silent
 from ledger.views import Recorded, altered, changed_words, entries, index_of, schema
 
 MOST_WORDS = 5
-UNSETTLED = "The views and a fold of the events differ, but not twice at the same place; is somebody changing them?"
+UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."
 
 
 def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
@@ -59,7 +59,7 @@ def _same(
 ) -> bool:
     """Whether all rows up to the first ``total`` events are what a fold gives, without saying which are not.
 
-    Both sides are hashed in the order of positions and names: one pass over each table takes a third of the time of
+    Both sides are hashed in the order of positions and names: one pass over each table takes half the time of
     asking for every row.
     """
     folded = _Digests()
