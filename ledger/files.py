@@ -30,12 +30,29 @@ def network_file_system(path: Path) -> str | None:
 
     Only Linux says it in a file that anybody can read; elsewhere nothing is told.
     """
+    whole = path.absolute()
+    whole = (whole.parent if not whole.exists() else whole).resolve()
+    try:
+        device = whole.stat().st_dev
+    except OSError:
+        return None
+    # Read once for each place, unless something else is mounted there: with many mounts it takes longer than an append.
+    place = (MOUNTS, whole, device)
+    if (kind := _types.get(place)) is None:
+        kind = _types[place] = _type_at(whole)
+    return kind if kind in NETWORK_FILE_SYSTEMS else None
+
+
+_types: dict[tuple[Path, Path, int], str] = {}
+"""The type of a file system by where that was read, the path, and the device that it was on."""
+
+
+def _type_at(whole: Path) -> str:
+    """The type of the file system that holds a path; empty where it cannot be told."""
     try:
         lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
     except OSError:
-        return None
-    whole = path.absolute()
-    whole = (whole.parent if not whole.exists() else whole).resolve()
+        return ""
     longest, found = -1, ""
     for line in lines:
         # proc(5): fields up to ` - `, of which the fifth is the mount point; then the type. Later mounts hide earlier.
@@ -46,7 +63,7 @@ def network_file_system(path: Path) -> str | None:
         point = _unescaped(fields[4])
         if len(point) >= longest and whole.is_relative_to(point):
             longest, found = len(point), after.split(" ")[0]
-    return found if found in NETWORK_FILE_SYSTEMS else None
+    return found
 
 
 def _unescaped(text: str) -> str:
