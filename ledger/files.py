@@ -85,6 +85,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
     ------
     OSError
     """
+    missing = [] if path.parent.exists() else [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     temporary = Path(name)
@@ -100,7 +101,9 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
         temporary.unlink(missing_ok=True)
         raise
     if durable:
-        sync_folder(path.parent)
+        # A new folder is a name in the folder above it, which a power cut may forget with all that is below.
+        for folder in (path.parent, *(made.parent for made in missing)):
+            sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:
