@@ -155,10 +155,11 @@ class Bench:
     def __init__(self, peers: list[Peer], cache: Path, work: Path, scale: Scale) -> None:
         self.peers, self.cache, self.work, self.scale = peers, cache, work, scale
         self.found: dict[str, dict[str, list[float] | str]] = {}
+        self.cpu: dict[str, dict[str, list[float]]] = {}
         self.notes: dict[str, dict[str, str]] = {}
         self.about: dict[str, dict[str, str]] = {}
 
-    def note(self, measure: str, peer: Peer, answer: dict[str, Any], factor: float = 1.0) -> None:
+    def note(self, measure: str, peer: Peer, answer: dict[str, Any]) -> None:
         """Keep what an adapter answered."""
         kept = self.found.setdefault(measure, {})
         if words := answer.get("cannot") or answer.get("failed"):
@@ -167,7 +168,9 @@ class Bench:
         values = answer["seconds"] if isinstance(answer["seconds"], list) else [answer["seconds"]]
         had = kept.setdefault(peer.key, [])
         if isinstance(had, list):
-            had.extend(value * factor for value in values)
+            had.extend(values)
+        if "cpu" in answer:
+            self.cpu.setdefault(measure, {}).setdefault(peer.key, []).append(answer["cpu"])
         if "without" in answer:
             self.notes.setdefault(measure, {})[peer.key] = f"without {answer['without']}"
 
@@ -449,7 +452,9 @@ def main() -> None:
         print("\n".join(limits(Path(folder), scale.rounds)), end="\n\n")
         print("\n".join(table(bench, absent)))
     if given.json:
-        given.json.write_text(json.dumps({"about": bench.about, "found": bench.found, "notes": bench.notes}))
+        given.json.write_text(
+            json.dumps({"about": bench.about, "found": bench.found, "cpu": bench.cpu, "notes": bench.notes})
+        )
 
 
 if __name__ == "__main__":
