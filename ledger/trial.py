@@ -23,8 +23,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -33,8 +32,9 @@ import msgspec
 from blake3 import blake3
 
 from ledger.errors import NotFound, TallyError
+from ledger.kept_open import KeptOpen
 from ledger.ledger import Ledger, utc_now
-from ledger.opening import FOLDER, find, open_ledger
+from ledger.opening import FOLDER, find
 from ledger.spool import Record, Spool, deliver, empty, read, record
 from ledger.vocabulary import (
     ArtifactStored,
@@ -69,7 +69,7 @@ class Trial:
         begun = utc_now()
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80] or "trial"
         self.name = f"{readable}/{begun:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        self._ledger = ledger
+        self._book = KeptOpen(ledger)
         self._spool = Spool(self.name, ledger)
         self._lock = threading.RLock()
         self._points: list[Point] = []
@@ -82,8 +82,6 @@ class Trial:
         self._warned = False
         self._flushed_at = self._began_at = time.monotonic()
         self._try_after = 0.0
-        self._book: Ledger | None = None
-        self._stays_open = False
         started = TrialStarted(
             trial=self.name,
             name=name[:10_000] or "trial",
@@ -125,9 +123,8 @@ class Trial:
                     artifact=digest, size_bytes=len(data), media_type="application/octet-stream", role="trial", run=None
                 )
                 kept = TrialStored(trial=self.name, artifact=digest, name=name, size_bytes=len(data))
-                with self._one_opening():
-                    self._flush()
-                    self._write([stored, kept], utc_now(), {digest: data})
+                self._flush()
+                self._write([stored, kept], utc_now(), {digest: data})
         except Exception as error:  # noqa: BLE001 - as above
             self._warn(error, f"{name} was left out.")
 
@@ -135,14 +132,13 @@ class Trial:
         """The end; called by leaving the ``with`` block."""
         try:
             with self._lock:
-                with self._one_opening():
-                    self._flush()
-                    seconds, late = round(time.monotonic() - self._began_at, 3), self._late + len(self._held)
-                    self._try_after = 0.0
-                    ended = TrialFinished(
-                        trial=self.name, status=status, error=error, seconds=seconds, late_records=late
-                    )
-                    self._write([ended], utc_now(), wait_seconds=WAIT_AT_END_SECONDS)
+                self._flush()
+                seconds = round(time.monotonic() - self._began_at, 3)
+                self._try_after = 0.0
+                late = self._late + len(self._held)
+                ended = TrialFinished(trial=self.name, status=status, error=error, seconds=seconds, late_records=late)
+                self._write([ended], utc_now(), wait_seconds=WAIT_AT_END_SECONDS)
+                self._book.close()
                 self._keep_held()
                 self._lost += len(self._held)
                 if self._lost:
@@ -174,7 +170,7 @@ class Trial:
         self._position += 1
         if time.monotonic() >= self._try_after:
             try:
-                self._deliver(item, files or {}, wait_seconds)
+                self._book.do(lambda book: self._deliver(book, item, files or {}, wait_seconds))
                 return
             except Exception as error:  # noqa: BLE001 - whatever breaks there, the training goes on
                 self._try_after = time.monotonic() + TRY_AGAIN_SECONDS
@@ -183,35 +179,7 @@ class Trial:
         self._held.append((item, files or {}))
         self._keep_held()
 
-    @contextmanager
-    def _one_opening(self) -> Iterator[None]:
-        """What is written within opens the ledger once: opening and closing waits four times for the disk."""
-        self._stays_open = True
-        try:
-            yield
-        finally:
-            self._stays_open = False
-            self._close()
-
-    def _close(self) -> None:
-        book, self._book = self._book, None
-        if book is not None:
-            book.close()
-
-    def _deliver(self, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
-        # Closed after each call: a training that lasts for days must not hold a ledger open, nor survive its being
-        # moved.
-        if self._book is None:
-            self._book = open_ledger(self._ledger)
-        delivered = False
-        try:
-            self._deliver_into(self._book, item, files, wait_seconds)
-            delivered = True
-        finally:
-            if not (delivered and self._stays_open):
-                self._close()
-
-    def _deliver_into(self, book: Ledger, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
+    def _deliver(self, book: Ledger, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
         self._keep_held()
         if self._held:
             raise OSError("earlier records wait in memory")
