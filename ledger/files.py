@@ -30,12 +30,29 @@ def network_file_system(path: Path) -> str | None:
 
     Only Linux says it in a file that anybody can read; elsewhere nothing is told.
     """
+    whole = path.absolute()
+    whole = (whole.parent if not whole.exists() else whole).resolve()
+    try:
+        device = whole.stat().st_dev
+    except OSError:
+        return None
+    # Read once for each place, unless something else is mounted there: with many mounts it takes longer than an append.
+    place = (MOUNTS, whole, device)
+    if (kind := _types.get(place)) is None:
+        kind = _types[place] = _type_at(whole)
+    return kind if kind in NETWORK_FILE_SYSTEMS else None
+
+
+_types: dict[tuple[Path, Path, int], str] = {}
+"""The type of a file system by where that was read, the path, and the device that it was on."""
+
+
+def _type_at(whole: Path) -> str:
+    """The type of the file system that holds a path; empty where it cannot be told."""
     try:
         lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
     except OSError:
-        return None
-    whole = path.absolute()
-    whole = (whole.parent if not whole.exists() else whole).resolve()
+        return ""
     longest, found = -1, ""
     for line in lines:
         # proc(5): fields up to ` - `, of which the fifth is the mount point; then the type. Later mounts hide earlier.
@@ -46,7 +63,7 @@ def network_file_system(path: Path) -> str | None:
         point = _unescaped(fields[4])
         if len(point) >= longest and whole.is_relative_to(point):
             longest, found = len(point), after.split(" ")[0]
-    return found if found in NETWORK_FILE_SYSTEMS else None
+    return found
 
 
 def _unescaped(text: str) -> str:
@@ -68,6 +85,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
     ------
     OSError
     """
+    missing = [] if path.parent.exists() else [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     temporary = Path(name)
@@ -83,7 +101,9 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
         temporary.unlink(missing_ok=True)
         raise
     if durable:
-        sync_folder(path.parent)
+        # A new folder is a name in the folder above it, which a power cut may forget with all that is below.
+        for folder in (path.parent, *(made.parent for made in missing)):
+            sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -32,8 +32,9 @@ import msgspec
 from blake3 import blake3
 
 from ledger.errors import NotFound, TallyError
-from ledger.ledger import utc_now
-from ledger.opening import FOLDER, find, open_ledger
+from ledger.kept_open import KeptOpen
+from ledger.ledger import Ledger, utc_now
+from ledger.opening import FOLDER, find
 from ledger.spool import Record, Spool, deliver, empty, read, record
 from ledger.vocabulary import (
     ArtifactStored,
@@ -68,7 +69,7 @@ class Trial:
         begun = utc_now()
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80] or "trial"
         self.name = f"{readable}/{begun:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        self._ledger = ledger
+        self._book = KeptOpen(ledger)
         self._spool = Spool(self.name, ledger)
         self._lock = threading.RLock()
         self._points: list[Point] = []
@@ -137,6 +138,7 @@ class Trial:
                 late = self._late + len(self._held)
                 ended = TrialFinished(trial=self.name, status=status, error=error, seconds=seconds, late_records=late)
                 self._write([ended], utc_now(), wait_seconds=WAIT_AT_END_SECONDS)
+                self._book.close()
                 self._keep_held()
                 self._lost += len(self._held)
                 if self._lost:
@@ -168,7 +170,7 @@ class Trial:
         self._position += 1
         if time.monotonic() >= self._try_after:
             try:
-                self._deliver(item, files or {}, wait_seconds)
+                self._book.do(lambda book: self._deliver(book, item, files or {}, wait_seconds))
                 return
             except Exception as error:  # noqa: BLE001 - whatever breaks there, the training goes on
                 self._try_after = time.monotonic() + TRY_AGAIN_SECONDS
@@ -177,20 +179,18 @@ class Trial:
         self._held.append((item, files or {}))
         self._keep_held()
 
-    def _deliver(self, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
-        # Opened for each: a training that lasts for days must not hold a ledger open, nor survive its being moved.
-        with open_ledger(self._ledger) as book:
-            self._keep_held()
-            if self._held:
-                raise OSError("earlier records wait in memory")
-            if self._spool.folder is not None:
-                waits = read(self._spool.folder)
-                if waits is not None:
-                    empty(book, waits, wait_seconds)
-                self._spool.folder = None
-            for data in files.values():
-                book.store(data)
-            deliver(book, item, wait_seconds)
+    def _deliver(self, book: Ledger, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
+        self._keep_held()
+        if self._held:
+            raise OSError("earlier records wait in memory")
+        if self._spool.folder is not None:
+            waits = read(self._spool.folder)
+            if waits is not None:
+                empty(book, waits, wait_seconds)
+            self._spool.folder = None
+        for data in files.values():
+            book.store(data)
+        deliver(book, item, wait_seconds)
 
     def _keep_held(self) -> None:
         try:

@@ -73,7 +73,8 @@ def _select(projection: Projection, schema: str, seq: str, source: str) -> str:
     return f"SELECT\n  {columns}\nFROM {source}{_newest(schema + projection.name, seq)}"
 
 
-def _index(projection: Projection) -> str:
+def index_of(projection: Projection) -> str:
+    """The name of the index by position."""
     return f"{projection.name}_by_seq"
 
 
@@ -86,7 +87,7 @@ def _tables(projection: Projection) -> dict[str, str]:
         # The state comes last, so that a search through many versions does not read it.
         f"{name}_versions": f"CREATE TABLE {name}_versions(\n  key TEXT,\n  from_seq INTEGER,\n"
         "  changed TEXT NOT NULL,\n  state TEXT,\n  PRIMARY KEY(key, from_seq)\n) STRICT, WITHOUT ROWID",
-        _index(projection): f"CREATE INDEX {_index(projection)} ON {name}_versions(from_seq)",
+        index_of(projection): f"CREATE INDEX {index_of(projection)} ON {name}_versions(from_seq)",
         # For people with sqlite3 or datasette: `UPDATE asof SET seq = 812; SELECT * FROM models;`
         name: f"CREATE VIEW {name} AS {_select(projection, '', 'a.seq', 'asof a CROSS JOIN ')}",
     }
@@ -221,7 +222,7 @@ class Views:
         for projection in NAMED:
             query = (
                 f"SELECT key, from_seq, changed, state FROM {projection.name}_versions "
-                f"INDEXED BY {_index(projection)} WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
+                f"INDEXED BY {index_of(projection)} WHERE from_seq > ? AND from_seq <= ? ORDER BY from_seq"
             )
             decode = _list_decoder(projection.state)
             found: dict[str, list[tuple[int, str]]] = {}
@@ -416,8 +417,8 @@ class Views:
                 self.on_progress(first, head_seq + 1)
             for projection in PROJECTIONS:
                 if projection.name in known:
-                    connection.execute(f"DROP INDEX IF EXISTS {_index(projection)}")
-                    connection.execute(_tables(projection)[_index(projection)])
+                    connection.execute(f"DROP INDEX IF EXISTS {index_of(projection)}")
+                    connection.execute(_tables(projection)[index_of(projection)])
             connection.executemany(
                 "INSERT INTO cursors VALUES(?,?,?,?) ON CONFLICT(projection) DO UPDATE SET "
                 "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
@@ -464,7 +465,7 @@ class Views:
                 continue
             _drop(connection, projection.name)
             for name, statement in _tables(projection).items():
-                if name != _index(projection):  # made at the end, when it costs least
+                if name != index_of(projection):  # made at the end, when it costs least
                     connection.execute(statement)
             cursors[projection.name] = Cursor(fingerprint(projection), -1, b"")
         return cursors

@@ -155,10 +155,11 @@ class Bench:
     def __init__(self, peers: list[Peer], cache: Path, work: Path, scale: Scale) -> None:
         self.peers, self.cache, self.work, self.scale = peers, cache, work, scale
         self.found: dict[str, dict[str, list[float] | str]] = {}
+        self.cpu: dict[str, dict[str, list[float]]] = {}
         self.notes: dict[str, dict[str, str]] = {}
         self.about: dict[str, dict[str, str]] = {}
 
-    def note(self, measure: str, peer: Peer, answer: dict[str, Any], factor: float = 1.0) -> None:
+    def note(self, measure: str, peer: Peer, answer: dict[str, Any]) -> None:
         """Keep what an adapter answered."""
         kept = self.found.setdefault(measure, {})
         if words := answer.get("cannot") or answer.get("failed"):
@@ -167,7 +168,9 @@ class Bench:
         values = answer["seconds"] if isinstance(answer["seconds"], list) else [answer["seconds"]]
         had = kept.setdefault(peer.key, [])
         if isinstance(had, list):
-            had.extend(value * factor for value in values)
+            had.extend(values)
+        if "cpu" in answer:
+            self.cpu.setdefault(measure, {}).setdefault(peer.key, []).append(answer["cpu"])
         if "without" in answer:
             self.notes.setdefault(measure, {})[peer.key] = f"without {answer['without']}"
 
@@ -191,11 +194,16 @@ class Bench:
             path.mkdir(parents=True, exist_ok=True)
         return {"folder": str(folder), "scratch": str(scratch)}
 
+    def who(self) -> None:
+        """Name, version and durability of each."""
+        with self.open("who") as adapters:
+            for adapter in adapters:
+                self.about[adapter.peer.key] = adapter.ask("about")
+
     def runs(self) -> None:
         """Whole runs, in turns; then what they weigh."""
         with self.open("runs") as adapters:
             for adapter in adapters:
-                self.about[adapter.peer.key] = adapter.ask("about")
                 adapter.ask("whole_run", number=0)
                 adapter.ask("end")
         empty = {peer.key: self._weight(peer) for peer in self.peers}
@@ -240,14 +248,18 @@ class Bench:
         """The best 50 of many runs; then the check of them all."""
         most = min(50, self.scale.listed)
         right = sorted(map(loss, range(self.scale.listed)))[:most]
+        for peer in self.peers:
+            if self._filled(peer).exists():
+                shutil.copytree(self._filled(peer), self._place("list", peer)["folder"], dirs_exist_ok=True)
         with self.open("list") as adapters:
             listing = []
             for adapter in adapters:
-                answer = adapter.ask("fill", count=self.scale.listed)
+                peer = adapter.peer
+                answer = {"seconds": 0.0} if self._filled(peer).exists() else self._fill(adapter)
                 if "seconds" in answer:
                     listing.append(adapter)
                 else:
-                    self.note("best", adapter.peer, answer)
+                    self.note("best", peer, answer)
             for again in range(self.scale.starts + 1):
                 for adapter in listing:
                     answer = adapter.ask("best", count=most)
@@ -259,6 +271,17 @@ class Bench:
                     self.note("verify", adapter.peer, adapter.ask("verify"))
             for adapter in adapters:
                 adapter.ask("end")
+
+    def _filled(self, peer: Peer) -> Path:
+        """Where a store with the runs is kept for the next time: some peers need half an hour to record them."""
+        version = self.about.get(peer.key, {}).get("version", "unknown")
+        return self.cache / "filled" / f"{peer.key}-{version}-{self.scale.listed}"
+
+    def _fill(self, adapter: Adapter) -> dict[str, Any]:
+        answer = adapter.ask("fill", count=self.scale.listed)
+        if "seconds" in answer and adapter.peer.packages:
+            shutil.copytree(self._place("list", adapter.peer)["folder"], self._filled(adapter.peer))
+        return answer
 
     def past(self) -> None:
         """Who was champion at a past date."""
@@ -419,7 +442,7 @@ def main() -> None:
     peers, absent = present([peer for peer in PEERS if not names or peer.key in names], cache, given.install)
     with tempfile.TemporaryDirectory(dir=cache, prefix="measuring-") as folder:
         bench = Bench(peers, cache, Path(folder), scale)
-        steps = [bench.runs, bench.events, bench.past, bench.starts, bench.race, bench.list_and_verify]
+        steps = [bench.who, bench.runs, bench.events, bench.past, bench.starts, bench.race, bench.list_and_verify]
         if shutil.which("strace"):
             steps.append(bench.syncs)
         for step in steps:
@@ -429,7 +452,9 @@ def main() -> None:
         print("\n".join(limits(Path(folder), scale.rounds)), end="\n\n")
         print("\n".join(table(bench, absent)))
     if given.json:
-        given.json.write_text(json.dumps({"about": bench.about, "found": bench.found, "notes": bench.notes}))
+        given.json.write_text(
+            json.dumps({"about": bench.about, "found": bench.found, "cpu": bench.cpu, "notes": bench.notes})
+        )
 
 
 if __name__ == "__main__":

@@ -66,14 +66,20 @@ def table(bench: Any, absent: dict[str, str]) -> Iterator[str]:
         yield title.format(**bench.scale._asdict())
         ours = bench.found[measure].get("tallystick")
         for peer in bench.peers:
-            if (kept := bench.found[measure].get(peer.key)) is not None:
-                yield f"  {names[peer.key]:14} {_row(kept, ours, unit, bench.notes.get(measure, {}).get(peer.key))}"
+            if (kept := bench.found[measure].get(peer.key)) is None:
+                continue
+            more = [bench.notes.get(measure, {}).get(peer.key, "")]
+            if cpu := bench.cpu.get(measure, {}).get(peer.key):
+                more.append(f"processor {shown(statistics.median(cpu), 'time')}")
+            yield f"  {names[peer.key]:14} {_row(kept, ours, unit, ', '.join(filter(None, reversed(more))))}"
 
 
-def _row(kept: Values, ours: Values | None, unit: str, note: str | None) -> str:
+def _row(kept: Values, ours: Values | None, unit: str, note: str) -> str:
     if isinstance(kept, str):
         return kept
     words = f"{spread(kept, unit):46}"
     if isinstance(ours, list) and ours is not kept and statistics.median(ours) > 0:
         words += f" {statistics.median(kept) / statistics.median(ours):8.2f} × ours"
-    return f"{words} {f'({note})' if note else ''}".rstrip()
+    else:
+        words += " " * 16
+    return f"{words}  {note}".rstrip()
