@@ -104,8 +104,8 @@ def _failed(body: say.RunFailed) -> str:
 
 def _promoted(body: say.ModelPromoted) -> str:
     instead = f" instead of {body.previous}" if body.previous else ""
-    beside = "" if body.decision else ", beside the choice of its run,"
-    return f"promoted {body.model}{beside} to champion of {body.pipeline}{instead}: “{body.reason}”"
+    beside = "" if body.decision else " (not the choice of a decision)"
+    return f"promoted {body.model} to champion of {body.pipeline}{instead}{beside}: “{body.reason}”"
 
 
 def _approved(body: say.DecisionApproved) -> str:
