@@ -24,7 +24,7 @@ def correct(ledger: Ledger, seq: int, reason: str) -> Appended:
     NotFound
         When there is no such event.
     Refused
-        When it does not count already, or is about the ledger itself.
+        When it does not count already, or the rest must be able to rely on it.
     """
     try:
         stored = ledger.log.event(seq)
@@ -32,7 +32,7 @@ def correct(ledger: Ledger, seq: int, reason: str) -> Appended:
         raise NotFound(f"There is no event #{seq}.", "`tally log` lists what there is.") from None
     if stored.type in UNCORRECTABLE:
         raise Refused(
-            f"Event #{seq} is {stored.type}: it is about the ledger itself and stays as it is.",
+            f"Event #{seq} is {stored.type}: what depends on it must be able to rely on it, so it stays as it is.",
             "What can be corrected is what was said about pipelines, runs, models, decisions and promotions.",
         )
     if stored.data is None:

@@ -21,9 +21,9 @@ from ledger.vocabulary import ArtifactStored, EventRedacted
 
 KEPT = frozenset(
     {"ledger.created", "schema.declared", "key.rotated", "fork.adopted", "event.redacted", "anchor.recorded",
-     "segment.sealed"}
+     "segment.sealed", "experiment.declared"}
 )  # fmt: skip
-"""Types without which the rest could not be read or believed."""
+"""Types without which the rest could not be read or believed; an experiment would pass for a run of production."""
 
 
 class Redacted(NamedTuple):
@@ -56,7 +56,7 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
     if stored.type in KEPT:
         raise Refused(
             f"Event #{seq} is {stored.type}; without it the rest could not be read or believed.",
-            "Events about keys, anchors and other redactions stay.",
+            "Events about keys, anchors and other redactions stay, and that a run was an experiment.",
         )
     appended = None
     body = None if stored.data is None else vocabulary.decode(stored.data).body

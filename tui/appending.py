@@ -47,7 +47,7 @@ def correction(book: ledger.Ledger, handle: str) -> Action:
     seq = _event_of(book, handle)
     stored = book.log.event(seq)
     if stored.type in UNCORRECTABLE:
-        raise Refused(f"Event #{seq} is {stored.type}: it is about the ledger itself and stays as it is.")
+        raise Refused(f"Event #{seq} is {stored.type}: others rely on it, so it stays as it is.")
 
     def preview(now: ledger.Ledger, values: Values) -> Body:
         if now.now().correction(seq) is not None:

@@ -17,9 +17,11 @@ from judged import judged_run, looked, passes_everything
 import ledger
 from ledger import vocabulary as say
 from ledger.approval import approval_event, sign_approval
+from ledger.correction import correct
 from ledger.entities import WaiverState
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.note import SignerKey
+from ledger.redaction import redact
 from pipeline import automation
 from pipeline.audit import audit
 from pipeline.gates import GATES, Evidence, judge, standing
@@ -247,6 +249,12 @@ def test_an_experiment_is_never_promoted_and_crossing_over_is(book: ledger.Ledge
     with pytest.raises(Refused, match="is an experiment") as refused:
         promote(book, MODEL, "it looks good")
     assert f"--crosses {RUN}" in refused.value.hint
+    # Nor does it become a run of production by losing the event that says so.
+    (declared,) = (entry.seq for entry in book.events() if entry.event.t == "experiment.declared")
+    with pytest.raises(Refused, match="experiment"):
+        redact(book, declared, "privacy", "law")
+    with pytest.raises(Refused, match="experiment"):
+        correct(book, declared, "a slip")
     second = "2013-01-02.1"
     crossed = say.ExperimentCrossed(run=second, experiment=RUN, pipeline="late-arrivals", reason="worth it")
     judged_run(book, FILE, second, GOOD, before=(crossed,))
