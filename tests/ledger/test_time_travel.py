@@ -82,7 +82,8 @@ def living(story: list[list[Draft] | int], steps: list[int] | None = None, every
                     for entry in book.events()
                     if entry.event.t not in KEPT and book.now().correction(entry.seq) is None
                 ]
-                correct(book, candidates[step % len(candidates)], "it was wrong")
+                if candidates:
+                    correct(book, candidates[step % len(candidates)], "it was wrong")
             if index % every == 0:
                 book.now().pipelines()
         yield book
