@@ -96,3 +96,15 @@ def test_every_link_leads_somewhere() -> None:
     assert links
     for link in links:
         assert (ROOT / link).exists(), link
+
+
+def test_what_the_page_about_tests_names_is_there() -> None:
+    page = (ROOT / "tests" / "README.md").read_text()
+    names = set(re.findall(r"`(?:python )?(?:tests/)?((?:[a-z]+/)?\w+\.py)\b", page))
+    assert len(names) > 40
+    folders = ("", "ledger", "pipeline", "tui", "campaigns", "bench", "support")
+    for name in names:
+        assert any((ROOT / "tests" / folder / name).is_file() for folder in folders), name
+    for campaign in (ROOT / "tests" / "campaigns").glob("*.py"):
+        if "__main__" in campaign.read_text():
+            assert campaign.name in {Path(name).name for name in names}, f"{campaign.name} is not on the page"
