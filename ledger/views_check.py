@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from ledger.database import circumstance
 from ledger.entities import PROJECTIONS
 from ledger.errors import Damaged, TallyError
 from ledger.event import encode_canonical
-from ledger.folding import READ_TYPES, Changed, changes
+from ledger.folding import READ_TYPES, Changed, States, changes
 from ledger.ledger import Ledger
 from ledger.projection import Projection, State
 from ledger.schema_check import schema_differences
@@ -54,6 +54,18 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
     return words[:MOST_WORDS]
 
 
+def _folded(
+    ledger: Ledger, states: States, progress: Callable[[str, int, int], None], total: int
+) -> Iterator[tuple[int, list[Changed]]]:
+    """What each of the first ``total`` events changes; ``states`` must know of it before the next is asked for."""
+    history = Recorded(ledger.log)
+    for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
+        if entry.n & 255 == 0:
+            progress("views", entry.seq, total)
+        if vocabulary.is_known(entry.event):
+            yield entry.seq, changes(entry, states, history)
+
+
 def _same(
     connection: sqlite3.Connection, ledger: Ledger, progress: Callable[[str, int, int], None], total: int
 ) -> bool:
@@ -63,14 +75,9 @@ def _same(
     asking for every row.
     """
     folded = _Digests()
-    history = Recorded(ledger.log)
-    for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
-        if entry.n & 255 == 0:
-            progress("views", entry.seq, total)
-        if not vocabulary.is_known(entry.event):
-            continue
-        for change in sorted(changes(entry, folded, history), key=itemgetter(1)):
-            folded.add(entry.seq, change)
+    for seq, made in _folded(ledger, folded, progress, total):
+        for change in sorted(made, key=itemgetter(1)):
+            folded.add(seq, change)
     try:
         return all(folded.is_kept_in(connection, projection, total) for projection in PROJECTIONS)
     except (TypeError, UnicodeEncodeError):
@@ -139,14 +146,9 @@ class _Comparison:
         return self.states[projection.name].get(key)
 
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
-        history = Recorded(ledger.log)
-        for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
-            if entry.n & 255 == 0:
-                progress("views", entry.seq, total)
-            if not vocabulary.is_known(entry.event):
-                continue
-            for change in changes(entry, self, history):
-                self._compare(entry.seq, change)
+        for seq, made in _folded(ledger, self, progress, total):
+            for change in made:
+                self._compare(seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words
         for projection in PROJECTIONS:

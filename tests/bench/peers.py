@@ -81,7 +81,7 @@ class Scale(NamedTuple):
     starts: int
 
 
-FULL = Scale(rounds=15, singles=40, listed=10_000, promotions=200, questions=200, race=250, starts=9)
+FULL = Scale(rounds=15, singles=40, listed=10_000, promotions=200, questions=200, race=250, starts=5)
 QUICK = Scale(rounds=2, singles=3, listed=20, promotions=3, questions=3, race=5, starts=1)
 
 
