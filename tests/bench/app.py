@@ -59,7 +59,7 @@ class Terminal:
             env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}, start_new_session=True,
         )  # fmt: skip
         os.close(follower)
-        self.seen = b""
+        self.seen = self.matched = b""
 
     def until(self, wanted: bytes, seconds: float = 60) -> float:
         """Seconds until a pattern comes out, counted from this call or from the start; what came is forgotten."""
@@ -69,7 +69,7 @@ class Terminal:
                 raise SystemExit(f"{wanted!r} never appeared: {self.seen[-2_000:]!r}")
             if select.select([self.leader], [], [], 0.1)[0]:
                 self.seen = self.seen[-200_000:] + os.read(self.leader, 65_536)
-        self.seen = self.seen[found.end() :]
+        self.matched, self.seen = found[0], self.seen[found.end() :]
         return time.perf_counter() - begun
 
     def rest(self, seconds: float = 0.3) -> None:
@@ -199,7 +199,7 @@ def filtering(folder: Path) -> None:
             begun = time.perf_counter()
             terminal.until(b"filter: (?:[1-9][0-9,]* |0 found)", 120)
             first.append(time.perf_counter() - begun)
-            if b"found" not in terminal.seen:
+            if b"found" not in terminal.matched:
                 terminal.until(b"found", 120)
             whole.append(time.perf_counter() - begun)
             terminal.press("\x1b")

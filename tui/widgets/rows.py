@@ -168,9 +168,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width or self.size.width
         if y == 0:
-            return self._strip(
-                "  ", [column.title for column in self.columns], width, self._paint.base + self._paint.part("header")
-            )
+            titles = [column.title for column in self.columns]
+            return self._text("  " + "  ".join(self._fitted(titles, width - 2)), width, "header")
         place = y - 1 + self.first_shown
         if place >= self.total:
             if self.total == 0 and y == 1 and self.nothing:
