@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tui.screens.pane import Pane
     from tui.widgets.filter import Filter
 
-POLL_SECONDS = 0.4
+POLL_SECONDS = 0.25
 """Between two looks at whether others appended something."""
 HIGHLIGHT_SECONDS = 1.5
 PANES = ("board", "runs", "lineage", "events", "difference", "integrity")

@@ -20,13 +20,19 @@ def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
 
     ←/→ goes from commit to commit, t takes a date, ? shows every key, q ends it. Nothing here can change what is
     recorded; what appends asks for a reason and shows its event first.
+
+    \b
+    In a browser, on this machine alone (pip install textual-dev):
+      textual serve "tally tui --ledger PATH"
     """
     import ledger
     from tui.app import TallyApp
 
-    if not sys.stdin.isatty() or not sys.stdout.isatty():
+    # A server such as textual-serve is the terminal itself, and says its size by the environment.
+    is_served = "TEXTUAL_DRIVER" in os.environ
+    if not is_served and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InvalidInput("The app needs a terminal.", "In a pipe: tally status, tally log, tally show.")
     # A shell that exports its size exports that of its beginning; the terminal knows the one of now.
-    for stale in ("COLUMNS", "LINES"):
+    for stale in () if is_served else ("COLUMNS", "LINES"):
         os.environ.pop(stale, None)
     TallyApp(ledger_path or ledger.find(Path.cwd()), as_of).run()

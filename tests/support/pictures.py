@@ -100,6 +100,7 @@ async def scenes(folder: Path, size: tuple[int, int], then: bool) -> list[Pictur
         await take("board-about", "enter")
         await take("runs-about", "2")
         await take("events-about", "4")
+        await take("lineage-about", "3")
         await app.press("a", "enter")
         await take("runs", "2")
         await take("run", "down", "enter")

@@ -641,11 +641,11 @@ def test_starting_needs_no_data_science(folder: Path) -> None:
     code = (
         "import asyncio, sys\nfrom pathlib import Path\nfrom tui.app import TallyApp\n"
         f"async def go():\n    app = TallyApp(Path({str(folder)!r}))\n"
-        "    async with app.run_test() as pilot:\n        await pilot.pause(1)\n        assert app.moment\n"
+        "    async with app.run_test():\n        while app.moment is None:\n            await asyncio.sleep(0.05)\n"
         "asyncio.run(go())\n"
         "print([name for name in ('pandas', 'sklearn', 'numpy', 'pyarrow', 'joblib') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
     assert done.stdout.strip() == "[]", done.stderr
 
 

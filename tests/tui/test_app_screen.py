@@ -172,7 +172,9 @@ def test_foreign_text_never_acts_on_the_terminal(tmp_path: Path) -> None:
         ("sha256", b"6"), ("[6 Integrity]", b"d"), ("A is", b"g"), ("THE PAST", b"5"), ("[5 Difference]", b"G"),
         ("NOW", b"q"),
     ]  # fmt: skip
-    stream = on_a_pty(tmp_path / "team", script, {})
+    # A terminal of sixteen colours, so that nothing but their few sequences may come.
+    stream = on_a_pty(tmp_path / "team", script, {"TERM": "xterm", "COLORTERM": ""})
+    assert b"38;2;" not in stream and b"38;5;" not in stream and b"\x1b[1;30;" in stream
     assert b"owned" in stream and b"\\x1b" in stream, "the text was on the screen, with its bytes made visible"
     left = ALLOWED.sub(b"", stream)
     assert b"\x1b" not in left, left[max(0, left.index(b"\x1b") - 40) :][:200]
@@ -211,6 +213,36 @@ def test_no_color_is_honoured(tmp_path: Path) -> None:
         numbers = re.findall(rb"38;2;(\d+);(\d+);(\d+)|48;2;(\d+);(\d+);(\d+)", found)
         colours |= {tuple(n for n in number if n) for number in numbers}
     assert all(len(set(colour)) == 1 for colour in colours), "only shades of grey"
+
+
+def test_it_runs_in_a_browser(lived: Path) -> None:
+    """What `textual serve` does: no terminal at all, but pipes with packets, which it passes to the page."""
+    environment = {
+        **os.environ,
+        "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+        "COLUMNS": "90",
+        "ROWS": "30",
+    }
+    process = subprocess.Popen([*PROGRAM, "--ledger", str(lived)], cwd=ROOT, env=environment, stdin=subprocess.PIPE,
+                               stdout=subprocess.PIPE)  # fmt: skip
+    assert process.stdin is not None and process.stdout is not None
+    try:
+        seen = b""
+        for wanted, key in ((b"level moved", b"g"), (b"THE PAST", b"q")):
+            while wanted not in seen:
+                seen += (read := os.read(process.stdout.fileno(), 65_536))
+                assert read, seen[-2_000:]
+            process.stdin.write(b"D" + struct.pack(">I", len(key)) + key)
+            process.stdin.flush()
+            seen = b""
+        while os.read(process.stdout.fileno(), 65_536):
+            pass
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
 
 # While others write ----------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ class EventsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, filtered = self.rows, self.wanted, self.filter_text
-        line, height = rows.cursor - rows.first_shown, self.tally.size.height + 10
+        line, height = rows.cursor - rows.first_shown, (rows.size.height or self.tally.size.height) + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> Page:
             last = moment.as_of.seq

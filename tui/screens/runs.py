@@ -159,7 +159,7 @@ class RunsPane(Pane):
 
     def question(self) -> Question:
         rows, wanted, order = self.rows, self.wanted.removeprefix("run:"), self.order
-        line, height = max(0, rows.cursor - rows.first_shown), self.tally.size.height + 10
+        line, height = max(0, rows.cursor - rows.first_shown), (rows.size.height or self.tally.size.height) + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
             seq = moment.as_of.seq

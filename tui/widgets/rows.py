@@ -168,16 +168,17 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width or self.size.width
         if y == 0:
-            return self._strip("  ", [column.title for column in self.columns], width, self._paint.part("header"))
+            titles = [column.title for column in self.columns]
+            return self._text("  " + "  ".join(self._fitted(titles, width - 2)), width, "header")
         place = y - 1 + self.first_shown
         if place >= self.total:
             if self.total == 0 and y == 1 and self.nothing:
-                return self._text(f"  {self.nothing}", width, self._paint.part("dim"))
+                return self._text(f"  {self.nothing}", width, "dim")
             return Strip.blank(width, self._paint.base)
         row = self._rows.get(place)
         if row is None:
             self._want(place)
-            return self._text("  …", width, self._paint.part("dim"))
+            return self._text("  …", width, "dim")
         styles = [self._paint.part(row.mark)] if row.mark else []
         plain, mark = self._paint.base, " "
         if row.key in self.changed:
@@ -190,11 +191,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         text += "  ".join(self._fitted(row.cells, width - 2))
         return Strip(marked(set_cell_size(text, width), plain, styles), width)
 
-    def _strip(self, mark: str, cells: Sequence[str], width: int, style: Style) -> Strip:
-        return self._text(mark + "  ".join(self._fitted(cells, width - len(mark))), width, style)
-
-    def _text(self, text: str, width: int, style: Style) -> Strip:
-        return Strip([Segment(set_cell_size(text, width), style)], width)
+    def _text(self, text: str, width: int, part: str) -> Strip:
+        return Strip([Segment(set_cell_size(text, width), self._paint.base + self._paint.part(part))], width)
 
     def _fitted(self, cells: Sequence[str], width: int) -> Iterable[str]:
         shown = [(c, text) for c, text in zip(self.columns, cells, strict=False) if width + 4 >= c.from_width]
