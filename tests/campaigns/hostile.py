@@ -147,7 +147,8 @@ def child(options: argparse.Namespace) -> None:
             Path(corpus, str(number)).write_bytes(text.encode(errors="surrogatepass"))
         limits = [f"-max_len={LONGEST_INPUT}", "-timeout=60", "-rss_limit_mb=1900", f"-seed={options.seed}"]
         # libFuzzer keeps slow inputs as files where it stands; what matters is in the report.
-        atheris.Setup([sys.argv[0], *limits, f"-artifact_prefix={corpus}/", corpus], watch.look, custom_mutator=watch.mutated)
+        limits += [f"-artifact_prefix={corpus}/", corpus]
+        atheris.Setup([sys.argv[0], *limits], watch.look, custom_mutator=watch.mutated)
         atheris.Fuzz()
 
 
