@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import click
@@ -35,4 +38,19 @@ def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
     # A shell that exports its size exports that of its beginning; the terminal knows the one of now.
     for stale in () if is_served else ("COLUMNS", "LINES"):
         os.environ.pop(stale, None)
+    if not is_served:
+        threading.Thread(target=_end_with_terminal, daemon=True).start()
     TallyApp(ledger_path or ledger.find(Path.cwd()), as_of).run()
+
+
+def _end_with_terminal() -> None:
+    """End the process when its terminal is gone, also where that is not its controlling one and sends no signal.
+
+    Reading from such a terminal returns at once with nothing, for ever, and would keep a processor busy. There is
+    nothing to save: the app holds no state that is not in the ledger.
+    """
+    terminal = select.poll()
+    terminal.register(sys.stdin.fileno(), 0)  # no event is asked for, so that only a hang-up is told
+    terminal.poll()
+    os.kill(os.getpid(), signal.SIGHUP)
+    os._exit(129)  # where the signal is ignored, as under nohup

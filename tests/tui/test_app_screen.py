@@ -290,3 +290,22 @@ def test_it_follows_a_busy_writer_and_keeps_still_in_the_past(tmp_path: Path) ->
             await app.until(lambda: shown().at.is_now and shown().as_of.n == newest)
 
     asyncio.run(go())
+
+
+def test_it_ends_with_its_terminal(lived: Path) -> None:
+    """Also where nobody sends a signal: a terminal that is gone reads as empty at once, for ever."""
+    leader, follower = pty.openpty()
+    code = "from tui.cli import main; main()"
+    app = subprocess.Popen(
+        [sys.executable, "-c", code, "tui", "--ledger", str(lived)], stdin=follower, stdout=follower, stderr=follower
+    )
+    os.close(follower)
+    try:
+        seen = b""
+        while b"Board" not in seen:
+            seen += os.read(leader, 65_536)
+        os.close(leader)
+        assert app.wait(60) == -signal.SIGHUP
+    finally:
+        app.kill()
+        app.wait()
