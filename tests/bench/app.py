@@ -162,20 +162,23 @@ def stepping(folder: Path) -> None:
 def jumping(folder: Path) -> None:
     import ledger
 
+    chance, wanted = random.Random(1), []
     with ledger.open(folder) as book:
-        first, last = (book.at(f"c{n}").as_of.recorded_at for n in (1, book.log.size() - 1))
-        zone = book.zone
+        first, last = (book.at(f"c{n}").as_of.recorded_at for n in (book.log.size() // 10, book.log.size() - 1))
+        for _ in range(JUMPS):
+            text = f"{(first + (last - first) * chance.random()).astimezone(book.zone):%Y-%m-%dT%H:%M:%S}"
+            wanted.append((text, book.at(text).as_of.n))
     terminal = at_rest(folder)
-    chance, took, used = random.Random(1), [], []
-    for _ in range(JUMPS):
-        there = (first + (last - first) * chance.random()).astimezone(zone)
+    took, used = [], []
+    for text, n in wanted:
         terminal.press("t")
+        terminal.until(b"Go to which time")
         terminal.rest()
-        terminal.press(f"{there:%Y-%m-%dT%H:%M:%S}")
+        terminal.press(text)
         terminal.rest()
         begun = terminal.cpu_seconds()
         terminal.press("\r")
-        took.append(terminal.until(f"as of {there:%Y-%m-%d %H:%M}".encode()))
+        took.append(terminal.until(b"c%d-" % n))
         terminal.rest()
         used.append(terminal.cpu_seconds() - begun)
     line("jump to a date, ms from Enter to the screen, median", statistics.median(took) * 1_000)
@@ -194,7 +197,8 @@ def filtering(folder: Path) -> None:
             terminal.press("/")
             terminal.rest()
             terminal.press(text[:-1])
-            terminal.rest(1.0)
+            terminal.until(b"[0-9] found", 120)  # what the text so far finds, so that nothing of it is taken for more
+            terminal.rest()
             terminal.press(text[-1])
             begun = time.perf_counter()
             terminal.until(b"filter: (?:[1-9][0-9,]* |0 found)", 120)
