@@ -142,7 +142,7 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Le
     until = champion.intended_for[1] if champion and champion.intended_for else None
     return (
         state.pipeline,
-        champion.model if champion else "none yet",
+        champion.model if champion else "none any more" if state.former_champions else "none yet",
         _day(state.champion.since if state.champion else None, book),
         _last_day(until, book) if until else "",
         _watched(state.pipeline, snapshot),
@@ -202,7 +202,12 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             return
         head_line(snapshot, as_of, book)
         if champion is None or state.champion is None:
-            click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
+            if state.former_champions:
+                click.echo(
+                    f"{show(state.pipeline)} has no champion any more: tally why {show(state.pipeline)}.champion"
+                )
+            else:
+                click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
             return
         click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
         rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""
