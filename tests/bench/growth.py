@@ -3,8 +3,9 @@
     python tests/bench/growth.py [EVENTS ...]        10,000,000 too, where there are 15 minutes and 20 GB
 
 What counts is the last column, how many times the largest ledger takes what the smallest took. Appending, the past and
-lists of what there is now should not know how long the history is; verification reads all of it, so its row is seconds of
-one processor for a million events. The ledgers are those of ``travel.py``. ``TALLY_BENCH_KEEP`` names a folder to keep them in.
+lists of what there is now should not know how long the history is; verification reads all of it, so its row is seconds
+of one processor for a million events. The ledgers are those of ``travel.py``. ``TALLY_BENCH_KEEP`` names a folder to
+keep them in.
 """
 
 from __future__ import annotations
