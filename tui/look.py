@@ -21,7 +21,7 @@ from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.page import as_of_json, heading, print_json, print_json_line, table, wrap
+from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
 
@@ -38,14 +38,6 @@ def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger)
     replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
     if as_of or replayed or snapshot.as_of.supposed:
         heading(replayed + snapshot.as_of.words)
-
-
-def clock_line(book: ledger.Ledger, words: str = "") -> None:
-    """The same above an answer that belongs to no moment, or to the moments in ``words``."""
-    if book.genesis.clock == "replayed":
-        heading(f"REPLAYED CLOCK · {words or 'its times are those of the story'}")
-    elif words:
-        heading(words)
 
 
 def _local(moment: dt.datetime | None, book: ledger.Ledger) -> str:
