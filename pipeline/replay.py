@@ -48,6 +48,7 @@ from pipeline.proposal import propose
 from pipeline.remembered import Remembered
 from pipeline.reproduce import reproduce
 from pipeline.run import run
+from pipeline.times import day_of
 from pipeline.windows import Window, development_windows, sealed_windows
 
 Progress = Callable[[str, int, int], None]
@@ -114,7 +115,7 @@ def refuse_unlived(loaded: LoadedPipeline, months: Sequence[Window]) -> None:
     if opening(loaded, last) > utc_now():
         raise InvalidInput(
             f"{last.label} cannot be lived again yet: its last label is known on "
-            f"{from_micros(matured(loaded, last)):%Y-%m-%d}.",
+            f"{day_of(matured(loaded, last), loaded.settings.time.timezone)}.",
             "Name an earlier --to.",
         )
 

@@ -57,7 +57,7 @@ def monitor_command(
         if as_json:
             _print_json(watched, book)
             return
-        print_record(record, plot=plot)
+        print_record(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")
         print_receipt(book)
