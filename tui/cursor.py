@@ -52,7 +52,8 @@ class Cursor:
             return
         newest = self.app.moment.newest
         there = (newest if self.n is None else self.n) + way
-        self.go(None if there > newest else max(0, there))
+        # The newest commit is NOW, as for every other movement: one step back and one on lead to where one was.
+        self.go(None if there >= newest and way > 0 else max(0, there))
 
     def move(self, name: Literal["a_day", "a_decision"], way: int) -> None:
         """Where a movement leads from the commit at which the one before it ended; none is left out."""

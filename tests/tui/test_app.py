@@ -38,7 +38,7 @@ def test_every_key_of_time_goes_where_it_says(folder: Path) -> None:
             assert "NOW" in app.banner and "PAST" not in app.banner
             await app.press("left")
             assert app.app.cursor.n == last - 1 and "THE PAST" in app.banner and "End: back to now" in app.banner
-            await app.press("right", "right")
+            await app.press("right")
             assert app.app.cursor.n is None and "NOW" in app.banner
             await app.press("g")
             assert app.app.cursor.n == 0 and "No pipeline" in app.text

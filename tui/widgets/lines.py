@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
@@ -101,12 +102,10 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         for index, line in enumerate(self.lines):
             pad = " " * line.indent
             safe = show(line.text, 20_000)
-            if line.as_it_is or len(safe) + line.indent + 2 <= width:
+            if line.as_it_is or cell_len(safe) + line.indent + 2 <= width:
                 parts = [pad + safe]
             else:
-                parts = textwrap.wrap(safe, max(8, min(width, 110) - 2), initial_indent=pad,
-                                      subsequent_indent=pad + ("  " if line.key else ""),
-                                      break_on_hyphens=False) or [""]  # fmt: skip
+                parts = wrapped(safe, max(8, min(width, 110) - 2), pad, pad + ("  " if line.key else ""))
             self._drawn += [(part, line, index) for part in parts]
         self.virtual_size = Size(self.size.width, len(self._drawn))
         self.refresh()
@@ -169,3 +168,17 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
                 self.action_open()
             self.cursor = index
             self.refresh()
+
+
+FILLER = "\0"
+"""The second cell of a wide character, which the standard library does not know of; safe text never holds it."""
+
+
+def wrapped(text: str, width: int, first: str = "", others: str = "") -> list[str]:
+    """Safe text in lines of at most ``width`` cells, also where a character takes two."""
+    if is_wide := not text.isascii() and cell_len(text) > len(text):
+        text = "".join(character + FILLER * (cell_len(character) - 1) for character in text)
+    # One cell is left for a wide character that stands at the end, with its filler on the next line.
+    lines = textwrap.wrap(text, width - is_wide, initial_indent=first, subsequent_indent=others,
+                          break_on_hyphens=False)  # fmt: skip
+    return [line.replace(FILLER, "") for line in lines] or [""]
