@@ -6,10 +6,11 @@ interrupted, or read in a year, says the same as the one that is being told.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from blake3 import blake3
 from ledger import vocabulary as say
 from ledger.commit import decode_head, from_micros, to_micros
 from ledger.entities import ModelState, PeriodState
-from ledger.errors import Conflict, NotFound, Refused
+from ledger.errors import Busy, Conflict, NotFound, Refused
 from ledger.event import encode_canonical
 from ledger.ledger import Ledger
 from ledger.lock import FileLock
@@ -145,9 +146,24 @@ def begin_story(folder: Path, loaded: LoadedPipeline, first: Window, grants: Gra
     return book, clock
 
 
-def telling(book: Ledger) -> FileLock:
-    """The lock of whoever tells a story; two at once would tell two."""
-    return FileLock(book.folder / LOCK_FILE, 0.2)
+@contextlib.contextmanager
+def telling(book: Ledger) -> Iterator[None]:
+    """Hold the lock of whoever tells a story; two at once would tell two.
+
+    Raises
+    ------
+    Busy
+        When another process is telling it.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(book.folder / LOCK_FILE, 0.2))
+        except Busy as error:
+            raise Busy(
+                f"Another process is telling this story just now, into {book.folder.parent}. Nothing was done.",
+                "Let it end, or tell another one beside it: --into FOLDER",
+            ) from error
+        yield
 
 
 def _clock_of(folder: Path) -> StoryClock:

@@ -342,10 +342,10 @@ def _why(teller: Teller, month: Window, model: ModelState) -> str:
     if period is not None:
         said.append(f"The champion's month was {period.status}.")
         if period.decision == "wait":
-            said.append("The finding asks to wait, but its approval ends before the next look.")
+            said.append("The finding asks to wait, but the champion's approval ends before the next look.")
     held = [item.name for item in now.waivers_in_force(model.model)]
-    excused = f"all but {', '.join(held)}, which {'is' if len(held) == 1 else 'are'} excused" if held else "all"
-    said.append(f"Of its gates {excused} let it pass.")
+    excused = f" but {', '.join(held)}, which {'is' if len(held) == 1 else 'are'} excused" if held else ""
+    said.append(f"All its gates let it pass{excused}.")
     return " ".join(said)
 
 

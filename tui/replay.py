@@ -183,16 +183,14 @@ def _print_end(chapters: list[Chapter], book: ledger.Ledger, place: Path, pipeli
     click.echo(f"  tally status {until}")
     if any(chapter.watched for chapter in chapters):
         click.echo(f"  tally report {show(pipeline)} {until}")
-    if not any(chapter.promoted for chapter in chapters):
-        held = list(dict.fromkeys(name for chapter in chapters for name in chapter.gates_failed))
-        if held:
-            click.echo(
-                wrap(
-                    f"Nobody became champion: {', '.join(held)} held every model back. --waive GATE excuses "
-                    "one by name, in a story of its own: tally replay --help",
-                    "  ",
-                )
+    if any(chapter.gates_failed for chapter in chapters) and not any(chapter.champion for chapter in chapters):
+        click.echo(
+            wrap(
+                "Nobody became champion: the gates of the table held every model back. --waive GATE excuses one that "
+                "failed by name, in a story of its own: tally replay --help",
+                "  ",
             )
+        )
     print_receipt(book)
 
 

@@ -93,7 +93,9 @@ def print_record(record: PeriodRecord, zone: ZoneInfo, *, plot: bool) -> None:
             click.echo("  " + show_lines(line))
     click.echo()
     click.secho(wrap(body.suggestion), bold=True)
-    click.echo(f"the numbers behind a sentence: tally explain '{show(body.period)}/CODE'")
+    if record.findings:
+        code = record.findings[0].code
+        click.echo(f"the numbers behind a sentence: tally explain '{show(body.period)}/{show(code)}'")
 
 
 def write_page(path: Path, record: PeriodRecord, book: ledger.Ledger) -> None:
