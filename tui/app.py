@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from tui.screens.pane import Pane
     from tui.widgets.filter import Filter
 
+Failed = Callable[[TallyError], None]
 POLL_SECONDS = 0.25
 """Between two looks at whether others appended something."""
 HIGHLIGHT_SECONDS = 1.5
@@ -78,7 +79,7 @@ class TallyApp(App[None]):
         Binding("y", "copy", "copy", tooltip="copy the name of what is selected, or the receipt"),
         Binding("shift+left", "day(-1)", "a day back", key_display="⇧←", group=DAY),
         Binding("shift+right", "day(1)", "a day on", key_display="⇧→", group=DAY),
-        Binding("g", "first", "to the beginning", show=False),
+        Binding("g,home", "first", "to the beginning", key_display="g Home", show=False),
         Binding("G,end", "now", "to now, and on with it", key_display="G End", show=False),
         Binding("l", "lineage_of", "lineage of the selected", show=False),
         Binding("escape", "leave", "back", key_display="Esc", show=False),
@@ -230,13 +231,11 @@ class TallyApp(App[None]):
         # What was put off may come up while the app ends, when its widgets are gone already.
         return function(*values) if self.is_running else None
 
-    def ask(self, slot: str, work: Work, done: Callable[[Any], None]) -> None:
+    def ask(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed | None = None) -> None:
         """Have something read for the screen; a newer question of the same slot replaces this one."""
-        self._front.ask(slot, work, done, self._failed)
+        self._front.ask(slot, work, done, failed or self._failed)
 
-    def ask_slowly(
-        self, slot: str, work: Work, done: Callable[[Any], None], failed: Callable[[TallyError], None] | None = None
-    ) -> None:
+    def ask_slowly(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed | None = None) -> None:
         """The same for what may take long, beside the frames."""
         self._back.ask(slot, work, done, failed or self._failed)
 
@@ -283,6 +282,8 @@ class TallyApp(App[None]):
             return
         before, self.moment = self.moment, moment
         self._lost = ""
+        if before is None or pane is not self._shown or before.at != moment.at:
+            self._note = ""
         if pane is not self._shown:
             for other in self._panes.values():
                 other.display = other is pane
@@ -308,10 +309,9 @@ class TallyApp(App[None]):
         self._lost = "" if exists or not handle else f"{handle} did not exist yet"
 
     def say(self, words: str) -> None:
-        """A remark in the line above the strip, until the next step."""
+        """A remark in the line above the strip, until the next step or another pane."""
         self._note = words
         self._say_line()
-        self._note = ""
 
     def _say_line(self) -> None:
         said = self.moment.said if self.moment else ""
@@ -358,11 +358,16 @@ class TallyApp(App[None]):
         hint = "a day, month or year, or 2013-04..2013-06; empty: all"
         self._ask_for("Knowledge about which period?", hint, self.cursor.set_about)
 
-    def _ask_for(self, title: str, hint: str, done: Callable[[str | None], None]) -> None:
+    def _ask_for(self, title: str, hint: str, done: Callable[[str, Failed], None], value: str = "") -> None:
         from tui.screens.asking import Ask
 
+        def typed(text: str | None) -> None:
+            if text is not None:
+                # What was typed wrongly is there to be mended, with what is wrong with it.
+                done(text, lambda error: self._ask_for(title, f"{error.message} {error.hint}", done, text))
+
         if self.moment is not None:
-            self.push_screen(Ask(title, hint), done)
+            self.push_screen(Ask(title, hint, value), typed)
 
     def on_timeline_pointed(self, event: Timeline.Pointed) -> None:
         """A click on the strip."""
@@ -446,9 +451,11 @@ class TallyApp(App[None]):
         mark = Mark(self.moment.as_of.n, self.selected)
         if self.mark_a is None or self.mark_b is not None:
             self.mark_a, self.mark_b = mark, None
+            self._strip.pin(A=self.moment.as_of.recorded_at)
             self.say(f"A is {mark.words}; go elsewhere and press d for B")
             return
         self.mark_b = mark
+        self._strip.pin(**self._strip.pins, B=self.moment.as_of.recorded_at)
         self.action_show("difference")
 
     def action_copy(self) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     import ledger
     from ledger.event import Period
-    from tui.app import TallyApp
+    from tui.app import Failed, TallyApp
 
 DATES = "a date, a month, `2 weeks ago`, an event (#812) or a commit (c55)"
 
@@ -70,10 +70,8 @@ class Cursor:
 
         self.app.ask(f"move-{id(read)}", read, lambda _nothing: self.app.look())
 
-    def go_to(self, text: str | None) -> None:
+    def go_to(self, text: str, failed: Failed) -> None:
         """To what was typed."""
-        if text is None:
-            return
         if text.strip() in ("", "now"):
             self.go(None)
             return
@@ -82,7 +80,7 @@ class Cursor:
             self.n, self.typed = found.n, found.moment
             self.app.look()
 
-        self.app.ask("date", lambda book, _job: book.when(text.strip()), done)
+        self.app.ask("date", lambda book, _job: book.when(text.strip()), done, failed)
 
     def point(self, at: dt.datetime) -> None:
         """To a moment of the strip."""
@@ -95,10 +93,8 @@ class Cursor:
 
         self.app.ask("point", read, self.go)
 
-    def set_about(self, text: str | None) -> None:
+    def set_about(self, text: str, failed: Failed) -> None:
         """Knowledge about a period that was typed; about everything where nothing was."""
-        if text is None:
-            return
 
         def read(book: ledger.Ledger, _job: object) -> Period | None:
             from ledger.when import parse_period
@@ -109,4 +105,4 @@ class Cursor:
             self.about = period
             self.app.look()
 
-        self.app.ask("about", read, done)
+        self.app.ask("about", read, done, failed)

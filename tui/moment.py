@@ -43,7 +43,7 @@ class Moment(NamedTuple):
     said: str
     """What the commit at the cursor says."""
     touched: frozenset[str]
-    """Handles that its events refer to."""
+    """Its events, and the handles that they refer to."""
     origin: str
 
 
@@ -59,6 +59,7 @@ def read_moment(book: ledger.Ledger, at: At) -> Moment:
     events = _events(book, n)
     told = _told(events)
     touched = frozenset(name for event in events.values() for name in entities(event) if is_known(event))
+    touched |= {f"#{seq}" for seq in events}
     return Moment(at, as_of, newest, time, _heads(book, at, as_of, genesis.clock), _said(book, as_of, told),
                   touched, book.origin)  # fmt: skip
 

@@ -7,7 +7,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from driving import driven
+from driving import Driver, driven
 from given import FIXTURES
 from judged import judged_run
 
@@ -16,7 +16,7 @@ from pipeline.gates import standing
 from tui.app import PANES, TallyApp
 from tui.keys import commands
 from tui.screens.events import EventsPane
-from tui.screens.runs import RunsPane
+from tui.screens.runs import COLUMN_SETS, RunsPane
 from tui.widgets.lines import Lines
 from tui.widgets.rows import Rows
 from tui.widgets.timeline import Timeline
@@ -74,8 +74,15 @@ def test_what_is_typed_wrongly_is_said_and_changes_nothing(folder: Path) -> None
         async with driven(folder) as app:
             for text, said in (("soon", "not a date"), ("1999", "nothing was known yet"), ("c999", "There is no c999")):
                 await app.go(text)
-                assert said in app.text and app.app.cursor.n is None
-            await app.press("t", "escape")
+                # What was typed is still there, to be mended.
+                assert said in app.text and text in app.text and app.app.cursor.n is None
+                await app.press("escape")
+                assert said not in app.text
+            await app.go("c999")
+            await app.press("backspace", "enter")
+            await app.press("backspace", "enter")
+            assert " c9-" in app.banner
+            await app.press("end", "t", "escape")
             assert app.app.cursor.n is None
 
     asyncio.run(go())
@@ -107,6 +114,9 @@ def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path) -> No
             await app.press("right")
             assert f"c{n} · " in app.text and "promoted late-arrivals-v2" in app.text
             assert "•late-arrivals" in app.text and "•no-shows" not in app.text
+            story = app.app.pane.query_one("#story", Lines)
+            assert story.lines[1].key in story.changed, "what came stands out in the story, too"
+            assert story.cursor == 1, "and nobody has selected anything else there"
 
     asyncio.run(go())
 
@@ -159,6 +169,27 @@ def test_runs_are_sorted_filtered_opened_and_stay_selected(folder: Path) -> None
             assert "did not exist yet" in app.text
             await app.press("G", "escape")
             assert not app.app.pages
+
+    asyncio.run(go())
+
+
+def test_the_order_of_the_runs_is_seen_and_every_column_finds_room(folder: Path) -> None:
+    async def go() -> None:
+        async with driven(folder, (80, 24)) as app:
+            await app.press("2", "s")
+            assert "pipeline ↓" in app.text and "ordered by pipeline, downwards" in app.text
+            await app.press("r")
+            assert "pipeline ↑" in app.text and "ordered by pipeline, upwards" in app.text
+            await app.press("left")
+            assert "ordered by" not in app.text
+            rows = app.app.pane.rows  # type: ignore[attr-defined]
+            for _ in COLUMN_SETS:
+                shown = [column for column in rows.columns if app.app.size.width >= column.from_width]
+                assert 78 - sum(column.width + 2 for column in shown) >= 9, [column.title for column in shown]
+                await app.press("c")
+            await app.press("/")
+            await app.type("nobody")
+            assert "No run matches." in app.text and "No run yet" not in app.text
 
     asyncio.run(go())
 
@@ -280,6 +311,17 @@ def test_lineage_is_folded_turned_centred_and_walked(folder: Path) -> None:
     asyncio.run(go())
 
 
+def test_lineage_begins_with_what_it_comes_from_in_view(folder: Path) -> None:
+    async def go() -> None:
+        async with driven(folder, (80, 16)) as app:
+            await app.press("3")
+            text = app.text
+            assert "▶ ●─ ◆ model:late-arrivals-v2" in text
+            assert "├─ made ─ ▸ run:" in text and "├─ was chosen by" in text
+
+    asyncio.run(go())
+
+
 def test_lineage_with_many_edges_says_what_it_leaves_out(tmp_path: Path) -> None:
     from histories import finished, refitted, registered, started, taken
 
@@ -323,6 +365,67 @@ def test_two_marks_open_the_difference(folder: Path) -> None:
     asyncio.run(go())
 
 
+def test_marks_are_seen_on_the_strip_and_their_order_does_not_matter(folder: Path) -> None:
+    def strip(app: Driver) -> str:
+        return app.text.split("\n")[-3]
+
+    async def go() -> None:
+        async with driven(folder, (140, 60)) as app:
+            found = []
+            for first, second in (("2013-07-31", "2013-08-20"), ("2013-08-20", "2013-07-31")):
+                await app.go(first)
+                await app.press("d")
+                assert "A" in strip(app) and "B" not in strip(app)
+                await app.press("left", "left", "1")
+                assert "A" in strip(app), "the mark is seen also when nothing speaks of it any more"
+                await app.go(second)
+                await app.press("d")
+                assert "A" in strip(app) and "B" in strip(app)
+                assert (strip(app).index("A") < strip(app).index("B")) == (first < second)
+                found.append(app.text.split("\n")[2:-4])
+                await app.press("1")
+            assert found[0] == found[1]
+            assert "champion late-arrivals-v1 → late-arrivals-v2" in "\n".join(found[1])
+
+    asyncio.run(go())
+
+
+def test_a_page_is_read_on_from_where_one_is(folder: Path) -> None:
+    """Below what can be selected there is more text: a step down does not lead back to the top."""
+
+    async def go() -> None:
+        async with driven(folder, (80, 24)) as app:
+            await app.press("4", "enter", "pagedown")
+            lines = app.app.pane.query_one(Lines)
+            y = lines.scroll_offset.y
+            assert 1 < y < lines.max_scroll_y - 1
+            await app.press("down")
+            assert lines.scroll_offset.y == y + 1
+            await app.press("up", "up")
+            assert lines.scroll_offset.y == y - 1
+
+    asyncio.run(go())
+
+
+def test_what_does_not_exist_yet_says_when_it_does(folder: Path) -> None:
+    with ledger.open(folder) as book:
+        promoted = next(e.seq for e in reversed(list(book.log.events(0, 79))) if e.type == "model.promoted")
+        n = book.log.commit_of(promoted).n
+
+    async def go() -> None:
+        async with driven(folder) as app:
+            app.app.open(f"#{promoted}")
+            await app.press("g")
+            assert "did not exist yet on 2013-" in app.text and f"It begins with c{n} on " in app.text
+            await app.go(f"c{n}")
+            assert "sha256" in app.text
+            app.app.open("model:late-arrivals-v2")
+            await app.press("g")
+            assert "It begins with c" in app.text
+
+    asyncio.run(go())
+
+
 def test_two_runs_are_compared_field_by_field(folder: Path) -> None:
     async def go() -> None:
         async with driven(folder, (140, 60)) as app:
@@ -348,6 +451,18 @@ def test_integrity_shows_the_receipt_of_then_and_verifies(folder: Path) -> None:
             await app.go("2013-04-30")
             await app.press("y")
             assert f"@{size} " not in app.app.clipboard
+
+    asyncio.run(go())
+
+
+def test_the_verdict_is_seen_on_a_small_screen(folder: Path) -> None:
+    async def go() -> None:
+        async with driven(folder, (80, 24)) as app:
+            await app.press("6", "v")
+            await app.until(lambda: "VERDICT   VERIFIED" in app.text)
+            await app.settle()
+            await app.press("pagedown")
+            assert "never verified" not in app.text and "verified 20" in app.text
 
     asyncio.run(go())
 

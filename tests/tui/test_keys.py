@@ -107,7 +107,7 @@ async def _(at: Place, key: str) -> None:
     await at.key(key, lambda: at.app.moment.as_of.n == expected)
 
 
-@case("events", "TallyApp.g")
+@case("events", "TallyApp.g", "TallyApp.home")
 async def _(at: Place, key: str) -> None:
     await at.key(key, lambda: at.app.moment.as_of.n == 0 and "THE PAST" in at.driver.banner)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tui.page import aligned, clip, sparkline, width
 from tui.show import show, show_lines
+from tui.widgets.lines import wrapped
 
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202eevil\u2066x\u200b\r\n\t\x00\ud800\ue000"
 
@@ -34,6 +35,13 @@ def test_tables_keep_to_their_width(rows: list[tuple[str, int | None]], columns:
     for line in aligned(("name", "number"), rows, columns):
         assert width(line) <= columns
         assert harmless(line)
+
+
+@given(st.text(alphabet=st.sampled_from("ab 漢字🧨é-。"), max_size=200), st.integers(12, 40), st.integers(0, 4))
+def test_paragraphs_keep_to_their_width_and_lose_nothing(text: str, columns: int, indent: int) -> None:
+    lines = wrapped(show(text), columns, " " * indent, " " * (indent + 2))
+    assert all(width(line) <= columns for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
 
 
 def test_wide_characters_take_two_columns() -> None:

@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from tui.show import show
-from tui.widgets.lines import Line, Lines
+from tui.widgets.lines import Line, Lines, code_line
 
 
 class Ask(ModalScreen[str | None]):
@@ -27,8 +27,9 @@ class Ask(ModalScreen[str | None]):
     def compose(self) -> ComposeResult:
         with Vertical(id="ask"):
             yield Static(self._title, markup=False, classes="ask-title")
-            yield Input(self._value, id="ask-input")
-            yield Static(self._hint, markup=False, classes="ask-hint")
+            yield Input(self._value, id="ask-input", select_on_focus=False)
+            yield Static(show(self._hint, 400), markup=False, classes="ask-hint")
+            yield Static("Enter goes, Esc leaves everything as it is.", markup=False, classes="ask-hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         self.dismiss(event.value)
@@ -86,7 +87,7 @@ class Offer(ModalScreen[dict[str, str] | None]):
     def show_event(self, text: str, trouble: bool = False) -> None:
         """The event that would be appended, or why it would not."""
         mark = "bad" if trouble else ""
-        shown = [Line(show(line, 2_000), mark, as_it_is=not trouble) for line in text.split("\n")]
+        shown = [code_line(show(line, 2_000), mark) for line in text.split("\n")]
         self.query_one("#offer-lines", Lines).begin(shown)
         self.ready = not trouble
         hint = "Nothing is recorded." if trouble else "Enter appends exactly this; Esc records nothing."

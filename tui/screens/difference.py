@@ -40,11 +40,12 @@ class Mark(NamedTuple):
 
 
 def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
-    """Entities where two different ones of one kind are marked; else the two times."""
+    """Entities where two different ones of one kind are marked; else the two times, the earlier one first."""
     kind_a, kind_b = a.handle.partition(":")[0], b.handle.partition(":")[0]
     if a.handle and b.handle and a.handle != b.handle and kind_a == kind_b and not a.handle.startswith("#"):
         return _entities(book, a, b)
-    return _times(book, a, b)
+    # Who marks NOW and walks back asks what happened since, not how it would be undone.
+    return _times(book, *sorted((a, b), key=lambda mark: mark.n))
 
 
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:

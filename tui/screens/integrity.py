@@ -101,11 +101,9 @@ class IntegrityPane(Pane):
         self._show()
 
     def _show(self) -> None:
-        lines = [*self._base, Line("")]
-        if self.running:
-            lines.append(Line(self.progress or "verifying …", "bold", as_it_is=True))
-        lines += self.verdict
-        self.query_one(Lines).begin(lines)
+        # What was asked for stands above what is always there: the verdict is seen on a small screen, too.
+        asked = [Line(self.progress or "verifying …", "bold", as_it_is=True)] if self.running else list(self.verdict)
+        self.query_one(Lines).begin([*asked, *([Line("")] if asked else []), *self._base])
 
     def action_verify(self) -> None:
         """Verify everything that is stored, as `tally verify` does."""
@@ -114,6 +112,7 @@ class IntegrityPane(Pane):
             return
         self.running, self.progress, self.verdict = True, "", ()
         self._show()
+        self.query_one(Lines).scroll_home(animate=False)
         thread = threading.Thread(target=self._verify, name="tally-verify", daemon=True)
         thread.start()
 
@@ -159,6 +158,7 @@ class IntegrityPane(Pane):
                 *(Line(text, mark if bold else "") for text, bold in verdict_text(verdict)),
             )
         self._show()
+        self.tally.look()  # this account remembers it now
 
     def on_lines_opened(self, event: Lines.Opened) -> None:
         event.stop()

@@ -201,7 +201,7 @@ class LineagePane(Pane):
         Binding("space", "fold", "fold", tooltip="show or hide what hangs on it"),
         Binding("c", "centre", "centre", tooltip="draw around the selected"),
         Binding("u", "towards", "up/down", tooltip="only its sources, only its effects, both"),
-        Binding("plus,equals_sign", "depth(1)", "deeper", show=False),
+        Binding("plus,equals_sign", "depth(1)", "deeper", key_display="+ =", show=False),
         Binding("minus", "depth(-1)", "nearer", show=False),
         Binding("p", "path", "path from mark A", show=False),
     ]
@@ -231,13 +231,15 @@ class LineagePane(Pane):
         old = self.rows.key
         place = keys.index(old) if old in keys and drawn.start == self.drawn_start else (
             keys.index(drawn.start) if drawn.start in keys else 0)  # fmt: skip
+        # Around another node, what stands above it is seen, too.
+        line = (self.rows.size.height or self.tally.size.height) // 2 if drawn.start != self.drawn_start else None
         self.drawn_start = drawn.start
         towards = {"both": "from its sources to its effects", "up": "what it comes from", "down": "what comes of it"}
         words = f"all paths to {self.wish.other}" if self.wish.other else towards[self.wish.towards]
         step = f"{count(self.wish.depth, 'step')} far"
         self.rows.columns = [Column(show(f"{drawn.start or 'lineage'} · {words} · {step}", 200), 0)]
         self.rows.nothing = drawn.trouble or "Nothing is linked yet: the first run draws the first edges."
-        self.rows.begin(len(drawn.rows), 0, drawn.rows, place)
+        self.rows.begin(len(drawn.rows), 0, drawn.rows, place, line)
 
     def centre(self, handle: str) -> None:
         """Draw around another node."""

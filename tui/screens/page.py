@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 
 import ledger
 from ledger.commit import decode_head, from_micros
-from ledger.entities import DecisionState, RunState
+from ledger.entities import BY_KEY, DecisionState, RunState
 from ledger.entities.runs import RUNS
 from ledger.errors import NotFound, TallyError
 from ledger.event import Event
@@ -24,7 +24,7 @@ from tui.screens.pane import Pane, Question
 from tui.show import show, show_lines
 from tui.trajectory import trajectory_table
 from tui.values import field_value_words, field_words, moment_words
-from tui.widgets.lines import Line, Lines
+from tui.widgets.lines import Line, Lines, code_line
 
 FORWARD = 20_000
 """Events that are searched for what an event caused."""
@@ -50,6 +50,33 @@ def read_page(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line] | 
     if isinstance(state, RunState):
         return _run_page(book, moment, snapshot, state)
     return _entity_page(book, snapshot, handle, state)
+
+
+def _not_yet(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line]:
+    """Instead of a page: that there is none at this time, and when there is."""
+    then = moment_words(moment.at.moment or moment.as_of.recorded_at, book.zone)
+    seq = _first_seq(book, handle)
+    if seq is None:
+        words = ["did not exist yet."]
+    elif seq <= moment.as_of.seq:
+        words = [f"does not exist on {then}: what made it does not count any more."]
+    else:
+        commit = commit_at(book, seq)
+        begun = moment_words(from_micros(commit.recorded_at), book.zone)
+        words = [f"did not exist yet on {then}.", f"It begins with c{commit.n} on {begun}: t c{commit.n} goes there."]
+    return [Line(handle, "bold"), *map(Line, words), Line("Esc goes back to where you were.", "dim")]
+
+
+def _first_seq(book: ledger.Ledger, handle: str) -> int | None:
+    """The event with which a thing begins, whenever that is."""
+    if handle.startswith("#"):
+        return int(handle[1:].partition("-")[0])
+    kind, _, name = handle.partition(":")
+    if kind not in BY_KEY:
+        return None
+    query = f"SELECT first_seq FROM {BY_KEY[kind].name}_keys WHERE key = ?"
+    row = book.views.caught_up().execute(query, (name,)).fetchone()
+    return None if row is None else int(row[0])
 
 
 # Events ----------------------------------------------------------------------------------------------------
@@ -90,7 +117,7 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
             lines += [Line(""), Line("what it is about", "bold"), *(Line(name, "", name) for name in names)]
     pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
     lines += [Line(""), Line("as it lies in the ledger", "bold")]
-    return lines + [Line(text, "dim", as_it_is=len(text) < 2_000) for text in show_lines(pretty, 4_000).split("\n")]
+    return lines + [code_line(text, "dim") for text in show_lines(pretty, 4_000).split("\n")]
 
 
 def _decoded(data: bytes) -> Event[Any] | None:
@@ -229,8 +256,6 @@ def _fields(book: ledger.Ledger, state: State, kind: str) -> list[Line]:
 
 
 def _newest_versions(book: ledger.Ledger, handle: str, seq: int) -> list[int]:
-    from ledger.entities import BY_KEY
-
     kind, _, name = handle.partition(":")
     rows = book.views.caught_up().execute(
         f"SELECT from_seq FROM {BY_KEY[kind].name}_versions WHERE key = ? AND from_seq <= ? "
@@ -256,19 +281,17 @@ class PagePane(Pane):
     def question(self) -> Question:
         handle = self.handle
 
-        def read(book: ledger.Ledger, moment: Moment, _job: Job) -> tuple[str, list[Line] | None]:
-            return handle, read_page(book, moment, handle)
+        def read(book: ledger.Ledger, moment: Moment, _job: Job) -> tuple[str, list[Line], bool]:
+            lines = read_page(book, moment, handle)
+            return handle, lines or _not_yet(book, moment, handle), lines is not None
 
         return read
 
     def answer(self, moment: Moment, found: Any) -> None:
-        handle, lines = cast("tuple[str, list[Line] | None]", found)
-        self.tally.missing(handle, lines is not None)
+        handle, lines, exists = cast("tuple[str, list[Line], bool]", found)
+        self.tally.missing(handle, exists)
         fresh = self.shown != handle
         self.shown = handle
-        if lines is None:
-            lines = [Line(handle, "bold"), Line(f"did not exist yet, {moment.as_of.words}."),
-                     Line("→ goes on in time, Esc goes back to where you were.", "dim")]  # fmt: skip
         self.query_one(Lines).begin(lines, keep=not fresh)
 
     shown = ""

@@ -27,17 +27,18 @@ ORDERS = {
 COLUMN_SETS = (
     (
         Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("started", 16, from_width=90),
-        Column("windows", 8, from_width=100), Column("result", 0),
+        Column("windows", 9, from_width=100), Column("result", 0),
     ),
     (
-        Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("chosen", 18), Column("model", 22),
-        Column("by", 0),
+        Column("run", 14), Column("pipeline", 16, from_width=100), Column("state", 9), Column("chosen", 14),
+        Column("model", 20), Column("by", 0),
     ),
     (
         Column("run", 14), Column("state", 9), Column("leakage", 8), Column("reproduced", 10),
-        Column("experiment", 10), Column("slice", 12), Column("result hash", 0),
+        Column("experiment", 10, from_width=90), Column("slice", 12), Column("result hash", 0),
     ),
 )  # fmt: skip
+NO_RUN = "No run yet. Next: tally run FILE.toml"
 _RUN = msgspec.json.Decoder(RunState)
 
 
@@ -135,6 +136,15 @@ def _row(book: ledger.Ledger, key: str, run: RunState | None, columns: int) -> R
     return Row(f"run:{run.run}", tuple(map(cell, sets[columns])), mark)
 
 
+def _headed(column: Column, order: Order) -> Column:
+    """The column that the runs are ordered by has an arrow."""
+    return (
+        column._replace(title=f"{column.title} {'↑' if order.ascending else '↓'}")
+        if column.title == order.by
+        else column
+    )
+
+
 class RunsPane(Pane):
     """All runs."""
 
@@ -150,7 +160,7 @@ class RunsPane(Pane):
     """What is shown: the order with the runs of the period that is asked about."""
 
     def compose(self) -> ComposeResult:
-        yield Rows(COLUMN_SETS[0], "No run yet. Next: tally run FILE.toml", id="runs")
+        yield Rows(COLUMN_SETS[0], NO_RUN, id="runs")
 
     @property
     def rows(self) -> Rows:
@@ -175,10 +185,12 @@ class RunsPane(Pane):
     def answer(self, moment: Moment, found: Any) -> None:
         page = cast("RunsPage", found)
         self.tally.missing(self.wanted, not page.missing)
-        self.rows.columns = list(COLUMN_SETS[self.order.columns])
+        self.rows.columns = [_headed(column, self.order) for column in COLUMN_SETS[self.order.columns]]
+        is_part = bool(self.order.filter) or moment.at.about is not None
+        self.rows.nothing = "No run matches." if is_part else NO_RUN
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
         self.listed = page.listed
-        words = [f"{page.total:,} found"] if self.order.filter or moment.at.about else []
+        words = [f"{page.total:,} found"] if is_part else []
         self.tally.filter_state(*words)
 
     def on_rows_wanted(self, event: Rows.Wanted) -> None:
@@ -202,12 +214,15 @@ class RunsPane(Pane):
         """Order by the next column."""
         names = list(ORDERS)
         self.order = self.order._replace(by=names[(names.index(self.order.by) + 1) % len(names)])
-        self.tally.say(f"ordered by {self.order.by}")
-        self.tally.look()
+        self._say_order()
 
     def action_reverse(self) -> None:
         """The other way round."""
         self.order = self.order._replace(ascending=not self.order.ascending)
+        self._say_order()
+
+    def _say_order(self) -> None:
+        self.tally.say(f"ordered by {self.order.by}, {'upwards' if self.order.ascending else 'downwards'}")
         self.tally.look()
 
     def action_columns(self) -> None:

@@ -81,8 +81,11 @@ class Menu(Widget):
 
     def _spans(self) -> list[tuple[int, int, str]]:
         spans, x = [], 1
+        # Where not all names find room, those of the others make way for the one in front.
+        is_short = 1 + sum(len(name) + 4 for name in self.names) > self.size.width
         for place, name in enumerate(self.names):
-            text = f"[{place + 1} {name}]" if place == self.chosen else f" {place + 1} {name} "
+            other = f" {place + 1} " if is_short else f" {place + 1} {name} "
+            text = f"[{place + 1} {name}]" if place == self.chosen else other
             spans.append((x, x + len(text), text))
             x += len(text)
         return spans

@@ -32,6 +32,12 @@ class Line(NamedTuple):
     """Not wrapped but clipped: tables, JSON, graphs."""
 
 
+def code_line(text: str, mark: str = "") -> Line:
+    """A line of JSON: wrapped within its indentation, so that nothing of it is cut off on a narrow screen."""
+    inner = text.lstrip(" ")
+    return Line(inner, mark, indent=len(text) - len(inner))
+
+
 class Lines(ScrollView, can_focus=True, inherit_bindings=False):
     """Text that scrolls; the cursor goes from one line with a key to the next."""
 
@@ -39,8 +45,8 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         "lines--bold", "lines--dim", "lines--bad", "lines--good", "lines--struck", "lines--cursor", "lines--changed",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "line up", show=False),
-        Binding("down,j", "move(1)", "line down", show=False),
+        Binding("up,k", "move(-1)", "line up", key_display="↑ k", show=False),
+        Binding("down,j", "move(1)", "line down", key_display="↓ j", show=False),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
@@ -67,6 +73,8 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         self._paint = Paint(self, "lines")
         self.cursor: int | None = None
         """Index of the selected line."""
+        self._is_chosen = False
+        """Whether somebody selected it; else the first one is."""
 
     @property
     def key(self) -> str:
@@ -75,7 +83,8 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
 
     def begin(self, lines: Sequence[Line], keep: bool = True) -> None:
         """Other text; where ``keep``, the selected thing stays selected and the place is kept."""
-        key, y = (self.key, self.scroll_offset.y) if keep else ("", 0)
+        self._is_chosen &= keep
+        key, y = (self.key if self._is_chosen else "", self.scroll_offset.y) if keep else ("", 0)
         if keep and list(lines) == self.lines and self._width == self._room:
             return
         self.lines = list(lines)
@@ -100,9 +109,9 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         width = self._width = self._room
         self._drawn = []
         for index, line in enumerate(self.lines):
-            pad = " " * line.indent
+            pad = " " * min(line.indent, width // 3)
             safe = show(line.text, 20_000)
-            if line.as_it_is or cell_len(safe) + line.indent + 2 <= width:
+            if line.as_it_is or cell_len(safe) + len(pad) + 2 <= width:
                 parts = [pad + safe]
             else:
                 parts = wrapped(safe, max(8, min(width, 110) - 2), pad, pad + ("  " if line.key else ""))
@@ -137,20 +146,33 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
         return Strip(marked(text, plain, styles), width)
 
     def action_move(self, way: int) -> None:
-        keys = [index for index, line in enumerate(self.lines) if line.key]
-        beyond = [index for index in keys if self.cursor is not None and (index - self.cursor) * way > 0]
+        y, height = int(self.scroll_offset.y), max(1, self.size.height)
+        tops = self._tops()
+        here = next((top for top, index in tops if index == self.cursor), -1)
+        if not y <= here < y + height:
+            here = y - 1 if way > 0 else y + height  # scrolled away from it: on from what is seen
+        beyond = [(top, index) for top, index in tops if (top - here) * way > 0]
         if not beyond:
             self.scroll_relative(y=way, animate=False)
             return
-        following = beyond[0] if way > 0 else beyond[-1]
-        top = next(place for place, drawn in enumerate(self._drawn) if drawn[2] == following)
-        y, height = int(self.scroll_offset.y), max(1, self.size.height)
+        top, following = beyond[0] if way > 0 else beyond[-1]
         if (way > 0 and top >= y + height + 1) or (way < 0 and top < y - 1):
             self.scroll_relative(y=way, animate=False)  # text in between is read before the next line is reached
             return
-        self.cursor = following
+        self._choose(following)
         if top < y or top >= y + height:
             self.scroll_to(y=top if way < 0 else top - height + 1, animate=False)
+
+    def _tops(self) -> list[tuple[int, int]]:
+        """Where each line that stands for something begins, and its index."""
+        found: dict[int, int] = {}
+        for place, (_, line, index) in enumerate(self._drawn):
+            if line.key:
+                found.setdefault(index, place)
+        return [(place, index) for index, place in found.items()]
+
+    def _choose(self, index: int) -> None:
+        self.cursor, self._is_chosen = index, True
         self.refresh()
 
     def action_page(self, way: int) -> None:
@@ -166,8 +188,7 @@ class Lines(ScrollView, can_focus=True, inherit_bindings=False):
             index = self._drawn[place][2]
             if index == self.cursor:
                 self.action_open()
-            self.cursor = index
-            self.refresh()
+            self._choose(index)
 
 
 FILLER = "\0"

@@ -53,8 +53,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         "rows--struck",
     }  # fmt: skip
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "row up", show=False),
-        Binding("down,j", "move(1)", "row down", show=False),
+        Binding("up,k", "move(-1)", "row up", key_display="↑ k", show=False),
+        Binding("down,j", "move(1)", "row down", key_display="↓ j", show=False),
         Binding("pageup", "page(-1)", "page up", show=False),
         Binding("pagedown", "page(1)", "page down", show=False),
         Binding("enter", "open", "open", show=False),
@@ -114,9 +114,11 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
         """Place of the topmost row in view."""
         return int(self.scroll_offset.y)
 
-    def begin(self, total: int, first: int, rows: Iterable[Row], cursor: int | None = None) -> None:
-        """Everything anew: another time, filter or order. The cursor keeps its line on the screen."""
-        line = self.cursor - self.first_shown
+    def begin(
+        self, total: int, first: int, rows: Iterable[Row], cursor: int | None = None, line: int | None = None
+    ) -> None:
+        """Everything anew: another time, filter or order. The cursor keeps its line on the screen, or gets ``line``."""
+        line = self.cursor - self.first_shown if line is None else line
         self._rows = {first + index: row for index, row in enumerate(rows)}
         self._asked = None
         self.total = total
@@ -230,6 +232,8 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
             self.post_message(self.Moved(self, self.key))
 
     def _keep_in_view(self) -> None:
+        if not self.size.height:
+            return  # not laid out yet: done when it is
         height = max(1, self.size.height - 1)
         if self.cursor < self.first_shown:
             self.scroll_to(y=self.cursor, animate=False, force=True, immediate=True)

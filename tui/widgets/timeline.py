@@ -51,7 +51,8 @@ class Timeline(Widget):
     """Two lines: the strip, and its dates."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "timeline--good", "timeline--bad", "timeline--waived", "timeline--dim", "timeline--cursor",
+        "timeline--good", "timeline--bad", "timeline--waived", "timeline--dim", "timeline--pin",
+        "timeline--cursor",
     }  # fmt: skip
 
     class Pointed(Message):
@@ -66,6 +67,8 @@ class Timeline(Widget):
         self.shape: Shape | None = None
         self.at: dt.datetime | None = None
         self.is_now = True
+        self.pins: dict[str, dt.datetime] = {}
+        """What was marked, by its letter."""
         self._paint = Paint(self, "timeline")
 
     def draw(self, shape: Shape | None) -> None:
@@ -74,6 +77,11 @@ class Timeline(Widget):
 
     def point(self, at: dt.datetime, is_now: bool) -> None:
         self.at, self.is_now = at, is_now
+        self.refresh()
+
+    def pin(self, **pins: dt.datetime) -> None:
+        """Show where the marks A and B are, and no others."""
+        self.pins = pins
         self.refresh()
 
     def render_lines(self, crop: Region) -> list[Strip]:
@@ -89,11 +97,15 @@ class Timeline(Widget):
             return self._dates(shape, width)
         most = max(shape.counts) or 1
         cursor = None if self.at is None else len(shape.counts) - 1 if self.is_now else shape.column(self.at)
+        pinned = {shape.column(at): letter for letter, at in self.pins.items()}
         segments = [Segment(" ", self._paint.base)]
         for column, number in enumerate(shape.counts):
             mark = shape.marks.get(column)
             text = mark or (BARS[min(6, 7 * number // (most + 1))] if number else " ")
             style = self._paint.base + self._paint.part(MARKS[mark] if mark else "dim")
+            if column in pinned:
+                mark = text = pinned[column]
+                style = self._paint.base + self._paint.part("pin")
             if column == cursor:
                 text, style = mark or "│", style + self._paint.part("cursor")
             segments.append(Segment(text, style))
