@@ -86,9 +86,9 @@ def headline(facts: Facts, context: Context) -> str:
         "nothing": "Nothing is out of the ordinary for this model.",
         "data": f"{and_words([item.feature for item in facts.faults])} did not arrive as before.",
         "level": f"{_ranks(facts)}: the level moved, not the order.",
-        "ranking": "It ranks worse than it ever did.",
+        "ranking": f"{_ranks_worse(facts)}.",
         "episode": f"{count(len(facts.days), 'day')} of {when} {_carry(len(facts.days))} the extra loss.",
-        "unexplained": "It loses more than it should, and neither the level nor the order alone explains it.",
+        "unexplained": _unexplained(facts, context),
     }
     return f"{lead} {said[facts.cause]}"
 
@@ -113,6 +113,28 @@ def _ranks(facts: Facts) -> str:
     if standing is None:
         return "The differences between rows are as before"
     return f"It still ranks (AUC {standing.value:.3f}, own range {standing.low:.3f} to {standing.high:.3f})"
+
+
+def _ranks_worse(facts: Facts) -> str:
+    """How much worse it ranks; a number may be out of the ordinary and still have been there before."""
+    standing, auc = facts.standings["ranking"], facts.auc_standing
+    assert auc is not None
+    if standing.inside:
+        return "It ranks worse than it mostly did"
+    if auc.value >= auc.low:
+        return "Its ranking falls farther short of what its own probabilities promise than ever"
+    return "It ranks worse than it ever did"
+
+
+def _unexplained(facts: Facts, context: Context) -> str:
+    """What is out of the ordinary where neither a new level nor another order would mend it."""
+    if facts.standings["extra_loss"].bad:
+        return "It loses more than it should, and neither the level nor the order alone explains it."
+    if facts.worse_than_reference:
+        return f"It loses more than {context.reference}, and neither the level nor the order alone explains it."
+    part = percent(facts.recoverable or 0.0)
+    only = f"a new intercept would take away only {part} of the extra loss"
+    return f"The level is farther off than it mostly was, but {only}."
 
 
 def _place(standing: Standing) -> str:
@@ -193,7 +215,7 @@ def _ranking(facts: Facts) -> Finding:
     standing, auc = facts.standings["ranking"], facts.auc_standing
     assert auc is not None
     short = "" if standing.value < 0.0005 else f", {standing.value:.3f} below what its own probabilities promise"
-    verdict = "It ranks worse than it ever did" if standing.bad else "It ranks as before"
+    verdict = _ranks_worse(facts) if standing.bad else "It ranks as before"
     return Finding(
         code="ranking",
         level=standing.level,

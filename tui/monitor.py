@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 import ledger
+from ledger.errors import InvalidInput
 from tui.cli import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
 from tui.page import print_json
 from tui.show import show
@@ -53,7 +54,11 @@ def monitor_command(
         watched = monitor(book, loaded, period, model=model, labels_as_of=moment_of(labels_as_of, book))
         record = period_record(book, newest_period(book.now(), loaded.settings.name, period))
         if html is not None:
-            write_page(html, record, book)
+            try:
+                write_page(html, record, book)
+            except InvalidInput as error:
+                again = f"`tally report {show(loaded.settings.name)} --period {show(period)} --html FILE` makes it."
+                raise InvalidInput(f"The look is recorded. {error.message}", again) from error
         if as_json:
             _print_json(watched, book)
             return

@@ -10,6 +10,7 @@ from ledger.vocabulary import FindingMade, Reliability
 from ledger.words import count
 from pipeline.period_record import PeriodRecord, drawable
 from tui.charts import bars, calibration, text_of, trajectory
+from tui.period_plot import change_words
 from tui.values import moment_words
 
 STYLE = """
@@ -171,7 +172,7 @@ def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
                 for level in levels
             ],
         )
-        words = f"the loss changed by {item['change']:+.3f}: inside {item['inside']:+.3f}, mix {item['mix']:+.3f}"
+        words = change_words(item, MOST_BARS)
         found.append(_figure(f"Change by {item['segment']}", drawn, words))
     outside = sorted(facts["movements"], key=lambda item: -item["psi"])[:MOST_BARS]
     if outside:

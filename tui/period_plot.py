@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.vocabulary import Reliability
 from pipeline.period_record import drawable
-from tui.page import aligned, sparkline, terminal_columns
+from tui.page import aligned, sparkline, terminal_columns, wrap
 
 WIDTH = 30
 NAMES = (("loss", "loss"), ("extra_loss", "extra loss"), ("level", "level"), ("auc", "AUC"))
@@ -36,17 +36,23 @@ def plot_lines(facts: dict[str, Any], reliability: list[Reliability]) -> list[st
             lines.append(f"{item.mean_predicted:>8.3f} ░ {bar(item.mean_predicted, highest, '░')}")
             lines.append(f"{item.observed:>8.3f} █ {bar(item.observed, highest, '█')}")
     for part in facts["decompositions"]:
-        lines += [
-            "",
-            f"The loss changed by {part['change']:+.3f}: inside {part['inside']:+.3f}, mix {part['mix']:+.3f}; "
-            f"by {part['segment']}",
-        ]
+        lines += ["", *wrap(f"By {part['segment']} {change_words(part, MOST_LEVELS)}").splitlines()]
         levels = sorted(part["levels"], key=lambda level: -abs(level["inside"] + level["mix"]))[:MOST_LEVELS]
         highest = max((abs(level["inside"] + level["mix"]) for level in levels), default=1.0) or 1.0
         changes = [(level["level"], level["inside"] + level["mix"]) for level in levels]
         shown = [(name, f"{change:+.4f}", bar(abs(change), highest, "█")) for name, change in changes]
         lines += aligned((part["segment"], "change", ""), shown, columns)
     return lines
+
+
+def change_words(part: dict[str, Any], most: int) -> str:
+    """What a decomposition says in numbers; ``most`` groups of it are drawn."""
+    of = len(part["levels"])
+    drawn = f"; the {most} of {of} groups that changed most" if of > most else ""
+    return (
+        f"the loss changed by {part['change']:+.3f} against the own windows: {part['inside']:+.3f} inside the groups, "
+        f"{part['mix']:+.3f} by how many rows each has{drawn}"
+    )
 
 
 def bar(value: float, highest: float, block: str) -> str:

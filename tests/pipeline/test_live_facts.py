@@ -125,6 +125,30 @@ def test_equal_facts_are_told_in_equal_bytes_and_every_sentence_keeps_its_number
 probabilities = st.lists(st.floats(0.01, 0.99), min_size=20, max_size=80)
 
 
+def test_no_sentence_says_more_than_its_numbers() -> None:
+    """Out of the ordinary is outside 8 of 10 own windows, so it may have been as bad before."""
+    facts = judged(make(2, "ranking"), past(2))
+    assert facts.cause == "ranking" and facts.auc_standing is not None
+    assert "It ranks worse than it ever did" in words.headline(facts, CONTEXT)
+    replace = msgspec.structs.replace
+    ranking, extra = facts.standings["ranking"], facts.standings["extra_loss"]
+    before = replace(facts, standings={**facts.standings, "ranking": replace(ranking, inside=True)})
+    within = replace(facts, auc_standing=replace(facts.auc_standing, low=0.0))
+    usual = replace(facts, cause="unexplained", recoverable=0.27, worse_than_reference=False,
+                    standings={**facts.standings, "extra_loss": replace(extra, bad=False)})  # fmt: skip
+    for changed, said in (
+        (before, "It ranks worse than it mostly did"),
+        (within, "falls farther short of what its own probabilities promise than ever"),
+        (usual, "a new intercept would take away only 27.0% of the extra loss."),
+        (replace(usual, worse_than_reference=True), "It loses more than base_rate, and"),
+    ):
+        assert said in words.headline(changed, CONTEXT)
+        assert "ever did" not in words.headline(changed, CONTEXT)
+        assert "more than it should" not in words.headline(changed, CONTEXT)
+    told = {found.code: found.sentence for found in words.findings_of(before, CONTEXT)}
+    assert told["ranking"].startswith("It ranks worse than it mostly did: AUC")
+
+
 @given(probabilities, st.integers(0, 1_000))
 @settings(max_examples=40, deadline=None)
 def test_a_new_intercept_meets_the_rate_keeps_the_order_and_never_loses_more(p: list[float], seed: int) -> None:

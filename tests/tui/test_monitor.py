@@ -184,7 +184,11 @@ def test_labels_that_are_not_known_yet_are_waited_for_with_an_estimate_and_its_o
     other = tally(folder, "report", "late-arrivals", "--period", "2013-09", **home)
     assert other.code == 4 and "Watched were 2013-10." in other.err
     assert re.search(r"Estimate without labels: 0\.\d{3}\. This estimator has missed by", told["estimate"]["sentence"])
-    later = watch(team, "2013-10", "--json").json
+    (folder / "taken.html").mkdir()
+    later = watch(team, "2013-10", "--json", "--html", "taken.html")
+    assert later.code == 2 and "The look is recorded." in later.err
+    assert "tally report late-arrivals --period 2013-10 --html FILE" in later.err
+    later = tally(folder, "report", "late-arrivals", "--json", **home).json
     assert later["period"]["status"] != "waiting"
     assert later["period"]["estimate"]["estimate"] == pytest.approx(told["estimate"]["facts"]["estimate"])
     with ledger.open(team[0]) as book:
