@@ -557,7 +557,12 @@ def test_mouse(folder: Path) -> None:
             width = app.app.query_one(Timeline).size.width
             await app.pilot.click("Timeline", offset=(width // 2, 0))
             await app.settle()
-            assert app.app.cursor.n is not None and "2013-0" in app.banner
+            n = app.app.cursor.n
+            assert n is not None and "2013-0" in app.banner
+            await app.press("1")
+            for x, expected in ((1, n - 1), (2, n), (2, n + 1), (5, n)):  # ←, →, →, and their words
+                await app.pilot.click("Keys", offset=(x, 0))
+                await app.until(lambda expected=expected: app.app.cursor.n == expected)  # type: ignore[misc]
 
     asyncio.run(go())
 
