@@ -22,7 +22,7 @@ from ledger.errors import TallyError
 from tui.cursor import DATES, Cursor
 from tui.desk import Desk, Work
 from tui.following import Following
-from tui.opening import opening, standing, trouble_lines
+from tui.opening import is_damage, opening, standing, trouble_lines
 from tui.show import show
 from tui.widgets.bar import Bar, Menu
 from tui.widgets.keys import STAYING, Keys
@@ -174,11 +174,11 @@ class TallyApp(App[None]):
 
     def _failed(self, error: TallyError) -> None:
         if self.moment is None:
-            self._trouble(error.message, error.hint)
+            self._trouble(error.message, error.hint, is_damage(error))
         else:
             self.say(f"{error.message} {error.hint}")
 
-    def _trouble(self, message: str, hint: str) -> None:
+    def _trouble(self, message: str, hint: str, is_damaged: bool = False) -> None:
         """Instead of the panes: what is wrong and what to do."""
         from tui.widgets.lines import Lines
 
@@ -187,7 +187,7 @@ class TallyApp(App[None]):
         for pane in self._panes.values():
             pane.display = False
         trouble = Lines(id="trouble")
-        trouble.begin(trouble_lines(message, hint, self._missing))
+        trouble.begin(trouble_lines(message, hint, is_damaged))
         self.query_one("#panes").mount(trouble)
         trouble.focus()
         self.refresh_bindings()

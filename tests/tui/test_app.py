@@ -738,6 +738,18 @@ def test_without_a_ledger_it_says_how_to_make_one(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize(("name", "as_of", "said"), [("nowhere", None, "There is no ledger in"), ("", "1999", "1999")])
+def test_what_is_not_there_is_not_called_damaged(
+    folder: Path, tmp_path: Path, name: str, as_of: str | None, said: str
+) -> None:
+    async def go() -> None:
+        async with driven(tmp_path / name if name else folder, as_of=as_of) as app:
+            await app.until(lambda: said in app.text)
+            assert "nothing to show" in app.banner and "evidence" not in app.text
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize("harm", ["empty file", "noise", "torn"])
 def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> None:
     path = folder / "ledger.db"
@@ -749,6 +761,7 @@ def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> No
     async def go() -> None:
         async with driven(folder, (80, 24)) as app:
             await app.until(lambda: "q ends it" in app.text)
+            assert ("The evidence is in ledger.db" in app.text) == (harm != "empty file")
             await app.press("left", "3", "q")
 
     asyncio.run(go())
