@@ -34,6 +34,8 @@ from ledger.words import sentence
 LARGEST_TEXT_BYTES = 64 << 20
 LARGEST_PROOF_BYTES = 1 << 20
 MOST_EVENTS = 100_000
+REPLAYED = """REPLAYED CLOCK: this ledger lives a past again. The times in its records are those of the story, not
+those at which they were made; its first record, which is here, says so."""
 
 Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 Number = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
@@ -97,6 +99,9 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
         raise Refused(f"Nothing about {subject} can be shown: no event is named, or all were erased.")
     if len(seqs) > MOST_EVENTS:
         raise Refused(f"{subject} rests on {len(seqs):,} events; a bundle holds at most {MOST_EVENTS:,}.")
+    story = ledger.genesis.clock == "replayed"
+    if story:  # whoever reads times in the records has to see, under the same proof, that they are a story's
+        seqs = [0, *seqs]
     note = ledger.checkpoint()
     checkpoint = parse_receipt(note).checkpoint
     key = in_force(ledger.identities, checkpoint.size).key
@@ -130,7 +135,7 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     )
     files["proof.json"] = claim.text()
     files["check.py"] = Path(__file__).with_name("auditor.py").read_bytes()
-    files["README.txt"] = _page(subject, checkpoint, key, told).encode()
+    files["README.txt"] = _page(subject, checkpoint, key, told, story).encode()
     try:
         for name, data in files.items():
             write_whole(folder / name, data, durable=False)
@@ -141,7 +146,8 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     return Made(subject, checkpoint, len(parts), len(told), claim.artifacts)
 
 
-def _page(subject: str, checkpoint: Checkpoint, key: VerifierKey, told: Iterable[str]) -> str:
+def _page(subject: str, checkpoint: Checkpoint, key: VerifierKey, told: Iterable[str], story: bool) -> str:
+    replayed = f"{REPLAYED}\n\n" if story else ""
     return f"""Proof of what was recorded about {subject}
 
 This folder shows that the records listed below stand in the ledger
@@ -151,7 +157,7 @@ This folder shows that the records listed below stand in the ledger
 as it was vouched for at {checkpoint.size} commits, byte for byte. It does not show that they were true when they
 were recorded, nor that nothing was left unrecorded.
 
-To check it, with Python 3.11 or later and nothing else:
+{replayed}To check it, with Python 3.11 or later and nothing else:
 
     python3 -I check.py --key '{key.format()}'
 

@@ -30,9 +30,11 @@ def network_file_system(path: Path) -> str | None:
 
     Only Linux says it in a file that anybody can read; elsewhere nothing is told.
     """
-    whole = path.absolute()
-    whole = (whole.parent if not whole.exists() else whole).resolve()
     try:
+        whole = path.absolute()
+        while not whole.exists():  # what is not there yet will be where the nearest folder above it is
+            whole = whole.parent
+        whole = whole.resolve()
         device = whole.stat().st_dev
     except OSError:
         return None

@@ -270,7 +270,7 @@ class Ledger:
         """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
         process can be changing the key."""
         if declare_first:
-            self._refuse_mixed_times()
+            self.refuse_mixed_times()
             self._refuse_newer_versions()
         now = self.clock().astimezone(dt.UTC)
         batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
@@ -308,7 +308,15 @@ class Ledger:
                 ) from error
         return appended
 
-    def _refuse_mixed_times(self) -> None:
+    def refuse_mixed_times(self) -> None:
+        """Refuse what would record the time that it is between the times of a story.
+
+        Every append asks this; what computes for minutes before it records asks it first.
+
+        Raises
+        ------
+        Refused
+        """
         if self.clock is utc_now and self.genesis.clock == "replayed":
             raise Refused(
                 "This ledger tells a replayed story: its times are the story's, and what happens today does not "

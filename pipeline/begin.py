@@ -25,6 +25,7 @@ from pipeline.recipes import Columns
 from pipeline.settings import Pipeline
 from pipeline.slice import Slice
 from pipeline.spans import parse_span
+from pipeline.times import day_of
 from pipeline.windows import Window, development_windows
 
 CHAMPION = "champion"
@@ -185,7 +186,8 @@ def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
     windows = [window for window in development if window.start + delay <= as_of]
     if not windows:
         raise InvalidInput(
-            f"On {from_micros(as_of):%Y-%m-%d} no label of {development[0].label}, the first window, was known.",
+            f"On {day_of(as_of, settings.time.timezone)} no label of {development[0].label}, the first window, was "
+            "known.",
             "Give a later --labels-as-of, or an earlier first_test.",
         )
     return windows

@@ -6,10 +6,11 @@ interrupted, or read in a year, says the same as the one that is being told.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from blake3 import blake3
 from ledger import vocabulary as say
 from ledger.commit import decode_head, from_micros, to_micros
 from ledger.entities import ModelState, PeriodState
-from ledger.errors import Conflict, NotFound, Refused
+from ledger.errors import Busy, Conflict, NotFound, Refused
 from ledger.event import encode_canonical
 from ledger.ledger import Ledger
 from ledger.lock import FileLock
@@ -33,7 +34,6 @@ from ledger.words import count
 from pipeline import waivers
 from pipeline.begin import registration
 from pipeline.config import LoadedPipeline
-from pipeline.monitor_words import SUGGESTIONS
 from pipeline.spans import parse_span, windows_between_looks
 from pipeline.windows import Window, development_windows, periods_between
 
@@ -146,9 +146,24 @@ def begin_story(folder: Path, loaded: LoadedPipeline, first: Window, grants: Gra
     return book, clock
 
 
-def telling(book: Ledger) -> FileLock:
-    """The lock of whoever tells a story; two at once would tell two."""
-    return FileLock(book.folder / LOCK_FILE, 0.2)
+@contextlib.contextmanager
+def telling(book: Ledger) -> Iterator[None]:
+    """Hold the lock of whoever tells a story; two at once would tell two.
+
+    Raises
+    ------
+    Busy
+        When another process is telling it.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(FileLock(book.folder / LOCK_FILE, 0.2))
+        except Busy as error:
+            raise Busy(
+                f"Another process is telling this story just now, into {book.folder.parent}. Nothing was done.",
+                "Let it end, or tell another one beside it: --into FOLDER",
+            ) from error
+        yield
 
 
 def _clock_of(folder: Path) -> StoryClock:
@@ -241,15 +256,17 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     lines = _lines(entries, book)
     if watched is None:
         if deciding is None:
-            lines.insert(0, "Nobody decides yet, so nothing was watched.")
+            lines.insert(0, "There is no champion yet, so nothing was watched.")
         else:
             lines.insert(0, f"Nothing was watched: the file wants a look every {settings.monitoring.every}.")
         if decided is None and deciding is None:
-            lines = [f"Nothing could happen: {_no_run(loaded, window)}, and nobody decides."]
+            lines = [f"Nothing could happen: {_no_run(loaded, window)}, and there is no champion to watch."]
     elif decided is None:
         lines.append("No run: what is wrong with the data comes first.")
     if model is not None and promotion is None and (champion is None or champion.model != model.model):
         lines.append(_not_promoted(then, loaded, window, model))
+    if promotion is not None and deciding is not None and watched is not None and watched.decision == "wait":
+        lines.append(_not_waited(loaded, window, deciding, book))
     if champion is not None:
         lines += _what_ends(then, loaded, window, champion, book)
     lines += _fallen_back(entries, book, settings.name)
@@ -292,9 +309,8 @@ def _lines(entries: Sequence[Entry], book: Ledger) -> list[str]:
 
 
 def _decided(body: say.DecisionTaken) -> str:
-    # Where nobody is chosen, what stood last among the reasons is why.
-    why = f" {body.reasons[-1].sentence}" if body.model is None and body.reasons else ""
-    return f"Run {body.run}: {body.headline}{why}"
+    # Where nobody is chosen, what stood last among the reasons is why, and says both.
+    return f"Run {body.run}: {body.reasons[-1].sentence if body.model is None and body.reasons else body.headline}"
 
 
 def _excused(bodies: Sequence[say.WaiverGranted], book: Ledger) -> str:
@@ -308,9 +324,7 @@ def _excused(bodies: Sequence[say.WaiverGranted], book: Ledger) -> str:
 
 
 LINES: dict[type, Callable[[Any], str]] = {
-    say.PeriodMonitored: lambda body: (
-        f"Watched {body.model}, {body.status}: {body.headline} {SUGGESTIONS[body.decision]}"
-    ),
+    say.PeriodMonitored: lambda body: f"Watched {body.model}, {body.status}: {body.headline} {body.suggestion}",
     say.RunFailed: lambda body: f"Run {body.run} broke off ({body.message}); it was done again.",
     say.DecisionTaken: _decided,
     say.CandidateProposed: lambda body: (
@@ -344,6 +358,17 @@ def _not_promoted(then: Snapshot, loaded: LoadedPipeline, window: Window, model:
     ]
     verb = "holds" if len(held) == 1 else "hold"
     return f"{model.model} is not promoted: {', '.join(held)} {verb} it back."
+
+
+def _not_waited(loaded: LoadedPipeline, window: Window, champion: ModelState, book: Ledger) -> str:
+    """Why a champion was replaced although the finding asked to wait."""
+    assert champion.intended_for is not None  # else it would hold for ever
+    last = f"{champion.intended_for[1].astimezone(book.zone) - dt.timedelta(microseconds=1):%Y-%m-%d}"
+    following = f"{from_micros(next_look(loaded, window)).astimezone(book.zone):%Y-%m-%d}"
+    return (
+        f"It could not be waited for: {champion.model} was approved for use until {last} only, and the next look is on "
+        f"{following}."
+    )
 
 
 def period_of(then: Snapshot, pipeline: str, window: Window) -> PeriodState | None:
@@ -422,15 +447,17 @@ LEFT_OUT = (say.LedgerCreated, say.SchemaDeclared, say.EnvironmentCaptured, say.
 _RUN = re.compile(r"\b(\d{4}-\d{2}-\d{2})\.\d+\b")
 
 
-def story_hash(book: Ledger) -> str:
-    """BLAKE3 over everything that happened in a story, in order: equal for two tellings of one story.
+def story_hash(book: Ledger, loaded: LoadedPipeline, last: Window) -> str:
+    """BLAKE3 over everything that happened in a story up to a month, in order: equal for two tellings of it.
+
+    What an earlier telling has of later months is not part of it.
 
     Over each event's type, time, period and body, artifacts by their hashes. Left out is what cannot be equal: the
     ledger's name and key, salts and the ids that follow from them, durations, processes and machines; and broken-off
     runs with the number that a repeated run has after its day, so that a story that was interrupted counts as the
     same.
     """
-    entries = list(book.events())
+    entries = list(book.events(0, closing(book, loaded, last).as_of.seq))
     broken = {entry.event.body.run for entry in entries if isinstance(entry.event.body, say.RunFailed)}
     hasher = blake3()
     for entry in entries:

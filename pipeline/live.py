@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ import pyarrow as pa
 from ledger import vocabulary as say
 from ledger.commit import to_micros
 from ledger.entities import ModelState
-from ledger.errors import InvalidInput, Refused
+from ledger.errors import InvalidInput
 from ledger.ledger import Ledger
 from ledger.views import entries
 from ledger.vocabulary import Levels
@@ -26,8 +25,9 @@ from pipeline import backtest, measure
 from pipeline.backtest import Plan, Recipe
 from pipeline.live_facts import Rows
 from pipeline.measure import Floats, Units
-from pipeline.model_file import load, predict, prediction_hash
+from pipeline.model_file import predict
 from pipeline.own_history import History
+from pipeline.predict import open_model
 from pipeline.recipes import Columns, Task
 from pipeline.settings import Pipeline
 from pipeline.slice import (
@@ -85,25 +85,9 @@ class Live(NamedTuple):
 
 
 def model_of(book: Ledger, model: ModelState) -> tuple[Any, say.CandidateRefitted]:
-    """The model behind a name: hash, then types, then the probe that it must still predict to the last bit.
-
-    Raises
-    ------
-    Damaged, Refused, NotFound
-    """
+    """The model behind a name, opened as for a prediction, and how it was made; Refused or NotFound as there."""
     made: say.CandidateRefitted = book.event(model.made_by_event).event.body
-    estimator = load(book.objects.get(made.artifact), made.artifact)
-    probe = pd.read_parquet(io.BytesIO(book.objects.get(made.probe)))
-    for name in made.recipe["categorical"]:
-        probe[name] = probe[name].astype(object).where(probe[name].notna(), None)
-    with backtest.one_thread():
-        found = prediction_hash(predict(estimator, probe))
-    if found != made.probe_hash:
-        raise Refused(
-            f"{model.model} does not predict on its stored rows what it did when it was made; nothing was judged.",
-            "Its libraries differ: `tally show` its environment, and use the same versions.",
-        )
-    return estimator, made
+    return open_model(book, made), made
 
 
 def columns_known(book: Ledger, run: str) -> set[str] | None:

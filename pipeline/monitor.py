@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import io
 from typing import Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 import pandas as pd
@@ -33,6 +32,7 @@ from pipeline.own_history import History, history_of
 from pipeline.recipes import Task
 from pipeline.settings import Pipeline
 from pipeline.standing import compares_live, thresholds
+from pipeline.times import day_of
 from pipeline.windows import Window, period_window
 
 PARQUET = "application/vnd.apache.parquet"
@@ -55,6 +55,8 @@ class _Verdict(NamedTuple):
     findings: list[Finding]
     facts: Facts | None
     estimate: dict[str, float | None] | None
+    next: str | None = None
+    """What to do, where the decision alone does not say it."""
 
 
 def monitor(
@@ -147,9 +149,10 @@ def _refuse_hindsight(settings: Pipeline, state: ModelState, window: Window) -> 
     until = trained_until(state)
     if window.start < until:
         raise Refused(
-            f"{state.model} was trained on rows up to {from_micros(until - 1):%Y-%m-%d}, so it has seen answers of "
-            f"{window.label}: judged there it would be praised for remembering.",
-            f"Make a model of what was known before: `tally run FILE --labels-as-of {_day_before(settings, window)}`",
+            f"{state.model} was trained on rows up to {day_of(until - 1, settings.time.timezone)}, so it has seen "
+            f"answers of {window.label}: judged there it would be praised for remembering.",
+            "Make a model of what was known before: `tally run FILE --labels-as-of "
+            f"{day_of(window.start - 1, settings.time.timezone)}`",
         )
     if window.label in settings.time.final.test and state.status == "candidate":
         raise Refused(
@@ -165,11 +168,6 @@ def _is_expired(settings: Pipeline, state: ModelState, window: Window) -> bool:
     return window.start >= to_micros(state.intended_for[1])
 
 
-def _day_before(settings: Pipeline, window: Window) -> str:
-    moment = from_micros(window.start - 1).astimezone(ZoneInfo(settings.time.timezone))
-    return f"{moment:%Y-%m-%d}"
-
-
 def _verdict(
     settings: Pipeline,
     state: ModelState,
@@ -180,7 +178,7 @@ def _verdict(
     task: Task,
 ) -> _Verdict:
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    expiry = from_micros(until - 1).date() if until is not None else None
+    expiry = day_of(until - 1, settings.time.timezone) if until is not None else None
     if expiry is not None and _is_expired(settings, state, window):
         found = [words.expired(state.model, window.label, expiry)]
         return _Verdict("alarm", "refuse", found[0].sentence, found, None, None)
@@ -202,16 +200,18 @@ def _verdict(
         estimate = {"estimate": float(expected.mean()), "own_error": error}
     if facts is None:
         assert live.matures_at is not None
+        matures = day_of(live.matures_at, settings.time.timezone)
         found = words.waiting(
             window.label,
             live.rows,
             live.immature,
-            from_micros(live.matures_at),
+            matures,
             estimate["estimate"] if estimate else None,
             error,
             len(history.past),
         )
-        return _Verdict("waiting", "wait", found[0].sentence, [*found, *beside, *noted], None, estimate)
+        told, again = [*found, *beside, *noted], words.look_again(window.label, matures)
+        return _Verdict("waiting", "wait", found[0].sentence, told, None, estimate, again)
     context = context_of(settings, state.model)
     found = [*words.findings_of(facts, context), *beside, *noted]
     status = "notable" if noted and facts.status == "quiet" else facts.status
@@ -265,7 +265,7 @@ def _record(
         columns=live.columns,
         losses=stored.hash if stored else None,
         headline=verdict.headline,
-        suggestion=words.SUGGESTIONS[verdict.decision],
+        suggestion=verdict.next or words.SUGGESTIONS[verdict.decision],
     )
     drafts: list[Draft | say.Body] = [Draft(body, about=about, cause=tuple(cause))]
     if stored:

@@ -378,7 +378,7 @@ def waiting(
     label: str,
     rows: int,
     immature: int,
-    matures_at: dt.datetime,
+    matures_at: dt.date,
     estimate: float | None,
     error: float | None,
     past: int,
@@ -403,6 +403,11 @@ def waiting(
             )
         )
     return found
+
+
+def look_again(label: str, matures_at: dt.date) -> str:
+    """What to do about a period whose labels are not known yet."""
+    return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
 
 
 def schema_changed(gone: list[str], other_kind: list[str]) -> Finding:

@@ -44,9 +44,14 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
     if label is not None:
         known = [state for state in known if state.label == label]
     if not known:
-        what = f"{pipeline} in {label}" if label else pipeline
+        names = sorted(state.pipeline for state in snapshot.pipelines())
+        if pipeline not in names:
+            raise NotFound(f"There is no pipeline {pipeline!r}.", f"There is {', '.join(names) or 'none yet'}.")
+        watched = ", ".join(state.label for state in snapshot.periods() if state.pipeline == pipeline)
         raise NotFound(
-            f"Nobody has watched {what} yet, {snapshot.as_of.words}.", "`tally monitor FILE.toml --period …` does."
+            f"Nobody has watched {pipeline}{f' in {label}' if label else ''} yet. What is asked for is what was "
+            f"{snapshot.as_of.words}.",
+            f"Watched were {watched}." if watched else "`tally monitor FILE.toml --period …` watches one.",
         )
     return max(known, key=lambda state: state.described_by)
 

@@ -48,6 +48,7 @@ from pipeline.proposal import propose
 from pipeline.remembered import Remembered
 from pipeline.reproduce import reproduce
 from pipeline.run import run
+from pipeline.times import day_of
 from pipeline.windows import Window, development_windows, sealed_windows
 
 Progress = Callable[[str, int, int], None]
@@ -114,7 +115,7 @@ def refuse_unlived(loaded: LoadedPipeline, months: Sequence[Window]) -> None:
     if opening(loaded, last) > utc_now():
         raise InvalidInput(
             f"{last.label} cannot be lived again yet: its last label is known on "
-            f"{from_micros(matured(loaded, last)):%Y-%m-%d}.",
+            f"{day_of(matured(loaded, last), loaded.settings.time.timezone)}.",
             "Name an earlier --to.",
         )
 
@@ -341,10 +342,10 @@ def _why(teller: Teller, month: Window, model: ModelState) -> str:
     if period is not None:
         said.append(f"The champion's month was {period.status}.")
         if period.decision == "wait":
-            said.append("The finding asks to wait, but its approval ends before the next look.")
+            said.append("The finding asks to wait, but the champion's approval ends before the next look.")
     held = [item.name for item in now.waivers_in_force(model.model)]
-    excused = f"all but {', '.join(held)}, which {'is' if len(held) == 1 else 'are'} excused" if held else "all"
-    said.append(f"Of its gates {excused} let it pass.")
+    excused = f" but {', '.join(held)}, which {'is' if len(held) == 1 else 'are'} excused" if held else ""
+    said.append(f"All its gates let it pass{excused}.")
     return " ".join(said)
 
 

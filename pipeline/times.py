@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ledger.commit import to_micros
+from ledger.commit import from_micros, to_micros
 from ledger.errors import InvalidInput
 from pipeline.settings import Time
 from pipeline.spans import STEP_MICROS
@@ -29,6 +29,11 @@ _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _EXAMPLES = 3
 LARGEST_STEP = 700_000
 """As days from 1970 on either side these are dates that everything can show."""
+
+
+def day_of(micros: int, timezone: str) -> dt.date:
+    """The date of a moment, microseconds since 1970-01-01 UTC, where the pipeline is."""
+    return from_micros(micros).astimezone(ZoneInfo(timezone)).date()
 
 
 def to_utc_micros(column: pa.ChunkedArray, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:

@@ -126,7 +126,8 @@ def period_window(time: Time, label: str) -> Window:
         found = None
     if found is None or found.label != label:
         raise InvalidInput(
-            f"{label!r} is not a period of {time.window}.", f"As in {all_windows(time)[-1].label}, the last window."
+            f"{label!r} is not a period of {time.window}.",
+            f"Write it like {all_windows(time)[-1].label}, the last window of the file.",
         )
     return found
 

@@ -18,7 +18,7 @@ from ledger.errors import InvalidInput
 from ledger.note import receipt_line
 from ledger.words import commit_range
 from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, table, wrap
+from tui.page import clock_line, print_json, table, wrap
 from tui.show import show
 from tui.trust import policy_option, print_receipt, read_policy, read_receipt, receipt_json, shared_option
 
@@ -51,7 +51,7 @@ def anchor_command(
             "Give either a receipt and --where, or --witness URL.",
             'tally anchor receipt.txt --where "ticket RISK-88"',
         )
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         if url is not None:
             key = _witness_key(url, witness_key, policy)
             newest = max(
@@ -102,6 +102,8 @@ def anchors_command(
     no network.
     """
     with open_ledger(ledger_path) as book:
+        if not as_json:
+            clock_line(book)
         all_found = gather(book, read_policy(policy_path), shared)
         good = [anchor for anchor in all_found if book.continues(anchor.checkpoint)]
         bad = [anchor for anchor in all_found if anchor not in good]

@@ -75,7 +75,7 @@ def automation_command(
         raise InvalidInput("The past cannot be changed: --unlock and --lock go without --as-of.")
     if unlock and lock:
         raise InvalidInput("Unlock or lock, not both.")
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=unlock is not None or lock) as book:
         if unlock or lock:
             changed, appended = change(book, pipeline, unlock or "manual", reason)
             commit = book.commit_handle(appended.n)

@@ -11,7 +11,7 @@ from ledger.backup import back_up
 from ledger.note import receipt_line
 from ledger.words import count
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, wrap
+from tui.page import clock_line, print_json, wrap
 from tui.progress import Bar
 from tui.show import show
 
@@ -45,6 +45,7 @@ def backup_command(folder: Path, ledger_path: Path | None, as_json: bool) -> Non
             }
             print_json("tally.backup/1", content)
             exit_with(1 if done.damaged else 0)
+        clock_line(book)
         size, artifacts = done.checkpoint.size, count(done.artifacts, "artifact")
         since = "" if done.before is None else f", {count(size - done.before, 'commit')} more than before"
         holds = f"{count(done.events, 'event')} in {count(size, 'commit')}, up to {newest}{since}"

@@ -210,13 +210,20 @@ def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
     return parse_moment(text, book.zone, book.clock())
 
 
-def open_ledger(path: Path | None, for_verification: bool = False) -> Ledger:
+def open_ledger(path: Path | None, for_verification: bool = False, *, records: bool = False) -> Ledger:
     """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
+
+    Parameters
+    ----------
+    records : bool
+        Whether the command is going to append what happens today.
 
     Raises
     ------
     NotFound
         When there is none, with the next step.
+    Refused
+        When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
     """
     import ledger
     from ledger.database import replaced
@@ -230,6 +237,12 @@ def open_ledger(path: Path | None, for_verification: bool = False) -> Ledger:
         )
     jump = os.environ.get("TALLY_ALLOW_JUMP") == "1"
     book = ledger.open(folder, allow_jump=jump, for_verification=for_verification)
+    if records:
+        try:
+            book.refuse_mixed_times()
+        except TallyError:
+            book.close()
+            raise
     book.views.on_trouble = lambda words: say("note", words)
     try:
         if for_verification and replaced(book.log.reader):

@@ -35,7 +35,7 @@ def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: 
     """Make MODEL the champion of its pipeline. A run never does this by itself."""
     from pipeline.promotion import promote
 
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         decided = promote(book, model, reason)
         _tell(book, decided, as_json)
 
@@ -49,7 +49,7 @@ def retire_command(model: str, reason: str, ledger_path: Path | None, as_json: b
     """Take MODEL out of use. If it is champion, its pipeline has none until another is promoted."""
     from pipeline.promotion import retire
 
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         decided = retire(book, model, reason)
         _tell(book, decided, as_json)
 
@@ -114,7 +114,7 @@ def approve_command(
     HANDLE is a decision by name, a run that took one, or an event. Your key is an ed25519 key of your ssh-agent that
     is not the log's, else a file that is made at first use. Whoever keeps the log cannot sign in your name.
     """
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         seq = _approvable(book, handle)
         stored = book.log.event(seq)
         event = book.event(seq).event

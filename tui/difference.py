@@ -15,8 +15,8 @@ from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
 from ledger.words import count
 from tui.cli import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.look import clock_line, set_aside, snapshot_of, struck
-from tui.page import as_of_json, heading, print_json, table, wrap
+from tui.look import set_aside, snapshot_of, struck
+from tui.page import as_of_json, clock_line, heading, print_json, table, wrap
 from tui.show import show
 from tui.travel import entry_json, event_line, field_change_words
 
@@ -53,6 +53,8 @@ def diff_command(
         with open_ledger(ledger_path) as book:
             sides = _two_sides(book, a, b)
             if sides is not None:
+                if not as_json:
+                    clock_line(book)
                 differs = _runs(book, *sides, as_json)
             else:
                 found = snapshot_of(book, a, axis).diff(snapshot_of(book, b, axis))

@@ -34,7 +34,7 @@ def redact_command(
     """
     if not re.fullmatch(r"#(\d+)(-[0-9a-z]{4})?", handle):
         raise InvalidInput(f"{handle!r} is not an event.", "Give it as `tally log` shows it: '#12'.")
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         book.when(handle)  # refuses what is not there, and letters that do not match
         seq = int(handle[1:].partition("-")[0])
         if not yes and not as_json:
@@ -62,7 +62,7 @@ def seal_command(ledger_path: Path | None, as_json: bool) -> None:
     Copy the files to where they cannot be changed; `tally verify --against-segments` compares with them, faster
     than it can check events one by one.
     """
-    with open_ledger(ledger_path) as book, Bar() as bar:
+    with open_ledger(ledger_path, records=True) as book, Bar() as bar:
         made = segments.seal(book, bar)
         bar.close()
         if as_json:

@@ -16,8 +16,8 @@ from ledger.vocabulary import PromotionDecided
 from ledger.words import count
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
 from tui.explain_period import explain_watched, watched_of
-from tui.look import clock_line, head_line, snapshot_of
-from tui.page import as_of_json, print_json, wrap
+from tui.look import head_line, snapshot_of
+from tui.page import as_of_json, clock_line, print_json, wrap
 from tui.show import show
 from tui.trajectory import trajectory_table
 from tui.values import moment_words

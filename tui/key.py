@@ -13,7 +13,7 @@ from ledger.note import VerifierKey, receipt_line
 from ledger.opening import new_origin
 from ledger.vocabulary import ForkAdopted, KeyRotated
 from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, wrap
+from tui.page import clock_line, print_json, wrap
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
 
@@ -63,6 +63,7 @@ def key_show_command(vkey: bool, ledger_path: Path | None, as_json: bool) -> Non
             }
             print_json("tally.key/1", content)
             return
+        clock_line(book)
         if vkey:
             click.echo(show(key.format()))
             return
@@ -96,7 +97,7 @@ def key_rotate_command(
     as_json: bool,
 ) -> None:
     """Give the ledger a new key. The change is an event, and its checkpoint is signed by both keys."""
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         old = book.identity.key
         if not reason.strip():
             raise InvalidInput("A change of key needs a reason.")
@@ -174,7 +175,7 @@ def adopt_command(reason: str, key_home: keys.Home, ledger_path: Path | None, as
     the other; so the ledger says in an event that it left, and gets a new name and key. Receipts of the old name
     stay good up to where the two histories part.
     """
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         old = book.identity.key
         seen = memory.read_mark(old.name)
         if seen is None or book.continues(seen):

@@ -21,7 +21,7 @@ from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.page import as_of_json, heading, print_json, print_json_line, table, wrap
+from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
 
@@ -38,14 +38,6 @@ def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger)
     replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
     if as_of or replayed or snapshot.as_of.supposed:
         heading(replayed + snapshot.as_of.words)
-
-
-def clock_line(book: ledger.Ledger, words: str = "") -> None:
-    """The same above an answer that belongs to no moment, or to the moments in ``words``."""
-    if book.genesis.clock == "replayed":
-        heading(f"REPLAYED CLOCK · {words or 'its times are those of the story'}")
-    elif words:
-        heading(words)
 
 
 def _local(moment: dt.datetime | None, book: ledger.Ledger) -> str:
@@ -142,7 +134,7 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Le
     until = champion.intended_for[1] if champion and champion.intended_for else None
     return (
         state.pipeline,
-        champion.model if champion else "none yet",
+        champion.model if champion else "none any more" if state.former_champions else "none yet",
         _day(state.champion.since if state.champion else None, book),
         _last_day(until, book) if until else "",
         _watched(state.pipeline, snapshot),
@@ -202,7 +194,12 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             return
         head_line(snapshot, as_of, book)
         if champion is None or state.champion is None:
-            click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
+            if state.former_champions:
+                click.echo(
+                    f"{show(state.pipeline)} has no champion any more: tally why {show(state.pipeline)}.champion"
+                )
+            else:
+                click.echo(f"{show(state.pipeline)} has no champion yet: nobody has promoted a model.")
             return
         click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
         rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""

@@ -134,11 +134,11 @@ def cores() -> int:
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
     """The ledger to record in; a new one reads dates in the pipeline's zone, as its months are meant."""
     if path is not None or ledger.find(Path.cwd()) is not None:
-        return open_ledger(path)
+        return open_ledger(path, records=True)
     try:
         book = ledger.create(Path.cwd(), timezone=timezone)
     except Refused:
-        return open_ledger(path)  # another process made it in the meantime
+        return open_ledger(path, records=True)  # another process made it in the meantime
     announce(book)
     return book
 

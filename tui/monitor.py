@@ -49,7 +49,7 @@ def monitor_command(
     from pipeline.period_record import newest_period, period_record
     from tui.report import print_record, write_page
 
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         watched = monitor(book, loaded, period, model=model, labels_as_of=moment_of(labels_as_of, book))
         record = period_record(book, newest_period(book.now(), loaded.settings.name, period))
         if html is not None:
@@ -57,7 +57,7 @@ def monitor_command(
         if as_json:
             _print_json(watched, book)
             return
-        print_record(record, plot=plot)
+        print_record(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")
         print_receipt(book)

@@ -7,13 +7,16 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from ledger.when import AsOf
 from tui.show import show
+
+if TYPE_CHECKING:
+    from ledger import Ledger
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -49,6 +52,14 @@ def heading(text: str) -> None:
         click.secho(show(text), dim=True)
     else:
         click.echo(show(text), err=True)
+
+
+def clock_line(book: Ledger, words: str = "") -> None:
+    """Say above an answer that its clock is replayed, and the moments in ``words`` that it is about, where it is."""
+    if book.genesis.clock == "replayed":
+        heading(f"REPLAYED CLOCK · {words or 'its times are those of the story'}")
+    elif words:
+        heading(words)
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from ledger.vocabulary import FindingMade, Reliability
+from ledger.words import count
 from pipeline.period_record import PeriodRecord, drawable
 from tui.charts import bars, calibration, text_of, trajectory
 from tui.values import moment_words
@@ -48,6 +50,8 @@ STATISTICS = (
 )
 MOST_FACTS = 200
 MOST_BARS = 10
+SAME_TIME = dt.timedelta(days=1)
+"""Labels known so shortly before the look are all that were known."""
 
 
 def page(record: PeriodRecord, zone: ZoneInfo, *, origin: str, replayed: bool) -> str:
@@ -67,7 +71,7 @@ def page(record: PeriodRecord, zone: ZoneInfo, *, origin: str, replayed: bool) -
     known_rows = body.rows - body.immature_rows
     looks = "" if record.looks == 1 else f"; look {record.looks}, the first was {moment_words(record.first_at, zone)}"
     head = [
-        f"{known_rows:,} of {body.rows:,} rows with a known label, from {body.source}.",
+        f"{known_rows:,} of {body.rows:,} rows with a known label{as_if_words(record, zone)}, from {body.source}.",
         f"Compared with the model's own {len(body.history)} windows: {', '.join(body.history) or 'none yet'}.",
         f"Recorded {moment_words(record.recorded_at, zone)} by {record.actor}, {late_words(record)}{looks}.",
         f"Event #{record.seq} in commit {record.commit} of ledger {origin}; made of nothing that was recorded later.",
@@ -97,7 +101,15 @@ def page(record: PeriodRecord, zone: ZoneInfo, *, origin: str, replayed: bool) -
 def late_words(record: PeriodRecord) -> str:
     """``known 41 days late``."""
     days = record.late.days
-    return "before the period had ended" if days < 0 else f"known {days} {'day' if days == 1 else 'days'} late"
+    return "before the period had ended" if days < 0 else f"known {count(days, 'day')} late"
+
+
+def as_if_words(record: PeriodRecord, zone: ZoneInfo) -> str:
+    """`` as if it were …``, where labels that were known later were left out on purpose."""
+    until = record.body.labels_as_of
+    if record.recorded_at - until < SAME_TIME:
+        return ""
+    return f" as if it were {moment_words(until, zone)}"
 
 
 def _tone(status: str) -> str:

@@ -33,7 +33,7 @@ def predict_command(
     """
     from pipeline.predict import answer
 
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         done = answer(book, model, data, output, challenger=challenger)
         body = done.body
         if as_json:

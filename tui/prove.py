@@ -15,7 +15,7 @@ from ledger.note import receipt_line
 from ledger.vocabulary import entities
 from ledger.words import count
 from tui.cli import json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, wrap
+from tui.page import clock_line, print_json, wrap
 from tui.progress import Bar
 from tui.show import show
 
@@ -52,6 +52,7 @@ def prove_command(handle: str, folder: Path, with_artifacts: bool, ledger_path: 
             }
             print_json("tally.prove/1", content)
             return
+        clock_line(book)
         files = f" and {count(len(made.artifacts), 'artifact')}" if made.artifacts else ""
         click.echo(
             f"{show(folder)} proves {count(made.events, 'event')} in {count(made.commits, 'commit')}{files} "
@@ -151,6 +152,9 @@ def export_tiles_command(folder: Path, ledger_path: Path | None, as_json: bool) 
 
     with open_ledger(ledger_path) as book, Bar() as bar:
         exported = export_tiles(book, folder, bar)
+        bar.close()
+        if not as_json:
+            clock_line(book)
     line = receipt_line(exported.checkpoint)
     if as_json:
         content = {"folder": str(folder), "receipt": line, "written": exported.written, "kept": exported.kept}

@@ -48,7 +48,7 @@ def reproduce_command(
     """
     from pipeline.reproduce import reproduce
 
-    with Bar() as progress, open_ledger(ledger_path) as book:
+    with Bar() as progress, open_ledger(ledger_path, records=True) as book:
         made = book.now().find(run)
         name = made.made_by_run if isinstance(made, ModelState) else run
         done = reproduce(book, name, workers=workers or cores(), data=data, on_progress=progress)

@@ -131,11 +131,11 @@ def replay_command(
                 say("note", "The story broke off. The same command goes on where it stopped.")
                 raise
             progress.close()
-            sameness = story_hash(book)
+            sameness = story_hash(book, loaded, months[-1])
             if as_json:
                 _print_json(chapters, book, sameness)
             else:
-                _print_end(chapters, book, place, sameness)
+                _print_end(chapters, book, place, loaded.settings.name, sameness)
 
 
 def _days(micros: int) -> dt.timedelta:
@@ -172,14 +172,25 @@ def _print_chapter(chapter: Chapter) -> None:
         click.echo(wrap(show(line), "  "))
 
 
-def _print_end(chapters: list[Chapter], book: ledger.Ledger, place: Path, sameness: str) -> None:
+def _print_end(chapters: list[Chapter], book: ledger.Ledger, place: Path, pipeline: str, sameness: str) -> None:
     click.echo()
     table(
         ("month", "watched", "run", "champion", "gates not passed, (excused)"), [_row(chapter) for chapter in chapters]
     )
     click.echo()
     click.echo(f"story {sameness[:16]}: told again, it is the same")
-    click.echo(f"  tally status --ledger {show(place)} --as-of {chapters[-1].label}")
+    until = f"--ledger {show(place)} --as-of {chapters[-1].at:%Y-%m-%d}"
+    click.echo(f"  tally status {until}")
+    if any(chapter.watched for chapter in chapters):
+        click.echo(f"  tally report {show(pipeline)} {until}")
+    if any(chapter.gates_failed for chapter in chapters) and not any(chapter.champion for chapter in chapters):
+        click.echo(
+            wrap(
+                "Nobody became champion: the gates of the table held every model back. --waive GATE excuses one that "
+                "failed by name, in a story of its own: tally replay --help",
+                "  ",
+            )
+        )
     print_receipt(book)
 
 

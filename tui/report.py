@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +14,12 @@ from pipeline.period_record import PeriodRecord, newest_period, period_record
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
 from tui.page import as_of_json, print_json, wrap
-from tui.period_page import late_words, page
+from tui.period_page import as_if_words, late_words, page
 from tui.period_plot import plot_lines
 from tui.show import show, show_lines
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 
 @tally.command("report")
@@ -63,18 +67,19 @@ def report_command(
             print_json("tally.report/1", content)
             return
         head_line(snapshot, as_of, book)
-        print_record(record, plot=plot)
+        print_record(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")
 
 
-def print_record(record: PeriodRecord, *, plot: bool) -> None:
+def print_record(record: PeriodRecord, zone: ZoneInfo, *, plot: bool) -> None:
     """The sentences of a look, and its pictures in blocks."""
     body = record.body
     click.secho(f"{show(body.model)} in {show(body.label)}: {body.status}", bold=True)
     known = body.rows - body.immature_rows
+    as_if = as_if_words(record, zone)
     compared = f"compared with {', '.join(body.history)}" if body.history else "with nothing to compare"
-    click.echo(wrap(f"{known:,} of {body.rows:,} rows with a known label, from {body.source}; {compared}", "  "))
+    click.echo(wrap(f"{known:,} of {body.rows:,} rows with a known label{as_if}, from {body.source}; {compared}", "  "))
     looks = "" if record.looks == 1 else f"; look {record.looks} at it"
     click.echo(wrap(f"recorded in {record.commit}, {late_words(record)}{looks}", "  "))
     click.echo()
@@ -83,11 +88,14 @@ def print_record(record: PeriodRecord, *, plot: bool) -> None:
         click.echo(wrap(f"[{finding.code}] {finding.sentence}", "  "))
     if plot:
         click.echo()
-        for line in plot_lines(body.facts, body.reliability):
+        lines = plot_lines(body.facts, body.reliability)
+        for line in lines or ["There is nothing to draw: this look came to no numbers."]:
             click.echo("  " + show_lines(line))
     click.echo()
     click.secho(wrap(body.suggestion), bold=True)
-    click.echo(f"the numbers behind a sentence: tally explain '{show(body.period)}/CODE'")
+    if record.findings:
+        code = record.findings[0].code
+        click.echo(f"the numbers behind a sentence: tally explain '{show(body.period)}/{show(code)}'")
 
 
 def write_page(path: Path, record: PeriodRecord, book: ledger.Ledger) -> None:

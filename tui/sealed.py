@@ -39,7 +39,7 @@ def final_test_command(
     where the model fell further than its gate allows.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with open_ledger(ledger_path) as book, Bar() as progress:
+    with open_ledger(ledger_path, records=True) as book, Bar() as progress:
         from pipeline.final_test import look
 
         command = shlex.join(["tally", *sys.argv[1:]])
@@ -88,7 +88,7 @@ def refit_command(
 
     Its gates are evaluated at once. That it went beside the rule is recorded with who and why.
     """
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         from pipeline.proposal import propose
 
         made = propose(book, run, candidate, reason, file)

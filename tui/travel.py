@@ -22,7 +22,7 @@ from ledger.when import parse_period, resolve_event
 from ledger.words import count, sentence
 from tui.cli import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import corrected_by, head_line, set_aside, snapshot_of, struck
-from tui.page import as_of_json, print_json, table, wrap
+from tui.page import as_of_json, clock_line, print_json, table, wrap
 from tui.progress import Bar
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
@@ -263,7 +263,7 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
     """
     if not reason.strip():
         raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         seq = resolve_event(handle, book.log)
         before = book.now()
         appended = correct(book, seq, reason.strip())
@@ -314,6 +314,8 @@ def rebuild_command(check: bool, ledger_path: Path | None, as_json: bool) -> Non
     """
     with open_ledger(ledger_path) as book:
         total = book.now().as_of.seq + 1
+        if not as_json:
+            clock_line(book)
         if check:
             with Bar() as bar:
                 words = views_differences(book, bar, total)

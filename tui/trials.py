@@ -122,7 +122,8 @@ def _ledger(folder: Path) -> Iterator[Diagnosis]:
     try:
         with ledger.open(folder) as book:
             events = book.now().as_of.seq + 1
-            yield Diagnosis("ledger", "ok", f"{book.origin}: {count(events, 'event')} in {folder}")
+            story = "; its clock is REPLAYED" if book.genesis.clock == "replayed" else ""
+            yield Diagnosis("ledger", "ok", f"{book.origin}: {count(events, 'event')} in {folder}{story}")
             for part, look_at in (("key", _key), ("mark", _mark), ("clock", _clock), ("views", _views)):
                 try:
                     yield look_at(book)

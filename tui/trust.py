@@ -18,7 +18,7 @@ from ledger.verdict import Asked, Verdict
 from ledger.verify import verify
 from ledger.words import count
 from tui.cli import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.page import print_json, wrap
+from tui.page import clock_line, print_json, wrap
 from tui.progress import Bar
 from tui.show import show
 
@@ -223,6 +223,8 @@ def receipt_command(as_note: bool, to_git: bool, ledger_path: Path | None, as_js
     with open_ledger(ledger_path) as book:
         note = _newest_note(book)
         commit = commit_receipt(book, _line(note)) if to_git else None
+        if not as_json:
+            clock_line(book)
         if as_json:
             print_json("tally.receipt/1", {"line": _line(note), "note": note, "git": commit})
         elif as_note:

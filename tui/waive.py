@@ -51,7 +51,7 @@ def waive_command(
     """
     from pipeline import waivers
 
-    with open_ledger(ledger_path) as book:
+    with open_ledger(ledger_path, records=True) as book:
         if take_back:
             state, appended = waivers.end(book, f"{model}/{gate}" if model else gate, reason)
             commit = book.commit_handle(appended.n)

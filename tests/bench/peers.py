@@ -46,7 +46,8 @@ class Peer(NamedTuple):
     key: str
     packages: tuple[str, ...] = ()
     """Empty for what runs in this environment."""
-    module: str = ""
+    first: str = ""
+    """How its documentation begins: the names that one needs, because some libraries put off importing the rest."""
     commands: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -58,14 +59,26 @@ class Peer(NamedTuple):
 
 
 PEERS = (
-    Peer("tallystick", (), "ledger", ((HELP, "tally --help"), (STATUS, "tally status"))),
-    Peer("sqlite", (), "sqlite3"),
-    Peer("mlflow", ("mlflow",), "mlflow", ((HELP, "mlflow --version"), (STATUS, "mlflow experiments search"))),
-    Peer("eventsourcing", ("eventsourcing",), "eventsourcing.application"),
-    Peer("model_ledger", ("model-ledger[cli]",), "model_ledger", ((HELP, "model-ledger --help"),)),
-    Peer("trackio", ("trackio",), "trackio", ((HELP, "trackio --help"), (STATUS, "trackio list projects"))),
-    Peer("dvclive", ("dvclive",), "dvclive", ((HELP, "dvc --help"), (STATUS, "dvc status"))),
-    Peer("sacred", ("sacred",), "sacred"),
+    Peer(
+        "tallystick", (), "import ledger; ledger.open, ledger.run", ((HELP, "tally --help"), (STATUS, "tally status"))
+    ),
+    Peer("sqlite", (), "import sqlite3"),
+    Peer(
+        "mlflow",
+        ("mlflow",),
+        "from mlflow import MlflowClient",
+        ((HELP, "mlflow --version"), (STATUS, "mlflow experiments search")),
+    ),
+    Peer("eventsourcing", ("eventsourcing",), "from eventsourcing.application import Application"),
+    Peer("model_ledger", ("model-ledger[cli]",), "from model_ledger import Ledger", ((HELP, "model-ledger --help"),)),
+    Peer(
+        "trackio",
+        ("trackio",),
+        "from trackio import init",
+        ((HELP, "trackio --help"), (STATUS, "trackio list projects")),
+    ),
+    Peer("dvclive", ("dvclive",), "from dvclive import Live", ((HELP, "dvc --help"), (STATUS, "dvc status"))),
+    Peer("sacred", ("sacred",), "from sacred import Experiment"),
 )
 
 
@@ -342,7 +355,7 @@ class Bench:
         for turn in range(self.scale.starts + 1):
             for peer in self.peers:
                 python = peer.python(self.cache)
-                timed = [("import", [str(python), "-c", f"import {peer.module}"])]
+                timed = [("import", [str(python), "-c", peer.first])]
                 timed += [(title, f"{python.parent}/{words}".split()) for title, words in peer.commands]
                 for title, command in timed:
                     answer = self._start(peer, command)

@@ -86,7 +86,7 @@ def test_a_pickle_inside_a_model_file_does_not_run(honest: bytes, tmp_path: Path
     assert not canary.exists()
 
 
-@pytest.mark.parametrize("function", [os.system, eval, exec, pickle.loads, "".join], ids=str)
+@pytest.mark.parametrize("function", [os.system, eval, exec, pickle.loads, "".join], ids=lambda f: f.__name__)
 def test_a_function_in_a_model_file_is_refused_before_anything_is_built(function: Any, tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     data = skops.io.dumps(FunctionTransformer(function, kw_args={"command": f"touch {canary}"}))
@@ -136,7 +136,11 @@ def test_whatever_is_written_into_its_schema_only_our_errors_come_out(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("schema", [b"", b"[]", b"1", b"null", b"\xff", b"NaN", b"[" * 100_000, b'{"a":' * 100_000])
+@pytest.mark.parametrize(
+    "schema",
+    [b"", b"[]", b"1", b"null", b"\xff", b"NaN", b"[" * 100_000, b'{"a":' * 100_000],
+    ids=["nothing", "list", "number", "null", "no text", "NaN", "deep lists", "deep objects"],
+)
 def test_what_is_no_schema_at_all(honest: bytes, schema: bytes) -> None:
     with pytest.raises(Damaged, match="cannot be read"):
         load(packed({**members_of(honest), "schema.json": schema}))

@@ -124,7 +124,7 @@ def test_the_moment_of_the_labels_is_the_recorded_one(tmp_path: Path) -> None:
     with ledger.create(tmp_path) as book:
         loaded = read(tiny(tmp_path))
         outline, cause = begin(book, loaded, cut(loaded.settings, tmp_path, tmp_path), 1, moment)
-        report = _Running(book, outline, moment, cause, silent, 0.0).go()
+        report = _Running(book, outline, moment, cause, silent, 0.0, None).go()
         assert report.described[-1].immature_rows > 0
         found = reproduce(book, outline.run, workers=1, on_progress=silent).body
     assert found.verdict == "identical"

@@ -133,6 +133,16 @@ def test_a_ledger_that_was_not_made_leaves_nothing_behind(tmp_path: Path) -> Non
     assert not [path for path in (tmp_path / "c").rglob("*") if path.is_file()]
 
 
+def test_a_pipeline_whose_champion_was_retired_is_not_said_to_have_had_none(tmp_path: Path) -> None:
+    with ledger.create(tmp_path, timezone="UTC") as book:
+        told(book)
+    assert tally(tmp_path, "retire", "p-v1", "--reason", "not wanted").code == 0
+    assert tally(tmp_path, "champion", "p").out == "p has no champion any more: tally why p.champion\n"
+    assert "none any more" in tally(tmp_path, "status").out
+    assert "retired" in tally(tmp_path, "why", "p.champion").out
+    assert "nobody has promoted" in tally(tmp_path, "champion", "p", "--as-of", "c3").out
+
+
 # Lines as proc(5) describes them; where the kernel's name of a file system is not there, none is told.
 MOUNTINFO = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

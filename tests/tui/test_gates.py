@@ -143,7 +143,7 @@ def test_waivers_make_it_possible_are_seen_everywhere_and_end(put_forward: Done,
     assert then["expired"] == []
     retired = tally(folder, "retire", "late-arrivals-v2", "--reason", "the agreement is off", **home)
     assert retired.code == 0
-    assert "no champion yet" in tally(folder, "champion", "late-arrivals", **home).out
+    assert "no champion any more" in tally(folder, "champion", "late-arrivals", **home).out
     back = tally(folder, "promote", "late-arrivals-v2", "--reason", "on again", "--json", **home)
     assert back.json["decision"]["kind"] == "rollback"
     assert tally(folder, "verify", **home).code == 0

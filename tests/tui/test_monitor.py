@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 import shutil
@@ -171,7 +172,17 @@ def test_labels_that_are_not_known_yet_are_waited_for_with_an_estimate_and_its_o
     assert answer["period"]["status"] == "waiting"
     assert answer["period"]["decision"] == "wait"
     told = {item["code"]: item for item in answer["findings"]}
-    assert "the last will be on 2013-11-0" in told["immature"]["sentence"]
+    # At 23:00 in New York on the day after the month it is the next day in UTC already.
+    assert told["immature"]["sentence"].endswith("the last will be on 2013-11-01.")
+    assert answer["period"]["suggestion"].startswith("Suggest: watch October 2013 again after 2013-11-01")
+    folder, home = team
+    shown = " ".join(tally(folder, "report", "late-arrivals", "--plot", **home).out.split())
+    assert "with a known label as if it were 2013-10-20 23:59:59 EDT" in shown
+    assert "There is nothing to draw" in shown
+    unknown = tally(folder, "report", "early-arrivals", **home)
+    assert unknown.code == 4 and "There is late-arrivals." in unknown.err
+    other = tally(folder, "report", "late-arrivals", "--period", "2013-09", **home)
+    assert other.code == 4 and "Watched were 2013-10." in other.err
     assert re.search(r"Estimate without labels: 0\.\d{3}\. This estimator has missed by", told["estimate"]["sentence"])
     later = watch(team, "2013-10", "--json").json
     assert later["period"]["status"] != "waiting"
@@ -222,7 +233,11 @@ def test_what_a_model_has_seen_and_what_is_sealed_is_not_watched(team: tuple[Pat
     assert watch(team, "2013-13").code == 2
     assert watch(team, "2031-01").code == 2
     shown = watch(team, "2013-12").out
-    assert "is meant to be used until 2013-12-0" in shown
+    with ledger.open(team[0]) as book:
+        meant = book.now().model("late-arrivals-v1").intended_for
+        assert meant is not None
+        last = f"{meant[1].astimezone(book.zone) - dt.timedelta(microseconds=1):%Y-%m-%d}"
+    assert f"is meant to be used until {last}" in " ".join(shown.split())
     expired = watch(team, "2014-01", "--json").json
     assert (expired["period"]["decision"], expired["period"]["metrics"]) == ("refuse", {})
     other = watch(team, "2013-10", "--model", "late-arrivals-v9")

@@ -28,6 +28,7 @@ from ledger.errors import InvalidInput, NotFound
 from ledger.replayed import StoryClock
 from pipeline import replay as telling
 from pipeline.chapters import Grants, refuse_unfit_grants
+from pipeline.chapters import telling as telling_of
 from pipeline.config import read
 from pipeline.remembered import Remembered
 from pipeline.windows import periods_between
@@ -90,7 +91,8 @@ def test_each_month_says_what_happened_in_it(story: Story) -> None:
     assert "Nothing could happen: 2013-08, the first window that the file tests, has not been lived" in months["07"]
     for month in ("08", "09"):
         assert "a choice needs at least 3" in months[month]
-        assert "Nobody decides yet, so nothing was watched." in months[month]
+        assert "There is no champion yet, so nothing was watched." in months[month]
+        assert months[month].count("Nobody is chosen") == 1
     assert "was done again: identical" in months["10"]
     assert "excused until 2013-11-30 from calibration_in_large, final_test; ann answers" in months["10"]
     assert "late-arrivals-v1 (logistic) becomes champion" in months["10"]
@@ -224,6 +226,35 @@ def test_a_story_that_is_killed_goes_on_and_is_the_same(story: Story) -> None:
     september = again["months"][2]
     assert september["run"] == "2013-10-02.2"
     assert any("broke off" in line and "was done again" in line for line in september["lines"])
+
+
+def test_a_part_of_a_story_has_the_hash_of_that_part(story: Story) -> None:
+    """Told to July only, in one folder anew and in the other where December was told already."""
+    folder, environment, whole = story
+    july = ("--from", "2013-07", "--to", "2013-07", *GRANTS, "--json")
+    part, anew = (
+        tally(folder, "replay", "tiny.toml", *july, "--into", into, **environment).json for into in ("told", "july")
+    )
+    assert part["story"] == anew["story"]
+    assert part["story"][:16] not in whole.out
+
+
+def test_two_do_not_tell_one_story_at_once(story: Story) -> None:
+    folder, environment, _ = story
+    with ledger.open(folder / "told") as book, telling_of(book):
+        second = tell(folder, "told", environment)
+    assert second.code == 5
+    assert "is telling this story just now" in second.err
+
+
+def test_what_was_told_ends_with_where_to_look(story: Story) -> None:
+    """As of the month's name is before the month was looked at."""
+    folder, environment, answer = story
+    line = next(line for line in answer.out.splitlines() if "tally status" in line)
+    assert line.endswith("--ledger told --as-of 2014-01-02")
+    assert "tally report late-arrivals --ledger told --as-of 2014-01-02" in answer.out
+    shown = tally(folder, *line.split()[1:], "--json", **environment).json
+    assert [item["label"] for item in shown["watched"]] == ["2013-12"]
 
 
 def has_begun(folder: Path, run: str) -> bool:

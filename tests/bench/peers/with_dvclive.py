@@ -65,7 +65,7 @@ class Dvclive:
         return self._run(number)
 
     def live_run(self, number: int) -> dict[str, float]:
-        raise Cannot("the same as at its end: it writes its text files at every step, unsynced, either way")
+        raise Cannot("as above: its text files are written at every step, unsynced, whoever waits")
 
     def _live(self, label: str) -> Any:
         if label not in self.open:
