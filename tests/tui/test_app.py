@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -681,6 +682,7 @@ def test_the_past_is_read_only(tmp_path: Path) -> None:
 
     async def go() -> None:
         async with driven(folder) as app:
+            assert re.search(r"EXPIRED \d+ y ", app.text), "not cut off, however long ago"
             await app.press("4", "left", "x")
             assert "read-only" in app.text and "Correct" not in app.text
 
