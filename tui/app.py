@@ -30,6 +30,7 @@ from tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.timer import Timer
     from textual.widgets import Input
 
     import ledger
@@ -113,6 +114,7 @@ class TallyApp(App[None]):
         self._note = ""
         self._lost = ""
         self._filtering = ""
+        self._fading: Timer | None = None
         self._following = Following(self)
         self._front = Desk("front", self.folder, self.tell)
         self._back = Desk("back", self.folder, self.tell)
@@ -285,6 +287,8 @@ class TallyApp(App[None]):
         if before is None or pane is not self._shown or before.at != moment.at:
             self._note = ""
         if pane is not self._shown:
+            if self._shown is not None:
+                self._shown.mark_changed(frozenset())
             for other in self._panes.values():
                 other.display = other is pane
             self._shown = pane
@@ -301,8 +305,11 @@ class TallyApp(App[None]):
         if before is None:
             self.call_after_refresh(self._while_shown, self._furnish)
         elif abs(before.as_of.n - moment.as_of.n) == 1:
+            if self._fading is not None:
+                self._fading.stop()  # the step before must not end what this one shows
             pane.mark_changed(moment.touched)
-            self.set_timer(HIGHLIGHT_SECONDS, partial(self._while_shown, pane.mark_changed, frozenset()))
+            end = partial(self._while_shown, pane.mark_changed, frozenset())
+            self._fading = self.set_timer(HIGHLIGHT_SECONDS, end)
 
     def missing(self, handle: str, exists: bool) -> None:
         """Say that what was selected is not there at this time; it is selected again where it is."""

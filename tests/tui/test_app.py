@@ -106,7 +106,9 @@ def test_the_board_is_as_it_was(folder: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path) -> None:
+def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.app.HIGHLIGHT_SECONDS", 600)
+
     async def go() -> None:
         async with driven(folder) as app:
             with ledger.open(folder) as book:
@@ -118,6 +120,14 @@ def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path) -> No
             story = app.app.pane.query_one("#story", Lines)
             assert story.lines[1].key in story.changed, "what came stands out in the story, too"
             assert story.cursor == 1, "and nobody has selected anything else there"
+            ending = app.app._fading
+            await app.press("left", "right")
+            assert ending is not None and ending._task is None, "what an earlier step would end is ended already"
+            await app.press("2", "1")
+            assert not story.changed
+            monkeypatch.setattr("tui.app.HIGHLIGHT_SECONDS", 0.01)
+            await app.press("left")
+            await app.until(lambda: "•" not in app.text and not story.changed)
 
     asyncio.run(go())
 
