@@ -398,12 +398,13 @@ class TallyApp(App[None]):
         self.look()
 
     def action_leave(self) -> None:
-        """Out of the filter, or of the page."""
-        if self._filter is not None and self._filter.display:
-            self._close_filter()
-        elif self.pages:
+        """Out of the page, and back to what was filtered; then out of the filter."""
+        is_typing = self._filter is not None and self.focused is self._filter
+        if self.pages and not is_typing:
             self.pages.pop()
             self.look()
+        else:
+            self._close_filter()
 
     def action_lineage_of(self) -> None:
         """The lineage around what is selected."""
