@@ -22,7 +22,7 @@ from ledger.errors import TallyError
 from tui.cursor import DATES, Cursor
 from tui.desk import Desk, Work
 from tui.following import Following
-from tui.opening import opening, standing, trouble_lines
+from tui.opening import is_damage, opening, standing, trouble_lines
 from tui.show import show
 from tui.widgets.bar import Bar, Menu
 from tui.widgets.keys import STAYING, Keys
@@ -30,6 +30,7 @@ from tui.widgets.timeline import Timeline
 
 if TYPE_CHECKING:
     from textual.command import Provider
+    from textual.timer import Timer
     from textual.widgets import Input
 
     import ledger
@@ -113,6 +114,7 @@ class TallyApp(App[None]):
         self._note = ""
         self._lost = ""
         self._filtering = ""
+        self._fading: Timer | None = None
         self._following = Following(self)
         self._front = Desk("front", self.folder, self.tell)
         self._back = Desk("back", self.folder, self.tell)
@@ -174,11 +176,11 @@ class TallyApp(App[None]):
 
     def _failed(self, error: TallyError) -> None:
         if self.moment is None:
-            self._trouble(error.message, error.hint)
+            self._trouble(error.message, error.hint, is_damage(error))
         else:
             self.say(f"{error.message} {error.hint}")
 
-    def _trouble(self, message: str, hint: str) -> None:
+    def _trouble(self, message: str, hint: str, is_damaged: bool = False) -> None:
         """Instead of the panes: what is wrong and what to do."""
         from tui.widgets.lines import Lines
 
@@ -187,7 +189,7 @@ class TallyApp(App[None]):
         for pane in self._panes.values():
             pane.display = False
         trouble = Lines(id="trouble")
-        trouble.begin(trouble_lines(message, hint, self._missing))
+        trouble.begin(trouble_lines(message, hint, is_damaged))
         self.query_one("#panes").mount(trouble)
         trouble.focus()
         self.refresh_bindings()
@@ -285,6 +287,8 @@ class TallyApp(App[None]):
         if before is None or pane is not self._shown or before.at != moment.at:
             self._note = ""
         if pane is not self._shown:
+            if self._shown is not None:
+                self._shown.mark_changed(frozenset())
             for other in self._panes.values():
                 other.display = other is pane
             self._shown = pane
@@ -301,8 +305,11 @@ class TallyApp(App[None]):
         if before is None:
             self.call_after_refresh(self._while_shown, self._furnish)
         elif abs(before.as_of.n - moment.as_of.n) == 1:
+            if self._fading is not None:
+                self._fading.stop()  # the step before must not end what this one shows
             pane.mark_changed(moment.touched)
-            self.set_timer(HIGHLIGHT_SECONDS, partial(self._while_shown, pane.mark_changed, frozenset()))
+            end = partial(self._while_shown, pane.mark_changed, frozenset())
+            self._fading = self.set_timer(HIGHLIGHT_SECONDS, end)
 
     def missing(self, handle: str, exists: bool) -> None:
         """Say that what was selected is not there at this time; it is selected again where it is."""
@@ -391,12 +398,13 @@ class TallyApp(App[None]):
         self.look()
 
     def action_leave(self) -> None:
-        """Out of the filter, or of the page."""
-        if self._filter is not None and self._filter.display:
-            self._close_filter()
-        elif self.pages:
+        """Out of the page, and back to what was filtered; then out of the filter."""
+        is_typing = self._filter is not None and self.focused is self._filter
+        if self.pages and not is_typing:
             self.pages.pop()
             self.look()
+        else:
+            self._close_filter()
 
     def action_lineage_of(self) -> None:
         """The lineage around what is selected."""

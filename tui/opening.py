@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ledger.errors import Busy, InvalidInput, NewerFormat, NotFound, TallyError
+
 if TYPE_CHECKING:
     import ledger
     from tui.desk import Job
@@ -30,12 +32,17 @@ def standing(book: ledger.Ledger, _job: Job) -> list[str]:
     return [*found.news, *found.warnings] if found.warnings else []
 
 
-def trouble_lines(message: str, hint: str, missing: bool) -> list[Line]:
-    """What is wrong and what to do."""
+def is_damage(error: TallyError) -> bool:
+    """Whether a ledger is there and cannot be read; not where it is missing, in use, newer, or asked wrongly."""
+    return not isinstance(error, NotFound | InvalidInput | NewerFormat | Busy)
+
+
+def trouble_lines(message: str, hint: str, is_damaged: bool) -> list[Line]:
+    """What is wrong and what to do; of evidence, only where there is a ledger that cannot be read."""
     from tui.widgets.lines import Line
 
     lines = [Line(message, "bold"), Line(hint), Line("")]
-    if not missing:
+    if is_damaged:
         lines.append(Line("Nothing was changed. The evidence is in ledger.db; views.db may be deleted at any time."))
         lines.append(Line("`tally verify` says what is wrong and what is still trusted.", "dim"))
     return [*lines, Line("q ends it.", "dim")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,9 @@ def test_the_board_is_as_it_was(folder: Path) -> None:
     asyncio.run(go())
 
 
-def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path) -> None:
+def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.app.HIGHLIGHT_SECONDS", 600)
+
     async def go() -> None:
         async with driven(folder) as app:
             with ledger.open(folder) as book:
@@ -117,6 +120,14 @@ def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path) -> No
             story = app.app.pane.query_one("#story", Lines)
             assert story.lines[1].key in story.changed, "what came stands out in the story, too"
             assert story.cursor == 1, "and nobody has selected anything else there"
+            ending = app.app._fading
+            await app.press("left", "right")
+            assert ending is not None and ending._task is None, "what an earlier step would end is ended already"
+            await app.press("2", "1")
+            assert not story.changed
+            monkeypatch.setattr("tui.app.HIGHLIGHT_SECONDS", 0.01)
+            await app.press("left")
+            await app.until(lambda: "•" not in app.text and not story.changed)
 
     asyncio.run(go())
 
@@ -382,10 +393,27 @@ def test_marks_are_seen_on_the_strip_and_their_order_does_not_matter(folder: Pat
                 await app.press("d")
                 assert "A" in strip(app) and "B" in strip(app)
                 assert (strip(app).index("A") < strip(app).index("B")) == (first < second)
-                found.append(app.text.split("\n")[2:-4])
+                found.append([line[:130] for line in app.text.split("\n")[2:-4]])  # without the scrollbar
                 await app.press("1")
             assert found[0] == found[1]
             assert "champion late-arrivals-v1 → late-arrivals-v2" in "\n".join(found[1])
+
+    asyncio.run(go())
+
+
+def test_a_page_leads_back_to_what_was_filtered(folder: Path) -> None:
+    async def go() -> None:
+        async with driven(folder) as app:
+            await app.press("4", "/")
+            await app.type("type:promoted")
+            await app.press("enter", "down")
+            filtered = app.text
+            await app.press("enter")
+            assert "sha256" in app.text
+            await app.press("escape")
+            assert app.text == filtered
+            await app.press("escape")
+            assert " found" not in app.text and not app.app.query_one("#filter").display
 
     asyncio.run(go())
 
@@ -557,7 +585,12 @@ def test_mouse(folder: Path) -> None:
             width = app.app.query_one(Timeline).size.width
             await app.pilot.click("Timeline", offset=(width // 2, 0))
             await app.settle()
-            assert app.app.cursor.n is not None and "2013-0" in app.banner
+            n = app.app.cursor.n
+            assert n is not None and "2013-0" in app.banner
+            await app.press("1")
+            for x, expected in ((1, n - 1), (2, n), (2, n + 1), (5, n)):  # ←, →, →, and their words
+                await app.pilot.click("Keys", offset=(x, 0))
+                await app.until(lambda expected=expected: app.app.cursor.n == expected)  # type: ignore[misc]
 
     asyncio.run(go())
 
@@ -676,6 +709,7 @@ def test_the_past_is_read_only(tmp_path: Path) -> None:
 
     async def go() -> None:
         async with driven(folder) as app:
+            assert re.search(r"EXPIRED \d+ y ", app.text), "not cut off, however long ago"
             await app.press("4", "left", "x")
             assert "read-only" in app.text and "Correct" not in app.text
 
@@ -733,6 +767,18 @@ def test_without_a_ledger_it_says_how_to_make_one(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
+@pytest.mark.parametrize(("name", "as_of", "said"), [("nowhere", None, "There is no ledger in"), ("", "1999", "1999")])
+def test_what_is_not_there_is_not_called_damaged(
+    folder: Path, tmp_path: Path, name: str, as_of: str | None, said: str
+) -> None:
+    async def go() -> None:
+        async with driven(tmp_path / name if name else folder, as_of=as_of) as app:
+            await app.until(lambda: said in app.text)
+            assert "nothing to show" in app.banner and "evidence" not in app.text
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize("harm", ["empty file", "noise", "torn"])
 def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> None:
     path = folder / "ledger.db"
@@ -744,6 +790,7 @@ def test_a_broken_ledger_says_so_and_ends_cleanly(folder: Path, harm: str) -> No
     async def go() -> None:
         async with driven(folder, (80, 24)) as app:
             await app.until(lambda: "q ends it" in app.text)
+            assert ("The evidence is in ledger.db" in app.text) == (harm != "empty file")
             await app.press("left", "3", "q")
 
     asyncio.run(go())

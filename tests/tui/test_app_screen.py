@@ -69,9 +69,8 @@ def test_a_session_in_a_terminal(demo: Demo, tmp_path: Path) -> None:
     program = f"env {given} " + " ".join(f"'{part}'" for part in PROGRAM)
     tmux = Tmux(tmp_path, 140, 40, f"cd {ROOT} && {program} --ledger '{demo.folder}'; echo $? > {ended}; sleep 1")
     try:
-        now = tmux.until("NOW", "REPLAYED CLOCK", "v1 logistic")
+        now = tmux.until("NOW", "REPLAYED CLOCK", "v1 logistic", "Back to the model that stands on its own gates")
         assert re.search(r"▶ late-arrivals +v1 logistic +2013-11-05 +EXPIRED 7 d ", now)
-        assert "Back to the model that stands on its own gates" in now
         tmux.keys("t")
         tmux.until("Go to which time?")
         tmux.keys("-l", "2013-10-15")

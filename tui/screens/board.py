@@ -105,7 +105,8 @@ def _validity(champion: ModelState | None, time: dt.datetime, book: ledger.Ledge
         return "", False
     end = champion.intended_for[1]
     if end <= time:
-        return f"EXPIRED {(time - end).days} d", True
+        days = (time - end).days
+        return f"EXPIRED {f'{days} d' if days < 1_000 else f'{days // 365} y'}", True
     return f"{(end - dt.timedelta(microseconds=1)).astimezone(book.zone):%Y-%m-%d}", False
 
 

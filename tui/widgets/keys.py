@@ -22,10 +22,23 @@ STAYING = ("help", "quit")
 class Shown(NamedTuple):
     """A key, or several of a group, with its words."""
 
-    display: str
+    displays: tuple[str, ...]
     words: str
-    key: str
+    keys: tuple[str, ...]
     action: str
+
+    @property
+    def display(self) -> str:
+        """``←→``."""
+        return "".join(self.displays)
+
+    def key_at(self, x: int) -> str:
+        """The key that a click on column ``x`` means: its own sign, else the first one."""
+        for display, key in zip(self.displays, self.keys, strict=True):
+            if x < cell_len(display):
+                return key
+            x -= cell_len(display)
+        return self.keys[0]
 
 
 class Keys(Widget):
@@ -52,11 +65,12 @@ class Keys(Widget):
             earlier = found.get(name)
             if earlier is None:
                 words = binding.group.description if binding.group else binding.description
-                found[name] = Shown(display, words, binding.key, binding.action)
+                found[name] = Shown((display,), words, (binding.key,), binding.action)
             elif binding.group:
-                found[name] = earlier._replace(display=earlier.display + display)
-        if (keys := list(found.values())) != self._keys:
-            self._keys = keys
+                keys = (*earlier.keys, binding.key)
+                found[name] = earlier._replace(displays=(*earlier.displays, display), keys=keys)
+        if (shown := list(found.values())) != self._keys:
+            self._keys = shown
             self.refresh()
 
     def spans(self) -> list[tuple[int, Shown]]:
@@ -87,7 +101,7 @@ class Keys(Widget):
     def on_click(self, event: events.Click) -> None:
         for start, key in self.spans():
             if start <= event.x < start + _length(key) - GAP:
-                self.app.simulate_key(key.key)
+                self.app.simulate_key(key.key_at(event.x - start))
 
 
 GAP = 2

@@ -112,7 +112,10 @@ class Timeline(Widget):
         return Strip(segments).adjust_cell_length(width, self._paint.base)
 
     def _dates(self, shape: Shape, width: int) -> Strip:
-        first, last = (f"{at.astimezone(shape.zone):%Y-%m-%d}" for at in (shape.first_at, shape.last_at))
+        ends = [at.astimezone(shape.zone) for at in (shape.first_at, shape.last_at)]
+        first, last = (f"{at:%Y-%m-%d}" for at in ends)
+        if first == last:
+            first, last = f"{first} {ends[0]:%H:%M}", f"{ends[1]:%H:%M}"
         legend = "◆ promoted  ▲ waiver  ✖ gate failed  ! alarm  ✓ signed"
         room = width - 2 - len(first) - len(last) - 6
         middle = legend if cell_len(legend) <= room else "◆▲✖!✓ ? explains" if room > 18 else ""
