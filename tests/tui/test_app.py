@@ -407,11 +407,12 @@ def test_a_page_leads_back_to_what_was_filtered(folder: Path) -> None:
             await app.press("4", "/")
             await app.type("type:promoted")
             await app.press("enter", "down")
+            await app.until(lambda: app.app.pane.selected == "#79" and " 4 found" in app.text)
             filtered = app.text
             await app.press("enter")
-            assert "sha256" in app.text
+            await app.until(lambda: "sha256" in app.text)
             await app.press("escape")
-            assert app.text == filtered
+            await app.until(lambda: app.text == filtered)
             await app.press("escape")
             assert " found" not in app.text and not app.app.query_one("#filter").display
 
