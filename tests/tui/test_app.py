@@ -407,11 +407,12 @@ def test_a_page_leads_back_to_what_was_filtered(folder: Path) -> None:
             await app.press("4", "/")
             await app.type("type:promoted")
             await app.press("enter", "down")
+            await app.until(lambda: app.app.pane.selected == "#79" and " 4 found" in app.text)
             filtered = app.text
             await app.press("enter")
-            assert "sha256" in app.text
+            await app.until(lambda: "sha256" in app.text)
             await app.press("escape")
-            assert app.text == filtered
+            await app.until(lambda: app.text == filtered)
             await app.press("escape")
             assert " found" not in app.text and not app.app.query_one("#filter").display
 
@@ -423,7 +424,9 @@ def test_a_page_is_read_on_from_where_one_is(folder: Path) -> None:
 
     async def go() -> None:
         async with driven(folder, (80, 24)) as app:
-            await app.press("4", "enter", "pagedown")
+            await app.press("4", "enter")
+            await app.until(lambda: "sha256" in app.text)
+            await app.press("pagedown")
             lines = app.app.pane.query_one(Lines)
             y = lines.scroll_offset.y
             assert 1 < y < lines.max_scroll_y - 1
@@ -444,12 +447,12 @@ def test_what_does_not_exist_yet_says_when_it_does(folder: Path) -> None:
         async with driven(folder) as app:
             app.app.open(f"#{promoted}")
             await app.press("g")
-            assert "did not exist yet on 2013-" in app.text and f"It begins with c{n} on " in app.text
+            await app.until(lambda: "did not exist yet on 2013-" in app.text and f"It begins with c{n} on " in app.text)
             await app.go(f"c{n}")
-            assert "sha256" in app.text
+            await app.until(lambda: "sha256" in app.text)
             app.app.open("model:late-arrivals-v2")
             await app.press("g")
-            assert "It begins with c" in app.text
+            await app.until(lambda: "It begins with c" in app.text)
 
     asyncio.run(go())
 
