@@ -104,7 +104,7 @@ def _failed(body: say.RunFailed) -> str:
 
 def _promoted(body: say.ModelPromoted) -> str:
     instead = f" instead of {body.previous}" if body.previous else ""
-    beside = "" if body.decision else " (not the choice of a decision)"
+    beside = "" if body.decision else " (no run chose it)"
     return f"promoted {body.model} to champion of {body.pipeline}{instead}{beside}: “{body.reason}”"
 
 
