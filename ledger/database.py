@@ -125,8 +125,16 @@ class AsItLies(sqlite3.Connection):
 
 def stamp(path: Path) -> tuple[int, int, int]:
     """What changes when somebody writes after all."""
-    status, pending = path.stat(), path.with_name(path.name + "-wal")
-    return status.st_size, status.st_mtime_ns, pending.stat().st_size if pending.exists() else 0
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, _pending_bytes(path)
+
+
+def _pending_bytes(path: Path) -> int:
+    """How much lies in the write-ahead log, which whoever closes the file last takes away at any moment."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def connect(path: Path, mode: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
@@ -193,8 +201,7 @@ def _as_it_lies(path: Path) -> sqlite3.Connection:
         raise InvalidInput(f"{path} does not exist.", "Make a ledger with `tally init`.")
     if not os.access(path, os.R_OK):
         raise _unreadable(path)
-    pending = path.with_name(path.name + "-wal")
-    if pending.exists() and pending.stat().st_size:
+    if _pending_bytes(path):
         raise InvalidInput(
             f"{path} has a write-ahead log but its folder cannot be written, so it cannot be read whole.",
             "Copy the folder to a local disk where you may write, or ask its owner to close it cleanly.",

@@ -82,15 +82,24 @@ def headline(facts: Facts, context: Context) -> str:
     """The period in one sentence or two."""
     when = window_words(facts.label)
     lead = f"{when}: {_predicted(facts, context)}."
-    said = {
-        "nothing": "Nothing is out of the ordinary for this model.",
-        "data": f"{and_words([item.feature for item in facts.faults])} did not arrive as before.",
-        "level": f"{_ranks(facts)}: the level moved, not the order.",
-        "ranking": f"{_ranks_worse(facts)}.",
-        "episode": f"{count(len(facts.days), 'day')} of {when} {_carry(len(facts.days))} the extra loss.",
-        "unexplained": _unexplained(facts, context),
-    }
-    return f"{lead} {said[facts.cause]}"
+    return f"{lead} {_cause(facts, context)}"
+
+
+def _cause(facts: Facts, context: Context) -> str:
+    match facts.cause:
+        case "nothing":
+            return "Nothing is out of the ordinary for this model."
+        case "data":
+            return f"{and_words([item.feature for item in facts.faults])} did not arrive as before."
+        case "level":
+            return f"{_ranks(facts)}: the level moved, not the order."
+        case "ranking":
+            return f"{_ranks_worse(facts)}."
+        case "episode":
+            days = len(facts.days)
+            return f"{count(days, 'day')} of {window_words(facts.label)} {_carry(days)} the extra loss."
+        case "unexplained":
+            return _unexplained(facts, context)
 
 
 def suggestion(facts: Facts) -> str:
