@@ -34,11 +34,15 @@ class Driver:
             await self.pilot._wait_for_screen()
             await asyncio.sleep(0.005)
             desks = (self.app._front, self.app._back)
-            busy = any(desk._pending or desk._running is not None for desk in desks)
+            busy = any(desk._pending or desk._running is not None for desk in desks) or self._is_drawing()
             quiet = 0 if busy else quiet + 1
             if quiet >= 3:
                 return
         raise AssertionError("the app does not come to rest")
+
+    def _is_drawing(self) -> bool:
+        screen = self.app.screen
+        return bool(screen._layout_required or screen._scroll_required or screen._dirty_widgets)
 
     async def until(self, holds: Callable[[], object], seconds: float = 90) -> None:
         """Until something is so: however long a loaded machine, another process or a search takes."""
@@ -46,6 +50,11 @@ class Driver:
         while not holds():
             assert time.monotonic() < end, f"it never came to be:\n{self.text}"
             await asyncio.sleep(0.005)
+
+    async def sees(self, words: str) -> str:
+        """The screen's text, once these words are in it."""
+        await self.until(lambda: words in self.text)
+        return self.text
 
     async def show(self, pane: str, n: int | None) -> None:
         """A pane at a commit, as it is at first, with nothing above it and its first row selected."""
