@@ -32,7 +32,9 @@ Period = tuple[Instant, Instant]
 B = TypeVar("B")
 
 
-class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+# Neither these two nor a body can hold itself, so the garbage collector need not look at them (``gc=False``): it
+# took a third of the time in which events are read by the thousand.
+class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False):
     """Which period of the world a fact is about, by role; every period is half-open and ends."""
 
     trained_on: Period | None = None
@@ -41,7 +43,9 @@ class About(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbi
     observed_in: Period | None = None
 
 
-class Event(msgspec.Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Event(
+    msgspec.Struct, Generic[B], frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True, gc=False
+):
     """The envelope around a typed body.
 
     Attributes

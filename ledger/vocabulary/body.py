@@ -53,7 +53,7 @@ TrialRef = Annotated[str, _reference("trial")]
 Words = Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
-class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """Part of a body."""
 
 
