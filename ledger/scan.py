@@ -7,23 +7,23 @@ power of two, so a range is one perfect subtree and its result fits into the tre
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from hashlib import sha256
+from itertools import chain, islice, pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
-from blake3 import blake3
 
 from ledger import merkle, vocabulary
-from ledger.commit import decode_head, event_handle, leaf_entry, text_of_lines, to_micros
+from ledger.alike import Alike
+from ledger.commit import decode_head, event_handle, leaf_entry, text_of_hashes, to_micros
 from ledger.errors import Damaged, TallyError
-from ledger.event import EVENT_CONTEXT, Event, encode_canonical, hashes
+from ledger.event import encode_canonical, hashes, hashes_of_many
 from ledger.identity import Identity, open_stored
 from ledger.log import Commit, Log, Stored
 from ledger.note import Checkpoint
 from ledger.vocabulary import (
-    RELEASED,
     AnchorRecorded,
     ArtifactStored,
     DecisionApproved,
@@ -49,7 +49,9 @@ Class = Literal[
 ]
 
 MOST_FINDINGS = 1_000
-BATCH_ROWS = 2_000
+BATCH_NAMES = 1_000
+BATCH_ROWS = 256
+"""So many events are checked together; they and what is made of them fit into the processor's nearer memory."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,6 +124,9 @@ class Scanned(msgspec.Struct):
 
 
 _TOLD = (AnchorRecorded, DecisionApproved, EventRedacted, ForkAdopted, KeyRotated, SegmentSealed)
+_TOLD_TYPES = {body.TYPE for body in _TOLD}
+Row = tuple[int, str, Any, bytes, bytes]
+"""An event as it lies in the file, see :class:`ledger.log.Stored`; a plain tuple for readers of millions."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -156,17 +161,11 @@ def scan_elsewhere(folder: Path, given: Range) -> Scanned:
     """The same in another process, with a connection of its own."""
     log = Log(folder)
     try:
+        # Without a transaction around them, each of many questions would take and release the file's lock.
+        log.reader.execute("BEGIN")
         return scan(log, given)
     finally:
         log.close()
-
-
-class _Reader(NamedTuple):
-    decode: Callable[[bytes], Event[Any]]
-    version: int
-    references: tuple[tuple[Callable[[Any], str | None], str], ...]
-    artifact: bool
-    told: bool
 
 
 def _last_seq(log: Log, given: Range) -> int:
@@ -184,11 +183,15 @@ class _Scan:
         self.wanted = given.wanted | self.notes.keys()
         self.result = Scanned(given.first, given.stop, next_seq=given.first_seq)
         self.frontier = merkle.Frontier()
+        self.alike: dict[str, Alike] = {}
         self.last_seqs: dict[str, int] = {}
-        self.readers: dict[str, _Reader] = {}
-        # One pass over all events of the range; the row that belongs to the next commit waits here.
+        # One pass over all events of the range, some at a time. What was read of events whose commit comes later
+        # waits here: where they stand, both hashes of each in turn, and those that verification itself needs.
         self.rows = log.rows(given.first_seq, _last_seq(log, given))
-        self.row: tuple[int, str, bytes | None, bytes, bytes] | None = None
+        self.read_to = given.first_seq - 1
+        self.seqs: list[int] = []
+        self.hashes: list[bytes] = []
+        self.telling: list[Stored] = []
 
     def run(self, tick: Callable[[int], None]) -> Scanned:
         result = self.result
@@ -220,73 +223,71 @@ class _Scan:
 
     # Events ------------------------------------------------------------------------------------------------
 
-    def _events(self, commit: Commit) -> list[str]:
-        """Check the events of a commit; the lines of its text, made of their stored hashes.
+    def _events(self, commit: Commit) -> list[bytes]:
+        """The stored hashes of the events of a commit, id and SHA-256 in turn; reads on as far as it must."""
+        result, last_seq = self.result, commit.last_seq
+        while self.read_to < last_seq and (rows := list(islice(self.rows, BATCH_ROWS))):
+            self._read(rows)
+        found = bisect_right(self.seqs, last_seq)
+        if found:
+            result.next_seq = self.seqs[found - 1] + 1
+        result.events += found
+        while self.telling and self.telling[0].seq <= last_seq:
+            told = self.telling.pop(0)
+            assert told.data is not None
+            result.told.append(Told(told.seq, commit.n, told.id, commit.recorded_at, told.data))
+        hashes = self.hashes[: 2 * found]
+        del self.seqs[:found], self.hashes[: 2 * found]
+        return hashes
 
-        Runs once for every event of a ledger of millions: hence the plain rows and the local names.
-        """
-        result, readers, last_seqs, new_hasher = self.result, self.readers, self.last_seqs, _HASHER.copy
-        lines: list[str] = []
-        artifacts = result.artifacts
-        row = self.row or next(self.rows, None)
-        next_seq, last_seq = result.next_seq, commit.last_seq
-        while row is not None and row[0] <= last_seq:
-            seq, kind, data, event_id, digest = row
-            lines.append((event_id + digest).hex(" ", 32))  # event_line, without the call
-            if seq != next_seq:
-                self.add("BODY MISSING", f"#{next_seq}", f"Events #{next_seq} to #{seq - 1} are gone.")
-            next_seq = seq + 1
-            if data is None:
-                result.missing.append(Missing(seq, event_id, kind))
-                row = next(self.rows, None)
-                continue
-            hasher = new_hasher()
-            hasher.update(data)
-            if hasher.digest() == event_id and sha256(data).digest() == digest:
-                # One dictionary look-up finds how to read the usual event; anything unusual goes the careful way.
-                known = readers.get(kind) or self._reader(kind)
-                try:
-                    event = known.decode(data)
-                    usual = event.t == kind and event.v == known.version
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    usual = False
-                if usual:
-                    body = event.body
-                    for get, prefix in known.references:
-                        name = get(body)
-                        if name is not None:
-                            last_seqs[prefix + name] = seq
-                    if encode_canonical(event) != data:
-                        self._strange(seq, event_id)
-                    if known.artifact:
-                        artifacts[body.artifact] = body.size_bytes
-                    elif known.told:
-                        self._tell(Stored(*row), commit)
-                else:
-                    self._carefully(Stored(*row), commit)
-            else:
-                self._altered(Stored(*row))
-            row = next(self.rows, None)
-        self.row = row
-        result.next_seq = next_seq
-        result.events += len(lines)
-        return lines
+    def _read(self, rows: list[Row]) -> None:
+        """Check some events, all at once where nothing is wrong with any of them."""
+        seqs, _types, bodies, ids, digests = zip(*rows, strict=True)
+        self._gaps(seqs)
+        self.seqs += seqs
+        self.hashes += chain.from_iterable(zip(ids, digests, strict=True))
+        if None in bodies or hashes_of_many(bodies) != (list(ids), list(digests)):
+            rows = [row for row in rows if self._is_intact(Stored(*row))]
+        alike: dict[str, list[Row]] = {}
+        for row in rows:
+            alike.setdefault(row[1], []).append(row)
+        unusual = [row for event_type, some in alike.items() for row in self._unusual(event_type, some)]
+        for row in sorted(unusual):
+            self._carefully(Stored(*row))
+        self.telling.sort()
+
+    def _gaps(self, seqs: tuple[int, ...]) -> None:
+        if seqs[0] != self.read_to + 1 or seqs[-1] - seqs[0] != len(seqs) - 1:
+            for before, seq in pairwise([self.read_to, *seqs]):
+                if seq != before + 1:
+                    self.add("BODY MISSING", f"#{before + 1}", f"Events #{before + 1} to #{seq - 1} are gone.")
+        self.read_to = seqs[-1]
+
+    def _is_intact(self, stored: Stored) -> bool:
+        if stored.data is None:
+            self.result.missing.append(Missing(stored.seq, stored.id, stored.type))
+            return False
+        if hashes(stored.data) != (stored.id, stored.sha256):
+            self._altered(stored)
+            return False
+        return True
+
+    def _unusual(self, event_type: str, rows: list[Row]) -> list[Row]:
+        """Read events that are filed under one type; none of them is returned unless they want a closer look."""
+        if event_type not in self.alike:
+            self.alike[event_type] = Alike(event_type)
+        bodies = self.alike[event_type].read([row[0] for row in rows], [row[2] for row in rows])
+        if bodies is None:
+            return rows
+        if event_type == ArtifactStored.TYPE:
+            self.result.artifacts.update((body.artifact, body.size_bytes) for body in bodies)
+        elif event_type in _TOLD_TYPES:
+            self.telling += map(Stored._make, rows)
+        return []
 
     def _strange(self, seq: int, event_id: bytes) -> None:
         if len(self.result.strange) < MOST_FINDINGS:
             self.result.strange.append(event_handle(seq, event_id))
-
-    def _reader(self, kind: str) -> _Reader:
-        newest = max((version for name, version in RELEASED if name == kind), default=None)
-        known = RELEASED[kind, newest] if newest else RELEASED["schema.declared", 1]
-        self.readers[kind] = _Reader(
-            known.decoder.decode,
-            known.body.VERSION,
-            known.references,
-            known.body is ArtifactStored,
-            known.body in _TOLD,
-        )
-        return self.readers[kind]
 
     def _altered(self, stored: Stored) -> None:
         assert stored.data is not None
@@ -303,7 +304,7 @@ class _Scan:
             next=f"Restore #{stored.seq} from a backup; everything else is judged by itself below.",
         )
 
-    def _carefully(self, stored: Stored, commit: Commit) -> None:
+    def _carefully(self, stored: Stored) -> None:
         assert stored.data is not None
         handle = event_handle(stored.seq, stored.id)
         try:
@@ -321,17 +322,13 @@ class _Scan:
         if isinstance(event.body, ArtifactStored):
             self.result.artifacts[event.body.artifact] = event.body.size_bytes
         elif isinstance(event.body, _TOLD):
-            self._tell(stored, commit)
-
-    def _tell(self, stored: Stored, commit: Commit) -> None:
-        assert stored.data is not None
-        self.result.told.append(Told(stored.seq, commit.n, stored.id, commit.recorded_at, stored.data))
+            self.telling.append(stored)
 
     # Commits -----------------------------------------------------------------------------------------------
 
-    def _commit(self, commit: Commit, lines: list[str], last_recorded: int) -> None:
+    def _commit(self, commit: Commit, hashes: list[bytes], last_recorded: int) -> None:
         where = f"c{commit.n}"
-        if commit.last_seq - commit.first_seq + 1 != len(lines) or commit.last_seq != self.result.next_seq - 1:
+        if commit.last_seq - commit.first_seq + 1 != len(hashes) // 2 or commit.last_seq != self.result.next_seq - 1:
             self.add("LEAF REWRITTEN", where, f"Commit {where} does not hold the events that it says.")
         try:
             head = decode_head(commit.head)
@@ -342,7 +339,7 @@ class _Scan:
                 self.add("INDEX", where, f"Commit {where} is filed under another time than its head says.")
         if commit.recorded_at < last_recorded:
             self.add("INDEX", where, f"Time goes back at {where}.")
-        self.frontier.append(merkle.leaf_hash(leaf_entry(text_of_lines(commit.head, lines))))
+        self.frontier.append(merkle.leaf_hash(leaf_entry(text_of_hashes(commit.head, b"".join(hashes)))))
         self.result.closing = commit.subtree
         # The last subtree of a range may reach to the left beyond it; whoever joins the ranges compares that one.
         if commit.n + 1 != self.result.stop:
@@ -385,17 +382,19 @@ class _Scan:
         event of a range, over all ranges, is the number of its rows: one that names an event which does not refer
         to the entity is equal in no range, and one row has at most one range.
         """
-        query = "SELECT last_seq FROM entities WHERE entity = ?"
-        execute = self.log.reader.execute
-        for entity, seq in self.last_seqs.items():
-            row = execute(query, (entity,)).fetchone()
-            if row is None or row[0] < seq:
-                self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
-                return
-            self.result.indexed += row[0] == seq
-
-
-_HASHER = blake3(derive_key_context=EVENT_CONTEXT)
+        last_seqs = self.last_seqs
+        for entity, seq in chain.from_iterable(alike.entities() for alike in self.alike.values()):
+            if last_seqs.get(entity, -1) < seq:
+                last_seqs[entity] = seq
+        # In the order of the index, so that neighbours are found together.
+        entities = sorted(last_seqs)
+        for start in range(0, len(entities), BATCH_NAMES):
+            some = entities[start : start + BATCH_NAMES]
+            for entity, found in zip(some, self.log.last_seqs_of(some), strict=True):
+                if found is None or found < last_seqs[entity]:
+                    self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
+                    return
+                self.result.indexed += found == last_seqs[entity]
 
 
 def ranges(size: int, first: int, workers: int) -> Iterator[tuple[int, int]]:
