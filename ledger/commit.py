@@ -125,9 +125,16 @@ def event_handle(seq: int, event_id: bytes) -> str:
     return f"#{seq}-{check_letters(event_id)}"
 
 
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
 def to_micros(moment: dt.datetime) -> int:
     """Microseconds since 1970-01-01 UTC, exactly (a float timestamp would round)."""
-    return (moment - EPOCH) // dt.timedelta(microseconds=1)
+    return (moment - EPOCH) // _MICROSECOND
+
+
+CALENDAR_MICROS = (to_micros(dt.datetime.min.replace(tzinfo=dt.UTC)), to_micros(dt.datetime.max.replace(tzinfo=dt.UTC)))
+"""The first and the last moment that :func:`from_micros` reaches."""
 
 
 def from_micros(micros: int) -> dt.datetime:

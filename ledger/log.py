@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from ledger import merkle
-from ledger.commit import commit_text, from_micros, leaf_entry
+from ledger.commit import CALENDAR_MICROS, commit_text, from_micros, leaf_entry
 from ledger.database import (
     APPLICATION_ID,
     FORMAT,
@@ -43,6 +43,7 @@ from ledger.lock import FileLock
 LEDGER_FILE = "ledger.db"
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 LOCK_DEADLINE_SECONDS = 10.0
+FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
 
 class Encoded(msgspec.Struct, frozen=True, gc=False):
@@ -512,12 +513,8 @@ def _seq_words(seq: int | None) -> str:
 
 def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
     commit = Commit(*row)
-    try:
-        from_micros(commit.recorded_at)
-    except OverflowError:
-        raise Damaged(
-            f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches."
-        ) from None
+    if not FIRST_MICROS <= commit.recorded_at <= LAST_MICROS:
+        raise Damaged(f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches.")
     return commit
 
 

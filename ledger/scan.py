@@ -327,18 +327,18 @@ class _Scan:
     # Commits -----------------------------------------------------------------------------------------------
 
     def _commit(self, commit: Commit, hashes: list[bytes], last_recorded: int) -> None:
-        where = f"c{commit.n}"
+        n = commit.n
         if commit.last_seq - commit.first_seq + 1 != len(hashes) // 2 or commit.last_seq != self.result.next_seq - 1:
-            self.add("LEAF REWRITTEN", where, f"Commit {where} does not hold the events that it says.")
+            self.add("LEAF REWRITTEN", f"c{n}", f"Commit c{n} does not hold the events that it says.")
         try:
             head = decode_head(commit.head)
         except Damaged as error:
-            self.add("LEAF REWRITTEN", where, f"{where}: {error.message}")
+            self.add("LEAF REWRITTEN", f"c{n}", f"c{n}: {error.message}")
         else:
             if to_micros(head.recorded_at) != commit.recorded_at:
-                self.add("INDEX", where, f"Commit {where} is filed under another time than its head says.")
+                self.add("INDEX", f"c{n}", f"Commit c{n} is filed under another time than its head says.")
         if commit.recorded_at < last_recorded:
-            self.add("INDEX", where, f"Time goes back at {where}.")
+            self.add("INDEX", f"c{n}", f"Time goes back at c{n}.")
         self.frontier.append(merkle.leaf_hash(leaf_entry(text_of_hashes(commit.head, b"".join(hashes)))))
         self.result.closing = commit.subtree
         # The last subtree of a range may reach to the left beyond it; whoever joins the ranges compares that one.
