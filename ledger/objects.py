@@ -7,6 +7,7 @@ whole and synced, before an event names it; a crash in between leaves an unnamed
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,6 +17,7 @@ from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.files import regular_file, write_whole
 
 LARGE_BYTES = 64 << 20
+_IS_HASH = re.compile("[0-9a-f]{64}").fullmatch
 
 
 class Artifact(NamedTuple):
@@ -31,6 +33,7 @@ class Objects:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._folder = os.fspath(folder)
 
     def path(self, artifact: str) -> Path:
         """Where an artifact lies, whether or not it is there.
@@ -40,9 +43,28 @@ class Objects:
         InvalidInput
             For anything but 64 hexadecimal digits, so that no name can lead out of the folder.
         """
-        if len(artifact) != 64 or not set(artifact) <= set("0123456789abcdef"):
+        return Path(self._place(artifact))
+
+    def _place(self, artifact: str) -> str:
+        # A plain text, because verification asks for the place of every artifact of a ledger: making a path of parts
+        # takes longer than the question to the file system.
+        if _IS_HASH(artifact) is None:
             raise InvalidInput(f"{artifact!r} is not the hash of an artifact.")
-        return self.folder / artifact[:2] / artifact[2:]
+        return f"{self._folder}/{artifact[:2]}/{artifact[2:]}"
+
+    def size_bytes(self, artifact: str) -> int:
+        """How large the file of an artifact is.
+
+        Raises
+        ------
+        NotFound, InvalidInput
+        """
+        try:
+            return os.stat(self._place(artifact)).st_size  # noqa: PTH116
+        except FileNotFoundError:
+            raise _not_here(artifact) from None
+        except OSError as error:
+            raise InvalidInput(f"Artifact {artifact[:12]}… cannot be read: {error.strerror}.") from error
 
     def put(self, data: bytes) -> Artifact:
         """Store bytes once; durable on return."""
@@ -80,9 +102,7 @@ class Objects:
                 file.seek(0)
                 data = file.read()
         except FileNotFoundError:
-            raise NotFound(
-                f"Artifact {artifact[:12]}… is not here.", "Copy it from a backup of the ledger's folder."
-            ) from None
+            raise _not_here(artifact) from None
         except OSError as error:
             raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
         if blake3(data).hexdigest() != artifact:
@@ -96,6 +116,10 @@ def _is_named(file: BinaryIO, artifact: str) -> bool:
     while piece := file.read(1 << 20):
         hasher.update(piece)
     return hasher.hexdigest() == artifact
+
+
+def _not_here(artifact: str) -> NotFound:
+    return NotFound(f"Artifact {artifact[:12]}… is not here.", "Copy it from a backup of the ledger's folder.")
 
 
 def _changed(artifact: str) -> Damaged:

@@ -465,15 +465,10 @@ class _Examination:
     def _artifact(self, name: str, size_bytes: int) -> str | None:
         """What is wrong with an artifact, in words; NotFound where it is not here."""
         try:
-            path = self.ledger.objects.path(name)
-            found = path.stat().st_size
+            found = self.ledger.objects.size_bytes(name)
             # Nobody reads a whole disk to learn what its size says already.
             if self.asked.read_data and found == size_bytes:
                 self.ledger.objects.get(name)
-        except FileNotFoundError:
-            raise NotFound(f"Artifact {name} is not here.") from None
-        except OSError as error:
-            return f"Artifact {name[:12]}… cannot be read: {error.strerror}."
         except (Damaged, InvalidInput) as error:
             return error.message
         if found != size_bytes:
