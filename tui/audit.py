@@ -9,6 +9,7 @@ import click
 
 from tui.cli import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
+from tui.next_step import here
 from tui.page import as_of_json, print_json, wrap
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
@@ -38,7 +39,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
             content = {
                 "as_of": as_of_json(snapshot.as_of),
                 "complete": not missing,
-                "gaps": [gap._asdict() for gap in gaps],
+                "gaps": [gap._replace(next=here(gap.next))._asdict() for gap in gaps],
             }
             print_json("tally.audit/1", content)
         else:
@@ -46,7 +47,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
             click.secho(audit_words(gaps), bold=True)
             for gap in gaps:
                 click.echo(wrap(f"[{gap.code}] {gap.sentence}", "  "))
-                click.echo(wrap(f"next: {gap.next}", "      "))
+                click.echo(wrap(here(f"next: {gap.next}"), "      "))
         exit_with(1 if missing else 0)
 
 

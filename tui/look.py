@@ -21,6 +21,7 @@ from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tui.next_step import here
 from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
@@ -98,7 +99,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         if not pipelines:
-            click.echo("No pipeline has run yet. Next: tally run FILE.toml")
+            click.echo(here("No pipeline has run yet. Next: tally run FILE.toml"))
             return
         table(
             ("pipeline", "champion", "since", "intended until", "watched", "last run", "it said"),
@@ -110,7 +111,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
         unsigned = commits - signed
         if unsigned > 0:
-            click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
+            click.echo(here(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs."), err=True)
 
 
 def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
@@ -237,7 +238,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
             return
         head_line(snapshot, as_of, book)
         if not runs:
-            click.echo("There are no runs yet. Next: tally run FILE.toml", err=True)
+            click.echo(here("There are no runs yet. Next: tally run FILE.toml"), err=True)
             return
         table(
             ("run", "pipeline", "state", "started", "windows", "result"),
@@ -274,7 +275,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             return
         head_line(snapshot, as_of, book)
         if not models:
-            click.echo("There are no models yet. Next: tally run FILE.toml", err=True)
+            click.echo(here("There are no models yet. Next: tally run FILE.toml"), err=True)
             return
         table(
             ("model", "state", "candidate", "made", "trained on", "intended for"),
