@@ -99,11 +99,11 @@ def automation_command(
                 "earliest": standing.earliest,
                 "approvers": standing.approvers,
                 "missing": standing.missing,
-                "words": automation_words(standing),
+                "words": automation_words(standing, book.zone),
             }
             print_json("tally.automation/1", told)
             return
         head_line(snapshot, as_of, book)
-        click.echo(wrap(automation_words(standing)))
+        click.echo(wrap(automation_words(standing, book.zone)))
         for words in standing.missing:
             click.echo(wrap(f"missing: {words}", "  "))

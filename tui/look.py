@@ -19,7 +19,7 @@ from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
-from pipeline.waivers import Expired, expired_under, waiver_words
+from pipeline.waivers import Expired, expired_under, that_weigh, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.next_step import here
 from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
@@ -123,7 +123,7 @@ def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
 def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelState | None = None) -> None:
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
-    for waiver in snapshot.waivers_in_force(model.model if model else None):
+    for waiver in snapshot.waivers_in_force(model.model) if model else that_weigh(snapshot):
         click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}", "  "))
     for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
