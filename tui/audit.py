@@ -37,7 +37,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
         missing = any(gap.level == "missing" for gap in gaps)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "complete": not missing,
                 "gaps": [gap._replace(next=here(gap.next))._asdict() for gap in gaps],
             }
@@ -92,7 +92,7 @@ def automation_command(
         standing = automation_of(book, snapshot, pipeline)
         if as_json:
             told = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "pipeline": standing.state.automation,
                 "level": standing.state.level,
                 "state": standing.state,

@@ -74,7 +74,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             print_json(
                 "tally.status/1",
                 {
-                    "as_of": as_of_json(snapshot.as_of),
+                    "as_of": as_of_json(snapshot.as_of, book),
                     "origin": book.origin,
                     "clock": book.genesis.clock,
                     "commits": snapshot.as_of.n + 1,
@@ -178,7 +178,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             print_json(
                 "tally.champion/1",
                 {
-                    "as_of": as_of_json(snapshot.as_of),
+                    "as_of": as_of_json(snapshot.as_of, book),
                     "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
                     "champion": _as_json(champion, f"model:{champion.model}" if champion else ""),
                     "promotion": state.champion,
@@ -231,7 +231,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
         runs = snapshot.runs()[::-1]
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "runs": [_as_json(run, f"run:{run.run}") for run in runs],
             }
             print_json("tally.runs/1", content)
@@ -268,7 +268,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         models = snapshot.models()[::-1]
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "models": [_as_json(model, f"model:{model.model}") for model in models],
             }
             print_json("tally.models/1", content)
@@ -442,7 +442,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
         state = snapshot.entity(handle)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
                 "state": msgspec.to_builtins(state),
             }
@@ -555,7 +555,7 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
                 f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
             ) from error
         if as_json:
-            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of), "rows": rows})
+            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return
         head_line(snapshot, as_of, book)
         if rows:

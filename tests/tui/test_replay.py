@@ -173,6 +173,9 @@ def test_it_says_everywhere_that_its_clock_was_replayed(story: Story) -> None:
     for command in (("status",), ("log",), ("champion", "late-arrivals"), ("models",)):
         answer = tally(story[0], *command, "--ledger", "told", **story[1])
         assert "REPLAYED CLOCK" in answer.err + answer.out, command
+    for command in (("champion", "late-arrivals"), ("models",), ("audit",), ("know", "--about", "2013-08")):
+        said = tally(story[0], *command, "--ledger", "told", "--json", **story[1])
+        assert said.json["as_of"]["clock"] == "replayed", command
 
 
 def test_nothing_is_known_before_its_time(story: Story) -> None:
