@@ -242,6 +242,14 @@ def test_a_part_of_a_story_has_the_hash_of_that_part(story: Story) -> None:
     assert part["story"][:16] not in whole.out
 
 
+def test_a_month_beyond_the_data_says_so(story: Story) -> None:
+    folder, environment, _ = story
+    beyond = ("--from", "2013-12", "--to", "2014-01", "--json")
+    told = tally(folder, "replay", "tiny.toml", *beyond, "--into", "beyond", **environment).json
+    said = "The data has no rows of 2014-01: its last is of 2013-12-31."
+    assert [said in month["lines"] for month in told["months"]] == [False, True]
+
+
 def test_two_do_not_tell_one_story_at_once(story: Story) -> None:
     folder, environment, _ = story
     with ledger.open(folder / "told") as book, telling_of(book):
