@@ -469,6 +469,14 @@ def _show_reasons(book: ledger.Ledger, run: str) -> None:
                 click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
+def _content(data: bytes) -> object:
+    """What an event's bytes say, of a type that is known or not."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"The bytes of this event are no JSON: {error}.", "`tally verify` says what is wrong.") from error
+
+
 def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
     stored = book.log.event(seq)
     commit = book.log.commit_of(seq)
@@ -488,7 +496,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
                 "commit": book.commit_handle(commit.n),
                 "recorded_at": from_micros(commit.recorded_at),
                 "actor": head.actor,
-                "event": None if stored.data is None else msgspec.json.decode(stored.data),
+                "event": None if stored.data is None else _content(stored.data),
             },
         )
         return
