@@ -12,8 +12,8 @@ from pathlib import Path
 
 _named: Path | None = None
 
-# A command in backticks, or one that is the last thing of its line.
-_COMMAND = re.compile(r"`tally (?P<quoted>[a-z-]+[^`\n]*)`|\btally (?P<last>[a-z-]+(?: [^`\n]*[^`\n.])?)(?=$|\n)")
+# A command in backticks, or one that is all there is up to the end of the line, but for "Next: " and the like.
+_COMMAND = re.compile(r"`tally ([a-z-]+[^`\n]{0,300})`|(?:^|(?<=: ))tally ([a-z-]+[^`\n]{0,300})$", re.MULTILINE)
 WITHOUT_A_LEDGER = ("check", "check-proof", "demo", "init", "replay")
 """Commands that make a ledger or need none."""
 
@@ -31,9 +31,10 @@ def here(words: str) -> str:
     option = f" --ledger {shlex.quote(str(_named))}"
 
     def complete(found: re.Match[str]) -> str:
-        command = found["quoted"] or found["last"]
-        if "--ledger" in command or command.split()[0] in WITHOUT_A_LEDGER or command.endswith("--help"):
+        quoted, last = found.groups()
+        command = quoted or last
+        if "--ledger" in command or command.endswith((".", "--help")) or command.split()[0] in WITHOUT_A_LEDGER:
             return found[0]
-        return f"`tally {command}{option}`" if found["quoted"] else f"tally {command}{option}"
+        return f"`tally {command}{option}`" if quoted else f"tally {command}{option}"
 
     return _COMMAND.sub(complete, words)
