@@ -20,16 +20,20 @@ _body = attrgetter("body")
 
 
 class Alike:
-    """The events of one type, as its newest version says; what was read of them adds up here."""
+    """The events of one type, as its newest version says; what was read of them adds up here.
 
-    def __init__(self, event_type: str) -> None:
+    ``under`` is what the names of imported events are read under.
+    """
+
+    def __init__(self, event_type: str, under: str | None = None) -> None:
         self.version = max((version for name, version in RELEASED if name == event_type), default=0)
         self.expected = {(event_type, self.version)}
         self.known = RELEASED.get((event_type, self.version))
         # For each referring field: how to get it, the prefix of its entities, and the last event of each name.
         self.references: list[tuple[Callable[[Any], str | None], str, dict[str | None, int]]] = []
         if self.known is not None:
-            self.references = [(get, prefix, {}) for get, prefix in self.known.references]
+            references = self.known.references if under is None else self.known.references_under(under)
+            self.references = [(get, prefix, {}) for get, prefix in references]
 
     def read(self, seqs: Sequence[int], written: Sequence[bytes]) -> list[Any] | None:
         """The bodies of events at certain positions, ascending; None, and nothing is kept, unless all are as usual.

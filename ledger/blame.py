@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from ledger import vocabulary
 from ledger.commit import decode_head, from_micros
 from ledger.event import Event
+from ledger.imported import told_here
 from ledger.log import Commit, Log, Stored
 from ledger.projection import Entry, Projection, State
 from ledger.views import Views
@@ -74,7 +75,7 @@ def story(views: Views, projection: Projection, name: str, position: int) -> Ite
 
 def read(log: Log, seq: int) -> Entry:
     """One event with its place; an erased body is read as what is left of it."""
-    return _entry(log.event(seq), log.commit_of(seq))
+    return _entry(log, log.event(seq), log.commit_of(seq))
 
 
 def _read_all(log: Log, seqs: list[int]) -> Iterator[Entry]:
@@ -83,16 +84,16 @@ def _read_all(log: Log, seqs: list[int]) -> Iterator[Entry]:
     for seq, stored in zip(seqs, log.some(seqs), strict=True):
         if commit is None or seq > commit.last_seq:
             commit = log.commit_of(seq, commit.n if commit else 0)
-        yield _entry(stored, commit)
+        yield _entry(log, stored, commit)
 
 
-def _entry(stored: Stored, commit: Commit) -> Entry:
-    recorded_at = from_micros(commit.recorded_at)
+def _entry(log: Log, stored: Stored, commit: Commit) -> Entry:
+    recorded_at, head = from_micros(commit.recorded_at), decode_head(commit.head)
     if stored.data is None:
         event: Event[Any] = Event(t=stored.type, v=0, salt=b"", occurred_at=recorded_at, body=None)
     else:
-        event = vocabulary.decode(stored.data)
-    return Entry(stored.seq, commit.n, recorded_at, decode_head(commit.head).actor, event)
+        event = told_here(log, commit, head, vocabulary.decode(stored.data))
+    return Entry(stored.seq, commit.n, recorded_at, head.actor, event)
 
 
 def causes(log: Log, entry: Entry, most: int = MOST_CAUSES, depth: int = DEPTH) -> Cause:

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -87,13 +87,19 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
     ------
     OSError
     """
+    write_pieces(path, (data,), mode, durable)
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, durable: bool = True) -> None:
+    """The same for what is too large to be held at once; whatever the pieces raise, nothing stays behind."""
     missing = [] if path.parent.exists() else [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     temporary = Path(name)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             if durable:
                 os.fsync(file.fileno())

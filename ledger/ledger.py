@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, NamedTuple
@@ -38,7 +39,8 @@ from ledger.event import (
 )
 from ledger.identity import Identity, identities_of
 from ledger.keys import Signer
-from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Sealing
+from ledger.imported import told_here
+from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Piece, Sealing
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
 from ledger.occurred import Axis, occurred_by
@@ -63,6 +65,20 @@ class Draft(NamedTuple):
     """Ids (hexadecimal) of the events that led here."""
     occurred_at: dt.datetime | None = None
     """None: now."""
+
+
+class Copy(NamedTuple):
+    """A commit of another ledger, made ready to be one of this ledger."""
+
+    batch: Sequence[Encoded]
+    types: frozenset[tuple[str, int]]
+    """What types and versions of events it holds, as far as this program knows them."""
+    actor: str
+    """Who recorded it there."""
+    note: str
+    expected: Mapping[str, int | None]
+    closing: Callable[[int], Sequence[Encoded]]
+    """Events that name positions here, made when that of the first of ``batch`` is known."""
 
 
 def utc_now() -> dt.datetime:
@@ -196,6 +212,7 @@ class Ledger:
         sign: bool = False,
         allow_jump: bool = False,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+        announces: Iterable[tuple[str, int]] = (),
     ) -> Appended:
         """Record facts as one commit; they are durable on return.
 
@@ -215,6 +232,8 @@ class Ledger:
             Accept a clock more than 366 days ahead of the last commit.
         deadline_seconds : float
             How long to wait for other writers.
+        announces : iterable of (str, int)
+            Types and versions of events that are going to follow; what they say is declared here, where it is new.
 
         Raises
         ------
@@ -232,7 +251,39 @@ class Ledger:
             signers=self._signers if sign else None,
             allow_jump=allow_jump,
             deadline_seconds=deadline_seconds,
+            announces=announces,
         )
+
+    def append_copies(self, copies: Sequence[Copy]) -> list[Appended]:
+        """Record commits that were copied from another ledger, in one go: all of them, or none.
+
+        Raises
+        ------
+        Conflict, Busy, Refused, InvalidInput, Damaged
+        """
+        self.refuse_mixed_times()
+        self._refuse_newer_versions()
+        self._refuse_rollback()
+        now = self.clock().astimezone(dt.UTC)
+        pieces = [
+            Piece(
+                copy.batch,
+                partial(self._head_of, copy),
+                self._declarations(copy.types, now),
+                copy.expected,
+                copy.closing,
+            )
+            for copy in copies
+        ]
+        appended = self.log.append_together(
+            pieces, now_micros=lambda: to_micros(self.clock()), allow_jump=self._allow_jump
+        )
+        self._declared.update(*(copy.types for copy in copies))
+        return appended
+
+    def _head_of(self, copy: Copy, micros: int) -> str:
+        recorder = msgspec.structs.replace(self.recorder, actor=copy.actor)
+        return head_text(recorder, from_micros(micros), copy.note, imported=True)
 
     def change_identity(self, change: KeyRotated | ForkAdopted, signer: Signer) -> Appended:
         """Append a change of the log's key; its commit's checkpoint carries the new and the old signature.
@@ -266,6 +317,7 @@ class Ledger:
         allow_jump: bool = False,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
         declare_first: bool = True,
+        announces: Iterable[tuple[str, int]] = (),
     ) -> Appended:
         """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
         process can be changing the key."""
@@ -273,7 +325,8 @@ class Ledger:
             self.refuse_mixed_times()
             self._refuse_newer_versions()
         now = self.clock().astimezone(dt.UTC)
-        batch, declarations = self._encode(drafts, now), self._declarations(drafts, now)
+        types = {*announces, *((draft.body.TYPE, draft.body.VERSION) for draft in drafts)}
+        batch, declarations = self.encoded(drafts, now), self._declarations(types, now)
         if not declare_first:  # the very first event is the one that says how to read the rest
             batch, declarations = [*batch, *declarations.values()], {}
         sealed: list[Checkpoint] = []
@@ -296,7 +349,7 @@ class Ledger:
             seal=seal if signers else None,
             deadline_seconds=deadline_seconds,
         )
-        self._declared.update((draft.body.TYPE, draft.body.VERSION) for draft in drafts)
+        self._declared |= types
         for checkpoint in sealed:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
             try:
@@ -373,7 +426,7 @@ class Ledger:
             memory.move_mark(checkpoint)
         return text
 
-    def _encode(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
+    def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
         """Canonical bytes, hashes and entities of each draft; bulk appends spend their time here."""
         batch = []
         for (body, about, cause, occurred_at), salt in zip(drafts, self._salts(len(drafts)), strict=True):
@@ -393,9 +446,9 @@ class Ledger:
             batch.append(Encoded(body.TYPE, data, hashes(data), known.entities(body)))
         return batch
 
-    def _declarations(self, drafts: Sequence[Draft], now: dt.datetime) -> dict[str, Encoded]:
+    def _declarations(self, types: Iterable[tuple[str, int]], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
-        new = {(draft.body.TYPE, draft.body.VERSION) for draft in drafts} - self._declared
+        new = set(types) - self._declared
         declarations: dict[str, Encoded] = {}
         if not new:
             return declarations
@@ -405,7 +458,7 @@ class Ledger:
             if self.log.last_seq_of(f"schema:{name}") is None:
                 json_schema = msgspec.json.schema(RELEASED[event_type, version].body)
                 draft = Draft(SchemaDeclared(name=name, json_schema=json_schema))
-                declarations[f"schema:{name}"] = self._encode([draft], now)[0]
+                declarations[f"schema:{name}"] = self.encoded([draft], now)[0]
         return declarations
 
     def _signers(self) -> list[Signer]:
@@ -516,7 +569,8 @@ class Ledger:
         if stored.data is None:
             raise Damaged(f"The body of event #{seq} is not here.")
         head = decode_head(commit.head)
-        return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, vocabulary.decode(stored.data))
+        event = told_here(self.log, commit, head, vocabulary.decode(stored.data))
+        return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
 
     def events(self, first: int = 0, last: int | None = None) -> Iterator[Entry]:
         """Events ``first`` to ``last``, both included, oldest first."""

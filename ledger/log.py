@@ -105,6 +105,20 @@ class Sealing(NamedTuple):
     root: bytes
 
 
+class Piece(NamedTuple):
+    """One commit on its way into the log."""
+
+    events: Sequence[Encoded]
+    head: Callable[[int], str]
+    """Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock."""
+    declare: Mapping[str, Encoded] = {}
+    """Written first, each only if its entity is still unknown to the ledger."""
+    expected: Mapping[str, int | None] = {}
+    """The append happens only if each entity was last referred to by that event (None: by no event)."""
+    closing: Callable[[int], Sequence[Encoded]] = lambda _first: ()
+    """Written last; made when the position of the first of ``events`` is known."""
+
+
 class Log:
     """The log file of one ledger folder.
 
@@ -235,32 +249,59 @@ class Log:
         with self.lock, _Transaction(connection, self.path):
             if key is not None and (earlier := _seen(connection, key)) is not None:
                 return self._repeated(earlier)
-            _check_expected(connection, expected or {})
-            last = connection.execute(
-                "SELECT n + 1, last_seq + 1, recorded_at, subtree FROM commits ORDER BY n DESC LIMIT 1"
-            ).fetchone()
-            n, first_seq, last_recorded, last_subtree = last or (0, 0, None, b"")
-            recorded_at = _tick(now_micros(), last_recorded, allow_jump)
-            batch = [*_undeclared(connection, declare or {}), *events]
-            read = _insert(connection, first_seq, batch)
-            head_text = head(recorded_at)
-            entry = leaf_entry(commit_text(head_text, read))
-            last_seq = first_seq + len(batch) - 1
-
-            def stored(index: int) -> bytes:
-                return last_subtree if index == n - 1 else _subtree(connection, index)
-
-            closing = merkle.closing_hash(n, merkle.leaf_hash(entry), stored)
-            connection.execute(
-                "INSERT INTO commits VALUES(?,?,?,?,?,?)",
-                (n, first_seq, last_seq, recorded_at, head_text, closing),
-            )
+            piece = Piece(events, head, declare or {}, expected or {})
+            appended = self._write(connection, piece, now_micros(), allow_jump)
+            n = appended.n
             if key is not None:
                 connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
             if seal is not None:
                 root = merkle.frontier_from(lambda index: _subtree(connection, index), n + 1).root()
                 if (signed := seal(Sealing(n + 1, root))) is not None:
                     connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
+        return appended
+
+    def append_together(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
+        allow_jump: bool = False,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+    ) -> list[Appended]:
+        """Write several commits one after the other with one wait for the disk: all of them, or none.
+
+        Raises
+        ------
+        Conflict, Busy, Refused, Damaged, InvalidInput
+        """
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, _Transaction(connection, self.path):
+            return [self._write(connection, piece, now_micros(), allow_jump) for piece in pieces]
+
+    def _write(self, connection: sqlite3.Connection, piece: Piece, now: int, allow_jump: bool) -> Appended:
+        """One commit, inside a transaction that somebody else ends."""
+        _check_expected(connection, piece.expected)
+        last = connection.execute(
+            "SELECT n + 1, last_seq + 1, recorded_at, subtree FROM commits ORDER BY n DESC LIMIT 1"
+        ).fetchone()
+        n, first_seq, last_recorded, last_subtree = last or (0, 0, None, b"")
+        recorded_at = _tick(now, last_recorded, allow_jump)
+        declared = _undeclared(connection, piece.declare)
+        batch = [*declared, *piece.events, *piece.closing(first_seq + len(declared))]
+        read = _insert(connection, first_seq, batch)
+        head_text = piece.head(recorded_at)
+        entry = leaf_entry(commit_text(head_text, read))
+        last_seq = first_seq + len(batch) - 1
+
+        def stored(index: int) -> bytes:
+            return last_subtree if index == n - 1 else _subtree(connection, index)
+
+        closing = merkle.closing_hash(n, merkle.leaf_hash(entry), stored)
+        connection.execute(
+            "INSERT INTO commits VALUES(?,?,?,?,?,?)",
+            (n, first_seq, last_seq, recorded_at, head_text, closing),
+        )
         return Appended(n, first_seq, last_seq, recorded_at, entry)
 
     def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:

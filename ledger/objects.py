@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
 from ledger.errors import Damaged, InvalidInput, NotFound
-from ledger.files import regular_file, write_whole
+from ledger.files import regular_file, write_pieces, write_whole
 
 LARGE_BYTES = 64 << 20
 _HASH = re.compile("[0-9a-f]{64}")
@@ -85,6 +86,44 @@ class Objects:
                 "Check free space and rights of the ledger's folder, then try again.",
             ) from error
         return artifact
+
+    def take(self, other: Objects, artifact: str) -> bool:
+        """Copy a file from another folder, hashed while it is copied; False where it is here already.
+
+        Raises
+        ------
+        Damaged
+            When it holds other bytes than its name says.
+        InvalidInput
+            When it cannot be read there, or not be written here.
+        """
+        path = self.path(artifact)
+        hasher = blake3()
+        try:
+            with regular_file(other.path(artifact), follow=False) as file:
+                size_bytes = os.fstat(file.fileno()).st_size
+                if path.is_file() and path.stat().st_size == size_bytes:
+                    return False
+
+                def pieces() -> Iterator[bytes]:
+                    while piece := file.read(1 << 20):
+                        hasher.update(piece)
+                        yield piece
+                    if hasher.hexdigest() != artifact:
+                        raise Damaged(
+                            f"Artifact {artifact[:12]}… of {other.folder} holds other bytes than its name says. "
+                            "It was not copied.",
+                            "Restore it there from a backup, then give the same command again.",
+                        )
+
+                write_pieces(path, pieces(), mode=0o444)
+        except OSError as error:
+            raise InvalidInput(
+                f"Artifact {artifact[:12]}… could not be copied from {other.folder} to {self.folder}: "
+                f"{error.strerror or error}.",
+                "Check free space and rights, then give the same command again.",
+            ) from error
+        return True
 
     def get(self, artifact: str) -> bytes:
         """The content of an artifact, checked against its hash before it is returned.

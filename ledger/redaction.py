@@ -13,6 +13,8 @@ from __future__ import annotations
 import sqlite3
 from typing import NamedTuple
 
+import msgspec
+
 from ledger import segments, vocabulary
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.ledger import Draft, Ledger
@@ -21,7 +23,7 @@ from ledger.vocabulary import ArtifactStored, EventRedacted
 
 KEPT = frozenset(
     {"ledger.created", "schema.declared", "key.rotated", "fork.adopted", "event.redacted", "anchor.recorded",
-     "segment.sealed", "experiment.declared"}
+     "segment.sealed", "history.imported", "commit.imported", "experiment.declared"}
 )  # fmt: skip
 """Types without which the rest could not be read or believed; an experiment would pass for a run of production."""
 
@@ -56,10 +58,10 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
     if stored.type in KEPT:
         raise Refused(
             f"Event #{seq} is {stored.type}; without it the rest could not be read or believed.",
-            "Events about keys, anchors and other redactions stay, and that a run was an experiment.",
+            "Events about keys, anchors, imports and other redactions stay, and that a run was an experiment.",
         )
     appended = None
-    body = None if stored.data is None else vocabulary.decode(stored.data).body
+    body = None if stored.data is None else ledger.event(seq).event.body
     if not promised:
         if not reason.strip() or not authority.strip():
             raise InvalidInput("A redaction says why, and on whose authority.", "--reason … --authority …")
@@ -112,10 +114,13 @@ def _erase(ledger: Ledger, seq: int, body: object) -> None:
 
 def _last_before(ledger: Ledger, name: str, seq: int) -> int | None:
     """The newest event before ``seq`` that refers to an entity; read from the end, because nothing indexes it."""
+    called = name.partition(":")[2]
+    # It stands in a body as JSON writes it; in that of an imported event without what it is read under here.
+    held = [msgspec.json.encode(text).decode() for text in (called, called.partition("/")[2])]
     rows = ledger.log.reader.execute(
-        "SELECT seq, CAST(body AS BLOB) FROM events WHERE seq < ? AND body IS NOT NULL ORDER BY seq DESC", (seq,)
+        "SELECT seq FROM events WHERE seq < ? AND (instr(body, ?) OR instr(body, ?)) ORDER BY seq DESC", (seq, *held)
     )
-    for earlier, data in rows:
-        if name in vocabulary.entities(vocabulary.decode(data)):
+    for (earlier,) in rows:
+        if name in vocabulary.entities(ledger.event(earlier).event):
             return int(earlier)
     return None

@@ -7,9 +7,11 @@ power of two, so a range is one perfect subtree and its result fits into the tre
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from itertools import chain, islice, pairwise
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +28,7 @@ from ledger.note import Checkpoint
 from ledger.vocabulary import (
     AnchorRecorded,
     ArtifactStored,
+    CommitImported,
     DecisionApproved,
     EventRedacted,
     ForkAdopted,
@@ -45,6 +48,7 @@ Class = Literal[
     "INDEX",
     "ARTIFACT",
     "SEGMENT",
+    "IMPORT",
     "PROJECTION",
 ]
 
@@ -183,7 +187,7 @@ class _Scan:
         self.wanted = given.wanted | self.notes.keys()
         self.result = Scanned(given.first, given.stop, next_seq=given.first_seq)
         self.frontier = merkle.Frontier()
-        self.alike: dict[str, Alike] = {}
+        self.alike: dict[tuple[str, str | None], Alike] = {}
         self.last_seqs: dict[str, int] = {}
         # One pass over all events of the range, some at a time. What was read of events whose commit comes later
         # waits here: where they stand, both hashes of each in turn, and those that verification itself needs.
@@ -192,6 +196,8 @@ class _Scan:
         self.seqs: list[int] = []
         self.hashes: list[bytes] = []
         self.telling: list[Stored] = []
+        # Imported events whose names are read under another: first and last, and that other.
+        self.spans: list[tuple[int, int, str]] = []
 
     def run(self, tick: Callable[[int], None]) -> Scanned:
         result = self.result
@@ -248,13 +254,30 @@ class _Scan:
         self.hashes += chain.from_iterable(zip(ids, digests, strict=True))
         if None in bodies or hashes_of_many(bodies) != (list(ids), list(digests)):
             rows = [row for row in rows if self._is_intact(Stored(*row))]
-        alike: dict[str, list[Row]] = {}
+        self._imported(rows)
+        alike: dict[tuple[str, str | None], list[Row]] = {}
         for row in rows:
-            alike.setdefault(row[1], []).append(row)
-        unusual = [row for event_type, some in alike.items() for row in self._unusual(event_type, some)]
+            alike.setdefault((row[1], self._under(row[0]) if self.spans else None), []).append(row)
+        unusual = [row for kind, some in alike.items() for row in self._unusual(*kind, some)]
         for row in sorted(unusual):
             self._carefully(Stored(*row))
         self.telling.sort()
+
+    def _imported(self, rows: list[Row]) -> None:
+        """Note which events come from another ledger and are named otherwise here."""
+        if rows:
+            self.spans = [span for span in self.spans if span[1] >= rows[0][0]]
+        for seq, event_type, data, _id, _sha256 in rows:
+            if event_type == CommitImported.TYPE and data is not None:
+                with contextlib.suppress(Damaged):  # said when it is looked at
+                    body = vocabulary.decode(data, event_type).body
+                    if isinstance(body, CommitImported) and body.named_under is not None:
+                        self.spans.append((seq + 1, seq + body.copied, body.named_under))
+
+    def _under(self, seq: int) -> str | None:
+        """What the names of an event are read under here; None where they are read as they are."""
+        at = bisect_right(self.spans, seq, key=itemgetter(0)) - 1
+        return self.spans[at][2] if at >= 0 and seq <= self.spans[at][1] else None
 
     def _gaps(self, seqs: tuple[int, ...]) -> None:
         if seqs[0] != self.read_to + 1 or seqs[-1] - seqs[0] != len(seqs) - 1:
@@ -272,11 +295,12 @@ class _Scan:
             return False
         return True
 
-    def _unusual(self, event_type: str, rows: list[Row]) -> list[Row]:
+    def _unusual(self, event_type: str, under: str | None, rows: list[Row]) -> list[Row]:
         """Read events that are filed under one type; none of them is returned unless they want a closer look."""
-        if event_type not in self.alike:
-            self.alike[event_type] = Alike(event_type)
-        bodies = self.alike[event_type].read([row[0] for row in rows], [row[2] for row in rows])
+        kind = event_type, under
+        if kind not in self.alike:
+            self.alike[kind] = Alike(event_type, under)
+        bodies = self.alike[kind].read([row[0] for row in rows], [row[2] for row in rows])
         if bodies is None:
             return rows
         if event_type == ArtifactStored.TYPE:
@@ -315,7 +339,7 @@ class _Scan:
             return
         if event.t != stored.type:
             self.add("INDEX", handle, f"Event {handle} is filed as {stored.type} but says {event.t}.")
-        for entity in vocabulary.entities(event):
+        for entity in vocabulary.entities(vocabulary.named_under(event, self._under(stored.seq))):
             self.last_seqs[entity] = stored.seq
         if encode_canonical(event) != stored.data:
             self._strange(stored.seq, stored.id)

@@ -85,6 +85,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         The ``.tally`` that this is a copy of: it may be behind what this account saw, if that ledger continues both.
     workers : int, optional
         Processes to share the reading; as many as there are processors if not given.
+    of_a_stranger : bool
+        A ledger that is only looked at: nothing is written beside it, and how far it was verified is not remembered.
     """
 
     full: bool = False
@@ -96,6 +98,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     segments: Path | None = None
     backup_of: Path | None = None
     workers: int | None = None
+    of_a_stranger: bool = False
 
 
 def silent(_what: str, _done: int, _total: int) -> None:

@@ -32,6 +32,7 @@ from ledger.recorder import this_program
 from ledger.scan import Class, Finding, Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from ledger.schema_check import schema_differences
 from ledger.verdict import Asked, Progress, Verdict, silent
+from ledger.views import entries
 from ledger.views_check import views_differences, views_elsewhere
 from ledger.vocabulary import EventRedacted, ForkAdopted, KeyRotated, LedgerCreated
 from ledger.vouching import Vouching
@@ -161,7 +162,8 @@ class _Examination:
         self._choose_start(genesis)
         self._gaps()
         last_seq = self.log.commit(self.size - 1).last_seq
-        self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events) if pool else None
+        if pool and not self.asked.of_a_stranger:
+            self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events)
         self._join(self._scanned(pool), last_seq)
         self.is_damaged()
         if self.compared is not None:
@@ -317,13 +319,11 @@ class _Examination:
         # The count differs: others appended while this was read in other processes, or a row is wrong. Look closely.
         expected: dict[str, int] = {}
         newer: set[int] = set()
-        for stored in self.log.events(0, last_seq):
-            if stored.data is not None:
-                event = vocabulary.decode(stored.data)
-                if not vocabulary.is_known(event):
-                    newer.add(stored.seq)
-                for entity in vocabulary.entities(event):
-                    expected[entity] = stored.seq
+        for seq, _n, _recorded_at, _actor, event in entries(self.log, 0, last_seq):
+            if not vocabulary.is_known(event):
+                newer.add(seq)
+            for entity in vocabulary.entities(event):
+                expected[entity] = seq
         found = dict(self.log.reader.execute("SELECT entity, last_seq FROM entities"))
         for entity in sorted(expected.keys() | found.keys()):
             # To what an event of a newer type refers, only a newer program can tell.
@@ -500,6 +500,8 @@ class _Examination:
     def views(self) -> None:
         """The views file: its schema word for word, and its rows against a new fold of all events."""
         path = self.ledger.views.path
+        if self.asked.of_a_stranger:
+            return  # its views are nobody's evidence, and comparing them would make them
         if self.damaged or self.has("FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"):
             self.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
@@ -528,7 +530,7 @@ class _Examination:
         """Everything, and the watermark where all is well."""
         verified = not self.findings
         root = self.roots.get(self.size, b"")
-        if verified and self.identities:
+        if verified and self.identities and not self.asked.of_a_stranger:
             at = dt.datetime.now(dt.UTC).replace(microsecond=0)
             mark = memory.Watermark(self.size, root.hex(), self.events, at, this_program())
             memory.write_watermark(self.origin, mark)
@@ -600,6 +602,7 @@ _ORDER: tuple[Class, ...] = (
     "TAIL CUT",
     "SIGNATURE",
     "SEGMENT",
+    "IMPORT",
     "ARTIFACT",
     "INDEX",
     "PROJECTION",

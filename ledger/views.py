@@ -33,6 +33,7 @@ from ledger.errors import Damaged, InvalidInput
 from ledger.event import encode_canonical
 from ledger.files import network_file_system
 from ledger.folding import Changed, History, Told, Versions, changed_fields, changes, readers
+from ledger.imported import names_under
 from ledger.log import Commit, Log
 from ledger.projection import Entry, Projection, State
 
@@ -526,7 +527,8 @@ class Recorded:
 
     def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
         """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
-        return entries(self.log, 0, last, types, names)
+        # What an imported event names stands there without what it is read under here.
+        return entries(self.log, 0, last, types, names | {name.partition("/")[2] for name in names if "/" in name})
 
 
 def entries(
@@ -548,7 +550,9 @@ def entries(
             commit = next(commits)
         if decoded is not commit:
             head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
-        yield Entry(seq, commit.n, moment, head.actor, vocabulary.decode(data, filed_as))
+            under = names_under(log, commit, head)
+        event = vocabulary.decode(data, filed_as)
+        yield Entry(seq, commit.n, moment, head.actor, event if under is None else vocabulary.named_under(event, under))
 
 
 class _Stored:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ledger import vocabulary as say
+from ledger.commit import decode_head
+from ledger.errors import Damaged
 from ledger.event import Event
 
 
@@ -245,6 +247,44 @@ def _trial_finished(body: say.TrialFinished) -> str:
     return f"trial {body.trial} {body.status} after {body.seconds:,.1f} s{error}{late}"
 
 
+def _history(body: say.HistoryImported) -> str:
+    what = (
+        f"imports {commit_range(body.first, body.size - 1)} of {body.history}"
+        if body.size > body.first
+        else (f"vouches for the {count(body.size, 'commit')} that were imported of {body.history}")
+    )
+    under = f", its names read under {body.named_under}/" if body.named_under else ""
+    return f"{what}{under}: {vouched_words(body)}"
+
+
+def vouched_words(body: say.HistoryImported) -> str:
+    """Who says that an imported history is that ledger's: ``proven by …``, or ``UNPROVEN …``."""
+    key = (body.key or "").split("+")
+    match body.vouched:
+        case "receipt":
+            size = (body.receipt or "").partition("@")[2].partition(" ")[0]
+            return f"proven by a receipt that was kept of its first {size} commits"
+        case "key":
+            return f"proven by its key {key[1] if len(key) > 2 else '?'}, which was given"
+        case "pin":
+            since = f"{body.relied_since:%Y-%m-%d}" if body.relied_since else "?"
+            return f"proven by its key {key[1] if len(key) > 2 else '?'}, on which the importer relied since {since}"
+        case "import":
+            return "proven by what had been imported of it before"
+    return "UNPROVEN, nothing but that ledger itself says that this is its history"
+
+
+def _commit(body: say.CommitImported) -> str:
+    proven = "" if body.proven else " (UNPROVEN when it was imported)"
+    try:
+        head = decode_head(body.head)
+        recorded = f", recorded {head.recorded_at:%Y-%m-%d %H:%M:%S} UTC on {head.host}"
+    except Damaged:
+        recorded = ""
+    left = f"; {count(len(body.left_out), 'event')} about that ledger itself left out" if body.left_out else ""
+    return f"is c{body.n} of {body.history}{proven}{recorded}{left}"
+
+
 _SENTENCES: dict[str, Callable[[Any], str]] = {
     "ledger.created": _created,
     "schema.declared": _declared,
@@ -268,6 +308,8 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "event.corrected": _corrected,
     "event.redacted": _redacted,
     "segment.sealed": _sealed,
+    "history.imported": _history,
+    "commit.imported": _commit,
     "leakage.checked": _checked,
     "experiment.declared": _experiment,
     "experiment.crossed": _crossed,

@@ -6,6 +6,7 @@ another type. Types that this program does not know pass through unread and are 
 """
 
 from ledger.vocabulary.body import (
+    BY_CONTENT,
     RELEASED,
     AnchorRef,
     ArtifactRef,
@@ -19,6 +20,7 @@ from ledger.vocabulary.body import (
     FindingRef,
     GateRef,
     HexHash,
+    HistoryRef,
     Json,
     KeyRef,
     LookRef,
@@ -40,6 +42,7 @@ from ledger.vocabulary.body import (
     decode,
     entities,
     is_known,
+    named_under,
     released,
 )
 from ledger.vocabulary.deciding import (
@@ -85,19 +88,23 @@ from ledger.vocabulary.making import (
 from ledger.vocabulary.recording import (
     AnchorRecorded,
     ArtifactStored,
+    CommitImported,
     DecisionApproved,
     EnvironmentCaptured,
     EventCorrected,
     EventRedacted,
     ForkAdopted,
+    HistoryImported,
     KeyRotated,
     LedgerCreated,
+    LeftOut,
     SchemaDeclared,
     SegmentSealed,
 )
 from ledger.vocabulary.trying import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
 
 __all__ = [
+    "BY_CONTENT",
     "RELEASED",
     "AnchorRecorded",
     "AnchorRef",
@@ -110,6 +117,7 @@ __all__ = [
     "CandidateRefitted",
     "Check",
     "Column",
+    "CommitImported",
     "CorrectionRef",
     "Count",
     "DecisionApproved",
@@ -133,11 +141,14 @@ __all__ = [
     "GateRef",
     "GateSeen",
     "HexHash",
+    "HistoryImported",
+    "HistoryRef",
     "Json",
     "KeyRef",
     "KeyRotated",
     "LeakageChecked",
     "LedgerCreated",
+    "LeftOut",
     "Levels",
     "LookRef",
     "Metric",
@@ -187,5 +198,6 @@ __all__ = [
     "decode",
     "entities",
     "is_known",
+    "named_under",
     "released",
 ]  # fmt: skip

@@ -50,7 +50,13 @@ PredictionRef = Annotated[str, _reference("prediction")]
 PeriodRef = Annotated[str, _reference("period")]
 FindingRef = Annotated[str, _reference("finding")]
 TrialRef = Annotated[str, _reference("trial")]
+HistoryRef = Annotated[str, _reference("history")]
 Words = Annotated[str, Meta(min_length=1, max_length=10_000)]
+
+BY_CONTENT = frozenset({"slice", "artifact", "environment", "schema"})
+"""Kinds whose names are made of what they hold: the same name is the same thing in every ledger."""
+OF_THE_LOG = frozenset({"key", "anchor", "redaction", "correction", "segment", "history"})
+"""Kinds that are about a log itself and its positions."""
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
@@ -62,6 +68,9 @@ class Body(Fact, frozen=True, kw_only=True):
 
     TYPE: ClassVar[str]
     VERSION: ClassVar[int]
+
+
+B = TypeVar("B", bound=Body)
 
 
 class Released:
@@ -85,6 +94,19 @@ class Released:
     def free_form(self) -> bool:
         """Whether some part of the body is untyped JSON, whose values no type bounds."""
         return _holds_any(self.body)
+
+    def references_under(self, under: str) -> tuple[tuple[Callable[[Body], str | None], str], ...]:
+        """The same where names are read under another: ``run:ann/2026-11-23.1``."""
+        return tuple(
+            (get, prefix if prefix[:-1] in BY_CONTENT | OF_THE_LOG else f"{prefix}{under}/")
+            for get, prefix in self.references
+        )
+
+    def named_under(self, body: B, under: str) -> B:
+        """A body whose names are those that it has under another; see :func:`named_under`."""
+        fields = [field for field, entity in _references(type(body)) if entity not in BY_CONTENT | OF_THE_LOG]
+        names = {field: f"{under}/{name}" for field in fields if (name := getattr(body, field)) is not None}
+        return msgspec.structs.replace(body, **names)
 
     def entities(self, body: Body) -> list[str]:
         """Names such as ``run:2026-11-23.1`` of the entities that a body refers to."""
@@ -177,3 +199,14 @@ def entities(event: Event[Any]) -> list[str]:
     """Names of the entities that an event refers to; none for unknown types."""
     known = RELEASED.get((event.t, event.v))
     return known.entities(event.body) if known else []
+
+
+def named_under(event: Event[Any], under: str | None) -> Event[Any]:
+    """An event of an imported history as it is read here: what it names is called ``under/name``.
+
+    What has its name from its content, and what is about the log itself, keeps its name.
+    """
+    known = RELEASED.get((event.t, event.v))
+    if known is None or under is None:
+        return event
+    return msgspec.structs.replace(event, body=known.named_under(event.body, under))

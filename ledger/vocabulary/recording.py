@@ -13,7 +13,9 @@ from ledger.vocabulary.body import (
     Count,
     DecisionRef,
     EnvironmentRef,
+    Fact,
     HexHash,
+    HistoryRef,
     Json,
     KeyRef,
     RedactionRef,
@@ -181,3 +183,70 @@ class SegmentSealed(Body, frozen=True, kw_only=True):
     """Commits, both included."""
     size_bytes: Count
     blake3: HexHash
+
+
+@released("history.imported", 1)
+class HistoryImported(Body, frozen=True, kw_only=True):
+    """The history of another ledger is going to be copied in, commit by commit; who vouches for it."""
+
+    history: HistoryRef
+    """Origin of the other ledger when it began, unique for ever."""
+    name: str
+    """Its origin now; another one where it left a history that had been seen elsewhere."""
+    first: Count
+    size: Count
+    """Commits ``first`` up to and without ``size`` are copied in what follows; none where only the vouching is new."""
+    root: HexHash
+    """Over its first ``size`` commits."""
+    checkpoint: str
+    """Its own signed checkpoint of that size, c2sp.org/tlog-checkpoint."""
+    vouched: Literal["receipt", "key", "pin", "import", "nothing"]
+    """What besides that ledger itself says that this is its history: a receipt or a key that was given, the key that
+    the importing account relied on, or an earlier import that was vouched for; ``nothing``: it is unproven."""
+    receipt: str | None
+    """The receipt that was given, in one line."""
+    key: str | None
+    """The verifier key that was relied on, c2sp.org/signed-note."""
+    relied_since: Instant | None
+    """Since when the importing account relied on that key by itself."""
+    named_under: str | None
+    """``ann``: what its events name is called ``ann/NAME`` here; null: as they call it."""
+    events: Count
+    """How many of its events are copied."""
+    left_out: Count
+    """How many are listed in their commits instead."""
+    artifacts: Count
+    """Files that its events name and that are kept here as well."""
+    missing_artifacts: Count
+    """Files that its events name and that it does not have."""
+
+
+class LeftOut(Fact, frozen=True, kw_only=True):
+    """An event of the other ledger that is about that ledger itself, or was erased there, and is not copied."""
+
+    place: Count
+    """In its commit, from 0."""
+    id: HexHash
+    sha256: HexHash
+    type: str
+    body: str | None
+    """Its exact text; null where it was erased, and for a schema."""
+    instead: Count | None
+    """How many events after this one the correction stands that says the same here."""
+
+
+@released("commit.imported", 1)
+class CommitImported(Body, frozen=True, kw_only=True):
+    """This commit is one of another ledger: with what stands here its text there can be made again, byte for byte."""
+
+    history: HistoryRef
+    n: Count
+    """Its number there."""
+    head: str
+    """Its head there, the exact text: who recorded it, when, where, with what."""
+    copied: Count
+    """So many events right after this one are its events; what is left out stood between them."""
+    left_out: list[LeftOut]
+    proven: bool
+    """Whether anything but that ledger itself vouched for it when it was imported."""
+    named_under: str | None
