@@ -1,4 +1,4 @@
-"""What would be copied of another ledger, and what stands in the way: read once through, before anything is appended."""
+"""What would be copied of another ledger, and what stands in the way: read through before anything is appended."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ledger import vocabulary
-from ledger.commit import commit_text, decode_head, leaf_entry
+from ledger.commit import commit_text, leaf_entry
 from ledger.errors import InvalidInput, NewerFormat, Refused, TallyError
 from ledger.event import MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
 from ledger.imported import Places, copied_in
@@ -24,7 +24,6 @@ from ledger.vocabulary import (
     BY_CONTENT,
     RELEASED,
     ArtifactStored,
-    CommitImported,
     EventCorrected,
     EventRedacted,
     HistoryImported,
@@ -315,7 +314,7 @@ class _Reading:
         order = sorted(kinds, key=lambda kind: (kind not in _FIRST, _FIRST.index(kind) if kind in _FIRST else 0, kind))
         told = "; ".join(_listed(kind, kinds[kind]) for kind in order)
         raise Refused(
-            f"It uses {count(len(self.taken), 'name')} that {'means' if len(self.taken) == 1 else 'mean'} something "
+            f"{self.history} uses {count(len(self.taken), 'name')} that {'means' if len(self.taken) == 1 else 'mean'} something "
             f"else here: {told}. Nothing was imported.",
             f"Have its names read under another here: --as {_suggested(self.history)}",
         )

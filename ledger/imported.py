@@ -8,6 +8,7 @@ ledger. With both, the text of the other ledger's commit can be made again, and 
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -51,6 +52,17 @@ def told_here(log: Log, commit: Commit, head: Head, event: Event[Any]) -> Event[
     return vocabulary.named_under(event, names_under(log, commit, head))
 
 
+def read_here(log: Log, seq: int, data: bytes, commit: Commit | None = None) -> Event[Any]:
+    """The event at a position from its bytes, with the names that things have here.
+
+    Raises
+    ------
+    Damaged
+    """
+    commit = commit or log.commit_of(seq)
+    return told_here(log, commit, decode_head(commit.head), vocabulary.decode(data))
+
+
 def walk(log: Log, history: str, first_seq: int = 0) -> Iterator[Copied]:
     """Every commit that was imported from one other ledger, in order."""
     for stored in log.events(first_seq, types={CommitImported.TYPE}):
@@ -91,6 +103,8 @@ class Places:
 
     def __init__(self) -> None:
         self._seqs = array("q")
+        self._starts = array("q")
+        self._next = 0
         self._left: dict[int, list[tuple[int, int | None]]] = {}
 
     def __len__(self) -> int:
@@ -102,6 +116,8 @@ class Places:
         if said.left_out:
             self._left[said.n] = [(item.place, item.instead) for item in said.left_out]
         self._seqs.append(seq)
+        self._starts.append(self._next)
+        self._next += said.copied + len(said.left_out)
 
     def settle(self, n: int, seq: int) -> None:
         """Say where a commit came to stand."""
@@ -117,3 +133,10 @@ class Places:
                 return None if instead is None else self._seqs[n] + instead
             before += other < place
         return self._seqs[n] + 1 + place - before
+
+    def here_of(self, seq: int) -> int | None:
+        """The same for the event at its position ``seq``."""
+        if not 0 <= seq < self._next:
+            return None
+        n = bisect_right(self._starts, seq) - 1
+        return self.here(n, seq - self._starts[n])

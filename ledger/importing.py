@@ -316,22 +316,17 @@ def _append(
             first, last_seq = announced.n, announced.last_seq
         for copies in _batches(copying.copies()):
             # The first one must find nothing newer about this history: of two imports at once only one goes on.
-            copies[0].expected[entity] = last_seq
+            copies[0] = copies[0]._replace(expected={**copies[0].expected, entity: last_seq})
             appended = ledger.append_copies(copies)
             last, last_seq = appended[-1].n, copying.last_seq
             progress("commits", len(here.places) - said.first, said.size - said.first)
     except Conflict as error:
         raise Conflict(
             f"Something else was recorded here at the same time: {error.message} "
-            f"{len(ledger_commits(ledger, said.history)):,} of its commits are here.",
+            f"{brought(ledger, said.history):,} of its commits are here.",
             "Give the same command again: it looks again, and goes on from there.",
         ) from error
     return first, last
-
-
-def ledger_commits(ledger: Ledger, history: str) -> Places:
-    """The commits of a history that are here."""
-    return _here(ledger, history).places
 
 
 def _is_said(here: _Here, said: HistoryImported) -> bool:
@@ -469,3 +464,12 @@ def _changed(n: int) -> Damaged:
         f"Its c{n} was changed while it was read. What was imported before it is as it was signed.",
         "Find out who writes to it, then give the same command again.",
     )
+
+
+def brought(ledger: Ledger, history: str) -> int:
+    """How many commits of a history are here, as the newest event about it says."""
+    seq = ledger.log.last_seq_of(f"history:{history}")
+    body = None if seq is None else ledger.event(seq).event.body
+    if isinstance(body, CommitImported):
+        return body.n + 1
+    return body.first if isinstance(body, HistoryImported) else 0

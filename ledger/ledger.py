@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -38,8 +38,8 @@ from ledger.event import (
     refuse_unrepresentable,
 )
 from ledger.identity import Identity, identities_of
-from ledger.keys import Signer
 from ledger.imported import told_here
+from ledger.keys import Signer
 from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Piece, Sealing
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
@@ -51,6 +51,9 @@ from ledger.views import Views, entries
 from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
 from ledger.zone import zone_of
+
+if TYPE_CHECKING:
+    from ledger.importing import Imported
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
@@ -252,6 +255,45 @@ class Ledger:
             allow_jump=allow_jump,
             deadline_seconds=deadline_seconds,
             announces=announces,
+        )
+
+    def import_(
+        self,
+        folder: Path | str,
+        *,
+        against: str | None = None,
+        key: str | None = None,
+        named_under: str | None = None,
+        dry_run: bool = False,
+    ) -> Imported:
+        """Copy the history of the ledger in ``folder`` into this one; see :mod:`ledger.importing`.
+
+        Parameters
+        ----------
+        against : str, optional
+            A receipt kept from the other ledger, as a line or a note.
+        key : str, optional
+            Its verifier key, known from elsewhere. Without either, and where this account does not rely on its key,
+            it is labelled unproven.
+        named_under : str, optional
+            ``ann``: what its events name is called ``ann/NAME`` here.
+        dry_run : bool
+            Look and check all, and append nothing.
+
+        Raises
+        ------
+        Refused, NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
+        """
+        from ledger.importing import import_history
+        from ledger.note import VerifierKey, parse_receipt
+
+        return import_history(
+            self,
+            folder,
+            against=None if against is None else parse_receipt(against),
+            key=None if key is None else VerifierKey.parse(key),
+            named_under=named_under,
+            dry_run=dry_run,
         )
 
     def append_copies(self, copies: Sequence[Copy]) -> list[Appended]:

@@ -23,6 +23,7 @@ from ledger.entities import (
     EvaluationState,
     FindingState,
     GateState,
+    HistoryState,
     KeyState,
     LinkState,
     LookState,
@@ -159,6 +160,10 @@ class Snapshot:
     def anchors(self) -> list[AnchorState]:
         """Receipts that are recorded as kept elsewhere, oldest first."""
         return self._all(AnchorState)
+
+    def histories(self) -> list[HistoryState]:
+        """Histories of other ledgers that were imported, in the order in which they first were."""
+        return self._all(HistoryState)
 
     def corrections(self) -> list[CorrectionState]:
         """Events that do not count, in the order in which they were first set aside."""

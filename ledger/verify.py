@@ -26,6 +26,7 @@ from ledger.commit import from_micros
 from ledger.database import SCHEMA, circumstance, integrity, replaced, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.identity import Change, Identity, chain
+from ledger.imports_check import Imports, check_imports, has_imports
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint
 from ledger.recorder import this_program
@@ -73,6 +74,7 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
         if not replaced(connection):
             with contextlib.ExitStack() as stack:
                 examination.contents(stack)
+            examination.imports()
             examination.outside()
             examination.artifacts()
             examination.segments()
@@ -129,6 +131,8 @@ class _Examination:
         self.indexed = 0
         self.vouching: Vouching | None = None
         self.redacted: dict[int, EventRedacted] = {}
+        self.imported: Imports | None = None
+        self.imported_lines: list[tuple[str, str]] = []
 
     def add(self, kind: Class, where: str, words: str, **more: Any) -> None:
         self.findings.append(Finding(kind=kind, where=where, words=words, **more))
@@ -350,6 +354,25 @@ class _Examination:
             self.add("INDEX", "keys", "The index of entities leads to other keys than the events.")
             self.identities = identities
 
+    # Imported histories ------------------------------------------------------------------------------------
+
+    def imports(self) -> None:
+        """What was copied in from other ledgers, against what they had signed."""
+        names = has_imports(self.log)
+        if not names:
+            return
+        if self.damaged or self.has("FILE", "LEAF REWRITTEN", "INDEX"):
+            self.imported_lines = [("import", "not compared, because the events are damaged")]
+            return
+        if self.earlier and all((self.log.last_seq_of(name) or 0) < self.earlier.events for name in names):
+            said = f"{count(len(names), 'history', 'histories')} recomputed on {self.earlier.at:%Y-%m-%d}"
+            self.imported_lines = [("import", said)]
+            return
+        self.imported = check_imports(self.log, self.progress)
+        self.findings += self.imported.findings
+        self.warnings += self.imported.unfinished()
+        self.imported_lines = self.imported.lines()
+
     # What stands outside -----------------------------------------------------------------------------------
 
     def outside(self) -> None:
@@ -385,11 +408,11 @@ class _Examination:
             self.vouching.memory(self.asked.backup_of)
             self.vouching.receipts(self.asked.against)
             self.vouching.anchors(self.asked.policy, self.asked.shared)
-            self.vouching.approvals(self.told)
+            self.vouching.approvals(self.told, self.imported)
             self.findings += self.vouching.findings
             self.warnings += self.vouching.warnings
             self.shortfalls += self.vouching.shortfalls
-            self.lines += self.vouching.lines
+            self.lines += [*self.vouching.lines, *self.imported_lines]
             if self.asked.require_anchor and self.unanchored:
                 self.shortfalls.append(f"The newest {self.unanchored:,} events are not anchored outside this account.")
 

@@ -16,6 +16,7 @@ from ledger.approval import check_approval
 from ledger.commit import event_handle
 from ledger.errors import InvalidInput, TallyError
 from ledger.identity import Identity, in_force, open_stored
+from ledger.imports_check import Imports
 from ledger.ledger import Ledger
 from ledger.log import LEDGER_FILE
 from ledger.merkle import InvalidProof
@@ -463,8 +464,11 @@ class Vouching:
 
     # Approvals ---------------------------------------------------------------------------------------------
 
-    def approvals(self, told: Iterable[Told]) -> None:
-        """Approvals by people: signed by them, for an event that is here, and not with the log's own key."""
+    def approvals(self, told: Iterable[Told], imported: Imports | None) -> None:
+        """Approvals by people: signed by them, for an event that is here, and not with the log's own key.
+
+        One that was imported was signed for the log that it comes from, and must not be by a key of that one.
+        """
         good = 0
         log_keys = [identity.key.public for identity in self.identities]
         for item in told:
@@ -473,7 +477,11 @@ class Vouching:
                 continue
             try:
                 origins = [in_force(self.identities, item.n + 1).key.name, in_force(self.identities, item.n).key.name]
-                check_approval(body, origins, log_keys)
+                there = imported.signers_of(item.n) if imported else None
+                if there is None:
+                    check_approval(body, origins, log_keys)
+                else:
+                    check_approval(body, there.origins, [*log_keys, *there.keys])
                 good += 1
             except TallyError as error:
                 self._add(

@@ -268,7 +268,9 @@ def vouched_words(body: say.HistoryImported) -> str:
             return f"proven by its key {key[1] if len(key) > 2 else '?'}, which was given"
         case "pin":
             since = f"{body.relied_since:%Y-%m-%d}" if body.relied_since else "?"
-            return f"proven by its key {key[1] if len(key) > 2 else '?'}, on which the importer relied since {since}"
+            return (
+                f"proven by its key {key[1] if len(key) > 2 else '?'}, on which the importer has relied since {since}"
+            )
         case "import":
             return "proven by what had been imported of it before"
     return "UNPROVEN, nothing but that ledger itself says that this is its history"

@@ -15,11 +15,13 @@ import ledger
 from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
 from ledger.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
+from ledger.imported import read_here
 from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, that_weigh, waiver_words
+from tui.brought import history_words, imported_json, source_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.next_step import here
 from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
@@ -86,6 +88,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                         for state in pipelines
                         if (last := newest_look(state.pipeline, snapshot)) is not None
                     ],
+                    "histories": [_as_json(state, f"history:{state.history}") for state in snapshot.histories()],
                     "running": [_as_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
                     "waivers": [_as_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()],
                     "expired": [
@@ -98,6 +101,8 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         head_line(snapshot, as_of, book)
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
+        for state in snapshot.histories():
+            click.echo(wrap(history_words(state)), err=not sys.stdout.isatty())
         if not pipelines:
             click.echo(here("No pipeline has run yet. Next: tally run FILE.toml"))
             return
@@ -216,6 +221,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             if period:
                 click.echo(f"  {role} {_day(period[0], book)} to {_last_day(period[1], book)}")
         click.echo(f"  file {champion.artifact[:12]}…")
+        _print_source(book, book.log.commit_of(champion.made_by_event))
         print_waivers(snapshot, book, champion)
 
 
@@ -386,7 +392,7 @@ def _told(stored: Stored, book: ledger.Ledger) -> str:
         said = book.log.last_seq_of(f"redaction:{stored.seq}")
         return f"{stored.type}: its body is not here" if said is None else f"{stored.type}, erased (#{said} says why)"
     try:
-        return sentence(decode(stored.data))
+        return sentence(read_here(book.log, stored.seq, stored.data))
     except Damaged as error:
         return f"{stored.type}: {error.message}"
 
@@ -397,6 +403,7 @@ def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> 
         "n": commit.n,
         "recorded_at": from_micros(commit.recorded_at),
         "head": msgspec.Raw(commit.head.encode()),
+        "imported": imported_json(book, commit),
         "events": [
             {
                 "handle": event_handle(stored.seq, stored.id),
@@ -408,6 +415,12 @@ def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> 
             for stored in book.log.events(commit.first_seq, commit.last_seq)
         ],
     }
+
+
+def _print_source(book: ledger.Ledger, commit: Commit) -> None:
+    words = source_words(book, commit)
+    if words:
+        click.echo(wrap(words, "  "))
 
 
 def corrected_by(seq: int, aside: dict[int, int]) -> str | None:
@@ -454,6 +467,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             if value is not None and field != "seq":
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
         click.echo(f"{'last event':<18}#{state.seq}  {show(_told(book.log.event(state.seq), book), 400)}")
+        _print_source(book, book.log.commit_of(state.seq))
         if isinstance(state, RunState) and state.decision:
             _show_reasons(book, state.run)
 
@@ -496,6 +510,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
                 "commit": book.commit_handle(commit.n),
                 "recorded_at": from_micros(commit.recorded_at),
                 "actor": head.actor,
+                "imported": imported_json(book, commit),
                 "event": None if stored.data is None else _content(stored.data),
             },
         )
@@ -506,6 +521,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
         click.echo(wrap(f"It does not count since #{aside[seq]}: “{book.event(aside[seq]).event.body.reason}”", "  "))
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
+    _print_source(book, commit)
     click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
     click.echo(f"  sha256   {stored.sha256.hex()}")
     if stored.data is None:
@@ -529,6 +545,7 @@ def _show_commit(book: ledger.Ledger, n: int, aside: dict[int, int], as_json: bo
     head = decode_head(commit.head)
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
     click.echo(f"  sha256   {entry[32:].hex()}")
+    _print_source(book, commit)
     click.echo(f"  written by {show(head.tool)}, account {show(head.user)} on {show(head.host)}")
     if head.git:
         dirty = " with uncommitted changes" if head.dirty else ""

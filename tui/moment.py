@@ -7,11 +7,12 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import ledger
-from ledger.commit import event_handle
+from ledger.commit import decode_head, event_handle
 from ledger.errors import Damaged
 from ledger.event import Event
+from ledger.imported import names_under
 from ledger.log import Commit, Stored
-from ledger.vocabulary import decode, entities, is_known
+from ledger.vocabulary import decode, entities, is_known, named_under
 from ledger.when import AsOf, as_of_commit
 from ledger.words import count, sentence
 from tui.cursor import At
@@ -83,11 +84,12 @@ def _heads(book: ledger.Ledger, at: At, as_of: AsOf, clock: str) -> tuple[str, .
 def _events(book: ledger.Ledger, n: int) -> dict[int, Event[object]]:
     commit = book.log.commit(n)
     found: dict[int, Event[object]] = {}
+    under = under_of(book, commit)
     for stored in book.log.events(max(commit.first_seq, commit.last_seq - MOST_EVENTS + 1), commit.last_seq):
         if stored.data is None:
             continue
         try:
-            found[stored.seq] = decode(stored.data)
+            found[stored.seq] = named_under(decode(stored.data), under)
         except Damaged:
             continue  # said on the screens that show the event itself
     return found
@@ -107,12 +109,20 @@ def _said(book: ledger.Ledger, as_of: AsOf, event: Event[object] | None) -> str:
     return show(f"{as_of.handle.partition('-')[0]} · {when} · {sentence(event)}", 400)
 
 
-def told(stored: Stored) -> str:
+def under_of(book: ledger.Ledger, commit: Commit) -> str | None:
+    """What the names of an imported commit are read under; None where they are read as they are."""
+    try:
+        return names_under(book.log, commit, decode_head(commit.head))
+    except Damaged:
+        return None  # said on the screens that show the commit itself
+
+
+def told(stored: Stored, under: str | None = None) -> str:
     """The sentence of an event; a damaged or erased one is said to be so."""
     if stored.data is None:
         return f"{stored.type}: its body is not here"
     try:
-        return sentence(decode(stored.data))
+        return sentence(named_under(decode(stored.data), under))
     except Damaged as error:
         return f"{stored.type}: {error.message}"
 

@@ -10,6 +10,7 @@ from ledger.entities.environments import ENVIRONMENTS, EnvironmentState
 from ledger.entities.evaluations import EVALUATIONS, EvaluationState
 from ledger.entities.findings import FINDINGS, FindingState
 from ledger.entities.gates import GATES, GateState
+from ledger.entities.histories import HISTORIES, HistoryState
 from ledger.entities.keys import KEYS, KeyState
 from ledger.entities.links import LINKS, LinkState
 from ledger.entities.looks import LOOKS, LookState
@@ -45,6 +46,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     ENVIRONMENTS,
     KEYS,
     ANCHORS,
+    HISTORIES,
     CORRECTIONS,
     LINKS,
 )
@@ -69,6 +71,7 @@ __all__ = [
     "EvaluationState",
     "FindingState",
     "GateState",
+    "HistoryState",
     "KeyState",
     "LinkState",
     "LookState",

@@ -19,7 +19,7 @@ from ledger.when import AsOf
 from ledger.words import count
 from tui.about import touches
 from tui.desk import Job
-from tui.moment import Moment, commit_at, told
+from tui.moment import Moment, commit_at, told, under_of
 from tui.page import sparkline
 from tui.screens.pane import Pane, Question
 from tui.show import show
@@ -230,7 +230,8 @@ def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
     stored = book.log.event(seq)
     day = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d")
     aside = None if known is None else book.views.get(CORRECTIONS, str(seq), known)
-    said = f"(does not count: #{aside.seq}) {told(stored)}" if aside else told(stored)
+    sentence = told(stored, under_of(book, commit))
+    said = f"(does not count: #{aside.seq}) {sentence}" if aside else sentence
     mark = "struck" if aside else "bad" if stored.type in ("gate.evaluated", "run.failed") else ""
     return Line(show(f"{f'c{commit.n}':<5} {day}  {said}", 1_000), mark, f"#{seq}")
 

@@ -15,7 +15,7 @@ from ledger.entities.corrections import CORRECTIONS
 from ledger.log import Commit, Stored
 from tui.about import event_touches
 from tui.desk import Job
-from tui.moment import BOOKKEEPING, Moment, commit_at, told
+from tui.moment import BOOKKEEPING, Moment, commit_at, told, under_of
 from tui.screens.pane import Pane, Question
 from tui.show import show
 from tui.widgets.rows import PAGE, Column, Row, Rows, cell
@@ -69,7 +69,8 @@ def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> 
     when = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
     aside = book.views.get(CORRECTIONS, str(stored.seq), last_seq)
     mark = "struck" if aside else "dim" if stored.type in BOOKKEEPING else ""
-    said = f"(does not count: #{aside.seq}) {told(stored)}" if aside else told(stored)
+    sentence = told(stored, under_of(book, commit))
+    said = f"(does not count: #{aside.seq}) {sentence}" if aside else sentence
     actor = show(decode_head(commit.head).actor, 60)
     return Row(f"#{stored.seq}", (f"#{stored.seq}", when, cell(stored.type), actor, cell(said)), mark)
 
@@ -97,8 +98,12 @@ def search(text: str, last_seq: int, is_about: bool = False) -> tuple[str, list[
             values.append(like(wanted))
         elif kind == "entity:":
             # A body refers to an entity by its whole name, as a JSON string.
-            conditions.append("e.body LIKE ? ESCAPE '\\'")
-            values.append(like(f'"{wanted.rpartition(":")[2]}"'))
+            name = wanted.rpartition(":")[2]
+            conditions.append(
+                "(e.body LIKE ? ESCAPE '\\' OR (json_extract(c.head, '$.imported') AND e.body LIKE ? ESCAPE '\\'))"
+            )
+            # That of an imported commit stands there without what it is read under here.
+            values += [like(f'"{name}"'), like(f'"{name.partition("/")[2] or name}"')]
         else:
             conditions.append(
                 "(e.body LIKE ? ESCAPE '\\' OR e.type LIKE ? ESCAPE '\\' "

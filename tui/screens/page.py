@@ -16,10 +16,11 @@ from ledger.errors import NotFound, TallyError
 from ledger.event import Event
 from ledger.projection import State
 from ledger.views import Views
-from ledger.vocabulary import DecisionTaken, PromotionDecided, decode, entities, is_known
+from ledger.vocabulary import DecisionTaken, PromotionDecided, decode, entities, is_known, named_under
 from ledger.words import count
+from tui.brought import source_words
 from tui.desk import Job
-from tui.moment import Moment, commit_at, handle_of_event, told
+from tui.moment import Moment, commit_at, handle_of_event, told, under_of
 from tui.screens.board import event_line
 from tui.screens.pane import Pane, Question
 from tui.show import show, show_lines
@@ -87,7 +88,8 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     stored = book.log.event(seq)
     commit = commit_at(book, seq)
     head = decode_head(commit.head)
-    lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(show(told(stored), SENTENCE))]
+    under = under_of(book, commit)
+    lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(show(told(stored, under), SENTENCE))]
     correction = ledger.Snapshot(book.views, moment.as_of).correction(seq)
     if correction:
         words = f"It does not count since #{correction.seq}: “{correction.reason}”"
@@ -96,6 +98,7 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     lines += [
         Line(""),
         Line(f"recorded  {when} by {head.actor} in {book.commit_handle(commit.n)}"),
+        *([Line(words)] if (words := source_words(book, commit)) else []),
         Line(f"proof     {_proof(book, moment, commit.n)}"),
         Line(f"blake3    {stored.id.hex()}", as_it_is=True),
         Line(f"sha256    {stored.sha256.hex()}", as_it_is=True),
@@ -113,7 +116,7 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
             if seqs:
                 lines += [Line(""), Line(title, "bold")]
                 lines += [event_line(book, other) for other in seqs[:MOST_STEPS]]
-        names = entities(event)
+        names = entities(named_under(event, under))
         if names:
             lines += [Line(""), Line("what it is about", "bold"), *(Line(name, "", name) for name in names)]
     pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")

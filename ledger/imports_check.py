@@ -1,0 +1,249 @@
+"""The part of verification about imported histories: is what stands here what the other ledgers had signed?
+
+For each of them its commits are made again from what was copied and what was left out, its tree is recomputed from
+them, and compared with the checkpoint that it had signed when it was imported. Its keys come out of those very
+commits. What else stands in an imported commit, or under the name of somebody who recorded it there, is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from ledger import vocabulary
+from ledger.commit import commit_text, decode_head, event_handle, leaf_entry
+from ledger.errors import Damaged, TallyError
+from ledger.event import hashes
+from ledger.identity import Change, Identity, chain, in_force, open_stored
+from ledger.imported import Copied, Places, copied_in, names_there
+from ledger.log import Log, Stored
+from ledger.merkle import Frontier, leaf_hash
+from ledger.scan import Class, Finding
+from ledger.vocabulary import (
+    CommitImported,
+    EventCorrected,
+    ForkAdopted,
+    HistoryImported,
+    KeyRotated,
+    LedgerCreated,
+    LeftOut,
+)
+from ledger.words import commit_range, count, vouched_words
+
+Tick = Callable[[str, int, int], None]
+MOST_FINDINGS = 20
+"""After what is missing once everything that follows is wrong as well."""
+
+
+class Signers(NamedTuple):
+    """Who signed for the log that an event comes from."""
+
+    origins: list[str]
+    keys: list[bytes]
+
+
+class Imports:
+    """What the imported histories of a ledger came to."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self.findings: list[Finding] = []
+        self.histories: dict[str, _History] = {}
+
+    def check(self, tick: Tick) -> None:
+        """Recompute every history."""
+        size = self.log.size()
+        seen: set[int] = set()
+        for stored in self.log.events(types={HistoryImported.TYPE, CommitImported.TYPE}):
+            handle = event_handle(stored.seq, stored.id)
+            if len(self.findings) >= MOST_FINDINGS:
+                return
+            if stored.data is None:
+                self._add(handle, f"The content of {handle} is erased; without it what was imported is not provable.")
+                continue
+            try:
+                body = vocabulary.decode(stored.data, stored.type).body
+                if isinstance(body, HistoryImported):
+                    self._history(body.history).announce(stored, body)
+                elif isinstance(body, CommitImported):
+                    commit = self.log.commit_of(stored.seq)
+                    if commit.n in seen:
+                        raise Damaged(f"c{commit.n} says more than once which commit it was elsewhere.")
+                    seen.add(commit.n)
+                    self._history(body.history).follow(Copied(commit, stored.seq, body))
+                    if commit.n & 255 == 0:
+                        tick("imports", commit.n, size)
+            except TallyError as error:
+                self._add(handle, f"{handle}: {error.message}")
+
+    def _history(self, name: str) -> _History:
+        return self.histories.setdefault(name, _History(self.log, name, self._add))
+
+    def _add(self, where: str, words: str, **more: Any) -> None:
+        kind: Class = "IMPORT"
+        self.findings.append(Finding(kind=kind, where=where, words=words, next=_NEXT, **more))
+
+    def lines(self) -> list[tuple[str, str]]:
+        """One line a history."""
+        return [("import", history.words()) for history in self.histories.values()]
+
+    def unfinished(self) -> list[str]:
+        """What was begun and not brought to its end, in words."""
+        return [
+            f"The import of {history.name} stopped at c{len(history.places) - 1} of c{history.announced.size - 1}: "
+            "`tally import` from the same place goes on."
+            if len(history.places)
+            else f"The import of {history.name} stopped before its first commit: `tally import` goes on."
+            for history in self.histories.values()
+            if history.announced is not None and len(history.places) < history.announced.size
+        ]
+
+    def signers_of(self, n: int) -> Signers | None:
+        """The names and keys of the log that commit ``n`` was copied from; None for this ledger's own commits."""
+        try:
+            copied = copied_in(self.log, self.log.commit(n))
+        except (IndexError, TallyError):
+            return None
+        history = None if copied is None else self.histories.get(copied.said.history)
+        if copied is None or history is None or not history.identities:
+            return None
+        there = copied.said.n
+        names = [in_force(history.identities, size).key.name for size in (there + 1, there)]
+        return Signers(names, [identity.key.public for identity in history.identities])
+
+
+_NEXT = "What was imported there is not to be relied on; compare it with the ledger that it came from."
+
+
+class _History:
+    """One imported history, commit after commit."""
+
+    def __init__(self, log: Log, name: str, add: Callable[..., None]) -> None:
+        self.log = log
+        self.name = name
+        self.add = add
+        self.frontier = Frontier()
+        self.places = Places()
+        self.announced: HistoryImported | None = None
+        self.wanted: dict[int, tuple[Stored, HistoryImported]] = {}
+        self.genesis: LedgerCreated | None = None
+        self.changes: list[tuple[int, Change]] = []
+        self.identities: list[Identity] = []
+        self.proved = 0
+        self.key = ""
+
+    def announce(self, stored: Stored, body: HistoryImported) -> None:
+        """What is going to follow, and up to which root."""
+        handle = event_handle(stored.seq, stored.id)
+        self.announced = body
+        if body.first != len(self.places) or body.size < body.first:
+            self.add(handle, f"{handle} says that c{body.first} of {self.name} follows, but c{len(self.places)} does.")
+            return
+        self.wanted[body.size] = (stored, body)
+        if body.size == len(self.places):
+            self._compare(stored, body)
+
+    def follow(self, copied: Copied) -> None:
+        """The next commit."""
+        commit, seq, said = copied
+        if said.n != len(self.places):
+            raise Damaged(f"c{commit.n} is c{said.n} of {self.name}, but c{len(self.places)} should follow.")
+        if self.announced is None or said.n >= self.announced.size:
+            raise Damaged(f"Nothing says that c{said.n} of {self.name} was going to follow.")
+        head = decode_head(commit.head)
+        if not head.imported or head.actor != decode_head(said.head).actor:
+            self.add(f"c{commit.n}", f"c{commit.n} is not in the name of who recorded it in {self.name}.")
+        self._left_out(said)
+        self.places.add(said, seq)
+        self._said_again(copied)
+        stop = min(seq + said.copied, commit.last_seq)
+        text = commit_text(said.head, names_there(said, self.log.hashes(seq + 1, stop)))
+        self.frontier.append(leaf_hash(leaf_entry(text)))
+        if (wanted := self.wanted.get(len(self.places))) is not None:
+            self._compare(*wanted)
+
+    def _left_out(self, said: CommitImported) -> None:
+        for item in said.left_out:
+            if item.body is None:
+                continue
+            data = item.body.encode()
+            if [digest.hex() for digest in hashes(data)] != [item.id, item.sha256]:
+                self.add(f"c{said.n} of {self.name}", f"An event that c{said.n} left out is not as it was there.")
+                continue
+            if item.type in (LedgerCreated.TYPE, KeyRotated.TYPE, ForkAdopted.TYPE):
+                body = vocabulary.decode(data).body
+                if isinstance(body, LedgerCreated) and said.n == 0:
+                    self.genesis = body
+                elif isinstance(body, KeyRotated | ForkAdopted):
+                    self.changes.append((said.n, body))
+
+    def _said_again(self, copied: Copied) -> None:
+        """Beside what was copied a commit holds schemas, and the corrections that it had, with positions of here."""
+        commit, seq, said = copied
+        again = {seq + item.instead: item for item in said.left_out if item.instead is not None}
+        for stored in self.log.events(commit.first_seq, commit.last_seq):
+            if seq <= stored.seq <= seq + said.copied or stored.type == "schema.declared":
+                continue
+            original = again.pop(stored.seq, None)
+            if original is None or not self._is_said_again(original, stored):
+                handle = event_handle(stored.seq, stored.id)
+                self.add(handle, f"{handle} stands in an imported commit and is not what {self.name} said there.")
+        if again:
+            self.add(f"c{commit.n}", f"A correction that c{said.n} of {self.name} made is not said here.")
+
+    def _is_said_again(self, original: LeftOut, stored: Stored) -> bool:
+        if stored.data is None or original.body is None:
+            return stored.data is None
+        there = vocabulary.decode(original.body.encode()).body
+        here = vocabulary.decode(stored.data).body
+        return (
+            isinstance(there, EventCorrected)
+            and isinstance(here, EventCorrected)
+            and (there.type, there.reason) == (here.type, here.reason)
+            and there.correction.isdecimal()
+            and str(self.places.here_of(int(there.correction))) == here.correction
+            and self.log.event(int(here.correction)).id.hex() == here.event
+        )
+
+    def _compare(self, stored: Stored, body: HistoryImported) -> None:
+        """The recomputed root against the one that was signed there."""
+        handle = event_handle(stored.seq, stored.id)
+        root = self.frontier.root()
+        if root.hex() != body.root:
+            self.add(
+                handle,
+                f"The first {body.size} commits of {self.name}, as they stand here, are not those of its checkpoint.",
+                expected=body.root,
+                actual=root.hex(),
+            )
+            return
+        if self.genesis is None:
+            raise Damaged(f"The beginning of {self.name}, which names its key, is not here.")
+        self.identities = chain(self.genesis, self.changes)
+        checkpoint = open_stored(body.checkpoint, self.identities, body.size)
+        if checkpoint.root != root or self.identities[0].key.name != self.name:
+            self.add(handle, f"{handle} keeps a checkpoint of something else than {self.name}.")
+            return
+        self.proved, self.key = body.size, self.identities[-1].key.key_id.hex()
+
+    def words(self) -> str:
+        """What is here of it, and who vouches for it."""
+        if not self.proved:
+            return f"{self.name}: NOT recomputed to a checkpoint of it"
+        said = f"{commit_range(0, self.proved - 1)} of {self.name} recomputed: as signed by its key {self.key}"
+        more = len(self.places) - self.proved
+        if more:
+            said += f"; {count(more, 'commit')} after them not yet"
+        return f"{said}; {vouched_words(self.announced)}" if self.announced else said
+
+
+def check_imports(log: Log, tick: Tick) -> Imports:
+    """Every imported history of a log."""
+    imports = Imports(log)
+    imports.check(tick)
+    return imports
+
+
+def has_imports(log: Log) -> Sequence[str]:
+    """Entities of the imported histories; none for most ledgers."""
+    return log.entities("history:")

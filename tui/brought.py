@@ -1,0 +1,54 @@
+"""What is said about a commit that was copied from another ledger, wherever it is shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ledger
+from ledger.commit import decode_head
+from ledger.entities import HistoryState
+from ledger.errors import Damaged
+from ledger.imported import copied_in
+from ledger.log import Commit
+from ledger.words import count
+from tui.values import moment_words
+
+
+def source_words(book: ledger.Ledger, commit: Commit) -> str:
+    """Which commit of which ledger it was, when, and who vouches for it by now; empty for the ledger's own."""
+    copied = copied_in(book.log, commit)
+    if copied is None:
+        return ""
+    said = f"imported: it was c{copied.said.n} of {copied.said.history}"
+    try:
+        head = decode_head(copied.said.head)
+        said += f", recorded {moment_words(head.recorded_at, book.zone)} by {head.actor} on {head.host}"
+    except Damaged:
+        pass  # `tally verify` says it
+    state = _state(book, copied.said.history)
+    return f"{said}; {state.vouched}" if state else said
+
+
+def imported_json(book: ledger.Ledger, commit: Commit) -> dict[str, Any] | None:
+    """The same for programs; None for the ledger's own commits."""
+    copied = copied_in(book.log, commit)
+    if copied is None:
+        return None
+    state = _state(book, copied.said.history)
+    return {
+        "history": f"history:{copied.said.history}",
+        "n": copied.said.n,
+        "proven": state.proven if state else copied.said.proven,
+        "proven_when_imported": copied.said.proven,
+    }
+
+
+def history_words(state: HistoryState) -> str:
+    """One imported history in one line."""
+    under = f", names read under {state.named_under}/" if state.named_under else ""
+    return f"imported: {count(state.commits, 'commit')} of {state.history}{under}; {state.vouched}"
+
+
+def _state(book: ledger.Ledger, history: str) -> HistoryState | None:
+    found = book.now().find(f"history:{history}")
+    return found if isinstance(found, HistoryState) else None
