@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -74,6 +74,8 @@ class Plan:
         Files that are named and are there: hash -> size in bytes.
     missing : set of str
         Files that are named and are neither there nor here.
+    taken : list of str
+        Entities that it names and that are something else here.
     erased_there : list of int
         Events here whose originals were erased in the other ledger since they were copied.
     also_here : list of str
@@ -91,6 +93,7 @@ class Plan:
         self.met_before: set[str] = set()
         self.artifacts: dict[str, int] = {}
         self.missing: set[str] = set()
+        self.taken: list[str] = []
         self.erased_there: list[int] = []
         self.also_here: list[str] = []
         self.passed_on: dict[str, bool] = {}
@@ -131,7 +134,7 @@ def plan(
     Raises
     ------
     Refused
-        When a name means something else here, when what others rely on was erased there, or when it changed.
+        When what others rely on was erased there, or when it changed.
     NewerFormat, InvalidInput
     """
     first, size = len(places), checkpoint.size
@@ -152,8 +155,25 @@ def plan(
             progress("names", part.commit.n, size)
     if frontier.root() != checkpoint.root:
         raise Refused("It was changed while it was read. Nothing was imported.", "Give the same command again.")
-    reading.refuse_names()
     return found
+
+
+def refuse_names(history: str, taken: Sequence[str]) -> None:
+    """Refuse all at once where names mean something here."""
+    if not taken:
+        return
+    kinds: dict[str, list[str]] = {}
+    for entity in taken:
+        kind, _, name = entity.partition(":")
+        kinds.setdefault(kind, []).append(name)
+    # The things that people name first; windows, gates and findings are called after them.
+    order = sorted(kinds, key=lambda kind: (_FIRST.index(kind) if kind in _FIRST else len(_FIRST), kind))
+    told = "; ".join(_listed(kind, kinds[kind]) for kind in order)
+    names = count(len(taken), "name that means", "names that mean")
+    raise Refused(
+        f"{history} uses {names} something else here: {told}. Nothing was imported.",
+        f"Have its names read under another here: --as {_suggested(history)}",
+    )
 
 
 def corrected_there(log: Log, stored: Stored, part: Part, places: Places, again: Collection[int]) -> Corrected | None:
@@ -200,7 +220,6 @@ class _Reading:
         self.found = found
         self.met: set[str] = set()
         self.looked_at: set[str] = set()
-        self.taken: list[str] = []
         self.own = {identity.key.name for identity in ledger.identities}
         self.types = {event_type for event_type, _ in RELEASED}
 
@@ -284,7 +303,7 @@ class _Reading:
         if last_seq is None:
             return
         if entity not in self.found.met_before:
-            self.taken.append(entity)
+            self.found.taken.append(entity)
             return
         copied = copied_in(self.ledger.log, self.ledger.log.commit_of(last_seq))
         if copied is None or copied.said.history != self.history:
@@ -301,23 +320,6 @@ class _Reading:
         except (OSError, InvalidInput):
             if not _is_there(self.ledger, name):
                 self.found.missing.add(name)
-
-    def refuse_names(self) -> None:
-        """Refuse all at once where names mean something here."""
-        if not self.taken:
-            return
-        kinds: dict[str, list[str]] = {}
-        for entity in self.taken:
-            kind, _, name = entity.partition(":")
-            kinds.setdefault(kind, []).append(name)
-        # The things that people name first; windows, gates and findings are called after them.
-        order = sorted(kinds, key=lambda kind: (kind not in _FIRST, _FIRST.index(kind) if kind in _FIRST else 0, kind))
-        told = "; ".join(_listed(kind, kinds[kind]) for kind in order)
-        raise Refused(
-            f"{self.history} uses {count(len(self.taken), 'name')} that {'means' if len(self.taken) == 1 else 'mean'} something "
-            f"else here: {told}. Nothing was imported.",
-            f"Have its names read under another here: --as {_suggested(self.history)}",
-        )
 
 
 _FIRST = ("pipeline", "run", "model", "decision", "trial")
@@ -353,10 +355,13 @@ def _refuse_unwritten(stored: Stored, event: Event[Any], types: Collection[str])
             "Install the newer tallystick.",
         )
     where = f"#{stored.seq} there ({event.t})"
-    if len(stored.data) > MAX_EVENT_BYTES or encode_canonical(event) != stored.data:
+    try:
+        if len(stored.data) > MAX_EVENT_BYTES or encode_canonical(event) != stored.data:
+            raise InvalidInput(f"{where} is not in the written form that events have.")
+        if known is None or known.free_form:
+            refuse_unrepresentable(msgspec.to_builtins(event.body), where)
+    except InvalidInput as error:
         raise InvalidInput(
-            f"{where} is not in the written form that events have. Nothing was imported.",
-            "Another program wrote it; FORMAT.md in the package describes the form.",
-        )
-    if known is None or known.free_form:
-        refuse_unrepresentable(msgspec.to_builtins(event.body), where)
+            f"{error.message} Nothing was imported.",
+            "Another program wrote it; ledger/FORMAT.md describes the form.",
+        ) from error

@@ -21,7 +21,7 @@ from ledger.commit import Head, commit_text, decode_head, leaf_entry
 from ledger.errors import Conflict, Damaged, InvalidInput, Refused
 from ledger.event import hashes
 from ledger.identity import Identity
-from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan
+from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from ledger.imported import Places, names_there, walk
 from ledger.ledger import Copy, Draft, Ledger
 from ledger.log import Encoded, Stored
@@ -32,6 +32,7 @@ from ledger.opening import open_ledger
 from ledger.verdict import Asked, Progress, silent
 from ledger.verify import verify
 from ledger.vocabulary import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
+from ledger.words import count
 
 EVENTS_AT_ONCE = 1_000
 COMMITS_AT_ONCE = 250
@@ -108,6 +109,9 @@ def import_history(
         _refuse_discontinued(source, here, checkpoint.size)
         under = _under(here, named_under)
         found = plan(ledger, source, history, here.places, checkpoint, under, progress)
+        if ledger.log.last_seq_of(f"history:{history}") != here.last_seq:
+            raise _at_the_same_time(ledger, history)
+        refuse_names(history, found.taken)
         said = _said(identities, checkpoint, note, found, here, under, against, key)
         unsigned = source.log.size() - checkpoint.size
         before = len(here.places)
@@ -321,11 +325,7 @@ def _append(
             last, last_seq = appended[-1].n, copying.last_seq
             progress("commits", len(here.places) - said.first, said.size - said.first)
     except Conflict as error:
-        raise Conflict(
-            f"Something else was recorded here at the same time: {error.message} "
-            f"{brought(ledger, said.history):,} of its commits are here.",
-            "Give the same command again: it looks again, and goes on from there.",
-        ) from error
+        raise _at_the_same_time(ledger, said.history, f"{error.message} ") from error
     return first, last
 
 
@@ -463,6 +463,14 @@ def _changed(n: int) -> Damaged:
     return Damaged(
         f"Its c{n} was changed while it was read. What was imported before it is as it was signed.",
         "Find out who writes to it, then give the same command again.",
+    )
+
+
+def _at_the_same_time(ledger: Ledger, history: str, words: str = "") -> Conflict:
+    return Conflict(
+        f"Something else was recorded here at the same time: {words}"
+        f"{count(brought(ledger, history), 'commit')} of {history} are here.",
+        "Give the same command again: it looks again, and goes on from there.",
     )
 
 

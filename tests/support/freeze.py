@@ -30,6 +30,7 @@ from pipeline.gates import standing
 
 ANN = {"TALLY_ACTOR": "ann@example.org"}
 BEN = {"TALLY_ACTOR": "ben@example.org"}
+CARLA = {"TALLY_ACTOR": "carla@example.org"}
 
 
 def done(answer: Answer) -> Answer:
@@ -69,6 +70,7 @@ def tell(folder: Path, elsewhere: Path) -> None:
         personal = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
         mistaken = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
     say("correct", f"#{mistaken}", "--reason", "it had not failed")
+    bring(elsewhere / "laptop", say)
     say("receipt", "--git")
     say("anchor", say("receipt").out.strip(), "--where", "ticket RISK-88")
     with ledger.open(folder) as book, Witness("w.example.org", book.identity.key.format()) as witness:
@@ -90,6 +92,24 @@ def tell(folder: Path, elsewhere: Path) -> None:
     say("export", "tiles", "tiles")
     (folder / "receipt.txt").write_text(say("receipt").out)
     (folder / "log.vkey").write_text(say("key", "show", "--vkey").out)
+
+
+def bring(laptop: Path, say: Callable[..., Answer]) -> None:
+    """What somebody kept in a ledger of her own, imported in two goes, with a correction between them."""
+    prepare(laptop)
+    file = laptop / "late-arrivals.toml"
+    file.rename(laptop / "laptop.toml")
+    (laptop / "laptop.toml").write_text(
+        re.sub(r"^name *=.*", 'name = "laptop"', (laptop / "laptop.toml").read_text(), flags=re.MULTILINE)
+    )
+    done(tally(laptop, "init", "--timezone", "Europe/Berlin", **CARLA))
+    done(tally(laptop, "run", "laptop.toml", **CARLA))
+    say("import", str(laptop), "--as", "carla")
+    with ledger.open(laptop) as book:
+        finished = next(entry.seq for entry in book.events() if entry.event.t == "run.finished")
+    done(tally(laptop, "correct", f"#{finished}", "--reason", "it was a rehearsal", **CARLA))
+    done(tally(laptop, "key", "rotate", "--reason", "a new year", **CARLA))
+    say("import", str(laptop), "--against", done(tally(laptop, "receipt", **CARLA)).out.strip())
 
 
 def decide(folder: Path, run: str, say: Callable[..., Answer]) -> None:
