@@ -476,6 +476,8 @@ class Event(NamedTuple):
     line: str
     names_subject: bool
     artifact: tuple[object, object] | None
+    named_under: str
+    """Of ``commit.imported``: the events after it come from another ledger, and what they name is called so here."""
 
 
 def ascending(value: object, kind: type) -> bool:
@@ -510,8 +512,11 @@ def parse_claim(data: bytes) -> Claim:
     return Claim(claim["origin"], claim["subject"], {c["n"]: c["events"] for c in commits}, artifacts)
 
 
-def check_event(data: bytes, what: str, stated: bytes, subject: str) -> Event:
-    """Check an event's bytes against its line in the commit's text, and that they are an event."""
+def check_event(data: bytes, what: str, stated: bytes, subject: str, under: str) -> Event:
+    """Check an event's bytes against its line in the commit's text, and that they are an event.
+
+    Where it comes from another ledger whose names are read ``under`` another, ``ann/x`` is what it calls ``x``.
+    """
     event_id, sha256 = named_hashes(EVENT_CONTEXT, data)
     if f"{event_id.hex()} {sha256.hex()}\n".encode() != stated:
         raise Wrong(f"{what} does not have the hashes that its commit states.")
@@ -522,7 +527,9 @@ def check_event(data: bytes, what: str, stated: bytes, subject: str) -> Event:
     field, _, name = subject.partition(":")
     artifact = (body.get("artifact"), body.get("size_bytes")) if kind == "artifact.stored" else None
     line = f"type {quoted(kind)}, version {version}, id {event_id.hex()}"
-    return Event(event_id.hex(), line, body.get(field) == name, artifact)
+    names = [name, name.removeprefix(f"{under}/")] if under else [name]
+    said = body.get("named_under") if kind == "commit.imported" else None
+    return Event(event_id.hex(), line, body.get(field) in names, artifact, said if isinstance(said, str) else "")
 
 
 def check_commit(
@@ -547,12 +554,14 @@ def check_commit(
     lines = [listed[start : start + width] for start in range(0, len(listed), width)]
     if not lines or not all(re.fullmatch(rb"[0-9a-f]{64} [0-9a-f]{64}\n", line) for line in lines):
         raise Wrong("The text does not list events, each by two hashes in hexadecimal.")
-    events = []
+    events: list[Event] = []
+    under = ""
     for place in places:
         if place >= len(lines):
             raise Wrong(f"The text lists {len(lines)} events, so there is none in place {place}.")
         name = f"event-{n}-{place}.json"
-        events.append(check_event(read(folder / name, MEBIBYTE), name, lines[place], subject))
+        events.append(check_event(read(folder / name, MEBIBYTE), name, lines[place], subject, under))
+        under = events[-1].named_under or under
     said = f"recorded at {quoted(head.get('recorded_at'))} by {quoted(head.get('actor'))}, as its head says"
     return checkpoint, said, events
 

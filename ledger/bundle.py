@@ -25,10 +25,11 @@ from ledger.errors import InvalidInput, NotFound, Refused, TallyError
 from ledger.event import MAX_EVENT_BYTES, MAX_INTEGER, hashes
 from ledger.files import read_foreign, write_whole
 from ledger.identity import in_force
+from ledger.imported import copied_in
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
 from ledger.proof import Proof, parse_proof
-from ledger.vocabulary import ArtifactStored
+from ledger.vocabulary import ArtifactStored, CommitImported
 from ledger.words import sentence
 
 LARGEST_TEXT_BYTES = 64 << 20
@@ -109,7 +110,7 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     parts: dict[int, list[int]] = {}
     artifacts: list[str] = []
     told: list[str] = []
-    for seq in sorted(set(seqs)):
+    for seq in sorted({*seqs, *_sources(ledger, seqs)}):
         stored, commit = ledger.log.event(seq), ledger.log.commit_of(seq)
         if stored.data is None:
             raise Refused(f"The content of event #{seq} was erased, so it cannot be shown.")
@@ -144,6 +145,17 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     # Nothing leaves that our own check would not accept.
     check(folder)
     return Made(subject, checkpoint, len(parts), len(told), claim.artifacts)
+
+
+def _sources(ledger: Ledger, seqs: Sequence[int]) -> Iterator[int]:
+    """The events that say of imported ones where they come from, and what their names are read under."""
+    after = -1
+    for seq in sorted(seqs):
+        if seq > after:
+            commit = ledger.log.commit_of(seq)
+            copied, after = copied_in(ledger.log, commit), commit.last_seq
+            if copied is not None:
+                yield copied.seq
 
 
 def _page(subject: str, checkpoint: Checkpoint, key: VerifierKey, told: Iterable[str], story: bool) -> str:
@@ -219,13 +231,17 @@ def check(folder: Path, key: str | None = None) -> Checked:
         raise InvalidInput(f"The bundle's key is that of {verifier.name}, not of {claim.origin}.")
     checkpoints: set[Checkpoint] = set()
     events: list[tuple[str, bytes, dict[str, Any]]] = []
+    shown = False
     for part in claim.commits:
         checkpoint, names = _commit(folder, part.n, verifier)
         checkpoints.add(checkpoint)
         if len(checkpoints) > 1:
             raise InvalidInput("The proofs of the bundle rest on different checkpoints.")
-        events += [_event(folder, part.n, place, names) for place in part.events]
-    _subject(claim, events)
+        held = [_event(folder, part.n, place, names) for place in part.events]
+        shown = shown or _shows(claim.subject, part.n, [(event_id, event) for event_id, _data, event in held])
+        events += held
+    if not shown:
+        raise InvalidInput(f"Nothing in the bundle is about {claim.subject!r}.")
     _artifacts(folder, claim, events)
     known = set(_names(claim))
     ignored = sorted(path.name for path in folder.iterdir() if path.name not in known)
@@ -324,19 +340,23 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _subject(claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) -> None:
-    kind, colon, name = claim.subject.partition(":")
+def _shows(subject: str, n: int, events: Sequence[tuple[str, dict[str, Any]]]) -> bool:
+    """Whether a commit and some of its events are what the bundle is about."""
+    kind, colon, name = subject.partition(":")
     match kind:
         case "event" if colon:
-            named = any(event_id == name for event_id, _, _ in events)
+            return any(event_id == name for event_id, _ in events)
         case "commit" if colon:
-            named = name in [str(part.n) for part in claim.commits]
-        case _:
-            named = bool(colon and re.fullmatch(r"[a-z]+", kind)) and any(
-                event["body"].get(kind) == name for _, _, event in events
-            )
-    if not named:
-        raise InvalidInput(f"Nothing in the bundle is about {claim.subject!r}.")
+            return name == str(n)
+    names = [name]
+    for _, event in events:
+        if colon and re.fullmatch(r"[a-z]+", kind) and event["body"].get(kind) in names:
+            return True
+        # What follows it comes from another ledger, whose names may be read under another here.
+        under = event["body"].get("named_under") if event["t"] == CommitImported.TYPE else None
+        if isinstance(under, str) and under:
+            names.append(name.removeprefix(f"{under}/"))
+    return False
 
 
 def _artifacts(folder: Path, claim: Claim, events: Sequence[tuple[str, bytes, dict[str, Any]]]) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 import click
 
 import ledger
+from ledger.errors import InvalidInput
 from ledger.importing import Imported, brought, import_history
 from ledger.note import VerifierKey, parse_receipt
 from ledger.words import commit_range, count, vouched_words
 from tui.cli import json_option, ledger_option, open_ledger, say, tally
+from tui.next_step import here
 from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.trust import print_receipt, read_receipt, receipt_json
@@ -53,7 +55,7 @@ def import_command(
     key before, what comes in is proven to be its history; without, it is labelled UNPROVEN wherever it is shown.
     """
     against = None if receipt is None else parse_receipt(read_receipt(receipt))
-    key = None if key_text is None else VerifierKey.parse(key_text)
+    key = None if key_text is None else _key(key_text)
     with open_ledger(ledger_path, records=True) as book, Bar() as bar, _told_where_it_stopped(book, path):
         done = import_history(
             book, path, against=against, key=key, named_under=named_under, dry_run=dry_run, progress=bar
@@ -65,6 +67,13 @@ def import_command(
         _print(book, done, path, dry_run)
         if done.first_commit is not None or done.last_commit is not None:
             print_receipt(book)
+
+
+def _key(text: str) -> VerifierKey:
+    try:
+        return VerifierKey.parse(text.strip())
+    except InvalidInput as error:
+        raise InvalidInput(error.message, "Its owner prints it with `tally key show --vkey`.") from error
 
 
 @contextlib.contextmanager
@@ -119,7 +128,7 @@ def _print(book: ledger.Ledger, done: Imported, path: Path, dry_run: bool) -> No
         )
     click.echo(wrap(what))
     for words in _remarks(book, done, path, dry_run):
-        click.echo(wrap(words, "  "))
+        click.echo(wrap(here(words), "  "))
 
 
 def _remarks(book: ledger.Ledger, done: Imported, path: Path, dry_run: bool) -> Iterator[str]:

@@ -1,0 +1,205 @@
+"""`tally import` as people type it, and what they are shown of it afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from driving import driven
+from histories import failed
+from shell import PROGRAM, tally
+from stories import told
+
+import ledger
+from ledger.note import parse_receipt, receipt_line
+from ledger.recorder import Recorder
+from tui import cli
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> tuple[Path, Path, str]:
+    """The team's ledger, Ann's, and a receipt of Ann's; the account that imports has never seen Ann's."""
+    stranger = {name: str(tmp_path / "hers" / name) for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in stranger.items():
+            patch.setenv(name, value)
+        recorder = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
+        with ledger.create(tmp_path / "ann", timezone="UTC", key_home="file", recorder=recorder) as book:
+            told(book)
+            book.checkpoint()
+            receipt = receipt_line(parse_receipt(book.checkpoint()).checkpoint)
+    with ledger.create(tmp_path / "team", timezone="UTC", key_home="file") as book:
+        told(book)
+        book.checkpoint()
+    return tmp_path / "team", tmp_path / "ann", receipt
+
+
+class Said:
+    """A command in this process, which has imported everything: a new one takes ten times as long."""
+
+    def __init__(self, *words: str, given: str | None = None) -> None:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            patch.setattr(sys, "argv", ["tally", *words])
+            patch.setattr(sys, "stdin", io.StringIO(given))
+            with pytest.raises(SystemExit) as ended:
+                cli.main()
+        self.code, self.out, self.err = ended.value.code, out.getvalue(), err.getvalue()
+        assert "a defect of tallystick" not in self.err, self.err
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def team(both: tuple[Path, Path, str], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the commands are given."""
+    monkeypatch.chdir(both[0])
+    return both[0]
+
+
+def test_a_history_is_brought_in_and_labelled_until_somebody_vouches(team: Path, both: tuple[Path, Path, str]) -> None:
+    receipt = both[2]
+    no = Said("import", "../ann")
+    assert no.code == 1
+    assert "names that mean something else here: pipeline p; run r1" in no.err
+    assert "--as ann" in no.err
+    would = Said("import", "../ann", "--as", "ann", "--dry-run", "--json").json
+    assert (would["schema"], would["dry_run"], would["proven"], would["commit"]) == (
+        "tally.import/1", True, False, None,
+    )  # fmt: skip
+    done = Said("import", "../ann", "--as", "ann")
+    assert done.code == 0, done.err
+    assert done.out.startswith("Imported c0 to c5 of ann-")
+    assert "UNPROVEN" in done.out and "--against RECEIPT" in done.out
+    assert done.out.rstrip().splitlines()[-1].startswith("receipt team-")
+    for command in (
+        ("status",),
+        ("log",),
+        ("show", "c8"),
+        ("show", "model:ann/p-v1"),
+        ("champion", "ann/p"),
+        ("verify",),
+    ):
+        said = Said(*command)
+        assert said.code == 0, said.err
+        assert "UNPROVEN" in said.out + said.err, command
+    assert Said("champion", "ann/p").out.startswith("ann/p-v1 (small_trees)\n  promoted ")
+    assert Said("champion", "p").out.startswith("p-v1 (small_trees)\n  promoted ")
+    (history,) = Said("status", "--json").json["histories"]
+    assert (history["commits"], history["proven"], history["named_under"]) == (6, False, "ann")
+    again = Said("import", "../ann", "--json").json
+    assert (again["first"], again["size"], again["receipt"]) == (6, 6, None)
+    proven = Said("import", "../ann", "--against", "-", given=receipt)
+    assert proven.code == 0 and "proven by a receipt" in proven.out
+    assert "UNPROVEN" not in Said("status").err
+    shown = Said("show", "c8", "--json").json["imported"]
+    assert (shown["proven"], shown["proven_when_imported"]) == (True, False)
+    assert "proven by a receipt that was kept of its first 6 commits" in Said("verify").out
+    story = Said("story", "run:ann/r1").out
+    assert "run ann/r1 of ann/p started" in " ".join(story.split())
+    assert Said("prove", "ann/p-v1", "-o", "proof").code == 0
+    assert Said("check-proof", "proof").code == 0
+
+
+def test_the_json_form_is_frozen(team: Path, both: tuple[Path, Path, str]) -> None:
+    receipt = both[2]
+    said = Said("import", "../ann", "--as", "ann", "--against", receipt.strip(), "--json").json
+    origin = said["history"]["name"]
+    assert said.pop("receipt")["line"].startswith("receipt team-")
+    assert said.pop("commit").startswith("c6-") and said.pop("last_commit").startswith("c12-")
+    assert said == {
+        "schema": "tally.import/1",
+        "dry_run": False,
+        "history": {"handle": f"history:{origin}", "name": origin},
+        "first": 0,
+        "size": 6,
+        "events": 9,
+        "left_out": 11,
+        "proven": True,
+        "vouched": "receipt",
+        "sentence": "proven by a receipt that was kept of its first 6 commits",
+        "named_under": "ann",
+        "before": 0,
+        "unsigned_commits": 0,
+        "artifacts": {"named": 1, "copied": 0, "missing": []},
+        "passed_on": [],
+        "erased_there": [],
+        "also_here": [],
+    }
+
+
+def test_what_cannot_be_is_said_with_its_exit_code(team: Path, both: tuple[Path, Path, str]) -> None:
+    _, ann, receipt = both
+    with ledger.open(team) as book:
+        size, key = book.log.size(), book.identity.key.format()
+    for arguments, code in (
+        (("../nowhere",), 4), ((".",), 1), (("../ann", "--as", "x y"), 2), (("../ann", "--against", "rubbish"), 2),
+        (("../ann", "--as", "ann", "--against", receipt.strip().replace("@6 ", "@5 ")), 1),
+        (("../ann", "--as", "ann", "--key", key), 1), (("../ann", "--key", "no key"), 2),
+    ):  # fmt: skip
+        said = Said("import", *arguments)
+        assert said.code == code, (arguments, said.err)
+        assert said.err.startswith("tally: ") and len(said.err.splitlines()) > 1, arguments
+    (ann / ".tally" / "ledger.db").write_bytes(b"no database at all")
+    assert Said("import", "../ann", "--as", "ann").code in (1, 2)
+    with ledger.open(team) as book:
+        assert book.log.size() == size
+
+
+def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
+    with ledger.create(tmp_path / "ann", timezone="UTC", key_home="file") as book:
+        for number in range(0, 3_000, 3):
+            book.append(*(failed(f"r{number + place}", "p") for place in range(3)))
+        book.checkpoint()
+    with ledger.create(tmp_path / "team", timezone="UTC", key_home="file"):
+        pass
+    process = subprocess.Popen(
+        [*PROGRAM, "import", "../ann"], cwd=tmp_path / "team", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    here = tmp_path / "team" / ".tally" / "ledger.db"
+    wal = Path(f"{here}-wal")
+    while process.poll() is None:
+        if wal.exists() and wal.stat().st_size > 500_000:
+            process.send_signal(signal.SIGINT)
+            break
+        time.sleep(0.005)
+    out, err = process.communicate()
+    if process.returncode == 0:
+        pytest.skip("it was done before it could be interrupted")
+    assert process.returncode == 130, err
+    assert "of 1,001 commits of ann-" in err and "To go on: tally import ../ann" in err, out + err
+    assert "stopped at c" in tally(tmp_path / "team", "verify").out
+    done = tally(tmp_path / "team", "import", "../ann", "--json").json
+    assert 0 < done["before"] < 1_001
+    verified = tally(tmp_path / "team", "verify")
+    assert verified.code == 0 and "c0 to c1000 of ann-" in verified.out
+
+
+def test_the_app_shows_where_it_comes_from(both: tuple[Path, Path, str]) -> None:
+    team, ann, _ = both
+    with ledger.open(team) as book:
+        book.import_(ann, named_under="ann")
+        seq = next(entry.seq for entry in book.events() if entry.event.t == "model.promoted" and entry.n > 6)
+
+    async def look() -> None:
+        async with driven(team) as app:
+            assert "ann/p" in app.text
+            await app.press("4", "/", *"type:model.promoted entity:model:ann/p-v1", "enter")
+            await app.sees("promoted ann/p-v1 to champion of ann/p")
+            await app.press("enter")
+            page = " ".join((await app.sees("imported: it was c4 of ann-")).split())
+            assert f"#{seq}-" in page and "UNPROVEN" in page
+            assert "model:ann/p-v1" in page
+
+    asyncio.run(look())
