@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger import memory, vocabulary
+from ledger import keys, memory, vocabulary
 from ledger.commit import Head, commit_text, decode_head, leaf_entry
-from ledger.errors import Conflict, Damaged, InvalidInput, Refused
+from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import hashes
 from ledger.identity import Identity
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
@@ -120,6 +120,7 @@ def import_history(
         )
         if dry_run or not has_news:
             return Imported(said, None, None, found, 0, unsigned, before)
+        _refuse_unsignable(ledger)
         copied = _copy_artifacts(source.objects, ledger.objects, found, progress)
         said = msgspec.structs.replace(said, artifacts=len(found.artifacts), missing_artifacts=len(found.missing))
         first, last = _append(ledger, source, said, found, here, progress)
@@ -157,6 +158,16 @@ def _refuse_unfit(ledger: Ledger, source: Ledger, identities: Sequence[Identity]
             f"It is this very ledger, {ledger.origin}, or a copy that parted from it.",
             "A copy is compared, not imported: tally verify --ledger PATH --backup-of THIS",
         )
+
+
+def _refuse_unsignable(ledger: Ledger) -> None:
+    """Who is going to sign it at the end has to be able to remember it: said now, not when everything is there."""
+    if keys.find_signer(ledger.identity.key) is None:
+        return
+    try:
+        memory.refuse_unwritable(ledger.origin)
+    except TallyError as error:
+        raise type(error)(f"{error.message} Nothing was imported.", error.hint) from error
 
 
 def _signed(source: Ledger) -> tuple[Checkpoint, str]:

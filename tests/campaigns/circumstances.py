@@ -72,7 +72,7 @@ READS: tuple[tuple[str, ...], ...] = (
 APPENDS: tuple[tuple[str, ...], ...] = (
     ("retire", "p-v1", "--reason", "it is not wanted any more"), ("correct", "#18", "--reason", "by mistake"),
     ("receipt",), ("redact", "#6", "--reason", "why", "--authority", "who", "--yes"), ("seal",),
-    ("key", "rotate", "--reason", "a new year"),
+    ("key", "rotate", "--reason", "a new year"), ("import", "OTHER", "--as", "other"),
 )  # fmt: skip
 
 
@@ -160,7 +160,8 @@ def run_forked(place: Place, *arguments: str) -> subprocess.CompletedProcess[str
 
 
 def told_where(place: Place, arguments: tuple[str, ...]) -> list[str]:
-    return [*arguments, "--ledger", str(place.team / ".tally")]
+    other = str(_template["at"] / "other")
+    return [*(other if word == "OTHER" else word for word in arguments), "--ledger", str(place.team / ".tally")]
 
 
 def working_folder(place: Place) -> Path:
@@ -279,6 +280,9 @@ def prepared(folder: Path) -> Place:
         try:
             with ledger.create(at / "team", timezone="UTC", key_home="file") as book:
                 told(book)
+            with ledger.create(at / "other", timezone="UTC", key_home="file") as book:
+                told(book)
+            at.chmod(0o755)  # some commands are given by another account
         finally:
             for name, value in before.items():
                 if value is None:

@@ -9,8 +9,8 @@ ended by SIGKILL somewhere in between. Then, with nothing repaired by hand: ever
 `verify` reads everything and finds nothing wrong, every receipt that was printed holds, and the next child can go on.
 
 With ``--commands`` real commands are killed the same way: a whole run of a small pipeline on real data, promote,
-retire, correct, waive, receipt, redact, seal, rebuild, key rotate, init. Each is given again afterwards and must
-succeed, or say no because the killed one had done it.
+retire, correct, waive, receipt, redact, seal, rebuild, key rotate, init, import. Each is given again afterwards and
+must succeed, or say no because the killed one had done it.
 """
 
 from __future__ import annotations
@@ -185,8 +185,9 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("rebuild",),
     ("key", "rotate", "--reason", "a new year"),
     ("init", "elsewhere"),
+    ("import", "../laptop"),
 )  # fmt: skip
-DONE = "already|nothing new|does not count any more|There is a ledger"
+DONE = "already|nothing new|Nothing new|does not count any more|There is a ledger"
 
 
 def prepare_commands(folder: Path) -> int:
@@ -198,6 +199,10 @@ def prepare_commands(folder: Path) -> int:
     with ledger.create(folder / "team", timezone="America/New_York", key_home="file") as book:
         done(book, file)
         (finished_at,) = (entry.seq for entry in book.events() if entry.event.t == "run.finished")
+    with ledger.create(folder / "laptop", timezone="UTC", key_home="file") as book:
+        for number in range(400):
+            book.append(started(f"laptop.{number}", "laptop"), finished(f"laptop.{number}", "laptop"))
+        book.checkpoint()
     for words in (("reproduce", "late-arrivals-v1"), WAIVE):
         subprocess.run([*PROGRAM, *words], cwd=folder / "team", check=True, capture_output=True)
     return finished_at

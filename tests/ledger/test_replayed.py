@@ -71,6 +71,7 @@ RECORDS = (
     ("correct", "#1", "--reason", "another pipeline was meant"),
     ("redact", "#1", "--reason", "a name", "--authority", "ben", "--yes"),
     ("seal",),
+    ("import", "../nowhere"),
     ("anchor", "receipt story@1 47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=", "--where", "ticket RISK-88"),
     ("adopt", "--reason", "restored from the copy of Monday"),
 )  # fmt: skip
