@@ -95,6 +95,11 @@ class Released:
         """Whether some part of the body is untyped JSON, whose values no type bounds."""
         return _holds_any(self.body)
 
+    @cached_property
+    def _own_names(self) -> tuple[str, ...]:
+        """Fields that refer to entities which every ledger names by itself."""
+        return tuple(field for field, entity in _references(self.body) if entity not in BY_CONTENT | OF_THE_LOG)
+
     def references_under(self, under: str) -> tuple[tuple[Callable[[Body], str | None], str], ...]:
         """The same where names are read under another: ``run:ann/2026-11-23.1``."""
         return tuple(
@@ -104,8 +109,7 @@ class Released:
 
     def named_under(self, body: B, under: str) -> B:
         """A body whose names are those that it has under another; see :func:`named_under`."""
-        fields = [field for field, entity in _references(type(body)) if entity not in BY_CONTENT | OF_THE_LOG]
-        names = {field: f"{under}/{name}" for field in fields if (name := getattr(body, field)) is not None}
+        names = {field: f"{under}/{name}" for field in self._own_names if (name := getattr(body, field)) is not None}
         return msgspec.structs.replace(body, **names)
 
     def entities(self, body: Body) -> list[str]:
