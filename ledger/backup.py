@@ -102,10 +102,9 @@ def _earlier(ledger: Ledger, target: Path) -> int | None:
         seen = Checkpoint(other.origin, other.log.size(), other.root_at(other.log.size()))
     except Refused:
         raise
-    except TallyError as error:
-        raise Refused(
-            f"What lies in {target} cannot be read as a ledger: {error.message}", "Name another folder."
-        ) from error
+    except (TallyError, sqlite3.DatabaseError) as error:
+        words = error.message if isinstance(error, TallyError) else f"{error}."
+        raise Refused(f"What lies in {target} cannot be read as a ledger: {words}", "Name another folder.") from error
     finally:
         other.close()
     if not ledger.continues(seen):

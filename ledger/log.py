@@ -46,6 +46,13 @@ LOCK_DEADLINE_SECONDS = 10.0
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
 
+class Absent(Damaged, IndexError):
+    """There is no event or commit at a position: nobody asked beyond the end, so the file contradicts itself.
+
+    Where somebody may have asked beyond the end, it is caught as the ``IndexError`` that it is, too.
+    """
+
+
 class Encoded(msgspec.Struct, frozen=True, gc=False):
     """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
 
@@ -316,7 +323,7 @@ class Log:
         """The commit at position ``n``; IndexError beyond the end."""
         row = self.reader.execute("SELECT * FROM commits WHERE n = ?", (n,)).fetchone()
         if row is None:
-            raise IndexError(n)
+            raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
         return _commit(row)
 
     def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
@@ -334,7 +341,7 @@ class Log:
             "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq = ?", (seq,)
         ).fetchone()
         if row is None:
-            raise IndexError(seq)
+            raise Absent(f"{self.path} has no event #{seq}.", "`tally verify` says what is wrong.")
         return Stored(*row)
 
     def some(self, seqs: Sequence[int]) -> list[Stored]:

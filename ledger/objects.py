@@ -17,7 +17,7 @@ from ledger.errors import Damaged, InvalidInput, NotFound
 from ledger.files import regular_file, write_whole
 
 LARGE_BYTES = 64 << 20
-_IS_HASH = re.compile("[0-9a-f]{64}").fullmatch
+_HASH = re.compile("[0-9a-f]{64}")
 
 
 class Artifact(NamedTuple):
@@ -48,7 +48,7 @@ class Objects:
     def _place(self, artifact: str) -> str:
         # A plain text, because verification asks for the place of every artifact of a ledger: making a path of parts
         # takes longer than the question to the file system.
-        if _IS_HASH(artifact) is None:
+        if _HASH.fullmatch(artifact) is None:
             raise InvalidInput(f"{artifact!r} is not the hash of an artifact.")
         return f"{self._folder}/{artifact[:2]}/{artifact[2:]}"
 

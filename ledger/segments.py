@@ -9,6 +9,7 @@ segments needs one hash a file instead of two an event; and a segment can be rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from ledger.vocabulary import SegmentSealed
 from ledger.words import commit_range
 
 FOLDER = "segments"
+_NAME = re.compile(r"[0-9]{4,12}")
 COMMITS_A_SEGMENT = 1 << 14
 
 
@@ -32,7 +34,8 @@ def sealed(log: Log) -> Iterator[SegmentSealed]:
         seq = log.last_seq_of(entity)
         data = None if seq is None else log.event(seq).data
         body = None if data is None else vocabulary.decode(data).body
-        if isinstance(body, SegmentSealed):
+        # The name becomes that of a file: one that only a stranger's program gives would lead out of the folder.
+        if isinstance(body, SegmentSealed) and _NAME.fullmatch(body.segment) and body.first <= body.last < log.size():
             yield body
 
 
@@ -136,7 +139,7 @@ def erase(ledger: Ledger, seq: int) -> list[str]:
         if path.is_file():
             start = f'{{"seq":{seq},'.encode()
             kept = [
-                line[: line.index(b'"body":')] + b'"body":null}' if line.startswith(start) else line
+                line.partition(b'"body":')[0] + b'"body":null}' if line.startswith(start) else line
                 for line in path.read_bytes().split(b"\n")
             ]
             write_whole(path, b"\n".join(kept), mode=0o444)

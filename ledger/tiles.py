@@ -128,6 +128,14 @@ def _another_history(path: Path) -> Refused:
     )
 
 
+def _published(path: Path, size_bytes: int) -> bytes | None:
+    """What is there already; None where that is no file of this size."""
+    try:
+        return read_foreign(path, size_bytes)
+    except InvalidInput:
+        return None
+
+
 class _Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -136,7 +144,7 @@ class _Writer:
     def write(self, name: str, data: bytes) -> None:
         path = self.folder / name
         if path.exists():
-            if path.read_bytes() != data:
+            if _published(path, len(data)) != data:
                 raise _another_history(path)
             self.kept += 1
             return

@@ -21,7 +21,7 @@ from ledger.words import count
 from pipeline.config_diff import config_changes
 from pipeline.meaning import meaning_in
 from pipeline.spans import parse_span, windows_between_looks
-from pipeline.waivers import expired_under
+from pipeline.waivers import expired_under, that_weigh
 
 SOON = dt.timedelta(days=14)
 MOST_PERIODS = 1_000
@@ -39,7 +39,7 @@ class Gap(NamedTuple):
 
 def audit(book: Ledger, now: Snapshot) -> list[Gap]:
     """Every gap at a moment, in the order of the ledger's kinds."""
-    gaps = [*_runs(now), *_waivers(now, book.zone)]
+    gaps = [*_runs(now, book.zone), *_waivers(now, book.zone)]
     for pipeline in now.pipelines():
         gaps += _configuration(book, now, pipeline)
         champion = now.champion(pipeline.pipeline)
@@ -49,19 +49,19 @@ def audit(book: Ledger, now: Snapshot) -> list[Gap]:
     return gaps
 
 
-def _runs(now: Snapshot) -> Iterator[Gap]:
+def _runs(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
     for run in now.runs():
         handle = f"run:{run.run}"
         if run.status != "running" and run.slice is None:
             yield Gap("no-slice", "missing", handle, f"Run {run.run} recorded no data slice.", "tally run FILE.toml")
         if run.status == "running" and now.moment - run.started_at > dt.timedelta(days=1):
-            words = f"Run {run.run} began on {run.started_at:%Y-%m-%d} and never ended."
+            words = f"Run {run.run} began on {run.started_at.astimezone(zone):%Y-%m-%d} and never ended."
             yield Gap("no-end", "missing", handle, words, "The next run on that machine closes it.")
 
 
 def _waivers(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
     moment = now.moment
-    for waiver in now.waivers_in_force():
+    for waiver in that_weigh(now):
         if waiver.until - moment <= SOON:
             words = (
                 f"Waiver {waiver.waiver} ends on {waiver.until.astimezone(zone):%Y-%m-%d}; from then on gate "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 from ledger import vocabulary as say
 from ledger.entities import AutomationState
@@ -68,18 +69,19 @@ def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
     return Standing(state, _earliest(state), names, missing)
 
 
-def automation_words(standing: Standing) -> str:
-    """``manual. 4 of 6 quiet periods; unlock earliest 2013-12.``"""
+def automation_words(standing: Standing, zone: ZoneInfo) -> str:
+    """``manual. 4 of 6 quiet periods; unlock earliest 2013-12.``, days as in ``zone``."""
     state = standing.state
     said = [f"{state.automation} is at level {state.level}; its file allows up to {state.asked}."]
     if state.needed is not None:
         earliest = f"; unlock earliest {standing.earliest}" if standing.earliest else ""
         said.append(f"{state.quiet_periods} of {state.needed} quiet periods{earliest}.")
     if state.locked_by is not None:
-        when = f" on {state.locked_at:%Y-%m-%d}" if state.locked_at else ""
+        when = f" on {state.locked_at.astimezone(zone):%Y-%m-%d}" if state.locked_at else ""
         said.append(f"The last quiet row ended{when}: {state.locked_by.rstrip('.')}.")
     if state.unlocked_by is not None and state.level != "manual":
-        said.append(f"Unlocked by {state.unlocked_by} on {state.unlocked_at:%Y-%m-%d}.")
+        when = f" on {state.unlocked_at.astimezone(zone):%Y-%m-%d}" if state.unlocked_at else ""
+        said.append(f"Unlocked by {state.unlocked_by}{when}.")
     return " ".join(said)
 
 

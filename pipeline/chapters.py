@@ -263,6 +263,8 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
             lines = [f"Nothing could happen: {_no_run(loaded, window)}, and there is no champion to watch."]
     elif decided is None:
         lines.append("No run: what is wrong with the data comes first.")
+    if decided is not None:
+        lines += _data_over(then, decided.run, window, book)
     if model is not None and promotion is None and (champion is None or champion.model != model.model):
         lines.append(_not_promoted(then, loaded, window, model))
     if promotion is not None and deciding is not None and watched is not None and watched.decision == "wait":
@@ -294,6 +296,16 @@ def _no_run(loaded: LoadedPipeline, window: Window) -> str:
     if window.start < first.start:
         return f"{first.label}, the first window that the file tests, has not been lived yet"
     return "there was no run"
+
+
+def _data_over(then: Snapshot, run: str, window: Window, book: Ledger) -> list[str]:
+    """That nothing of a month is in the data, where that is so: the run had no more than the one before."""
+    seen = then.run(run).slice
+    period = then.slice(seen).period if seen else None
+    if period is None or to_micros(period[1]) > window.start:
+        return []
+    last = from_micros(to_micros(period[1]) - 1).astimezone(book.zone)
+    return [f"The data has no rows of {window.label}: its last is of {last:%Y-%m-%d}."]
 
 
 def _lines(entries: Sequence[Entry], book: Ledger) -> list[str]:

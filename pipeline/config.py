@@ -13,6 +13,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path as FilePath
 from typing import Any, Literal
 
@@ -177,7 +178,7 @@ class _Walk:
         if kind is Features:
             self.features(raw, path)
             return
-        fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+        fields = _fields(kind)
         for name in raw:
             if name not in fields:
                 near = difflib.get_close_matches(name, fields, n=1)
@@ -252,6 +253,12 @@ class _Walk:
                 words = f"it is one of {', '.join(map(_shown, allowed))}"
                 words += f". Did you mean {near[0]}?" if near else "."
             self.wrong(path, f"{_dotted(path)} = {_shown(raw)}: {words}")
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, msgspec.structs.FieldInfo]:
+    """The settings of a table by the name that files give them; msgspec evaluates every type hint anew each time."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
 
 
 def _is_struct(kind: object) -> bool:
@@ -337,9 +344,10 @@ def meaning_of(settings: Pipeline) -> dict[str, Any]:
     def plain(value: Any) -> Any:
         # Only a setting can be prose. A parameter, feature, candidate or joined column may bear the same name.
         if isinstance(value, msgspec.Struct):
-            fields = [field for field in msgspec.structs.fields(value) if field.encode_name not in PROSE | CHECKS]
-            found = {field.encode_name: getattr(value, field.name) for field in fields}
             table = type(value)
+            found = {
+                name: getattr(value, field.name) for name, field in _fields(table).items() if name not in PROSE | CHECKS
+            }
             return {
                 name: plain(item)
                 for name, item in found.items()

@@ -80,7 +80,9 @@ def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int,
     used = [state.waiver for state in earlier if state.waiver]
     if waiver is not None and waiver.waiver not in used:
         return number, budget, waiver.waiver
-    who = "; ".join(f"{state.by} on {state.at:%Y-%m-%d}, for {state.model}" for state in earlier[-5:])
+    who = "; ".join(
+        f"{state.by} on {state.at.astimezone(book.zone):%Y-%m-%d}, for {state.model}" for state in earlier[-5:]
+    )
     spent = f" Waiver {waiver.waiver} has been used for a look already." if waiver else ""
     raise Refused(
         f"This would be look {number} at the sealed windows of {model.pipeline}; {budget} "

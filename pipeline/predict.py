@@ -236,8 +236,17 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
     except (Damaged, Refused) as error:
         kind = "wrong-file" if isinstance(error, Damaged) else "types"
         raise PredictionRefused(kind, error.message, error.hint, {"artifact": made.artifact}) from error
-    with one_thread():
-        found = prediction_hash(predict(estimator, probe))
+    try:
+        with one_thread():
+            found = prediction_hash(predict(estimator, probe))
+    except Exception as error:
+        # What a stranger's file was built into fails in any way there is.
+        raise PredictionRefused(
+            "probe",
+            f"{made.model} cannot predict its own {len(probe):,} probe rows: {error}; it was not used.",
+            "Do the run again here: tally run",
+            {"expected": made.probe_hash, "libraries": _library_changes(made)},
+        ) from error
     if found != made.probe_hash:
         changes = _library_changes(made)
         why = f" Libraries have changed since: {', '.join(changes)}." if changes else ""

@@ -12,11 +12,10 @@ from ledger.log import Appended
 from pipeline import environment, gates
 from pipeline.again import Again, candidate_recipe, taken_up
 from pipeline.backtest import Recipe
+from pipeline.candidate import refitted
 from pipeline.meaning import meaning_in
-from pipeline.model_file import MEDIA_TYPE
 from pipeline.refit import Refit, refit
 from pipeline.spans import parse_span
-from pipeline.tables import PARQUET, parquet
 
 
 class Proposed(NamedTuple):
@@ -57,30 +56,12 @@ def propose(book: Ledger, run_name: str, candidate: str, reason: str, file: Path
 def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str) -> Proposed:
     now, run = book.now(), again.record.state
     captured = environment.capture()
-    stored, probe = book.store(made.file.data), book.store(parquet(made.probe))
-    models = [known for known in now.models() if known.pipeline == run.pipeline]
-    same = next((known.model for known in models if known.artifact == stored.hash), None)
-    if same is not None:
-        raise Refused(f"{recipe.name} on this slice is {same} already.", f"tally promote {same} --reason …")
-    name = f"{run.pipeline}-v{len(models) + 1}"
-    body = say.CandidateRefitted(
-        model=name,
-        run=run.run,
-        pipeline=run.pipeline,
-        slice=again.slice.name,
-        environment=captured.environment,
-        candidate=recipe.name,
-        recipe={**recipe.content, "complexity": recipe.complexity},
-        recipe_hash=recipe.hash,
-        artifact=stored.hash,
-        media_type=MEDIA_TYPE,
-        trusted_types=made.file.trusted_types,
-        libraries=made.file.libraries,
-        features=[*recipe.columns.numeric, *recipe.columns.categorical],
-        rows=made.rows,
-        probe=probe.hash,
-        probe_hash=made.probe_hash,
-    )
+    model = refitted(book, made, recipe, run=run.run, slice_name=again.slice.name, environment=captured.environment)
+    if model.known_as is not None:
+        raise Refused(
+            f"{recipe.name} on this slice is {model.known_as} already.", f"tally promote {model.known_as} --reason …"
+        )
+    name = model.body.model
     proposal = say.CandidateProposed(
         model=name, run=run.run, pipeline=run.pipeline, candidate=recipe.name, chosen=run.chosen, reason=reason
     )
@@ -88,20 +69,15 @@ def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str
     outcomes = gates.judge(meaning_in(again.record.registered)["gates"], evidence)
     held = gates.gate_events(book, now, again.record, name, outcomes)
     cause = (book.log.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
-    files: list[Draft | say.Body] = [
-        say.ArtifactStored(
-            artifact=item.hash, size_bytes=item.size_bytes, media_type=media_type, role=role, run=run.run
-        )
-        for item, media_type, role in ((stored, MEDIA_TYPE, "model"), (probe, PARQUET, "probe"))
-    ]
+    files: list[Draft | say.Body] = [*model.files]
     if book.log.last_seq_of(f"environment:{captured.environment}") is None:
         files.insert(0, captured)
     appended = book.append(
         *files,
-        Draft(body, about=made.about, cause=cause),
+        Draft(model.body, about=model.about, cause=cause),
         Draft(proposal, cause=cause),
         *(Draft(gate, cause=cause) for gate in held),
         expected={f"model:{name}": None},
         sign=True,
     )
-    return Proposed(body, proposal, held, appended)
+    return Proposed(model.body, proposal, held, appended)

@@ -201,7 +201,7 @@ def _put_forward(teller: Teller, month: Window, done: RunState) -> ModelState | 
     if made:
         return made[-1]
     _at(teller, month, REFIT)
-    reason = f"Automation is at auto_refit: {automation.automation_words(standing_now)}"
+    reason = f"Automation is at auto_refit: {automation.automation_words(standing_now, teller.book.zone)}"
     body = propose(book, done.run, champion.candidate, reason, teller.loaded.path).body
     return book.now().model(body.model)
 

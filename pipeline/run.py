@@ -38,11 +38,12 @@ from pipeline.begin import (
     record_failure,
     rows_until,
 )
+from pipeline.candidate import Refitted, named, refitted
 from pipeline.config import LoadedPipeline
-from pipeline.model_file import MEDIA_TYPE
 from pipeline.optimism import Optimism, measure_optimism, random_choice
 from pipeline.record import record_of
 from pipeline.refit import refit
+from pipeline.remarks import remarks_on
 from pipeline.remembered import Remembered, hashes_of
 from pipeline.result import result_hash as result_hash_of
 from pipeline.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
@@ -299,9 +300,9 @@ class _Running:
     def _store(self, table: pd.DataFrame) -> Artifact:
         return self.book.store(parquet(table))
 
-    def _artifact(self, artifact: Artifact, role: str, media_type: str = PARQUET) -> say.ArtifactStored:
+    def _artifact(self, artifact: Artifact, role: str) -> say.ArtifactStored:
         return say.ArtifactStored(
-            artifact=artifact.hash, size_bytes=artifact.size_bytes, media_type=media_type, role=role, run=self.name
+            artifact=artifact.hash, size_bytes=artifact.size_bytes, media_type=PARQUET, role=role, run=self.name
         )
 
     # Deciding
@@ -415,7 +416,7 @@ class _Running:
         ]
         headline = words.headline(selection, self.pipeline, scores, self.context)
         by_chance = random_choice(optimism)
-        remarks = self._remarks(scores, selection)
+        remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
         champion = champion_of(self.book, self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
@@ -465,7 +466,7 @@ class _Running:
                 if model is None:
                     raise
                 # Another run, or a promotion, was faster: take the model's name as it is now.
-                model = self._named(model)
+                model = named(self.book, model)
                 decided = msgspec.structs.replace(decided, model=model.body.model)
         return Report(
             outline=self.outline,
@@ -503,36 +504,6 @@ class _Running:
         bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 
-    def _remarks(self, scores: Scores | None, selection: Selection) -> list[str]:
-        """What is worth knowing beside the rule; nothing is decided on it."""
-        if scores is None or selection.leader is None:
-            return []
-        said = []
-        if selection.runner_up is not None:
-            said.append(words.pair_sentence(scores.pair(selection.leader, selection.runner_up), scores, self.context))
-        subject = scores.of(selection.chosen or selection.leader)
-        said.append(words.trajectory_words(subject, scores.windows, self.context))
-        said.append(words.noise_share_sentence(subject, self.context))
-        if scores.smallest_p >= 0.05:
-            said.append(words.smallest_p_sentence(len(scores.windows), scores.smallest_p))
-        return [*said, *self._overlap_remark(subject.candidate)]
-
-    def _overlap_remark(self, candidate: str) -> list[str]:
-        """How much of the test data belongs to groups that were trained on, and whether that matters."""
-        group = self.settings.data.group
-        overlaps = [item.overlap for item in self.described if item.overlap is not None]
-        tested = sum(item.seen_rows + item.unseen_rows for item in overlaps)
-        if group is None or group.overlap != "allowed" or not tested:
-            return []
-        metric = "roc_auc" if self.settings.data.target.rule is not None else self.settings.selection.metric
-        means = {}
-        for kind in ("seen groups", "unseen groups"):
-            found = [item.metrics_by_overlap[kind][metric].value for item in self.judged if item.candidate == candidate]
-            known = [value for value in found if value is not None]
-            means[kind] = sum(known) / len(known) if known else None
-        share = sum(item.seen_rows for item in overlaps) / tested
-        return [words.group_overlap_sentence(group.column, share, means["seen groups"], means["unseen groups"], metric)]
-
     def _optimism_body(self, item: Optimism) -> say.OptimismMeasured:
         return say.OptimismMeasured(
             run=self.name,
@@ -547,41 +518,14 @@ class _Running:
             sentence=item.sentence,
         )
 
-    def _model(self, plan: Plan, chosen: str) -> _Model:
+    def _model(self, plan: Plan, chosen: str) -> Refitted:
         """The model of the chosen candidate, its files stored, ready to be recorded."""
         recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
         valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")
         made = refit(recipe, self.outline.slice, seed=plan.seed, as_of=self.as_of, valid_for=valid_for)
-        stored = self.book.store(made.file.data)
-        probe = self._store(made.probe)
-        body = say.CandidateRefitted(
-            model="unnamed",
-            run=self.name,
-            pipeline=self.pipeline,
-            slice=self.outline.slice.name,
-            environment=self.book.now().run(self.name).environment,
-            candidate=chosen,
-            recipe={**recipe.content, "complexity": recipe.complexity},
-            recipe_hash=recipe.hash,
-            artifact=stored.hash,
-            media_type=MEDIA_TYPE,
-            trusted_types=made.file.trusted_types,
-            libraries=made.file.libraries,
-            features=[*recipe.columns.numeric, *recipe.columns.categorical],
-            rows=made.rows,
-            probe=probe.hash,
-            probe_hash=made.probe_hash,
-        )
-        files = [self._artifact(stored, "model", MEDIA_TYPE), self._artifact(probe, "probe")]
-        return self._named(_Model(body, made.about, files, None))
-
-    def _named(self, model: _Model) -> _Model:
-        """With the name of the model that this file already is, or the next free version."""
-        models = [known for known in self.book.now().models() if known.pipeline == self.pipeline]
-        same = next((known.model for known in models if known.artifact == model.body.artifact), None)
-        name = same or f"{self.pipeline}-v{len(models) + 1}"
-        body = msgspec.structs.replace(model.body, model=name)
-        return model._replace(body=body, last_seq=self.book.log.last_seq_of(f"model:{name}"))
+        environment = self.book.now().run(self.name).environment
+        slice_name = self.outline.slice.name
+        return refitted(self.book, made, recipe, run=self.name, slice_name=slice_name, environment=environment)
 
     def _compare(self, result_hash: str) -> tuple[str | None, str | None]:
         """The earlier run of the same configuration and slice, if its result was the same, or if it was not."""
@@ -595,13 +539,3 @@ def _period(window: str) -> str:
     """What one window is called: ``month`` for ``1 month``, ``window`` for anything of several units."""
     count, _, unit = window.partition(" ")
     return unit if count == "1" and unit in ("day", "week", "month", "year") else "window"
-
-
-class _Model(NamedTuple):
-    """A refitted model, ready to be recorded."""
-
-    body: say.CandidateRefitted
-    about: About
-    files: list[say.ArtifactStored]
-    last_seq: int | None
-    """Its newest event so far; None for a new model."""

@@ -43,6 +43,12 @@ def in_force(now: Snapshot, model: str, name: str) -> WaiverState | None:
     return found[-1] if found else None
 
 
+def that_weigh(now: Snapshot) -> list[WaiverState]:
+    """Waivers in force; those of retired models excuse nothing that decides, and are left out."""
+    retired = {model.model for model in now.models() if model.status == "retired"}
+    return [state for state in now.waivers_in_force() if state.model not in retired]
+
+
 def longest(meaning: dict[str, Any]) -> dt.timedelta:
     """How long a waiver may last under a configuration."""
     rule = meaning.get("waivers")

@@ -6,13 +6,19 @@ found has its row here or in the other tests of this name.
 
 from __future__ import annotations
 
+import os
+import pickle
 import re
+import socket
+import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from expressions import Expression, attack, expressions
 from foreign import KEY, WITNESS
+from law import Trespass, bounded
 
 from ledger.errors import InvalidInput, TallyError
 from ledger.note import parse_receipt
@@ -92,6 +98,21 @@ def test_a_key_in_a_file_may_have_points_where_they_join_nothing() -> None:
     with pytest.raises(InvalidInput) as refused:
         parse("\n".join(lines).encode(), Path("x.toml"))
     assert "too many parts" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "act",
+    [lambda: os.system("true"), lambda: Path("/tmp/../trespass").touch(), lambda: pickle.loads(pickle.dumps(os.getcwd)),
+     lambda: Path("/etc/trespass").unlink(), lambda: subprocess.run(["true"], check=False),
+     lambda: socket.create_connection(("localhost", 9))],
+)  # fmt: skip
+def test_what_no_input_may_do_is_not_done(act: Callable[[], object]) -> None:
+    def guarded() -> None:
+        with bounded(), suppress(Exception):  # as a library might swallow it
+            act()
+
+    with pytest.raises(Trespass):
+        guarded()
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from ledger.errors import InvalidInput
 from ledger.note import receipt_line
 from ledger.words import commit_range
 from tui.cli import json_option, ledger_option, open_ledger, tally
+from tui.next_step import here
 from tui.page import clock_line, print_json, table, wrap
 from tui.show import show
 from tui.trust import policy_option, print_receipt, read_policy, read_receipt, receipt_json, shared_option
@@ -140,7 +141,9 @@ def anchors_command(
             ],
         )
         if bad:
-            click.echo(wrap("Some contradict this ledger: `tally verify` shows which side was rewritten."), err=True)
+            click.echo(
+                wrap(here("Some contradict this ledger: `tally verify` shows which side was rewritten.")), err=True
+            )
 
 
 def _weight(anchor: Anchor, good: bool) -> str:

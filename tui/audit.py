@@ -9,6 +9,7 @@ import click
 
 from tui.cli import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
+from tui.next_step import here
 from tui.page import as_of_json, print_json, wrap
 from tui.show import show
 from tui.trust import print_receipt, receipt_json
@@ -36,9 +37,9 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
         missing = any(gap.level == "missing" for gap in gaps)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "complete": not missing,
-                "gaps": [gap._asdict() for gap in gaps],
+                "gaps": [gap._replace(next=here(gap.next))._asdict() for gap in gaps],
             }
             print_json("tally.audit/1", content)
         else:
@@ -46,7 +47,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
             click.secho(audit_words(gaps), bold=True)
             for gap in gaps:
                 click.echo(wrap(f"[{gap.code}] {gap.sentence}", "  "))
-                click.echo(wrap(f"next: {gap.next}", "      "))
+                click.echo(wrap(here(f"next: {gap.next}"), "      "))
         exit_with(1 if missing else 0)
 
 
@@ -91,18 +92,18 @@ def automation_command(
         standing = automation_of(book, snapshot, pipeline)
         if as_json:
             told = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "pipeline": standing.state.automation,
                 "level": standing.state.level,
                 "state": standing.state,
                 "earliest": standing.earliest,
                 "approvers": standing.approvers,
                 "missing": standing.missing,
-                "words": automation_words(standing),
+                "words": automation_words(standing, book.zone),
             }
             print_json("tally.automation/1", told)
             return
         head_line(snapshot, as_of, book)
-        click.echo(wrap(automation_words(standing)))
+        click.echo(wrap(automation_words(standing, book.zone)))
         for words in standing.missing:
             click.echo(wrap(f"missing: {words}", "  "))

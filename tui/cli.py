@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 import click
 
 from ledger.errors import NotFound, TallyError
+from tui.next_step import here, name_ledger
 from tui.show import show, show_lines
 
 if TYPE_CHECKING:
@@ -158,6 +159,13 @@ def tally() -> None:
     """
 
 
+def _remember_ledger(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    said = option.name and ctx.get_parameter_source(option.name)
+    # What TALLY_LEDGER says holds for the next command as well.
+    name_ledger(path if said is click.core.ParameterSource.COMMANDLINE else None)
+    return path
+
+
 def ledger_option(command: F) -> F:
     """``--ledger``: where the ledger is."""
     return click.option(
@@ -165,6 +173,7 @@ def ledger_option(command: F) -> F:
         "ledger_path",
         metavar="PATH",
         envvar="TALLY_LEDGER",
+        callback=_remember_ledger,
         type=click.Path(path_type=Path, readable=False),  # what may not be read is said in words of our own
         help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
     )(command)
@@ -264,6 +273,7 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
 
 def say(kind: str, words: str) -> None:
     """A remark beside the answer, on standard error; as JSON where the answer is."""
+    words = here(words)
     if "--json" in sys.argv[1:]:
         click.echo(json.dumps({kind: words}), err=True)
     else:
@@ -325,6 +335,7 @@ def _debug() -> None:
 
 
 def _report(code: str, message: str, hint: str, as_json: bool) -> None:
+    hint = here(hint)
     if as_json:
         click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
         return

@@ -71,8 +71,8 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
     aside = set_aside(ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq)))
     if as_json:
         content = {
-            "a": as_of_json(found.a),
-            "b": as_of_json(found.b),
+            "a": as_of_json(found.a, book),
+            "b": as_of_json(found.b, book),
             "compared": "moments",
             "changes": [_change_json(change, book, aside) for change in found.changes],
         }

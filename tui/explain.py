@@ -63,7 +63,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         if as_json:
             content = {
                 # Where nothing was asked for nothing is said, or the answer would be another one every day.
-                **({} if as_of is None else {"as_of": as_of_json(snapshot.as_of)}),
+                **({} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}),
                 "decision": {
                     "handle": f"decision:{record.decision.decision}",
                     "event": event_handle(entry.seq, book.log.event(entry.seq).id),

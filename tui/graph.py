@@ -70,7 +70,7 @@ def lineage_command(
 
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "start": part.start,
                 "nodes": [{"handle": node, "words": label(node)} for node in part.nodes],
                 "edges": [edge._asdict() for edge in part.edges],

@@ -19,8 +19,9 @@ from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
-from pipeline.waivers import Expired, expired_under, waiver_words
+from pipeline.waivers import Expired, expired_under, that_weigh, waiver_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tui.next_step import here
 from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
@@ -73,7 +74,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             print_json(
                 "tally.status/1",
                 {
-                    "as_of": as_of_json(snapshot.as_of),
+                    "as_of": as_of_json(snapshot.as_of, book),
                     "origin": book.origin,
                     "clock": book.genesis.clock,
                     "commits": snapshot.as_of.n + 1,
@@ -98,7 +99,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         if not pipelines:
-            click.echo("No pipeline has run yet. Next: tally run FILE.toml")
+            click.echo(here("No pipeline has run yet. Next: tally run FILE.toml"))
             return
         table(
             ("pipeline", "champion", "since", "intended until", "watched", "last run", "it said"),
@@ -110,7 +111,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
         unsigned = commits - signed
         if unsigned > 0:
-            click.echo(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs.", err=True)
+            click.echo(here(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs."), err=True)
 
 
 def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
@@ -122,7 +123,7 @@ def expired(snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Expired]:
 def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelState | None = None) -> None:
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
-    for waiver in snapshot.waivers_in_force(model.model if model else None):
+    for waiver in snapshot.waivers_in_force(model.model) if model else that_weigh(snapshot):
         click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}", "  "))
     for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
@@ -177,7 +178,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             print_json(
                 "tally.champion/1",
                 {
-                    "as_of": as_of_json(snapshot.as_of),
+                    "as_of": as_of_json(snapshot.as_of, book),
                     "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
                     "champion": _as_json(champion, f"model:{champion.model}" if champion else ""),
                     "promotion": state.champion,
@@ -230,14 +231,14 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
         runs = snapshot.runs()[::-1]
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "runs": [_as_json(run, f"run:{run.run}") for run in runs],
             }
             print_json("tally.runs/1", content)
             return
         head_line(snapshot, as_of, book)
         if not runs:
-            click.echo("There are no runs yet. Next: tally run FILE.toml", err=True)
+            click.echo(here("There are no runs yet. Next: tally run FILE.toml"), err=True)
             return
         table(
             ("run", "pipeline", "state", "started", "windows", "result"),
@@ -267,14 +268,14 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         models = snapshot.models()[::-1]
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "models": [_as_json(model, f"model:{model.model}") for model in models],
             }
             print_json("tally.models/1", content)
             return
         head_line(snapshot, as_of, book)
         if not models:
-            click.echo("There are no models yet. Next: tally run FILE.toml", err=True)
+            click.echo(here("There are no models yet. Next: tally run FILE.toml"), err=True)
             return
         table(
             ("model", "state", "candidate", "made", "trained on", "intended for"),
@@ -441,7 +442,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
         state = snapshot.entity(handle)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
                 "state": msgspec.to_builtins(state),
             }
@@ -468,6 +469,14 @@ def _show_reasons(book: ledger.Ledger, run: str) -> None:
                 click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
+def _content(data: bytes) -> object:
+    """What an event's bytes say, of a type that is known or not."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"The bytes of this event are no JSON: {error}.", "`tally verify` says what is wrong.") from error
+
+
 def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
     stored = book.log.event(seq)
     commit = book.log.commit_of(seq)
@@ -487,7 +496,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
                 "commit": book.commit_handle(commit.n),
                 "recorded_at": from_micros(commit.recorded_at),
                 "actor": head.actor,
-                "event": None if stored.data is None else msgspec.json.decode(stored.data),
+                "event": None if stored.data is None else _content(stored.data),
             },
         )
         return
@@ -554,7 +563,7 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
                 f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
             ) from error
         if as_json:
-            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of), "rows": rows})
+            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return
         head_line(snapshot, as_of, book)
         if rows:

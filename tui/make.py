@@ -13,6 +13,7 @@ from ledger.errors import Refused
 from ledger.words import count
 from tui.begin import announce
 from tui.cli import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
+from tui.next_step import here
 from tui.page import print_json, wrap
 from tui.progress import Bar
 from tui.show import show
@@ -249,7 +250,7 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
         click.echo(
             f"An honest way on: tally reproduce {show(report.outline.run)}, tally final-test {show(report.model)}"
         )
-    click.echo(f'Next, if you agree: tally promote {show(report.model)} --reason "…"')
+    click.echo(here(f'Next, if you agree: tally promote {show(report.model)} --reason "…"'))
 
 
 def _trajectories(report: Report, metric: str) -> list[str]:

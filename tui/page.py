@@ -35,9 +35,10 @@ def print_json(schema: str, content: dict[str, Any]) -> None:
     click.echo(json.dumps(document, indent=2 if sys.stdout.isatty() else None, ensure_ascii=True))
 
 
-def as_of_json(as_of: AsOf) -> dict[str, Any]:
-    """How a date was resolved."""
+def as_of_json(as_of: AsOf, book: Ledger) -> dict[str, Any]:
+    """How a date was resolved; and that the clock is a story's, where it is."""
     return {
+        **({"clock": "replayed"} if book.genesis.clock == "replayed" else {}),
         "commit": as_of.handle,
         "seq": as_of.seq,
         "recorded_at": as_of.recorded_at,

@@ -51,7 +51,7 @@ def report_command(
         if as_json:
             body = record.body
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "period": {
                     "handle": f"period:{body.period}",
                     "recorded_at": record.recorded_at,

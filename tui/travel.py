@@ -48,7 +48,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
         answer, aside = snapshot.why(question), set_aside(snapshot)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": f"{answer.kind}:{answer.name}"},
                 "field": answer.field,
                 "value": answer.value,
@@ -126,7 +126,7 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
         told, aside = snapshot.story(entity), set_aside(snapshot)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": snapshot.node(entity)},
                 "events": [{**entry_json(step.entry, book, aside), "changed": step.changed} for step in told],
             }
@@ -167,7 +167,7 @@ def know_command(
         found = snapshot.know(period, pipeline)
         if as_json:
             content = {
-                "as_of": as_of_json(snapshot.as_of),
+                "as_of": as_of_json(snapshot.as_of, book),
                 "about": period,
                 "evaluations": [
                     {

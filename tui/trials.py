@@ -60,7 +60,7 @@ def trials_command(
         trials = trials[:number]
         if as_json:
             listed = [{"handle": f"trial:{trial.trial}", **msgspec.to_builtins(trial)} for trial in trials]
-            print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of), "trials": listed})
+            print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of, book), "trials": listed})
             return
         head_line(snapshot, as_of, book)
         if not trials:

@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -337,6 +338,14 @@ def test_a_folder_without_a_proof_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         bundle.check(tmp_path)
     assert auditor.examine(tmp_path).problems
+
+
+def test_checking_sets_no_more_memory_aside_than_there_are_bytes(small: Path) -> None:
+    tracemalloc.start()
+    assert accepted(small)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 16 << 20
 
 
 # Bundles that were made to deceive ----------------------------------------------------------------------------

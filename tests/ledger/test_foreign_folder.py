@@ -11,16 +11,20 @@ from pathlib import Path
 import pytest
 from histories import finished, promoted, started
 from shell import tally
+from stories import damage
 
 import ledger
 from ledger import git as git_asked
 from ledger import spool
 from ledger import vocabulary as say
 from ledger.anchors import from_git, receipts_in
-from ledger.errors import Damaged, InvalidInput
+from ledger.backup import back_up
+from ledger.errors import Damaged, InvalidInput, Refused
 from ledger.event import encode_canonical
 from ledger.ledger import Draft
 from ledger.note import Checkpoint, receipt_line
+from ledger.redaction import redact
+from ledger.tiles import export_tiles
 from ledger.verdict import Asked
 from ledger.verify import verify
 from ledger.zone import zone_of
@@ -222,6 +226,66 @@ def test_a_spool_that_no_trial_wrote_delivers_nothing(data: bytes, tmp_path: Pat
     (tmp_path / spool.RECORDS).write_bytes(data)
     with pytest.raises(Damaged, match="cannot be read"):
         spool.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../../victim", "x" * 200, "0000/../../../victim", "a\0b", "0001"])
+def test_a_segment_that_leads_out_of_the_folder_is_none(book: ledger.Ledger, tmp_path: Path, name: str) -> None:
+    """Erasing changes the files of segments, and the name of such a file comes from an event."""
+    victim = book.folder.parent / "victim.jsonl"
+    victim.write_bytes(b'{"seq":3,"id":"","body":{"mine":1}}\n')
+    (book.folder / "segments").mkdir()
+    book.append(started("r1", "p"))
+    last = 10**6 if name == "0001" else 1
+    book.append(say.SegmentSealed(segment=name, first=0, last=last, size_bytes=1, blake3="ab" * 32), sign=True)
+    assert verify(book, Asked(segments=book.folder / "segments")).verified
+    seq = next(entry.seq for entry in book.events() if isinstance(entry.event.body, say.RunStarted))
+    redact(book, seq, "r", "a")
+    assert victim.read_bytes() == b'{"seq":3,"id":"","body":{"mine":1}}\n'
+    assert list(tmp_path.rglob("*.jsonl")) == [victim]
+
+
+@pytest.mark.parametrize("what", ["pipe", "link to zeros", "folder"])
+def test_published_tiles_that_are_no_files_are_another_history(book: ledger.Ledger, tmp_path: Path, what: str) -> None:
+    book.append(started("r1", "p"), sign=True)
+    export_tiles(book, tmp_path / "tiles")
+    tile = next((tmp_path / "tiles" / "tile" / "0").rglob("*.p/*"))
+    tile.unlink()
+    match what:
+        case "pipe":
+            os.mkfifo(tile)
+        case "folder":
+            tile.mkdir()
+        case _:
+            tile.symlink_to("/dev/zero")
+    with pytest.raises(Refused, match="another history"):
+        export_tiles(book, tmp_path / "tiles")
+
+
+def test_a_damaged_backup_is_refused_and_left_as_it_is(book: ledger.Ledger, tmp_path: Path) -> None:
+    back_up(book, tmp_path / "copy")
+    copy = tmp_path / "copy" / ".tally" / "ledger.db"
+    data = bytearray(copy.read_bytes())
+    data[4096:] = bytes(len(data) - 4096)
+    copy.write_bytes(data)
+    with pytest.raises(Refused, match="cannot be read as a ledger"):
+        back_up(book, tmp_path / "copy")
+    assert copy.read_bytes() == data
+
+
+def test_an_event_that_is_not_there_is_damage_where_nobody_asked_beyond_the_end(book: ledger.Ledger) -> None:
+    for ask in (lambda: book.log.event(10**6), lambda: book.log.commit(10**6)):
+        with pytest.raises(Damaged, match="has no"):
+            ask()
+        with pytest.raises(IndexError):
+            ask()
+
+
+def test_an_event_that_is_no_json_is_shown_as_damage(left: Path) -> None:
+    with ledger.open(left) as book:
+        damage(book, "UPDATE events SET body = body || '}' WHERE seq = 1")
+    page = tally(left.parent, "show", "#1", "--json")
+    assert (page.code, page.out) == (1, "")
+    assert '"code": "damaged"' in page.err
 
 
 def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:

@@ -380,7 +380,7 @@ def test_automation_says_what_is_missing_and_stays_locked(book: ledger.Ledger, t
     for month in range(4, 8):
         book.append(quiet(f"2013-{month:02d}"))
     where = automation.automation_of(book, book.now(), "late-arrivals")
-    assert automation.automation_words(where) == (
+    assert automation.automation_words(where, book.zone) == (
         "late-arrivals is at level manual; its file allows up to suggest. 4 of 6 quiet periods; unlock earliest "
         "2013-09."
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -26,7 +27,8 @@ import ledger
 from ledger import vocabulary as say
 from ledger.commit import to_micros
 from ledger.errors import InvalidInput
-from pipeline.predict import PredictionRefused, _asked, _check_validity, answer
+from pipeline import model_file
+from pipeline.predict import PredictionRefused, _asked, _check_validity, answer, open_model
 
 TODAY = dt.datetime(2013, 11, 2, 12, tzinfo=dt.UTC)
 """The day after the last label that the model of these tests has used."""
@@ -101,6 +103,19 @@ def refused(home: Path, source: str, today: dt.datetime = TODAY, **options: Any)
     assert (body.code, body.sentence) == (caught.value.code, caught.value.message)
     assert not list(home.glob("*out.parquet*"))
     return caught.value
+
+
+def test_a_model_file_that_was_built_but_cannot_answer_is_refused(home: Path) -> None:
+    """The hash fits and every type is allowed: whoever wrote the ledger wrote the file, too."""
+    from sklearn.linear_model import LogisticRegression
+
+    with opened(home) as book:
+        state = book.now().model("late-arrivals-v1")
+        made = book.event(state.made_by_event).event.body
+        stored = book.store(model_file.dump(LogisticRegression()).data)
+        with pytest.raises(PredictionRefused, match="cannot predict its own") as caught:
+            open_model(book, msgspec.structs.replace(made, artifact=stored.hash))
+    assert caught.value.code == "probe"
 
 
 def test_inside_its_validity_it_answers_and_every_row_says_who(home: Path) -> None:

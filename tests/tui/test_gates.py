@@ -144,6 +144,11 @@ def test_waivers_make_it_possible_are_seen_everywhere_and_end(put_forward: Done,
     retired = tally(folder, "retire", "late-arrivals-v2", "--reason", "the agreement is off", **home)
     assert retired.code == 0
     assert "no champion any more" in tally(folder, "champion", "late-arrivals", **home).out
+    # What excuses nobody who decides is not put before people, and is still a fact for programs.
+    assert REASON not in tally(folder, "status", **home).out
+    assert len(tally(folder, "status", "--json", **home).json["waivers"]) == len(gates)
+    gaps = tally(folder, "audit", "--json", **home).json["gaps"]
+    assert not [gap for gap in gaps if gap["code"] == "waiver-ends"]
     back = tally(folder, "promote", "late-arrivals-v2", "--reason", "on again", "--json", **home)
     assert back.json["decision"]["kind"] == "rollback"
     assert tally(folder, "verify", **home).code == 0

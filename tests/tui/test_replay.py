@@ -173,6 +173,9 @@ def test_it_says_everywhere_that_its_clock_was_replayed(story: Story) -> None:
     for command in (("status",), ("log",), ("champion", "late-arrivals"), ("models",)):
         answer = tally(story[0], *command, "--ledger", "told", **story[1])
         assert "REPLAYED CLOCK" in answer.err + answer.out, command
+    for command in (("champion", "late-arrivals"), ("models",), ("audit",), ("know", "--about", "2013-08")):
+        said = tally(story[0], *command, "--ledger", "told", "--json", **story[1])
+        assert said.json["as_of"]["clock"] == "replayed", command
 
 
 def test_nothing_is_known_before_its_time(story: Story) -> None:
@@ -237,6 +240,17 @@ def test_a_part_of_a_story_has_the_hash_of_that_part(story: Story) -> None:
     )
     assert part["story"] == anew["story"]
     assert part["story"][:16] not in whole.out
+
+
+def test_a_month_beyond_the_data_says_so(story: Story) -> None:
+    folder, environment, _ = story
+    beyond = ("--from", "2014-01", "--to", "2014-01", "--json")
+    told = tally(folder, "replay", "tiny.toml", *beyond, "--into", "beyond", **environment).json
+    said = "The data has no rows of 2014-01: its last is of 2013-12-31."
+    assert said in told["months"][0]["lines"]
+    assert not any(
+        "has no rows" in line for line in tell(folder, "told", environment, "--json").json["months"][-1]["lines"]
+    )
 
 
 def test_two_do_not_tell_one_story_at_once(story: Story) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import msgspec
 from textual.app import ComposeResult
@@ -194,7 +195,7 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
         lines += [Line(""), Line(record.decision.headline, "bold", f"#{record.decided.seq}")]
         lines += [Line(f"[{reason.code}] {reason.sentence}", indent=2) for reason in record.decision.reasons]
         lines += [Line(f"· {remark}", indent=2) for remark in record.decision.remarks]
-    lines += _gates(moment, snapshot, run)
+    lines += _gates(moment, snapshot, run, book.zone)
     if record.model is not None:
         lines += [Line(""), Line("made", "bold"),
                   Line(f"model {record.model.model}: {record.model.candidate}, {count(record.model.rows, 'row')}, "
@@ -210,7 +211,7 @@ def _end_of(views: Views, run: RunState, known: int) -> int:
     return known
 
 
-def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[Line]:
+def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneInfo) -> list[Line]:
     gates = [gate for gate in snapshot.gates() if run.model and gate.model == run.model]
     if not gates:
         return []
@@ -218,7 +219,7 @@ def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[Lin
     for gate in gates:
         waived = gate.waived_until is not None and gate.verdict != "passed" and moment.time < gate.waived_until
         sign = "✓" if gate.verdict == "passed" else "▲" if waived else "✖"
-        until = f" (waived until {gate.waived_until:%Y-%m-%d})" if waived and gate.waived_until else ""
+        until = f" (waived until {gate.waived_until.astimezone(zone):%Y-%m-%d})" if waived and gate.waived_until else ""
         mark = "good" if gate.verdict == "passed" else "" if waived else "bad"
         lines.append(Line(f"{sign} {gate.name}: {gate.sentence}{until}", mark, f"gate:{gate.gate}"))
     return lines

@@ -1,0 +1,195 @@
+"""Readers of foreign data: model files, probes, tables; and what makes any text safe to print."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from foreign import ROOT, Target, as_bytes
+from law import allow_no_new_packages, printable
+from scratch import parts, scratch, text_of
+
+from ledger.errors import Damaged
+from tui.show import show, show_lines
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+# Models ------------------------------------------------------------------------------------------------------
+
+
+def _honest() -> bytes:
+    """A small fitted model as it is stored, with numbers and categories."""
+    import numpy as np
+    import pandas as pd
+
+    from pipeline import model_file
+    from pipeline.recipes import Columns, linear
+
+    source = np.random.default_rng(1)
+    frame = pd.DataFrame({"a": source.random(60), "b": source.choice(["x", "y"], 60)}).astype({"b": object})
+    estimator = linear(Columns(("a",), ("b",)), "classification", 1, rare_rows=2)
+    return model_file.dump(estimator.fit(frame, frame["a"] > 0.5)).data
+
+
+def _load(data: bytes) -> object:
+    """As `predict` does it, where a stranger's ledger has recorded the stranger's hash."""
+    from blake3 import blake3
+
+    from pipeline import model_file
+
+    return model_file.load(data, blake3(data).hexdigest())
+
+
+def _model() -> Target:
+    """The file as bytes."""
+    honest = _honest()
+    _load(honest)
+    allow_no_new_packages()
+    return Target(lambda text: _load(as_bytes(text)), [_text(honest)], sample=100)
+
+
+def _model_members() -> Target:
+    """What is packed in the file: its schema, which names the types, and its arrays. The archive itself is whole."""
+    with zipfile.ZipFile(io.BytesIO(_honest())) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+
+    def parse(text: str) -> object:
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as archive:
+            for name, content in {name.partition("\0")[0]: content for _kind, name, content in parts(text)}.items():
+                archive.writestr(zipfile.ZipInfo(name.encode(errors="replace").decode()), content)
+        return _load(out.getvalue())
+
+    from foreign_ledgers import change_json
+
+    corpus = [text_of(members)]
+    parse(corpus[0])
+    allow_no_new_packages()
+    return Target(parse, corpus, sample=50, change=change_json)
+
+
+def _probe() -> Target:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from pipeline import model_file
+    from pipeline.recipes import Columns
+
+    corpus = []
+    for options in ({}, {"compression": "none", "use_dictionary": False}):
+        out = io.BytesIO()
+        pq.write_table(pa.table({"a": [1.5, 2.0, None], "b": ["x", "y", None]}), out, **options)
+        corpus.append(_text(out.getvalue()))
+    columns = Columns(("a",), ("b",))
+    return Target(lambda text: model_file.probe_frame(as_bytes(text), columns), corpus, sample=100)
+
+
+# Tables ------------------------------------------------------------------------------------------------------
+
+
+def _table(source: str, name: str, corpus: list[bytes], sample: int = 100) -> Target:
+    """A file of data, read whole as a pipeline reads it."""
+    from pipeline.sources import read_source
+
+    place = scratch("table")
+
+    def parse(text: str) -> object:
+        (place / name).write_bytes(as_bytes(text))
+        return read_source(source, place)
+
+    return Target(parse, [_text(data) for data in corpus], sample=sample)
+
+
+def _parquet() -> Target:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    whole = pq.read_table(ROOT / "fixtures" / "late-arrivals.parquet").slice(0, 6).replace_schema_metadata(None)
+    small = pa.table({"a": [1.5, None], "b": ["x", None], "c": pa.array([1, 2], pa.timestamp("us", "UTC"))})
+    corpus = []
+    for table, options in ((small, {}), (small, {"compression": "none"}), (whole, {"compression": "zstd"})):
+        out = io.BytesIO()
+        pq.write_table(table, out, **options)
+        corpus.append(out.getvalue())
+    return _table("parquet:t.parquet", "t.parquet", corpus)
+
+
+CSV = (
+    b"time_hour,carrier,n,late\n2013-01-01T10:00:00Z,B6,725,-18.0\n2013-01-01T11:00:00Z,UA,,14\n",
+    b'a,b\r\n"x ""y"" z","1\n2"\r\n,3\r\n',
+    "a;b\ttrue\n05:15,☃,1e5\n".encode(),
+)
+
+
+def _sqlite() -> Target:
+    place = scratch("sqlite")
+    with sqlite3.connect(place / "d.db") as connection:
+        connection.execute("PRAGMA page_size = 512")
+        connection.execute("CREATE TABLE t(a INTEGER, b TEXT, c BOOLEAN, d REAL)")
+        connection.executemany("INSERT INTO t VALUES(?,?,?,?)", [(1, "x", 1, 0.5), (None, "y", 0, None)])
+        connection.execute("CREATE VIEW v AS SELECT a FROM t")
+    connection.close()
+    return _table("sqlite:d.db#t", "d.db", [(place / "d.db").read_bytes()])
+
+
+def _slice() -> Target:
+    """A table of the right columns with any content, cut into the slice of a pipeline."""
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    from pipeline import config
+    from pipeline.slice import cut
+
+    place = scratch("slice")
+    file = (ROOT / "fixtures" / "late-arrivals.toml").read_text()
+    file = file.replace("parquet:late-arrivals.parquet", "csv:t.csv").replace("rows_expected = 14182", "")
+    settings = config.parse(file.encode(), Path("x.toml")).settings
+    out = io.BytesIO()
+    rows = pq.read_table(ROOT / "fixtures" / "late-arrivals.parquet")
+    pyarrow.csv.write_csv(rows.take([0, 1, 2, 5000, 9000, 14000]), out)
+
+    (place / "cut").mkdir()
+
+    def parse(text: str) -> object:
+        (place / "t.csv").write_bytes(as_bytes(text))
+        return cut(settings, place, place / "cut")
+
+    return Target(parse, [_text(out.getvalue())], sample=20)
+
+
+# Output ------------------------------------------------------------------------------------------------------
+
+
+def _shown() -> Target:
+    """Whatever is shown of a foreign text, nothing in it moves the cursor; a short text of harmless letters stays."""
+
+    def parse(text: str) -> object:
+        line, lines = show(text), show_lines(text)
+        assert "\n" not in line
+        assert printable(line)
+        assert printable(lines)
+        assert len(show(text, 40)) <= 40 * 10
+        if line != text:
+            raise Damaged("made safe")
+        return True
+
+    corpus = ["model:p-v1", "red\x1b[31m and \u202eback", "a\u0301 \u200b☃\U0001f600", "two\nlines\r\n", "\x9b31m\x07"]
+    return Target(parse, corpus, sample=300)
+
+
+DATA: dict[str, Callable[[], Target]] = {
+    "model file": _model,
+    "model members": _model_members,
+    "probe": _probe,
+    "parquet file": _parquet,
+    "csv file": lambda: _table("csv:t.csv", "t.csv", list(CSV)),
+    "sqlite file": _sqlite,
+    "slice": _slice,
+    "shown text": _shown,
+}

@@ -1,0 +1,277 @@
+"""Ledgers that strangers wrote or changed: their events, their files, and the commands that are given to them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import re
+import shutil
+import sqlite3
+import struct
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+from foreign import NOW, Target, as_bytes, nothing
+from foreign_folders import a_team
+from law import printable
+from scratch import at_home, parts, scratch, text_of
+
+from ledger import folding, merkle, vocabulary
+from ledger.commit import commit_text, leaf_entry, to_micros
+from ledger.database import APPLICATION_ID, FORMAT, SCHEMA
+from ledger.errors import TallyError
+from ledger.event import hashes
+from ledger.projection import Entry
+from ledger.words import sentence
+
+
+def _events() -> list[bytes]:
+    """One event of each type that a life of two pipelines has."""
+    import lives
+
+    place = scratch("lives")
+    with at_home(place):
+        book = lives.live(place / "team")
+        kept: dict[str, list[bytes]] = {}
+        for stored in book.log.events():
+            if stored.data is not None and stored.seq > 0:
+                kept.setdefault(stored.type, []).append(stored.data)
+        book.close()
+    return [data for name, found in kept.items() if name != "schema.declared" for data in found[:2]]
+
+
+def _history() -> Target:
+    """Events of a stranger's program, well formed or not, folded into states and told in sentences."""
+    lines = [data.decode() for data in _events()]
+    corpus = ["\n".join(lines), *("\n".join(lines[at : at + 6]) for at in range(0, len(lines), 6))]
+
+    def parse(text: str) -> object:
+        entries = []
+        for seq, line in enumerate(text.split("\n")[:60]):
+            try:
+                event = vocabulary.decode(as_bytes(line))
+            except TallyError:
+                continue
+            sentence(event)
+            vocabulary.entities(event)
+            entries.append(Entry(seq, seq, NOW, "ann", event))
+        return folding.fold(entries) if entries else nothing()
+
+    return Target(parse, corpus, sample=100, change=change_json)
+
+
+def change_json(source: random.Random, text: str, corpus: list[str]) -> str:
+    """Mostly a change of one value in one line, so that the line stays an event; else any change."""
+    from fuzz_parsers import NUMBERS, PIECES, change
+
+    lines = text.split("\n")
+    row = source.randrange(len(lines))
+    places = [found.span(1) for found in re.finditer(r"[:\[,](\"[^\"]{0,80}\"|[-0-9.e+]+|null|true|false)", lines[row])]
+    if not places or source.random() < 0.3:
+        return change(source, text, corpus)
+    start, end = source.choice(places)
+    other = source.choice(places)
+    values = (
+        json.dumps(source.choice(PIECES)[:300]),
+        json.dumps(source.choice(NUMBERS)[:300]),
+        source.choice(("null", "true", "-1", "0", "1e308", "9007199254740993", "{}", "[]", '""', "[[]]")),
+        lines[row][other[0] : other[1]],
+    )
+    lines[row] = lines[row][:start] + source.choice(values) + lines[row][end:]
+    return "\n".join(lines)
+
+
+COMMANDS = (
+    "status", "log", "runs", "models", "trials", "champion p", "show #3", "show c2", "show p-v1", "story p-v1",
+    "why p.champion", "why p-v1.status", "lineage p-v1", "explain p-v1", "diff c1 now", "know --about 2013", "audit",
+    "automation", "anchors", "verify", "verify --read-data", "story p", "show r1", "sql select*from(models)",
+)  # fmt: skip
+
+
+def _asked(folder: Path, text: str) -> None:
+    """Give one of the commands, which the text itself chooses, to a foreign ledger; only our errors, safe to print."""
+    from tui.cli import tally
+
+    number = zlib.crc32(as_bytes(text))
+    words = COMMANDS[number % len(COMMANDS)].split()
+    if number & 1 << 20:
+        words.append("--json")
+    done = CliRunner().invoke(tally, [*words, "--ledger", str(folder)], color=True)
+    assert printable(done.output), f"{words} prints {done.output!r}"
+    error = done.exception
+    if isinstance(error, SystemExit | sqlite3.DatabaseError | click.ClickException):
+        return  # which the command's own rim tells in words
+    if error is not None:
+        raise error
+
+
+def _without_colours() -> None:
+    """What the program itself marks by colour is left out, so that every escape in its output is a foreign one."""
+
+    def plain(text: object, **_: object) -> str:
+        return str(text)
+
+    click.style = click.termui.style = plain  # type: ignore[assignment]
+
+
+def _forged_ledger() -> Target:
+    """A ledger that a stranger's program has written: any heads, events and rows, with hashes that fit them.
+
+    A part `e` is an event, `c` ends a commit with its head, `r TABLE` puts a row in the place of another afterwards.
+    """
+    place = scratch("ledger")
+    _without_colours()
+    book = a_team(place)
+    files: list[tuple[str, bytes]] = []
+    for commit in book.log.commits():
+        files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
+        files.append(("c", commit.head.encode()))
+    row = book.log.reader.execute("SELECT * FROM entities LIMIT 1").fetchone()
+    checkpoint = book.log.reader.execute("SELECT * FROM checkpoints LIMIT 1").fetchone()
+    book.close()
+    rows = [("r entities", json.dumps(row).encode()), ("r checkpoints", json.dumps(checkpoint).encode())]
+    corpus = [text_of(files), text_of([*files, *rows])]
+
+    def parse(text: str) -> object:
+        folder = place / "read" / ".tally"
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _forge(folder / "ledger.db", parts(text))
+        with at_home(place / "read"):
+            _asked(folder, text)
+        return True
+
+    return Target(parse, corpus, sample=8, change=change_json)
+
+
+def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute("BEGIN")
+    for statement in SCHEMA.values():
+        # Without the strictness, which nothing but SQLite itself holds a foreign file to; it is declared afterwards.
+        if statement.startswith("CREATE TABLE"):
+            connection.execute(statement.replace("STRICT, WITHOUT ROWID", "WITHOUT ROWID").replace(") STRICT", ")"))
+    seq, n, first, kept, lines = 0, 0, 0, [], []
+    for _kind, what, content in told_:
+        text = content.decode(errors="replace")
+        if what == "e":
+            try:
+                event = vocabulary.decode(content)
+                kind, names = event.t, vocabulary.entities(event)
+            except TallyError:
+                kind, names = "x", []
+            event_id, digest = hashes(content)
+            _put(connection, "events", [seq, text, event_id, digest, kind])
+            for name in names:
+                _put(connection, "entities", [name, seq])
+            lines.append((event_id, digest))
+            seq += 1
+        elif what == "c" and lines:
+            leaf = merkle.leaf_hash(leaf_entry(commit_text(text, lines)))
+            kept.append(merkle.closing_hash(n, leaf, kept.__getitem__))
+            found = re.search(r'"recorded_at":"([^"]*)"', text)
+            try:
+                at = n if found is None else to_micros(dt.datetime.fromisoformat(found[1]))
+            except (ValueError, TypeError, OverflowError):
+                at = n
+            _put(connection, "commits", [n, first, seq - 1, at, text, kept[-1]])
+            n, first, lines = n + 1, seq, []
+        elif what.startswith("r "):
+            try:
+                cells = [
+                    cell if isinstance(cell, str | int | float | None) else str(cell) for cell in json.loads(content)
+                ]
+                _put(connection, what.partition(" ")[2], cells)
+            except (ValueError, TypeError, RecursionError, OverflowError, sqlite3.Error):
+                continue
+    connection.execute("PRAGMA writable_schema = ON")
+    for name, statement in SCHEMA.items():
+        if statement.startswith("CREATE TABLE"):
+            connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = ?", (statement, name))
+        else:
+            connection.execute(statement)
+    connection.execute("COMMIT")
+    connection.close()
+
+
+def _put(connection: sqlite3.Connection, table: str, cells: list[object]) -> None:
+    if table in SCHEMA:
+        connection.execute(f"REPLACE INTO {table} VALUES({','.join('?' * len(cells))})", cells)
+
+
+def _pages() -> Target:
+    """The files of a ledger with bytes changed anywhere: which file (one byte), where (three), how many, which."""
+    place = scratch("pages")
+    _without_colours()
+    book = a_team(place)
+    book.close()
+    whole = {name: (place / "team" / ".tally" / name).read_bytes() for name in ("ledger.db", "views.db")}
+
+    def patch(which: int, at: int, data: bytes) -> bytes:
+        return struct.pack(">BHBB", which, at >> 8, at & 255, len(data)) + data
+
+    flips = [patch(0, 18, b"\x02"), patch(0, 100, b"\x0d\x00"), patch(0, 4096 + 3, b"\xff"), b"",
+             patch(1, 8192, b"\x00" * 8), patch(0, 2100, b"x") + patch(0, 68, b"TALX"),
+             patch(1, 20, b"\xff\xff")]  # fmt: skip
+
+    def parse(text: str) -> object:
+        data, files = as_bytes(text), {name: bytearray(content) for name, content in whole.items()}
+        while len(data) > 5:
+            which, high, low, length = struct.unpack(">BHBB", data[:5])
+            file = files["views.db" if which & 1 else "ledger.db"]
+            at = (high << 8 | low) % len(file)
+            file[at : at + length] = data[5 : 5 + length][: len(file) - at]
+            data = data[5 + length :]
+        folder = place / "read" / ".tally"
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.mkdir(parents=True)
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        with at_home(place / "read"):
+            _asked(folder, text)
+        return True
+
+    return Target(parse, [flip.decode(errors="surrogateescape") for flip in flips], sample=8)
+
+
+def _backup() -> Target:
+    """A folder that is said to hold an earlier backup: its files changed as above, then brought up to date."""
+    from ledger.backup import back_up
+
+    place = scratch("backup")
+    book = a_team(place)
+    with at_home(place):
+        back_up(book, place / "copy")
+    pages = _pages()
+    whole = (place / "copy" / ".tally" / "ledger.db").read_bytes()
+
+    def parse(text: str) -> object:
+        data, file = as_bytes(text), bytearray(whole)
+        while len(data) > 5:
+            _which, high, low, length = struct.unpack(">BHBB", data[:5])
+            at = (high << 8 | low) % len(file)
+            file[at : at + length] = data[5 : 5 + length][: len(file) - at]
+            data = data[5 + length :]
+        folder = place / "read" / ".tally"
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.mkdir(parents=True)
+        (folder / "ledger.db").write_bytes(file)
+        with at_home(place):
+            return back_up(book, place / "read")
+
+    return Target(parse, pages.corpus, sample=8)
+
+
+LEDGERS: dict[str, Callable[[], Target]] = {
+    "history": _history,
+    "forged ledger": _forged_ledger,
+    "ledger pages": _pages,
+    "backup": _backup,
+}
