@@ -52,6 +52,8 @@ MOST_FINDINGS = 1_000
 BATCH_NAMES = 1_000
 BATCH_ROWS = 256
 """So many events are checked together; they and what is made of them fit into the processor's nearer memory."""
+BATCH_BYTES = 1 << 20
+"""From this size on a batch is not added to: an event may have a megabyte, and takes several when it is read."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,7 +228,7 @@ class _Scan:
     def _events(self, commit: Commit) -> list[bytes]:
         """The stored hashes of the events of a commit, id and SHA-256 in turn; reads on as far as it must."""
         result, last_seq = self.result, commit.last_seq
-        while self.read_to < last_seq and (rows := list(islice(self.rows, BATCH_ROWS))):
+        while self.read_to < last_seq and (rows := next_rows(self.rows)):
             self._read(rows)
         found = bisect_right(self.seqs, last_seq)
         if found:
@@ -395,6 +397,16 @@ class _Scan:
                     self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
                     return
                 self.result.indexed += found == last_seqs[entity]
+
+
+def next_rows(rows: Iterator[Row]) -> list[Row]:
+    """The next events to check together, fewer where they are large; none at the end."""
+    batch: list[Row] = []
+    size_bytes = 0
+    while len(batch) < BATCH_ROWS and size_bytes < BATCH_BYTES and (more := list(islice(rows, BATCH_ROWS // 16))):
+        batch += more
+        size_bytes += sum([len(row[2]) for row in more if row[2] is not None])
+    return batch
 
 
 def ranges(size: int, first: int, workers: int) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from ledger.alike import Alike
 from ledger.commit import from_micros, head_text
 from ledger.event import hashes
 from ledger.log import Encoded
-from ledger.scan import BATCH_ROWS, Range, Scanned, scan
+from ledger.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
 from ledger.verify import verify
 from ledger.vocabulary import AnchorRecorded, EventRedacted
 
@@ -83,6 +83,16 @@ def test_what_is_unusual_among_hundreds_is_found_and_said_in_its_order(
     found = scanned(book)
     assert [handle.partition("-")[0] for handle in found.strange] == [f"#{first + n}" for n in (80, 91, 601, 610)]
     assert found == one_by_one(book, monkeypatch)
+
+
+def test_few_large_events_are_read_together() -> None:
+    small, large = (0, "x.y", b"small", b"", b""), (0, "x.y", b"l" * (BATCH_BYTES // 4), b"", b"")
+    erased = (0, "x.y", None, b"", b"")
+    rows = iter([small, erased] * 300 + [large] * 60)
+    taken = [len(some) for some in iter(lambda: next_rows(rows), [])]
+    assert sum(taken) == 660
+    assert taken[:2] == [BATCH_ROWS] * 2
+    assert len(taken) > 5
 
 
 DAMAGES = [
