@@ -253,7 +253,10 @@ class _Scan:
         alike: dict[str, list[Row]] = {}
         for row in rows:
             alike.setdefault(row[1], []).append(row)
-        unusual = [row for event_type, some in alike.items() for row in self._unusual(event_type, some)]
+        unusual = []
+        for event_type, some in alike.items():
+            if not self._are_usual(event_type, some):
+                unusual += some
         for row in sorted(unusual):
             self._carefully(Stored(*row))
         self.telling.sort()
@@ -274,18 +277,18 @@ class _Scan:
             return False
         return True
 
-    def _unusual(self, event_type: str, rows: list[Row]) -> list[Row]:
-        """Read events that are filed under one type; none of them is returned unless they want a closer look."""
+    def _are_usual(self, event_type: str, rows: list[Row]) -> bool:
+        """Read events that are filed under one type; False, and nothing of them is kept, if one wants a closer look."""
         if event_type not in self.alike:
             self.alike[event_type] = Alike(event_type)
         bodies = self.alike[event_type].read([row[0] for row in rows], [row[2] for row in rows])
         if bodies is None:
-            return rows
+            return False
         if event_type == ArtifactStored.TYPE:
             self.result.artifacts.update((body.artifact, body.size_bytes) for body in bodies)
         elif event_type in _TOLD_TYPES:
             self.telling += map(Stored._make, rows)
-        return []
+        return True
 
     def _strange(self, seq: int, event_id: bytes) -> None:
         if len(self.result.strange) < MOST_FINDINGS:
