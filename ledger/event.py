@@ -109,12 +109,14 @@ def hashes(data: bytes) -> Hashes:
 def hashes_of_many(written: Sequence[bytes]) -> tuple[list[bytes], list[bytes]]:
     """Both hashes of the bytes of many events: all ids, then all SHA-256."""
     # One hasher that is set back each time: copying one takes longer than hashing 150 bytes.
-    hasher, ids = _event_hasher.copy(), []
+    hasher = _event_hasher.copy()
+    ids, digests = [], []
     for data in written:
         hasher.update(data)
         ids.append(hasher.digest())
         hasher.reset()
-    return ids, [sha256(data).digest() for data in written]
+        digests.append(sha256(data).digest())
+    return ids, digests
 
 
 def new_salts(count: int) -> list[bytes]:

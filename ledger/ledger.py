@@ -33,7 +33,7 @@ from ledger.event import (
     Event,
     encode,
     encode_canonical,
-    hashes,
+    hashes_of_many,
     new_salts,
     refuse_unrepresentable,
 )
@@ -470,7 +470,7 @@ class Ledger:
 
     def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
         """Canonical bytes, hashes and entities of each draft; bulk appends spend their time here."""
-        batch = []
+        written, entities = [], []
         for (body, about, cause, occurred_at), salt in zip(drafts, self._salts(len(drafts)), strict=True):
             known = RELEASED[body.TYPE, body.VERSION]
             event = Event(
@@ -484,9 +484,10 @@ class Ledger:
             )
             if known.free_form:
                 refuse_unrepresentable(msgspec.to_builtins(body), body.TYPE)
-            data = encode(event, known.decoder)
-            batch.append(Encoded(body.TYPE, data, hashes(data), known.entities(body)))
-        return batch
+            written.append(encode(event, known.decoder))
+            entities.append(known.entities(body))
+        types = [draft.body.TYPE for draft in drafts]
+        return list(map(Encoded, types, written, zip(*hashes_of_many(written), strict=True), entities))
 
     def _declarations(self, types: Iterable[tuple[str, int]], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""

@@ -597,27 +597,22 @@ def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Enco
         "INSERT INTO events VALUES(?,?,?,?,?)",
         [(seq, encoded.data.decode(), *encoded.hashes, encoded.type) for seq, encoded in enumerate(batch, first_seq)],
     )
-    last_seq = first_seq + len(batch) - 1
-    read: list[Hashes] = []
-    for data, event_id, expected in connection.execute(
+    stored = connection.execute(
         "SELECT CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
-        (first_seq, last_seq),
-    ):
-        if sha256(data).digest() != expected:
-            raise Damaged(
-                "The database gave back other bytes than it was given; nothing was recorded.",
-                "This points to faulty memory or disk: test the machine before going on.",
-            )
-        read.append((event_id, expected))
-    last_seqs: dict[str, int] = {}
-    for seq, encoded in enumerate(batch, first_seq):
-        for entity in encoded.entities:
-            last_seqs[entity] = seq
+        (first_seq, first_seq + len(batch) - 1),
+    )
+    read = [(sha256(data).digest(), event_id, digest) for data, event_id, digest in stored]
+    if read != [(encoded.hashes[1], *encoded.hashes) for encoded in batch]:
+        raise Damaged(
+            "The database gave back other bytes than it was given; nothing was recorded.",
+            "This points to faulty memory or disk: test the machine before going on.",
+        )
+    last_seqs = {entity: seq for seq, encoded in enumerate(batch, first_seq) for entity in encoded.entities}
     connection.executemany(
         "INSERT INTO entities VALUES(?,?) ON CONFLICT(entity) DO UPDATE SET last_seq = excluded.last_seq",
         last_seqs.items(),
     )
-    return read
+    return [encoded.hashes for encoded in batch]
 
 
 def _subtree(connection: sqlite3.Connection, n: int) -> bytes:

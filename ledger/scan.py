@@ -56,6 +56,8 @@ MOST_FINDINGS = 1_000
 BATCH_NAMES = 1_000
 BATCH_ROWS = 256
 """So many events are checked together; they and what is made of them fit into the processor's nearer memory."""
+BATCH_BYTES = 1 << 20
+"""From this size on a batch is not added to: an event may have a megabyte, and takes several when it is read."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,7 +234,7 @@ class _Scan:
     def _events(self, commit: Commit) -> list[bytes]:
         """The stored hashes of the events of a commit, id and SHA-256 in turn; reads on as far as it must."""
         result, last_seq = self.result, commit.last_seq
-        while self.read_to < last_seq and (rows := list(islice(self.rows, BATCH_ROWS))):
+        while self.read_to < last_seq and (rows := next_rows(self.rows)):
             self._read(rows)
         found = bisect_right(self.seqs, last_seq)
         if found:
@@ -258,7 +260,10 @@ class _Scan:
         alike: dict[tuple[str, str | None], list[Row]] = {}
         for row in rows:
             alike.setdefault((row[1], self._under(row[0]) if self.spans else None), []).append(row)
-        unusual = [row for kind, some in alike.items() for row in self._unusual(*kind, some)]
+        unusual = []
+        for kind, some in alike.items():
+            if not self._are_usual(*kind, some):
+                unusual += some
         for row in sorted(unusual):
             self._carefully(Stored(*row))
         self.telling.sort()
@@ -295,19 +300,19 @@ class _Scan:
             return False
         return True
 
-    def _unusual(self, event_type: str, under: str | None, rows: list[Row]) -> list[Row]:
-        """Read events that are filed under one type; none of them is returned unless they want a closer look."""
+    def _are_usual(self, event_type: str, under: str | None, rows: list[Row]) -> bool:
+        """Read events that are filed under one type; False, and nothing of them is kept, if one wants a closer look."""
         kind = event_type, under
         if kind not in self.alike:
             self.alike[kind] = Alike(event_type, under)
         bodies = self.alike[kind].read([row[0] for row in rows], [row[2] for row in rows])
         if bodies is None:
-            return rows
+            return False
         if event_type == ArtifactStored.TYPE:
             self.result.artifacts.update((body.artifact, body.size_bytes) for body in bodies)
         elif event_type in _TOLD_TYPES:
             self.telling += map(Stored._make, rows)
-        return []
+        return True
 
     def _strange(self, seq: int, event_id: bytes) -> None:
         if len(self.result.strange) < MOST_FINDINGS:
@@ -419,6 +424,16 @@ class _Scan:
                     self.add("INDEX", entity, f"The index of entities is wrong about {entity}.")
                     return
                 self.result.indexed += found == last_seqs[entity]
+
+
+def next_rows(rows: Iterator[Row]) -> list[Row]:
+    """The next events to check together, fewer where they are large; none at the end."""
+    batch: list[Row] = []
+    size_bytes = 0
+    while len(batch) < BATCH_ROWS and size_bytes < BATCH_BYTES and (more := list(islice(rows, BATCH_ROWS // 16))):
+        batch += more
+        size_bytes += sum([len(row[2]) for row in more if row[2] is not None])
+    return batch
 
 
 def ranges(size: int, first: int, workers: int) -> Iterator[tuple[int, int]]:

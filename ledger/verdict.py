@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ledger.note import Receipt
 from ledger.policy import Policy
-from ledger.scan import Finding
+from ledger.scan import Class, Finding
 
 Progress = Callable[[str, int, int], None]
 """What is being checked, how much is done, of how much."""
@@ -60,6 +61,24 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def exit_code(self) -> int:
         """0 verified, 1 contradicted, 3 verified but below what was asked for."""
         return 1 if not self.verified else 3 if self.shortfalls else 0
+
+
+class Report:
+    """The answer while it is being found; see :class:`Verdict` for what is in it."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.warnings: list[str] = []
+        self.shortfalls: list[str] = []
+        self.lines: list[tuple[str, str]] = []
+
+    def add(self, kind: Class, where: str, words: str, **more: Any) -> None:
+        """Note a contradiction."""
+        self.findings.append(Finding(kind=kind, where=where, words=words, **more))
+
+    def has(self, *kinds: Class) -> bool:
+        """Whether something of a kind was found."""
+        return any(finding.kind in kinds for finding in self.findings)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):

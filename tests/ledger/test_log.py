@@ -46,6 +46,19 @@ def test_bytes_are_kept_as_written_and_named_by_both_hashes(book: ledger.Ledger)
     assert appended.entry[32:] == hashlib.sha256(text).digest()
 
 
+@pytest.mark.parametrize("change", ["body = replace(body, 'r', 's')", "id = zeroblob(32)", "sha256 = zeroblob(32)"])
+def test_what_the_database_does_not_give_back_as_it_was_given_is_not_recorded(book: ledger.Ledger, change: str) -> None:
+    size = book.log.size()
+    # A disk or a memory that changes what is stored, played by a trigger that only this connection has.
+    book.log.writer.execute("DROP TRIGGER events_unchanged")
+    book.log.writer.execute(
+        f"CREATE TEMP TRIGGER faulty AFTER INSERT ON events BEGIN UPDATE events SET {change} WHERE seq = NEW.seq; END"
+    )
+    with pytest.raises(ledger.Damaged, match="gave back other bytes"):
+        book.append(finished("r", "p"))
+    assert book.log.size() == size
+
+
 def test_the_schema_of_a_type_is_declared_once_at_first_use(book: ledger.Ledger, clock: Ticking) -> None:
     book.append(finished("r1", "p"))
     book.append(finished("r2", "p"), finished("r3", "p"))

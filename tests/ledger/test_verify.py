@@ -331,7 +331,7 @@ def test_sizes_of_every_shape_are_joined_to_the_right_root(
 def test_a_large_ledger_is_read_from_where_the_last_verification_ended(
     book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch, own_home: Path
 ) -> None:
-    monkeypatch.setattr("ledger.verify.READ_WHOLE_EVENTS", 100)
+    monkeypatch.setattr("ledger.contents.READ_WHOLE_EVENTS", 100)
     many(book, 100)
     assert verify(book).read_from == 0
     book.append(finished("new", "p"), sign=True)
