@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from ledger.errors import Damaged
 from ledger.when import AsOf
 from tui.show import show
 
@@ -23,8 +24,11 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 def print_json_line(schema: str, content: dict[str, Any]) -> None:
     """One JSON document in one line, for those who read many of them one after the other."""
-    # Parts of it may be JSON already, as the ledger has them.
-    plain = msgspec.json.decode(msgspec.json.encode({"schema": schema, **content}))
+    try:
+        # Parts of it may be JSON already, as the ledger has them.
+        plain = msgspec.json.decode(msgspec.json.encode({"schema": schema, **content}))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"An event's bytes are no JSON: {error}.", "`tally verify` says what is wrong.") from error
     click.echo(json.dumps(plain, separators=(",", ":"), ensure_ascii=True))
 
 

@@ -280,11 +280,18 @@ def test_an_event_that_is_not_there_is_damage_where_nobody_asked_beyond_the_end(
             ask()
 
 
-def test_an_event_that_is_no_json_is_shown_as_damage(left: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "command"),
+    [
+        ("events SET body = body || '}' WHERE seq = 1", ("show", "#1")),
+        ("commits SET head = head || '}' WHERE n = 0", ("log",)),
+    ],
+)
+def test_what_is_no_json_is_shown_as_damage(left: Path, change: str, command: tuple[str, ...]) -> None:
     with ledger.open(left) as book:
-        damage(book, "UPDATE events SET body = body || '}' WHERE seq = 1")
-    page = tally(left.parent, "show", "#1", "--json")
-    assert (page.code, page.out) == (1, "")
+        damage(book, f"UPDATE {change}")
+    page = tally(left.parent, *command, "--json")
+    assert page.code == 1
     assert '"code": "damaged"' in page.err
 
 
