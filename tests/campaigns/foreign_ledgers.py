@@ -109,13 +109,21 @@ def _asked(folder: Path, text: str) -> None:
         raise error
 
 
-def _without_colours() -> None:
-    """What the program itself marks by colour is left out, so that every escape in its output is a foreign one."""
+def _ready(place: Path) -> None:
+    """Import what the commands need, so that it counts for no input.
+
+    What the program itself marks by colour is left out, so that every escape in its output is a foreign one.
+    """
 
     def plain(text: object, **_: object) -> str:
         return str(text)
 
     click.style = click.termui.style = plain  # type: ignore[assignment]
+    from tui.cli import tally
+
+    with at_home(place):
+        for command in COMMANDS:
+            CliRunner().invoke(tally, [*command.split(), "--ledger", str(place / "team" / ".tally")])
 
 
 def _forged_ledger() -> Target:
@@ -124,8 +132,8 @@ def _forged_ledger() -> Target:
     A part `e` is an event, `c` ends a commit with its head, `r TABLE` puts a row in the place of another afterwards.
     """
     place = scratch("ledger")
-    _without_colours()
     book = a_team(place)
+    _ready(place)
     files: list[tuple[str, bytes]] = []
     for commit in book.log.commits():
         files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
@@ -209,9 +217,8 @@ def _put(connection: sqlite3.Connection, table: str, cells: list[object]) -> Non
 def _pages() -> Target:
     """The files of a ledger with bytes changed anywhere: which file (one byte), where (three), how many, which."""
     place = scratch("pages")
-    _without_colours()
-    book = a_team(place)
-    book.close()
+    a_team(place).close()
+    _ready(place)
     whole = {name: (place / "team" / ".tally" / name).read_bytes() for name in ("ledger.db", "views.db")}
 
     def patch(which: int, at: int, data: bytes) -> bytes:
