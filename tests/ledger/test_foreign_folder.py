@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from histories import finished, promoted, started
 from shell import tally
@@ -28,6 +29,7 @@ from ledger.tiles import export_tiles
 from ledger.verdict import Asked
 from ledger.verify import verify
 from ledger.zone import zone_of
+from tui.page import print_json_line
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c)"
 
@@ -280,19 +282,15 @@ def test_an_event_that_is_not_there_is_damage_where_nobody_asked_beyond_the_end(
             ask()
 
 
-@pytest.mark.parametrize(
-    ("change", "command"),
-    [
-        ("events SET body = body || '}' WHERE seq = 1", ("show", "#1")),
-        ("commits SET head = head || '}' WHERE n = 0", ("log",)),
-    ],
-)
-def test_what_is_no_json_is_shown_as_damage(left: Path, change: str, command: tuple[str, ...]) -> None:
-    with ledger.open(left) as book:
-        damage(book, f"UPDATE {change}")
-    page = tally(left.parent, *command, "--json")
-    assert page.code == 1
+def test_what_is_no_json_is_shown_as_damage(book: ledger.Ledger) -> None:
+    book.append(started("r1", "p"), sign=True)
+    damage(book, "UPDATE events SET body = body || '}' WHERE seq = 1")
+    page = tally(book.folder.parent, "show", "#1", "--json")
+    assert (page.code, page.out) == (1, "")
     assert '"code": "damaged"' in page.err
+    for head in (b"", b"{}}", b"\xff"):
+        with pytest.raises(Damaged):
+            print_json_line("tally.log/1", {"head": msgspec.Raw(head)})
 
 
 def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:
