@@ -47,7 +47,7 @@ def _events() -> list[bytes]:
 def _history() -> Target:
     """Events of a stranger's program, well formed or not, folded into states and told in sentences."""
     lines = [data.decode() for data in _events()]
-    corpus = ["\n".join(lines), *("\n".join(lines[at : at + 6]) for at in range(0, len(lines), 6))]
+    corpus = ["\n".join(lines[at : at + 6]) for at in range(0, len(lines), 6)]
 
     def parse(text: str) -> object:
         entries = []
