@@ -32,6 +32,8 @@ from ledger.recorder import Recorder
 from ledger.tiles import export_tiles
 from ledger.vocabulary import ArtifactStored, SegmentSealed
 
+TEAM_KEY = SignerKey("p-" + "0" * 16, bytes(range(32)))
+
 
 def a_team(folder: Path) -> Ledger:
     """A small ledger with something of everything; the same bytes each time, so that an input is the same, too."""
@@ -39,7 +41,7 @@ def a_team(folder: Path) -> Ledger:
     with (
         at_home(folder),
         patch("secrets.token_hex", lambda number: "0" * 2 * number),
-        patch.object(SignerKey, "generate", lambda name: SignerKey(name, bytes(range(32)))),
+        patch.object(SignerKey, "generate", lambda _name: TEAM_KEY),
     ):
         return told(face.create(folder / "team", name="p", timezone="America/New_York", key_home="file",
                                 recorder=recorder, clock=Ticking(), salts=seeded_salts()))  # fmt: skip

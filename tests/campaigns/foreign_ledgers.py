@@ -11,12 +11,13 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 from click.testing import CliRunner
 from foreign import NOW, Target, as_bytes, nothing
-from foreign_folders import a_team
+from foreign_folders import TEAM_KEY, a_team
 from law import printable
 from scratch import at_home, parts, scratch, text_of
 
@@ -25,6 +26,8 @@ from ledger.commit import commit_text, leaf_entry, to_micros
 from ledger.database import APPLICATION_ID, FORMAT, SCHEMA
 from ledger.errors import TallyError
 from ledger.event import hashes
+from ledger.ledger import Ledger
+from ledger.note import Checkpoint, sign_checkpoint
 from ledger.projection import Entry
 from ledger.words import sentence
 
@@ -134,10 +137,7 @@ def _forged_ledger() -> Target:
     place = scratch("ledger")
     book = a_team(place)
     _ready(place)
-    files: list[tuple[str, bytes]] = []
-    for commit in book.log.commits():
-        files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
-        files.append(("c", commit.head.encode()))
+    files = written(book)
     row = book.log.reader.execute("SELECT * FROM entities LIMIT 1").fetchone()
     checkpoint = book.log.reader.execute("SELECT * FROM checkpoints LIMIT 1").fetchone()
     book.close()
@@ -148,7 +148,7 @@ def _forged_ledger() -> Target:
         folder = place / "read" / ".tally"
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.mkdir(parents=True)
-        _forge(folder / "ledger.db", parts(text))
+        forge(folder / "ledger.db", parts(text))
         with at_home(place / "read"):
             _asked(folder, text)
         return True
@@ -156,7 +156,17 @@ def _forged_ledger() -> Target:
     return Target(parse, corpus, sample=8, change=change_json)
 
 
-def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
+def written(book: Ledger) -> list[tuple[str, bytes]]:
+    """The events and heads of a ledger, as :func:`forge` takes them."""
+    files: list[tuple[str, bytes]] = []
+    for commit in book.log.commits():
+        files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
+        files.append(("c", commit.head.encode()))
+    return files
+
+
+def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
+    """Write the database of a ledger whose events and heads are given; its own key has signed all of it."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -167,6 +177,7 @@ def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
         if statement.startswith("CREATE TABLE"):
             connection.execute(statement.replace("STRICT, WITHOUT ROWID", "WITHOUT ROWID").replace(") STRICT", ")"))
     seq, n, first, kept, lines = 0, 0, 0, [], []
+    rows: list[tuple[str, list[object]]] = []
     for _kind, what, content in told_:
         text = content.decode(errors="replace")
         if what == "e":
@@ -192,13 +203,16 @@ def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
             _put(connection, "commits", [n, first, seq - 1, at, text, kept[-1]])
             n, first, lines = n + 1, seq, []
         elif what.startswith("r "):
-            try:
-                cells = [
-                    cell if isinstance(cell, str | int | float | None) else str(cell) for cell in json.loads(content)
-                ]
-                _put(connection, what.partition(" ")[2], cells)
-            except (ValueError, TypeError, RecursionError, OverflowError, sqlite3.Error):
-                continue
+            with suppress(ValueError, TypeError, RecursionError):
+                cells = [cell if isinstance(cell, str | int | float | None) else "" for cell in json.loads(content)]
+                rows.append((what.partition(" ")[2], cells))
+    if n:
+        peaks = merkle.frontier_from(kept.__getitem__, n)
+        checkpoint = Checkpoint(TEAM_KEY.name, n, peaks.root())
+        _put(connection, "checkpoints", [n, sign_checkpoint(checkpoint, TEAM_KEY)])
+    for table, cells in rows:
+        with suppress(sqlite3.Error, OverflowError):
+            _put(connection, table, cells)
     connection.execute("PRAGMA writable_schema = ON")
     for name, statement in SCHEMA.items():
         if statement.startswith("CREATE TABLE"):
