@@ -206,10 +206,9 @@ def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
             with suppress(ValueError, TypeError, RecursionError):
                 cells = [cell if isinstance(cell, str | int | float | None) else "" for cell in json.loads(content)]
                 rows.append((what.partition(" ")[2], cells))
-    if n:
-        peaks = merkle.frontier_from(kept.__getitem__, n)
-        checkpoint = Checkpoint(TEAM_KEY.name, n, peaks.root())
-        _put(connection, "checkpoints", [n, sign_checkpoint(checkpoint, TEAM_KEY)])
+    for size in range(1, n + 1):
+        root = merkle.frontier_from(kept.__getitem__, size).root()
+        _put(connection, "checkpoints", [size, sign_checkpoint(Checkpoint(TEAM_KEY.name, size, root), TEAM_KEY)])
     for table, cells in rows:
         with suppress(sqlite3.Error, OverflowError):
             _put(connection, table, cells)
