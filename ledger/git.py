@@ -45,7 +45,10 @@ def ask_git(place: Path, *arguments: str) -> str | None:
             # A few kilobytes of a repository can unpack to a file that fills the memory.
             late = Timer(SECONDS, git.kill)
             late.start()
-            data = git.stdout.read(LARGEST_ANSWER_BYTES + 1)
+            data = bytearray()
+            # In pieces, because reading sets memory aside for all that is asked for.
+            while len(data) <= LARGEST_ANSWER_BYTES and (piece := git.stdout.read(1 << 20)):
+                data += piece
             late.cancel()
             if len(data) > LARGEST_ANSWER_BYTES:
                 git.kill()

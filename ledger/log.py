@@ -561,6 +561,9 @@ def _seq_words(seq: int | None) -> str:
 
 def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
     commit = Commit(*row)
+    # A page that was damaged gives nothing, or text, where the table allows only numbers.
+    if tuple(map(type, row)) != (int, int, int, int, str, bytes):
+        raise Damaged(f"Commit {commit.n} is not what commits are made of.", "`tally verify` says what is wrong.")
     if not FIRST_MICROS <= commit.recorded_at <= LAST_MICROS:
         raise Damaged(f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches.")
     return commit

@@ -540,14 +540,17 @@ def entries(
     """
     if first > last:
         return
-    commits = iter(log.commits(log.commit_of(first).n))
-    commit = next(commits)
+    commit = log.commit_of(first)
+    commits = log.commits(commit.n + 1)
     decoded: Commit | None = None
     for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):
         if data is None:
             continue
         while seq > commit.last_seq:
-            commit = next(commits)
+            following = next(commits, None)
+            if following is None:
+                raise Damaged(f"Event #{seq} of {log.path} is in no commit.", "`tally verify` says what is wrong.")
+            commit = following
         if decoded is not commit:
             head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
             under = names_under(log, commit, head)

@@ -272,7 +272,7 @@ def _sqlite_database(place: str, base: Path) -> Iterator[tuple[Database, str, se
             declared = database.table(what).columns if what in database.table_names() else []
             truths = {column.name for column in declared if column.type.upper() in ("BOOLEAN", "BOOL")}
             yield database, _quoted(what), truths
-    except (sqlite3.Error, MemoryError) as error:
+    except (sqlite3.Error, UnicodeError, MemoryError) as error:
         reason = str(error) or "more is in it than fits into the memory of this machine"
         raise InvalidInput(f"{path} cannot be read as SQLite: {reason}.") from error
     finally:

@@ -11,13 +11,16 @@ import pickle
 import re
 import socket
 import subprocess
+import time
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import hostile
 import pytest
 from expressions import Expression, attack, expressions
-from foreign import KEY, WITNESS
+from foreign import KEY, WITNESS, target
 from law import Trespass, bounded
 
 from ledger.errors import InvalidInput, TallyError
@@ -98,6 +101,21 @@ def test_a_key_in_a_file_may_have_points_where_they_join_nothing() -> None:
     with pytest.raises(InvalidInput) as refused:
         parse("\n".join(lines).encode(), Path("x.toml"))
     assert "too many parts" not in refused.value.message
+
+
+def test_sittings_add_up_until_the_parser_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = Namespace(corpus=tmp_path, inputs=100, seconds=600)
+    for sitting in (1, 2):
+        watch = hostile.Watch("span", options)
+        # What libFuzzer reads again at the beginning was counted before.
+        for data in [b"3h"] * watch.known + [b"3h", b"a stranger's", b"\xff"]:
+            watch.look(data)
+        watch.tell(time.monotonic())
+        assert (watch.kept["inputs"], watch.kept["accepted"] > 0, watch.kept["findings"]) == (3 * sitting, True, {})
+    before = hostile.fingerprint(target("span"))
+    assert before == hostile.fingerprint(target("span")) != hostile.fingerprint(target("moment"))
+    monkeypatch.setattr(hostile, "fingerprint", lambda _target: "another")
+    assert hostile.Watch("span", options).kept["inputs"] == 0
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from pipeline.waivers import Expired, expired_under, that_weigh, waiver_words
 from tui.brought import history_words, imported_json, source_words
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.next_step import here
-from tui.page import as_of_json, clock_line, heading, print_json, print_json_line, table, wrap
+from tui.page import as_of_json, clock_line, heading, parsed, print_json, print_json_line, table, wrap
 from tui.show import show, show_lines
 from tui.values import field_value_words, field_words, moment_words
 
@@ -402,7 +402,7 @@ def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> 
         "handle": book.commit_handle(commit.n),
         "n": commit.n,
         "recorded_at": from_micros(commit.recorded_at),
-        "head": msgspec.Raw(commit.head.encode()),
+        "head": parsed(commit.head.encode()),
         "imported": imported_json(book, commit),
         "events": [
             {
@@ -483,14 +483,6 @@ def _show_reasons(book: ledger.Ledger, run: str) -> None:
                 click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
-def _content(data: bytes) -> object:
-    """What an event's bytes say, of a type that is known or not."""
-    try:
-        return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise Damaged(f"The bytes of this event are no JSON: {error}.", "`tally verify` says what is wrong.") from error
-
-
 def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
     stored = book.log.event(seq)
     commit = book.log.commit_of(seq)
@@ -511,7 +503,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
                 "recorded_at": from_micros(commit.recorded_at),
                 "actor": head.actor,
                 "imported": imported_json(book, commit),
-                "event": None if stored.data is None else _content(stored.data),
+                "event": None if stored.data is None else parsed(stored.data),
             },
         )
         return
@@ -538,7 +530,7 @@ def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: b
 def _show_commit(book: ledger.Ledger, n: int, aside: dict[int, int], as_json: bool) -> None:
     commit = book.log.commit(n)
     if as_json:
-        print_json("tally.show/1", msgspec.json.decode(msgspec.json.encode(_commit_json(commit, book, aside))))
+        print_json("tally.show/1", _commit_json(commit, book, aside))
         return
     _print_commit(commit, book, aside, longest=10_000)
     entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))

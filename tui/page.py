@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from ledger.errors import Damaged
 from ledger.when import AsOf
 from tui.show import show
 
@@ -23,9 +24,22 @@ SPARKS = "▁▂▃▄▅▆▇█"
 
 def print_json_line(schema: str, content: dict[str, Any]) -> None:
     """One JSON document in one line, for those who read many of them one after the other."""
-    # Parts of it may be JSON already, as the ledger has them.
-    plain = msgspec.json.decode(msgspec.json.encode({"schema": schema, **content}))
-    click.echo(json.dumps(plain, separators=(",", ":"), ensure_ascii=True))
+    document = {"schema": schema, **msgspec.to_builtins(content)}
+    click.echo(json.dumps(document, separators=(",", ":"), ensure_ascii=True))
+
+
+def parsed(data: bytes) -> object:
+    """What the ledger has as JSON. Put into a document as it stands, a stranger's bytes could be several parts of it.
+
+    Raises
+    ------
+    Damaged
+        When it is no JSON: a stranger's program may have written anything.
+    """
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"What lies in the ledger is no JSON: {error}.", "`tally verify` says where.") from error
 
 
 def print_json(schema: str, content: dict[str, Any]) -> None:

@@ -23,9 +23,10 @@ def show(text: object, longest: int = LONGEST) -> str:
     """
     whole = str(text)
     clipped = whole if len(whole) <= longest else whole[: longest - 1] + "…"
-    if clipped.isascii() and clipped.isprintable():
+    # Nothing of what is escaped is printable to Python either; the reverse is not so, as for a no-break space.
+    if clipped.isprintable():
         return clipped
-    return "".join(character if _is_harmless(character) else _escape(character) for character in clipped)
+    return "".join(character if character.isprintable() or _is_harmless(character) else _escape(character) for character in clipped)
 
 
 def show_lines(text: str, longest: int = 20_000) -> str:

@@ -61,8 +61,9 @@ def _model_members() -> Target:
 
     def parse(text: str) -> object:
         out = io.BytesIO()
+        named = {name.partition("\0")[0][:200]: content for _kind, name, content in parts(text)}
         with zipfile.ZipFile(out, "w") as archive:
-            for name, content in {name.partition("\0")[0]: content for _kind, name, content in parts(text)}.items():
+            for name, content in named.items():
                 archive.writestr(zipfile.ZipInfo(name.encode(errors="replace").decode()), content)
         return _load(out.getvalue())
 
@@ -87,7 +88,7 @@ def _probe() -> Target:
         pq.write_table(pa.table({"a": [1.5, 2.0, None], "b": ["x", "y", None]}), out, **options)
         corpus.append(_text(out.getvalue()))
     columns = Columns(("a",), ("b",))
-    return Target(lambda text: model_file.probe_frame(as_bytes(text), columns), corpus, sample=100)
+    return Target(lambda text: model_file.probe_frame(as_bytes(text), columns), corpus, sample=100, counted=False)
 
 
 # Tables ------------------------------------------------------------------------------------------------------
@@ -103,7 +104,7 @@ def _table(source: str, name: str, corpus: list[bytes], sample: int = 100) -> Ta
         (place / name).write_bytes(as_bytes(text))
         return read_source(source, place)
 
-    return Target(parse, [_text(data) for data in corpus], sample=sample)
+    return Target(parse, [_text(data) for data in corpus], sample=sample, counted=False)
 
 
 def _parquet() -> Target:
@@ -160,7 +161,7 @@ def _slice() -> Target:
         (place / "t.csv").write_bytes(as_bytes(text))
         return cut(settings, place, place / "cut")
 
-    return Target(parse, [_text(out.getvalue())], sample=20)
+    return Target(parse, [_text(out.getvalue())], sample=20, counted=False)
 
 
 # Output ------------------------------------------------------------------------------------------------------

@@ -11,12 +11,13 @@ import sqlite3
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 from click.testing import CliRunner
 from foreign import NOW, Target, as_bytes, nothing
-from foreign_folders import a_team
+from foreign_folders import TEAM_KEY, a_team
 from law import printable
 from scratch import at_home, parts, scratch, text_of
 
@@ -25,6 +26,8 @@ from ledger.commit import commit_text, leaf_entry, to_micros
 from ledger.database import APPLICATION_ID, FORMAT, SCHEMA
 from ledger.errors import TallyError
 from ledger.event import hashes
+from ledger.ledger import Ledger
+from ledger.note import Checkpoint, sign_checkpoint
 from ledger.projection import Entry
 from ledger.words import sentence
 
@@ -47,7 +50,7 @@ def _events() -> list[bytes]:
 def _history() -> Target:
     """Events of a stranger's program, well formed or not, folded into states and told in sentences."""
     lines = [data.decode() for data in _events()]
-    corpus = ["\n".join(lines), *("\n".join(lines[at : at + 6]) for at in range(0, len(lines), 6))]
+    corpus = ["\n".join(lines[at : at + 6]) for at in range(0, len(lines), 6)]
 
     def parse(text: str) -> object:
         entries = []
@@ -109,13 +112,21 @@ def _asked(folder: Path, text: str) -> None:
         raise error
 
 
-def _without_colours() -> None:
-    """What the program itself marks by colour is left out, so that every escape in its output is a foreign one."""
+def _ready(place: Path) -> None:
+    """Import what the commands need, so that it counts for no input.
+
+    What the program itself marks by colour is left out, so that every escape in its output is a foreign one.
+    """
 
     def plain(text: object, **_: object) -> str:
         return str(text)
 
     click.style = click.termui.style = plain  # type: ignore[assignment]
+    from tui.cli import tally
+
+    with at_home(place):
+        for command in COMMANDS:
+            CliRunner().invoke(tally, [*command.split(), "--ledger", str(place / "team" / ".tally")])
 
 
 def _forged_ledger() -> Target:
@@ -124,12 +135,9 @@ def _forged_ledger() -> Target:
     A part `e` is an event, `c` ends a commit with its head, `r TABLE` puts a row in the place of another afterwards.
     """
     place = scratch("ledger")
-    _without_colours()
     book = a_team(place)
-    files: list[tuple[str, bytes]] = []
-    for commit in book.log.commits():
-        files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
-        files.append(("c", commit.head.encode()))
+    _ready(place)
+    files = written(book)
     row = book.log.reader.execute("SELECT * FROM entities LIMIT 1").fetchone()
     checkpoint = book.log.reader.execute("SELECT * FROM checkpoints LIMIT 1").fetchone()
     book.close()
@@ -140,7 +148,7 @@ def _forged_ledger() -> Target:
         folder = place / "read" / ".tally"
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.mkdir(parents=True)
-        _forge(folder / "ledger.db", parts(text))
+        forge(folder / "ledger.db", parts(text))
         with at_home(place / "read"):
             _asked(folder, text)
         return True
@@ -148,7 +156,17 @@ def _forged_ledger() -> Target:
     return Target(parse, corpus, sample=8, change=change_json)
 
 
-def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
+def written(book: Ledger) -> list[tuple[str, bytes]]:
+    """The events and heads of a ledger, as :func:`forge` takes them."""
+    files: list[tuple[str, bytes]] = []
+    for commit in book.log.commits():
+        files += [("e", stored.data or b"") for stored in book.log.events(commit.first_seq, commit.last_seq)]
+        files.append(("c", commit.head.encode()))
+    return files
+
+
+def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
+    """Write the database of a ledger whose events and heads are given; its own key has signed all of it."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -159,6 +177,7 @@ def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
         if statement.startswith("CREATE TABLE"):
             connection.execute(statement.replace("STRICT, WITHOUT ROWID", "WITHOUT ROWID").replace(") STRICT", ")"))
     seq, n, first, kept, lines = 0, 0, 0, [], []
+    rows: list[tuple[str, list[object]]] = []
     for _kind, what, content in told_:
         text = content.decode(errors="replace")
         if what == "e":
@@ -184,13 +203,15 @@ def _forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
             _put(connection, "commits", [n, first, seq - 1, at, text, kept[-1]])
             n, first, lines = n + 1, seq, []
         elif what.startswith("r "):
-            try:
-                cells = [
-                    cell if isinstance(cell, str | int | float | None) else str(cell) for cell in json.loads(content)
-                ]
-                _put(connection, what.partition(" ")[2], cells)
-            except (ValueError, TypeError, RecursionError, OverflowError, sqlite3.Error):
-                continue
+            with suppress(ValueError, TypeError, RecursionError):
+                cells = [cell if isinstance(cell, str | int | float | None) else "" for cell in json.loads(content)]
+                rows.append((what.partition(" ")[2], cells))
+    for size in range(1, n + 1):
+        root = merkle.frontier_from(kept.__getitem__, size).root()
+        _put(connection, "checkpoints", [size, sign_checkpoint(Checkpoint(TEAM_KEY.name, size, root), TEAM_KEY)])
+    for table, cells in rows:
+        with suppress(sqlite3.Error, OverflowError):
+            _put(connection, table, cells)
     connection.execute("PRAGMA writable_schema = ON")
     for name, statement in SCHEMA.items():
         if statement.startswith("CREATE TABLE"):
@@ -209,9 +230,8 @@ def _put(connection: sqlite3.Connection, table: str, cells: list[object]) -> Non
 def _pages() -> Target:
     """The files of a ledger with bytes changed anywhere: which file (one byte), where (three), how many, which."""
     place = scratch("pages")
-    _without_colours()
-    book = a_team(place)
-    book.close()
+    a_team(place).close()
+    _ready(place)
     whole = {name: (place / "team" / ".tally" / name).read_bytes() for name in ("ledger.db", "views.db")}
 
     def patch(which: int, at: int, data: bytes) -> bytes:

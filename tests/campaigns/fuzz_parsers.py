@@ -106,7 +106,7 @@ def fuzz(name: str, inputs: int, seed: int) -> Row:
     started = time.perf_counter()
     for number in range(inputs):
         text = mutate(source, aim.corpus, aim.change)
-        traced = number % 50 == 0 or len(text) > LONG_CHARACTERS
+        traced = aim.counted and (number % 50 == 0 or len(text) > LONG_CHARACTERS)
         if traced:
             tracemalloc.start()
         begun = time.thread_time()

@@ -40,6 +40,7 @@ PACKAGES = ("ledger", "pipeline", "tui")
 MOST_ADDRESS_BYTES = 2 << 30
 HANG_SECONDS = 10.0
 LONGEST_INPUT = 200_000
+SHORTEST_LIMIT = 1_000
 SECONDS_BETWEEN_REPORTS = 5.0
 
 
@@ -91,7 +92,7 @@ class Watch:
             self.known -= 1
         else:
             kept["inputs"] += 1
-        traced = kept["inputs"] % 50 == 0 or len(text) > LONG_CHARACTERS
+        traced = self.target.counted and (kept["inputs"] % 50 == 0 or len(text) > LONG_CHARACTERS)
         if traced:
             tracemalloc.start()
         signal.setitimer(signal.ITIMER_VIRTUAL, HANG_SECONDS)
@@ -129,7 +130,7 @@ class Watch:
 
     def note(self, what: str, data: bytes) -> None:
         """Keep the first input of a finding."""
-        self.kept["findings"].setdefault(what, base64.b64encode(data[:4_000]).decode())
+        self.kept["findings"].setdefault(what, base64.b64encode(data).decode())
 
     def tell(self, now: float) -> None:
         """Write down what was counted and found so far."""
@@ -199,7 +200,7 @@ def child(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGVTALRM, hang)
     watch = Watch(options.child, options)
-    longest = min(LONGEST_INPUT, max(4_096, *(4 * len(text) for text in watch.target.corpus)))
+    longest = min(LONGEST_INPUT, max(SHORTEST_LIMIT, *(4 * len(text) for text in watch.target.corpus)))
     limits = [f"-max_len={longest}", "-timeout=60", "-rss_limit_mb=1900", f"-seed={options.seed}"]
     # libFuzzer keeps slow inputs as files where it stands; what matters is in the report.
     limits += [f"-artifact_prefix={watch.folder}/", str(watch.folder / "inputs")]

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from histories import finished, promoted, started
@@ -22,12 +23,14 @@ from ledger.backup import back_up
 from ledger.errors import Damaged, InvalidInput, Refused
 from ledger.event import encode_canonical
 from ledger.ledger import Draft
+from ledger.log import _commit
 from ledger.note import Checkpoint, receipt_line
 from ledger.redaction import redact
 from ledger.tiles import export_tiles
 from ledger.verdict import Asked
 from ledger.verify import verify
 from ledger.zone import zone_of
+from tui.page import parsed
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c)"
 
@@ -280,12 +283,36 @@ def test_an_event_that_is_not_there_is_damage_where_nobody_asked_beyond_the_end(
             ask()
 
 
-def test_an_event_that_is_no_json_is_shown_as_damage(left: Path) -> None:
-    with ledger.open(left) as book:
-        damage(book, "UPDATE events SET body = body || '}' WHERE seq = 1")
-    page = tally(left.parent, "show", "#1", "--json")
+def test_what_is_no_json_is_shown_as_damage(book: ledger.Ledger) -> None:
+    book.append(started("r1", "p"), sign=True)
+    damage(book, "UPDATE events SET body = body || '}' WHERE seq = 1")
+    page = tally(book.folder.parent, "show", "#1", "--json")
     assert (page.code, page.out) == (1, "")
     assert '"code": "damaged"' in page.err
+    for head in (b"", b"{}}", b"\xff", b'{},"handle":"c99"', b"[" * 100_000):
+        with pytest.raises(Damaged):
+            parsed(head)
+
+
+def test_an_event_behind_every_commit_is_damage(book: ledger.Ledger) -> None:
+    book.append(started("r1", "p"), sign=True)
+    damage(
+        book,
+        "INSERT INTO events SELECT (SELECT max(seq) + 1 FROM events), body, id, sha256, type FROM events "
+        "WHERE type = 'run.started'",
+    )
+    page = tally(book.folder.parent, "runs")
+    assert page.code == 1
+    assert "is in no commit" in page.err
+
+
+@pytest.mark.parametrize(
+    "row", [(None,) * 6, (1, 1, 2, None, "{}", b""), (1, 1, 2, 5, b"{}", b""), (1, 1, "2", 5, "{}", b"")]
+)
+def test_a_row_that_no_commit_has_is_damage(row: tuple[Any, ...]) -> None:
+    """What SQLite reads of a damaged page is not held to the types of the table."""
+    with pytest.raises(Damaged):
+        _commit(row)
 
 
 def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:

@@ -201,7 +201,7 @@ def test_a_table_of_more_values_than_memory_is_refused(tmp_path: Path, monkeypat
     ["csv:" + "a" * 5000, "csv:" + "a/" * 3000, "csv:a\0b", "csv:\ud800", "parquet:" + "[" * 3000, "csv:/dev/zero",
      "csv:pipe.csv", "csv:zeros.csv", "sqlite:" + "a" * 5000 + "#t", "sqlite:x.db#\0", "package:os/x",
      "package:__main__/x", "package:antigravity/x", "csv:header.csv", "csv:huge.csv", "csv:quote.csv",
-     "sqlite:d.db#loads", "sqlite:d.db#select 1; attach 'y' as y", "sqlite:d.db#badtext"],
+     "sqlite:names.db#t", "sqlite:d.db#loads", "sqlite:d.db#select 1; attach 'y' as y", "sqlite:d.db#badtext"],
 )  # fmt: skip
 def test_sources_that_are_no_tables_are_refused(text: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.csv")
@@ -212,6 +212,10 @@ def test_sources_that_are_no_tables_are_refused(text: str, tmp_path: Path) -> No
     with sqlite3.connect(tmp_path / "d.db") as connection:
         connection.execute("CREATE VIEW loads AS SELECT load_extension('/tmp/x') AS a")
         connection.execute("CREATE TABLE badtext AS SELECT CAST(x'ff' AS TEXT) AS a")
+    with sqlite3.connect(tmp_path / "names.db") as connection:
+        connection.execute("CREATE TABLE one(a)")
+    connection.close()
+    (tmp_path / "names.db").write_bytes((tmp_path / "names.db").read_bytes().replace(b"TABLE one", b"TABL\xff one"))
     with pytest.raises(InvalidInput):
         read_source(text, tmp_path)
     assert not (tmp_path / "y").exists()
