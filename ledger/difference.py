@@ -9,7 +9,8 @@ import msgspec
 from ledger.entities import NAMED
 from ledger.folding import differing
 from ledger.projection import Projection, State
-from ledger.views import NEW, Views
+from ledger.view_tables import NEW
+from ledger.views import Views
 from ledger.when import AsOf
 
 

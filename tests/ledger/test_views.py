@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ledger
-from ledger import views
+from ledger import view_tables, views_file
 from ledger.entities import PROJECTIONS
 from ledger.folding import fold
 from ledger.ledger import Draft
@@ -63,7 +63,7 @@ def test_catching_up_in_any_chunks_is_rebuilding(history: list[list[Draft]], chu
         book.views.close()
         book.views.path.unlink()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(views, "BATCH_EVENTS", chunk)
+            patch.setattr(views_file, "BATCH_EVENTS", chunk)
             assert book.views.versions() == step_by_step
 
 
@@ -86,7 +86,7 @@ def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
     book.append(registered("late-arrivals"), started("2013-01-01.1", "late-arrivals"))
     connection = book.views.caught_up()
     for projection in PROJECTIONS:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {views.all_as_of(projection)}", (5, 5))]
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {view_tables.all_as_of(projection)}", (5, 5))]
         assert not [step for step in plan if step.startswith("SCAN") and "versions" in step], plan
         assert any(f"SEARCH {projection.name}_versions" in step or "SEARCH v " in step for step in plan), plan
 
@@ -227,7 +227,7 @@ def test_only_the_view_whose_code_changed_is_built_again(book: ledger.Ledger, mo
     for name in ("models", "runs"):
         connection.execute(f"UPDATE {name}_versions SET changed = ',marked,'")
     changed = [p._replace(fingerprint="other") if p.name == "models" else p for p in PROJECTIONS]
-    monkeypatch.setattr(views, "PROJECTIONS", tuple(changed))
+    monkeypatch.setattr(views_file, "PROJECTIONS", tuple(changed))
     book.views.close()
     connection = book.views.caught_up()
     marked = {

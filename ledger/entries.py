@@ -1,0 +1,47 @@
+"""The events of a log with their place, as everything that is folded from them is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger import vocabulary
+from ledger.commit import decode_head, from_micros
+from ledger.log import Commit, Log
+from ledger.projection import Entry
+
+
+class Recorded:
+    """The history that a log holds, for folding it again; see :class:`ledger.folding.History`."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def one(self, seq: int) -> Entry | None:
+        """The event ``seq``; None where its body is not there any more."""
+        return next(entries(self.log, seq, seq), None)
+
+    def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
+        """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
+        return entries(self.log, 0, last, types, names)
+
+
+def entries(
+    log: Log, first: int, last: int, types: frozenset[str] = frozenset(), names: frozenset[str] = frozenset()
+) -> Iterator[Entry]:
+    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named.
+
+    Where names are given, only events that hold one of them as a text, and corrections.
+    """
+    if first > last:
+        return
+    commits = iter(log.commits(log.commit_of(first).n))
+    commit = next(commits)
+    decoded: Commit | None = None
+    for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):
+        if data is None:
+            continue
+        while seq > commit.last_seq:
+            commit = next(commits)
+        if decoded is not commit:
+            head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
+        yield Entry(seq, commit.n, moment, head.actor, vocabulary.decode(data, filed_as))
