@@ -212,5 +212,6 @@ def changed_fields(before: State, after: State) -> list[str]:
 
 def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:
     """Each field that differs, with its old and new value."""
-    values = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
-    return [(name, old, new) for name, old, new in values if old != new and name != "seq"]
+    old, new = msgspec.structs.astuple(before), msgspec.structs.astuple(after)
+    found = list(compress(zip(after.__struct_fields__, old, new, strict=True), map(ne, old, new)))
+    return found[1:] if found and found[0][0] == "seq" else found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ledger import vocabulary
 from ledger.entities import PROJECTIONS
@@ -16,27 +16,29 @@ MOST_STATES_HELD = 50_000
 
 
 class _Current(dict[str, "State | None"]):
-    """Newest states of one projection by name: what this catch-up made of them, else what is kept in the file.
-
-    Where the view is built anew, ``rows`` holds the number of the newest row of every entity, so that new ones, which
-    are many then, are not searched for; the index by entity is not there yet.
-    """
+    """Newest states of one projection by name: what this catch-up made of them, else what is kept in the file."""
 
     def __init__(self, connection: sqlite3.Connection, projection: Projection, is_new: bool) -> None:
         super().__init__()
         self.connection = connection
         self.decode = decoder(projection.state)
-        self.rows: dict[str, int] | None = {} if is_new else None
+        self.is_new = is_new
+        self.rows: dict[str, int] = {}
+        """The newest row of each entity: of those that were met, which is all of them where the view is built anew.
+
+        Nothing needs to be searched for then; new entities are many, and the index by entity is not there yet.
+        """
         found = "id = ?" if is_new else "key = ? ORDER BY from_seq DESC LIMIT 1"
-        self.query = f"SELECT state FROM {projection.name}_versions WHERE {found}"
+        self.query = f"SELECT id, state FROM {projection.name}_versions WHERE {found}"
 
     def __missing__(self, key: str) -> State | None:
-        if self.rows is None:
-            wanted: Any = key
-        elif (wanted := self.rows.get(key)) is None:
+        wanted = self.rows.get(key) if self.is_new else key
+        if wanted is None:
             return None
-        row = self.connection.execute(self.query, (wanted,)).fetchone()
-        state = None if row is None or row[0] is None else self.decode(row[0])
+        state = None
+        if (row := self.connection.execute(self.query, (wanted,)).fetchone()) is not None:
+            self.rows[key], text = row
+            state = None if text is None else self.decode(text)
         self[key] = state
         return state
 
@@ -46,23 +48,20 @@ class _Made(NamedTuple):
 
     rows: list[int]
     keys: list[str]
-    befores: list[State | None]
-    states: list[State | None]
+    rows_before: list[int | None]
+    before: list[State | None]
+    after: list[State | None]
 
     def write(self, connection: sqlite3.Connection, name: str) -> None:
         """Put them into the tables of a projection, and forget them."""
-        new = [(key, row // ROWS_AN_EVENT) for row, key, before in zip(*self[:3], strict=True) if before is None]
+        placed = zip(self.keys, self.rows, self.rows_before, strict=True)
+        new = [(key, row // ROWS_AN_EVENT) for key, row, before in placed if before is None]
         new.sort()  # as the table is, so that neighbours are written together
-        connection.executemany(f"INSERT INTO {name}_keys VALUES(?,?) ON CONFLICT(key) DO NOTHING", new)
+        connection.executemany(f"INSERT INTO {name}_keys VALUES(?,?)", new)
+        changed = map(changed_words, self.before, self.after)
         connection.executemany(
-            f"INSERT INTO {name}_versions VALUES(?1, ?2, ?1 / {ROWS_AN_EVENT}, ?3, nullif(?4, 'null'))",
-            zip(
-                self.rows,
-                self.keys,
-                map(changed_words, self.befores, self.states),
-                encode_states(self.states),
-                strict=True,
-            ),
+            f"INSERT INTO {name}_versions VALUES(?1, ?2, ?1 / {ROWS_AN_EVENT}, ?3, ?4, nullif(?5, 'null'))",
+            zip(self.rows, self.keys, self.rows_before, changed, encode_states(self.after), strict=True),
         )
         for column in self:
             column.clear()
@@ -77,7 +76,7 @@ class Stored:
     def __init__(self, connection: sqlite3.Connection, anew: frozenset[str] = frozenset()) -> None:
         self.connection = connection
         self.current = {p.name: _Current(connection, p, p.name in anew) for p in PROJECTIONS}
-        self.made = {p.name: _Made([], [], [], []) for p in PROJECTIONS}
+        self.made = {p.name: _Made([], [], [], [], []) for p in PROJECTIONS}
 
     def newest(self, projection: Projection) -> Lookup:
         """How current states are looked up by name."""
@@ -87,15 +86,14 @@ class Stored:
         """Hold on to what an event made, to be written later."""
         row = first_row(position)
         for projection, key, state in changed:
-            current = self.current[projection.name]
-            rows, keys, befores, states = self.made[projection.name]
-            rows.append(row)
-            keys.append(key)
-            befores.append(current[key])
-            states.append(state)
+            current, made = self.current[projection.name], self.made[projection.name]
+            made.before.append(current[key])
+            made.rows_before.append(current.rows.get(key))
+            made.rows.append(row)
+            made.keys.append(key)
+            made.after.append(state)
             current[key] = state
-            if current.rows is not None:
-                current.rows[key] = row
+            current.rows[key] = row
             row += 1
 
     def write(self) -> None:

@@ -6,8 +6,8 @@ only one side of ``from <= s < to``. A row also names the fields that it changed
 changed between* need not compare states.
 
 Rows lie in the order in which they were made: their number begins with the position of their event. New ones are
-added at the end, which is what a B-tree does fastest, and those between two positions are neighbours. The index by
-entity holds names and positions only.
+added at the end, which is what a B-tree does fastest, and those between two positions are neighbours. Each names the
+row of its entity before it. The index by entity holds names and positions only.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def tables(projection: Projection) -> dict[str, str]:
         "STRICT, WITHOUT ROWID",
         # The state comes last, so that a search through many versions does not read it.
         f"{name}_versions": f"CREATE TABLE {name}_versions(\n  id INTEGER PRIMARY KEY,\n  key TEXT NOT NULL,\n"
-        "  from_seq INTEGER NOT NULL,\n  changed TEXT NOT NULL,\n  state TEXT\n) STRICT",
+        "  from_seq INTEGER NOT NULL,\n  before INTEGER,\n  changed TEXT NOT NULL,\n  state TEXT\n) STRICT",
         index_of(projection): f"CREATE INDEX {index_of(projection)} ON {name}_versions(key, from_seq)",
         # For people with sqlite3 or datasette: `UPDATE asof SET seq = 812; SELECT * FROM models;`
         name: f"CREATE VIEW {name} AS {select(projection, '', 'a.seq', 'asof a CROSS JOIN ')}",
@@ -93,8 +93,9 @@ def schema() -> dict[str, str]:
 
 @cache
 def fingerprint(projection: Projection) -> str:
-    """Hash of the code that makes a view: when it changes, the view is built again."""
-    return f"{VIEWS_FORMAT}-{blake3(projection.fingerprint.encode() + _folding_code()).hexdigest()[:32]}"
+    """Hash of the tables of a view and of the code that fills them: when it changes, the view is built again."""
+    made_of = projection.fingerprint.encode() + "".join(tables(projection).values()).encode() + _folding_code()
+    return f"{VIEWS_FORMAT}-{blake3(made_of).hexdigest()[:32]}"
 
 
 @cache

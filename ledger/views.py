@@ -97,33 +97,26 @@ class Views(ViewsFile):
         """Entities with a new state behind ``after`` and up to ``seq``; links are left out."""
         connection = self.caught_up()
         for projection in NAMED:
-            query = (
-                f"SELECT key, from_seq, changed, state FROM {projection.name}_versions "
-                "WHERE id >= ? AND id < ? ORDER BY id"
-            )
-            decode = list_decoder(projection.state)
+            table = f"{projection.name}_versions"
+            query = f"SELECT key, from_seq, before, changed, state FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
             found: dict[str, list[tuple[int, str]]] = {}
             latest: dict[str, str | None] = {}
-            for key, from_seq, changed, state in connection.execute(query, (first_row(after + 1), first_row(seq + 1))):
-                found.setdefault(key, []).append((from_seq, changed))
+            rows_before: list[int | None] = []
+            for key, from_seq, before, changed, state in connection.execute(query, _rows(after, seq)):
+                if key not in found:
+                    found[key] = []
+                    rows_before.append(before)
+                found[key].append((from_seq, changed))
                 latest[key] = state
             if not found:
                 continue
             # One question for all earlier states; a thousand small ones would take longer than everything else.
-            query = (
-                f"SELECT names.value, (SELECT state FROM {projection.name}_versions WHERE key = names.value "
-                "AND from_seq <= ? ORDER BY from_seq DESC LIMIT 1) FROM json_each(?) names"
-            )
-            whole = [key for key in found if "\0" not in key]
-            earlier = dict(connection.execute(query, (after, msgspec.json.encode(whole).decode())))
-            # SQLite's JSON ends a text at a zero byte; only a stranger's program gives names with one in them.
-            for key in found.keys() - set(whole):
-                row = connection.execute(query.replace("json_each(?)", "(SELECT ? AS value)"), (after, key)).fetchone()
-                earlier[key] = row[1]
-            befores = decode(_array(earlier[key] for key in found))
-            afters = decode(_array(latest[key] for key in found))
-            for (key, rows), before, after_ in zip(found.items(), befores, afters, strict=True):
-                yield Touched(projection, key, rows, before, after_)
+            query = f"SELECT v.id, v.state FROM json_each(?) rows CROSS JOIN {table} v WHERE v.id = rows.value"
+            earlier = dict(connection.execute(query, (msgspec.json.encode(rows_before).decode(),)).fetchall())
+            decode = list_decoder(projection.state)
+            befores, afters = decode(_array(map(earlier.get, rows_before))), decode(_array(latest.values()))
+            for key, before_, after_ in zip(found, befores, afters, strict=True):
+                yield Touched(projection, key, found[key], before_, after_)
 
     def event_at(self, position: int) -> int:
         """The event that stands at a position."""
@@ -197,6 +190,11 @@ class MemoryViews(Views):
     def event_at(self, position: int) -> int:
         """The event that stands at a position of this order."""
         return self.told[position].seq
+
+
+def _rows(after: int, seq: int) -> tuple[int, int]:
+    """The rows of the events behind ``after`` and up to ``seq``: the first, and the first that is none of them."""
+    return first_row(after + 1), first_row(seq + 1)
 
 
 def _array(texts: Iterable[str | None]) -> str:

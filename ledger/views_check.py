@@ -75,7 +75,7 @@ def _same(
     asking for every row.
     """
     folded = _Digests()
-    for seq, made in _folded(ledger, folded.newest, progress, total):
+    for seq, made in _folded(ledger, folded.newest.of, progress, total):
         folded.add(seq, made)
     try:
         return all(folded.is_kept_in(connection, projection, total) for projection in PROJECTIONS)
@@ -83,43 +83,58 @@ def _same(
         return False  # something else than a text lies there
 
 
-def _line(row: int, key: str, seq: int, changed: str, state: str | None) -> bytes:
+def _line(row: int, key: str, seq: int, before: int | None, changed: str, state: str | None) -> bytes:
     """One row, so that no two different rows have the same bytes: the lengths come first."""
-    lengths = f"{row},{len(key)},{seq},{len(changed)},{-1 if state is None else len(state)}"
+    lengths = f"{row},{len(key)},{seq},{before},{len(changed)},{-1 if state is None else len(state)}"
     return f"{lengths}:{key}{changed}{state or ''}".encode()
 
 
+class _Newest:
+    """The newest state of each entity, and its row."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.places: dict[str, dict[str, int]] = {projection.name: {} for projection in PROJECTIONS}
+
+    def of(self, projection: Projection) -> Lookup:
+        """How its states are looked up by name."""
+        return self.states[projection.name].get
+
+    def replace(self, row: int, change: Changed) -> tuple[int | None, str, str | None]:
+        """Take a new state for the newest one; returns what its row names: the row before, the fields, the state."""
+        projection, key, state = change
+        states, places = self.states[projection.name], self.places[projection.name]
+        before, changed = places.get(key), changed_words(states.get(key), state)
+        states[key], places[key] = state, row
+        return before, changed, encode_state(state)
+
+
 class _Digests:
-    """A fold that keeps hashes of its rows, and the newest state of each entity.
+    """A fold that keeps hashes of its rows.
 
     Lists of names and the index by entity lie in the order of names, which no fold has; of them the sum of Python's
     own hashes is kept, whose key is another one in each process.
     """
 
     def __init__(self) -> None:
-        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.newest = _Newest()
         self.rows = {projection.name: blake3() for projection in PROJECTIONS}
         self.keys = dict.fromkeys(self.rows, 0)
         self.index = dict.fromkeys(self.rows, 0)
 
-    def newest(self, projection: Projection) -> Lookup:
-        return self.states[projection.name].get
-
     def add(self, seq: int, made: list[Changed]) -> None:
-        for row, (projection, key, state) in enumerate(made, first_row(seq)):
-            name = projection.name
-            states = self.states[name]
-            if key not in states:
+        for row, change in enumerate(made, first_row(seq)):
+            name, key = change[0].name, change[1]
+            before, changed, state = self.newest.replace(row, change)
+            if before is None:
                 self.keys[name] += hash((key, seq))
-            changed = changed_words(states.get(key), state)
             self.index[name] += hash((key, seq, row))
-            self.rows[name].update(_line(row, key, seq, changed, encode_state(state)))
-            states[key] = state
+            self.rows[name].update(_line(row, key, seq, before, changed, state))
 
     def is_kept_in(self, connection: sqlite3.Connection, projection: Projection, total: int) -> bool:
         """Whether the tables of a projection hold these rows and no others."""
         name, rows = projection.name, blake3()
-        query = f"SELECT id, key, from_seq, changed, state FROM {name}_versions WHERE id < ? ORDER BY id"
+        query = f"SELECT id, key, from_seq, before, changed, state FROM {name}_versions WHERE id < ? ORDER BY id"
         for row in connection.execute(query, (first_row(total),)):
             rows.update(_line(*row))
         if rows.digest() != self.rows[name].digest():
@@ -147,15 +162,12 @@ class _Comparison:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.newest = _Newest()
         self.rows = {projection.name: 0 for projection in PROJECTIONS}
         self.words: list[str] = []
 
-    def newest(self, projection: Projection) -> Lookup:
-        return self.states[projection.name].get
-
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
-        for seq, made in _folded(ledger, self.newest, progress, total):
+        for seq, made in _folded(ledger, self.newest.of, progress, total):
             for row, change in enumerate(made, first_row(seq)):
                 self._compare(row, seq, change)
             if len(self.words) >= MOST_WORDS:
@@ -166,23 +178,21 @@ class _Comparison:
             if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
                 self.words.append(f"The view of {name} holds states that no event made.")
             query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
-            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.states[name]):
+            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.newest.states[name]):
                 self.words.append(f"The list of {name} does not match their versions.")
         return self.words
 
     def _compare(self, row: int, seq: int, change: Changed) -> None:
-        projection, key, state = change
-        states = self.states[projection.name]
-        if key not in states:
-            query = f"SELECT first_seq FROM {projection.name}_keys WHERE key = ?"
+        name, key = change[0].name, change[1]
+        expected = self.newest.replace(row, change)
+        if expected[0] is None:
+            query = f"SELECT first_seq FROM {name}_keys WHERE key = ?"
             if self.connection.execute(query, (key,)).fetchone() != (seq,):
-                self.words.append(f"The list of {projection.name} is wrong about {key}.")
-        self.rows[projection.name] += 1
-        query = f"SELECT id, changed, state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
-        expected = (row, changed_words(states.get(key), state), encode_state(state))
-        if self.connection.execute(query, (key, seq)).fetchone() != expected:
-            self.words.append(f"The view of {projection.name} is wrong about {key}.")
-        states[key] = state
+                self.words.append(f"The list of {name} is wrong about {key}.")
+        self.rows[name] += 1
+        query = f"SELECT id, before, changed, state FROM {name}_versions WHERE key = ? AND from_seq = ?"
+        if self.connection.execute(query, (key, seq)).fetchone() != (row, *expected):
+            self.words.append(f"The view of {name} is wrong about {key}.")
 
 
 def views_elsewhere(folder: Path, total: int) -> list[str]:
