@@ -6,6 +6,7 @@ another type. Types that this program does not know pass through unread and are 
 """
 
 from ledger.vocabulary.body import (
+    KINDS,
     RELEASED,
     AnchorRef,
     ArtifactRef,
@@ -98,6 +99,7 @@ from ledger.vocabulary.recording import (
 from ledger.vocabulary.trying import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
 
 __all__ = [
+    "KINDS",
     "RELEASED",
     "AnchorRecorded",
     "AnchorRef",
