@@ -65,6 +65,16 @@ class Views(ViewsFile):
         )
         return None if row is None or row[0] is None else decoder(projection.state)(row[0])
 
+    def some(self, projection: Projection, keys: Iterable[str], seq: int) -> dict[str, State]:
+        """The states of those of some entities that exist after event ``seq``, by name; names hold no zero byte."""
+        query = (
+            f"SELECT names.value, (SELECT state FROM {projection.name}_versions WHERE key = names.value "
+            "AND from_seq <= ? ORDER BY from_seq DESC LIMIT 1) FROM json_each(?) names"
+        )
+        decode = decoder(projection.state)
+        rows = self.caught_up().execute(query, (seq, msgspec.json.encode(list(keys)).decode()))
+        return {key: decode(text) for key, text in rows if text is not None}
+
     def all(self, projection: Projection, seq: int) -> list[State]:
         """The states of all entities after event ``seq``, in the order in which they came to be."""
         decode = decoder(projection.state)

@@ -23,7 +23,7 @@ def show(text: object, longest: int = LONGEST) -> str:
     """
     whole = str(text)
     clipped = whole if len(whole) <= longest else whole[: longest - 1] + "…"
-    if clipped.isascii() and clipped.isprintable():
+    if clipped.isprintable():  # no character of any kind that is escaped below, and of the separators only a blank
         return clipped
     return "".join(character if _is_harmless(character) else _escape(character) for character in clipped)
 

@@ -14,6 +14,7 @@ from ledger import vocabulary
 from ledger.commit import decode_head, from_micros
 from ledger.entities.corrections import CORRECTIONS
 from ledger.log import Commit, Stored
+from ledger.projection import State
 from tui.about import event_touches
 from tui.desk import Job
 from tui.moment import BOOKKEEPING, Moment, commit_at, told
@@ -53,12 +54,12 @@ def read_events(book: ledger.Ledger, last_seq: int, first: int, number: int = PA
     low = max(0, high - number + 1)
     if high < 0:
         return []
-    return [_row(book, stored, commit, last_seq) for stored, commit in reversed(list(_with_commits(book, low, high)))]
+    return _rows(book, list(_with_commits(book, low, high)), last_seq)[::-1]
 
 
 def read_these(book: ledger.Ledger, seqs: list[int], last_seq: int) -> list[Row]:
     """Rows of single events, as they were known at ``last_seq``."""
-    return [_row(book, book.log.event(seq), commit_at(book, seq), last_seq) for seq in seqs]
+    return _rows(book, [(book.log.event(seq), commit_at(book, seq)) for seq in seqs], last_seq)
 
 
 def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[Stored, Commit]]:
@@ -69,9 +70,13 @@ def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[St
         yield stored, commit
 
 
-def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> Row:
+def _rows(book: ledger.Ledger, found: list[tuple[Stored, Commit]], last_seq: int) -> list[Row]:
+    aside = book.views.some(CORRECTIONS, [str(stored.seq) for stored, _ in found], last_seq)
+    return [_row(book, stored, commit, aside.get(str(stored.seq))) for stored, commit in found]
+
+
+def _row(book: ledger.Ledger, stored: Stored, commit: Commit, aside: State | None) -> Row:
     when = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
-    aside = book.views.get(CORRECTIONS, str(stored.seq), last_seq)
     mark = "struck" if aside else "dim" if stored.type in BOOKKEEPING else ""
     said = f"(does not count: #{aside.seq}) {told(stored)}" if aside else told(stored)
     actor = show(decode_head(commit.head).actor, 60)
