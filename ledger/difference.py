@@ -115,14 +115,14 @@ def _fields(
     if earlier is None or later is None:
         return []
     before, after = (earlier, later) if forwards else (later, earlier)
-    if len(rows) == 1 and rows[0][1] != NEW:
-        # The row says which fields it changed: most states have many and change few, so the others are not looked at.
-        position, changed = rows[0]
-        names = changed[1:-1].split(",") if len(changed) > 2 else ()
-        return [FieldChange(name, getattr(before, name), getattr(after, name), position) for name in names]
-    return [FieldChange(name, old, new, _last_changed(name, rows)) for name, old, new in differing(before, after)]
-
-
-def _last_changed(name: str, rows: list[tuple[int, str]]) -> int:
-    """The newest of some rows that changed a field, which one of them did."""
-    return next((seq for seq, changed in reversed(rows[1:]) if changed == NEW or f",{name}," in changed), rows[0][0])
+    made: dict[str, int] = {}
+    for position, changed in rows:
+        # Only what a row says that it changed can be different: most states have many fields and change few.
+        for name in earlier.__struct_fields__[1:] if changed == NEW else changed[1:-1].split(","):
+            made[name] = position
+    found = []
+    for name, position in made.items():
+        old, new = getattr(before, name, None), getattr(after, name, None)
+        if old != new:
+            found.append(FieldChange(name, old, new, position))
+    return found
