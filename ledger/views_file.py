@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,8 +116,10 @@ class ViewsFile:
                 connection.close()
                 self._discard()
                 return self._open()
+            # A new file is filled without a write-ahead log, which would be as large as all of it.
+            if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                connection.execute("PRAGMA journal_mode = WAL")
             # Disposable, but not allowed to be silently wrong after a power cut: hence not OFF.
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -188,6 +190,9 @@ class ViewsFile:
                 "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
                 [(name, *cursor) for name, cursor in cursors.items()],
             )
+        if anew:
+            with suppress(sqlite3.OperationalError):  # somebody is reading; whoever opens the file next sets it
+                connection.execute("PRAGMA journal_mode = WAL")
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
