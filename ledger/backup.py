@@ -25,7 +25,7 @@ from ledger.ledger import Ledger
 from ledger.log import LEDGER_FILE
 from ledger.note import Checkpoint
 from ledger.opening import FOLDER
-from ledger.views import VIEWS_FILE
+from ledger.views_file import VIEWS_FILE
 from ledger.vocabulary import ArtifactStored
 
 PAGES_A_STEP = 4096

@@ -16,13 +16,13 @@ from typing import Any
 
 from ledger import memory, merkle, vocabulary
 from ledger.database import integrity
+from ledger.entries import entries
 from ledger.errors import Damaged, InvalidInput, TallyError
 from ledger.identity import Change, Identity, chain
 from ledger.ledger import Ledger
 from ledger.note import Checkpoint
 from ledger.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from ledger.verdict import Asked, Progress, Report
-from ledger.views import entries
 from ledger.views_check import views_elsewhere
 from ledger.vocabulary import ForkAdopted, KeyRotated, LedgerCreated
 

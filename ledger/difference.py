@@ -9,7 +9,8 @@ import msgspec
 from ledger.entities import NAMED
 from ledger.folding import differing
 from ledger.projection import Projection, State
-from ledger.views import NEW, Views
+from ledger.view_tables import NEW
+from ledger.views import Views
 from ledger.when import AsOf
 
 
@@ -113,15 +114,15 @@ def _fields(
 ) -> list[FieldChange]:
     if earlier is None or later is None:
         return []
+    before, after = (earlier, later) if forwards else (later, earlier)
     made: dict[str, int] = {}
     for position, changed in rows:
         # Only what a row says that it changed can be different: most states have many fields and change few.
-        for name in earlier.__struct_fields__ if changed == NEW else changed[1:-1].split(","):
+        for name in earlier.__struct_fields__[1:] if changed == NEW else changed[1:-1].split(","):
             made[name] = position
-    made.pop("seq", None)
     found = []
     for name, position in made.items():
-        old, new = getattr(earlier, name, None), getattr(later, name, None)
+        old, new = getattr(before, name, None), getattr(after, name, None)
         if old != new:
-            found.append(FieldChange(name, old, new, position) if forwards else FieldChange(name, new, old, position))
+            found.append(FieldChange(name, old, new, position))
     return found

@@ -10,8 +10,9 @@ states of its own entity alone, and why its name is made of names that every eve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import compress
+from operator import ne
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -19,41 +20,38 @@ import msgspec
 from ledger import vocabulary as say
 from ledger.entities import PROJECTIONS
 from ledger.entities.corrections import corrected
-from ledger.projection import Entry, Projection, State
+from ledger.projection import Change, Entry, Lookup, Projection, State
 
 READ_TYPES = frozenset(event_type for projection in PROJECTIONS for event_type in projection.reads)
 Versions = dict[str, dict[str, list[tuple[int, State | None]]]]
 """Projection name -> entity -> from which position on which state, oldest first."""
 
-Readers = Mapping[str, tuple[Projection, ...]]
 
-
-def readers(projections: Collection[Projection]) -> Readers:
-    """Who reads an event type."""
-    types = {event_type for projection in projections for event_type in projection.reads}
-    return {
-        event_type: tuple(projection for projection in projections if event_type in projection.reads)
-        for event_type in types
-    }
-
-
-READERS = readers(PROJECTIONS)
-
-
-class Changed(NamedTuple):
-    """A new state of an entity; None where it does not exist any more."""
+class Reader(NamedTuple):
+    """A projection that reads a type of event, beside the states that it looks at: bound once, used for every event."""
 
     projection: Projection
-    key: str
-    state: State | None
+    apply: Callable[[Entry, Lookup], Iterable[Change]]
+    current: Lookup
+    """The newest state of an entity by its name, wherever that is kept."""
 
 
-class States(Protocol):
-    """The current state of every entity, wherever it is kept."""
+Readers = Mapping[str, tuple[Reader, ...]]
+"""Who reads an event type."""
 
-    def current(self, projection: Projection, key: str) -> State | None:
-        """The newest state of one entity."""
-        ...
+
+def readers(projections: Collection[Projection], newest: Callable[[Projection], Lookup]) -> Readers:
+    """Who of some projections reads an event type, where ``newest`` says how each looks up its current states."""
+    found: dict[str, tuple[Reader, ...]] = {}
+    for projection in projections:
+        reader = Reader(projection, projection.apply, newest(projection))
+        for event_type in projection.reads:
+            found[event_type] = (*found.get(event_type, ()), reader)
+    return found
+
+
+Changed = tuple[Projection, str, State | None]
+"""A new state of an entity, with its name; None where it does not exist any more."""
 
 
 class History(Protocol):
@@ -90,26 +88,26 @@ class Told:
                 return
 
 
-def changes(entry: Entry, states: States, history: History, asked: Readers = READERS) -> list[Changed]:
+def changes(entry: Entry, asked: Readers, history: History) -> list[Changed]:
     """What an entry changes; each entity at most once.
 
     Parameters
     ----------
-    states : States
-        What followed from all entries before.
+    asked : Readers
+        The projections that are wanted, with what followed from all entries before.
     history : History
         The entries up to this one, for corrections.
-    asked : Readers
-        The projections that are wanted, by the event types that they read.
     """
-    if isinstance(entry.event.body, say.EventCorrected):
-        return list(_refolded(entry, states, history, asked))
+    event = entry.event
+    if isinstance(event.body, say.EventCorrected):
+        return list(_refolded(entry, asked, history))
     found: list[Changed] = []
-    for projection in asked.get(entry.event.t, ()):
-        made = list(projection.apply(entry, partial(states.current, projection)))
+    for projection, apply, current in asked.get(event.t, ()):
+        made = list(apply(entry, current))
         if len(made) > 1:
             made = list(dict(made).items())  # an entity may be changed twice by one event; what comes out counts
-        found += [Changed(projection, key, state) for key, state in made]
+        for key, state in made:
+            found.append((projection, key, state))
     return found
 
 
@@ -137,30 +135,21 @@ def fold_live(entries: Iterable[Entry], projections: Iterable[Projection] = PROJ
 
 def fold(entries: Iterable[Entry]) -> Versions:
     """All states of all entities by folding entries in memory: the definition that the views must equal."""
-    kept = _Memory()
+    versions: Versions = {projection.name: {} for projection in PROJECTIONS}
+    newest: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+    asked = readers(PROJECTIONS, lambda projection: newest[projection.name].get)
     read: list[Entry] = []
     for entry in entries:
         if not say.is_known(entry.event):
             continue
         read.append(entry)
-        for change in changes(entry, kept, Told(read)):
-            kept.keep(entry.seq, change)
-    return kept.versions
+        for projection, key, state in changes(entry, asked, Told(read)):
+            versions[projection.name].setdefault(key, []).append((entry.seq, state))
+            newest[projection.name][key] = state
+    return versions
 
 
-class _Memory:
-    def __init__(self) -> None:
-        self.versions: Versions = {projection.name: {} for projection in PROJECTIONS}
-
-    def current(self, projection: Projection, key: str) -> State | None:
-        history = self.versions[projection.name].get(key)
-        return history[-1][1] if history else None
-
-    def keep(self, position: int, change: Changed) -> None:
-        self.versions[change.projection.name].setdefault(change.key, []).append((position, change.state))
-
-
-def _refolded(entry: Entry, states: States, history: History, asked: Readers) -> Iterator[Changed]:
+def _refolded(entry: Entry, asked: Readers, history: History) -> Iterator[Changed]:
     # A correction of a correction brings back what that had set aside, which may be a correction again.
     turned = [entry]
     while (seq := corrected(turned[-1])) is not None:
@@ -169,9 +158,11 @@ def _refolded(entry: Entry, states: States, history: History, asked: Readers) ->
             break
         turned.append(earlier)
     touched: dict[str, set[str]] = {}
+    newest: dict[str, Lookup] = {}
     for event in turned:
-        for projection in asked.get(event.event.t, ()):
-            touched.setdefault(projection.name, set()).update(_touched(projection, event, states))
+        for reader in asked.get(event.event.t, ()):
+            touched.setdefault(reader.projection.name, set()).update(_touched(reader, event))
+            newest[reader.projection.name] = reader.current
     wanted = tuple(projection for projection in PROJECTIONS if projection.name in touched)
     types = frozenset({entry.event.t, *(event_type for projection in wanted for event_type in projection.reads)})
     keys = {key for touched_keys in touched.values() for key in touched_keys}
@@ -181,24 +172,24 @@ def _refolded(entry: Entry, states: States, history: History, asked: Readers) ->
     folded = fold_live(history.upto(entry.seq, types, names), wanted)
     for projection in wanted:
         for key in sorted(touched[projection.name]):
-            before, after = states.current(projection, key), folded[projection.name].get(key)
+            before, after = newest[projection.name](key), folded[projection.name].get(key)
             if not same(before, after):
-                yield Changed(projection, key, None if after is None else _from(entry, after))
+                yield projection, key, None if after is None else _from(entry, after)
 
 
-def _touched(projection: Projection, entry: Entry, states: States) -> set[str]:
+def _touched(reader: Reader, entry: Entry) -> set[str]:
     """Entities that an entry changes, or would change if there were something to change."""
     keys: set[str] = set()
 
-    def current(key: str) -> State | None:
+    def current(key: str) -> Any:
         keys.add(key)
-        return states.current(projection, key)
+        return reader.current(key)
 
     def nothing(key: str) -> None:
         keys.add(key)
 
     for lookup in (current, nothing):
-        keys.update(key for key, _ in projection.apply(entry, lookup))
+        keys.update(key for key, _ in reader.apply(entry, lookup))
     return keys
 
 
@@ -213,14 +204,14 @@ def same(before: State | None, after: State | None) -> bool:
     return not changed_fields(before, after)
 
 
-def changed_fields(before: State, after: State) -> tuple[str, ...]:
-    """Names of the fields that differ; ``seq`` is no content."""
-    values = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
-    # Most fields are the very objects that they were; comparing a dictionary with itself would walk through it.
-    return tuple([name for name, old, new in values if old is not new and old != new and name != "seq"])
+def changed_fields(before: State, after: State) -> list[str]:
+    """Names of the fields that differ; ``seq``, the first of them, is no content."""
+    old, new = msgspec.structs.astuple(before), msgspec.structs.astuple(after)
+    return list(compress(after.__struct_fields__[1:], map(ne, old[1:], new[1:])))
 
 
 def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:
     """Each field that differs, with its old and new value."""
-    values = zip(after.__struct_fields__, msgspec.structs.astuple(before), msgspec.structs.astuple(after), strict=True)
-    return [(name, old, new) for name, old, new in values if old != new and name != "seq"]
+    old, new = msgspec.structs.astuple(before), msgspec.structs.astuple(after)
+    found = list(compress(zip(after.__struct_fields__, old, new, strict=True), map(ne, old, new)))
+    return found[1:] if found and found[0][0] == "seq" else found

@@ -26,6 +26,7 @@ from ledger.commit import (
     to_micros,
 )
 from ledger.difference import Difference
+from ledger.entries import entries
 from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
 from ledger.event import (
     EVENT_CONTEXT,
@@ -47,7 +48,7 @@ from ledger.occurred import Axis, occurred_by
 from ledger.projection import Entry
 from ledger.recorder import Recorder, this_process
 from ledger.snapshot import Snapshot
-from ledger.views import Views, entries
+from ledger.views import Views
 from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
 from ledger.zone import zone_of

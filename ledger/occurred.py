@@ -12,11 +12,12 @@ import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
 from ledger.entities.corrections import corrected
+from ledger.entries import entries
 from ledger.errors import InvalidInput, NotFound
 from ledger.folding import READ_TYPES
 from ledger.projection import Entry
 from ledger.snapshot import Snapshot
-from ledger.views import MemoryViews, entries
+from ledger.views import MemoryViews
 from ledger.when import as_of_commit, parse_moment
 
 if TYPE_CHECKING:

@@ -39,13 +39,14 @@ from ledger.entities import (
     WindowState,
 )
 from ledger.entities.corrections import CORRECTIONS
+from ledger.entries import entries
 from ledger.errors import InvalidInput, NotFound
 from ledger.event import Period
 from ledger.folding import READ_TYPES
 from ledger.knowledge import Knowledge
 from ledger.lineage import Direction, Lineage
 from ledger.projection import Entry, Projection, State
-from ledger.views import MemoryViews, Views, entries
+from ledger.views import MemoryViews, Views
 from ledger.when import AsOf, resolve_event
 
 S = TypeVar("S", bound=State)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from operator import itemgetter
 from pathlib import Path
 
 import msgspec
@@ -14,14 +13,15 @@ from blake3 import blake3
 from ledger import vocabulary
 from ledger.database import circumstance
 from ledger.entities import PROJECTIONS
+from ledger.entries import Recorded, entries
 from ledger.errors import Damaged, TallyError
-from ledger.event import encode_canonical
-from ledger.folding import READ_TYPES, Changed, States, changes
+from ledger.folding import READ_TYPES, Changed, changes, readers
 from ledger.ledger import Ledger
-from ledger.projection import Projection, State
+from ledger.projection import Lookup, Projection, State
 from ledger.schema_check import schema_differences
 from ledger.verdict import silent
-from ledger.views import Recorded, altered, changed_words, entries, index_of, schema
+from ledger.view_rows import changed_words
+from ledger.view_tables import altered, encode_state, first_row, index_of, schema
 
 MOST_WORDS = 5
 UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."
@@ -55,15 +55,15 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
 
 
 def _folded(
-    ledger: Ledger, states: States, progress: Callable[[str, int, int], None], total: int
+    ledger: Ledger, newest: Callable[[Projection], Lookup], progress: Callable[[str, int, int], None], total: int
 ) -> Iterator[tuple[int, list[Changed]]]:
-    """What each of the first ``total`` events changes; ``states`` must know of it before the next is asked for."""
-    history = Recorded(ledger.log)
+    """What each of the first ``total`` events changes; ``newest`` must know of it before the next is asked for."""
+    asked, history = readers(PROJECTIONS, newest), Recorded(ledger.log)
     for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
         if entry.n & 255 == 0:
             progress("views", entry.seq, total)
         if vocabulary.is_known(entry.event):
-            yield entry.seq, changes(entry, states, history)
+            yield entry.seq, changes(entry, asked, history)
 
 
 def _same(
@@ -71,55 +71,79 @@ def _same(
 ) -> bool:
     """Whether all rows up to the first ``total`` events are what a fold gives, without saying which are not.
 
-    Both sides are hashed in the order of positions and names: one pass over each table takes half the time of
+    Both sides are hashed in the order in which the rows were made: one pass over each table takes half the time of
     asking for every row.
     """
     folded = _Digests()
-    for seq, made in _folded(ledger, folded, progress, total):
-        for change in sorted(made, key=itemgetter(1)):
-            folded.add(seq, change)
+    for seq, made in _folded(ledger, folded.newest.of, progress, total):
+        folded.add(seq, made)
     try:
         return all(folded.is_kept_in(connection, projection, total) for projection in PROJECTIONS)
     except (TypeError, UnicodeEncodeError):
         return False  # something else than a text lies there
 
 
-def _line(key: str, seq: int, changed: str, state: str | None) -> bytes:
+def _line(row: int, key: str, seq: int, before: int | None, changed: str, state: str | None) -> bytes:
     """One row, so that no two different rows have the same bytes: the lengths come first."""
-    return f"{len(key)},{seq},{len(changed)},{-1 if state is None else len(state)}:{key}{changed}{state or ''}".encode()
+    lengths = f"{row},{len(key)},{seq},{before},{len(changed)},{-1 if state is None else len(state)}"
+    return f"{lengths}:{key}{changed}{state or ''}".encode()
 
 
-class _Digests:
-    """A fold that keeps hashes of its rows, and the newest state of each entity."""
+class _Newest:
+    """The newest state of each entity, and its row."""
 
     def __init__(self) -> None:
         self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
-        self.rows = {projection.name: blake3() for projection in PROJECTIONS}
-        self.keys = {projection.name: blake3() for projection in PROJECTIONS}
+        self.places: dict[str, dict[str, int]] = {projection.name: {} for projection in PROJECTIONS}
 
-    def current(self, projection: Projection, key: str) -> State | None:
-        return self.states[projection.name].get(key)
+    def of(self, projection: Projection) -> Lookup:
+        """How its states are looked up by name."""
+        return self.states[projection.name].get
 
-    def add(self, seq: int, change: Changed) -> None:
+    def replace(self, row: int, change: Changed) -> tuple[int | None, str, str | None]:
+        """Take a new state for the newest one; returns what its row names: the row before, the fields, the state."""
         projection, key, state = change
-        states = self.states[projection.name]
-        if key not in states:
-            self.keys[projection.name].update(_line(key, seq, "", None))
-        text = None if state is None else encode_canonical(state).decode()
-        self.rows[projection.name].update(_line(key, seq, changed_words(states.get(key), state), text))
-        states[key] = state
+        states, places = self.states[projection.name], self.places[projection.name]
+        before, changed = places.get(key), changed_words(states.get(key), state)
+        states[key], places[key] = state, row
+        return before, changed, encode_state(state)
+
+
+class _Digests:
+    """A fold that keeps hashes of its rows.
+
+    Lists of names and the index by entity lie in the order of names, which no fold has; of them the sum of Python's
+    own hashes is kept, whose key is another one in each process.
+    """
+
+    def __init__(self) -> None:
+        self.newest = _Newest()
+        self.rows = {projection.name: blake3() for projection in PROJECTIONS}
+        self.keys = dict.fromkeys(self.rows, 0)
+        self.index = dict.fromkeys(self.rows, 0)
+
+    def add(self, seq: int, made: list[Changed]) -> None:
+        for row, change in enumerate(made, first_row(seq)):
+            name, key = change[0].name, change[1]
+            before, changed, state = self.newest.replace(row, change)
+            if before is None:
+                self.keys[name] += hash((key, seq))
+            self.index[name] += hash((key, seq, row))
+            self.rows[name].update(_line(row, key, seq, before, changed, state))
 
     def is_kept_in(self, connection: sqlite3.Connection, projection: Projection, total: int) -> bool:
         """Whether the tables of a projection hold these rows and no others."""
-        name = projection.name
-        rows, keys = blake3(), blake3()
-        query = f"SELECT key, from_seq, changed, state FROM {name}_versions INDEXED BY {index_of(projection)} "
-        for row in connection.execute(f"{query} WHERE from_seq < ? ORDER BY from_seq, key", (total,)):
+        name, rows = projection.name, blake3()
+        query = f"SELECT id, key, from_seq, before, changed, state FROM {name}_versions WHERE id < ? ORDER BY id"
+        for row in connection.execute(query, (first_row(total),)):
             rows.update(_line(*row))
-        query = f"SELECT key, first_seq FROM {name}_keys WHERE first_seq < ? ORDER BY first_seq, key"
-        for key, first_seq in connection.execute(query, (total,)):
-            keys.update(_line(key, first_seq, "", None))
-        return (rows.digest(), keys.digest()) == (self.rows[name].digest(), self.keys[name].digest())
+        if rows.digest() != self.rows[name].digest():
+            return False
+        query = f"SELECT key, from_seq, id FROM {name}_versions INDEXED BY {index_of(projection)} WHERE from_seq < ?"
+        if sum(map(hash, connection.execute(query, (total,)))) != self.index[name]:
+            return False
+        query = f"SELECT key, first_seq FROM {name}_keys WHERE first_seq < ?"
+        return sum(map(hash, connection.execute(query, (total,)))) == self.keys[name]
 
 
 def _altered_as_it_lies(path: Path) -> list[str]:
@@ -138,17 +162,14 @@ class _Comparison:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
-        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.newest = _Newest()
         self.rows = {projection.name: 0 for projection in PROJECTIONS}
         self.words: list[str] = []
 
-    def current(self, projection: Projection, key: str) -> State | None:
-        return self.states[projection.name].get(key)
-
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
-        for seq, made in _folded(ledger, self, progress, total):
-            for change in made:
-                self._compare(seq, change)
+        for seq, made in _folded(ledger, self.newest.of, progress, total):
+            for row, change in enumerate(made, first_row(seq)):
+                self._compare(row, seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words
         for projection in PROJECTIONS:
@@ -157,23 +178,21 @@ class _Comparison:
             if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
                 self.words.append(f"The view of {name} holds states that no event made.")
             query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
-            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.states[name]):
+            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.newest.states[name]):
                 self.words.append(f"The list of {name} does not match their versions.")
         return self.words
 
-    def _compare(self, seq: int, change: Changed) -> None:
-        projection, key, state = change
-        states = self.states[projection.name]
-        if key not in states:
-            query = f"SELECT first_seq FROM {projection.name}_keys WHERE key = ?"
+    def _compare(self, row: int, seq: int, change: Changed) -> None:
+        name, key = change[0].name, change[1]
+        expected = self.newest.replace(row, change)
+        if expected[0] is None:
+            query = f"SELECT first_seq FROM {name}_keys WHERE key = ?"
             if self.connection.execute(query, (key,)).fetchone() != (seq,):
-                self.words.append(f"The list of {projection.name} is wrong about {key}.")
-        self.rows[projection.name] += 1
-        query = f"SELECT changed, state FROM {projection.name}_versions WHERE key = ? AND from_seq = ?"
-        expected = (changed_words(states.get(key), state), None if state is None else encode_canonical(state).decode())
-        if self.connection.execute(query, (key, seq)).fetchone() != expected:
-            self.words.append(f"The view of {projection.name} is wrong about {key}.")
-        states[key] = state
+                self.words.append(f"The list of {name} is wrong about {key}.")
+        self.rows[name] += 1
+        query = f"SELECT id, before, changed, state FROM {name}_versions WHERE key = ? AND from_seq = ?"
+        if self.connection.execute(query, (key, seq)).fetchone() != (row, *expected):
+            self.words.append(f"The view of {name} is wrong about {key}.")
 
 
 def views_elsewhere(folder: Path, total: int) -> list[str]:

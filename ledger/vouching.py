@@ -24,7 +24,7 @@ from ledger.note import Checkpoint, Receipt, VerifierKey, is_signed, receipt_lin
 from ledger.policy import Policy
 from ledger.scan import Class, Finding, Told
 from ledger.standing import pin_trouble
-from ledger.views import VIEWS_FILE
+from ledger.views_file import VIEWS_FILE
 from ledger.vocabulary import DecisionApproved
 from ledger.words import commit_range, count
 

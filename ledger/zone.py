@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger.errors import Damaged
@@ -23,6 +24,8 @@ class Zone(ZoneInfo):
             return moment
 
 
+# Python forgets a zone as soon as nobody holds it, and would read its file again for every line of a screen.
+@lru_cache(maxsize=8)
 def zone_of(name: str) -> Zone:
     """The zone that a ledger names; Damaged where there is none of this name."""
     try:

@@ -14,10 +14,10 @@ from ledger import vocabulary as say
 from ledger.approval import check_approval
 from ledger.entities import GateState, LookState, ModelState, ReproductionState, RunState
 from ledger.entities.pipelines import PIPELINES, PipelineState
+from ledger.entries import entries
 from ledger.errors import TallyError
 from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
-from ledger.views import entries
 from ledger.words import count
 from pipeline.config_diff import config_changes
 from pipeline.meaning import meaning_in

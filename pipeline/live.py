@@ -17,9 +17,9 @@ import pyarrow as pa
 from ledger import vocabulary as say
 from ledger.commit import to_micros
 from ledger.entities import ModelState
+from ledger.entries import entries
 from ledger.errors import InvalidInput
 from ledger.ledger import Ledger
-from ledger.views import entries
 from ledger.vocabulary import Levels
 from pipeline import backtest, measure
 from pipeline.backtest import Plan, Recipe

@@ -9,10 +9,10 @@ from ledger.entities import EnvironmentState, PipelineState, RunState
 from ledger.entities.environments import ENVIRONMENTS
 from ledger.entities.pipelines import PIPELINES
 from ledger.entities.runs import RUNS
+from ledger.entries import entries
 from ledger.errors import NotFound
 from ledger.ledger import Ledger
 from ledger.projection import Entry
-from ledger.views import entries
 
 TYPES = frozenset(
     body.TYPE

@@ -9,6 +9,7 @@ from ledger.commit import from_micros, to_micros
 from ledger.entities.decisions import DECISIONS
 from ledger.entities.pipelines import PIPELINES
 from ledger.entities.waivers import WAIVERS
+from ledger.view_tables import first_row
 
 
 def a_day(book: ledger.Ledger, n: int, way: int) -> int:
@@ -39,11 +40,10 @@ def a_decision(book: ledger.Ledger, n: int, way: int) -> int:
     found: list[int] = []
     for projection in (DECISIONS, PIPELINES, WAIVERS):
         changed = "instr(changed, ',champion,')" if projection is PIPELINES else "changed = '*'"
-        side, order = ("from_seq < ?", "DESC") if way < 0 else ("from_seq > ?", "ASC")
+        side, order = ("id < ?", "DESC") if way < 0 else ("id >= ?", "ASC")
         row = connection.execute(
-            f"SELECT from_seq FROM {projection.name}_versions INDEXED BY {projection.name}_by_seq "
-            f"WHERE {side} AND {changed} ORDER BY from_seq {order} LIMIT 1",
-            (commit.first_seq if way < 0 else commit.last_seq,),
+            f"SELECT from_seq FROM {projection.name}_versions WHERE {side} AND {changed} ORDER BY id {order} LIMIT 1",
+            (first_row(commit.first_seq if way < 0 else commit.last_seq + 1),),
         ).fetchone()
         if row is not None:
             found.append(int(row[0]))

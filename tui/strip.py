@@ -9,8 +9,8 @@ from ledger.commit import from_micros
 from tui.widgets.timeline import MARKS, Shape
 
 FROM_VIEWS = {
-    "◆": "SELECT from_seq FROM pipelines_versions INDEXED BY pipelines_by_seq WHERE instr(changed, ',champion,')",
-    "▲": "SELECT from_seq FROM waivers_versions INDEXED BY waivers_by_seq WHERE changed = '*'",
+    "◆": "SELECT from_seq FROM pipelines_versions WHERE instr(changed, ',champion,')",
+    "▲": "SELECT from_seq FROM waivers_versions WHERE changed = '*'",
     "✖": "SELECT from_seq FROM gates_versions WHERE json_extract(state, '$.verdict') = 'failed' "
     "AND (changed = '*' OR instr(changed, ',evaluated_at,'))",
     "!": "SELECT from_seq FROM periods_versions WHERE json_extract(state, '$.status') = 'alarm'",

@@ -7,6 +7,7 @@ another type. Types that this program does not know pass through unread and are 
 
 from ledger.vocabulary.body import (
     BY_CONTENT,
+    KINDS,
     RELEASED,
     AnchorRef,
     ArtifactRef,
@@ -105,6 +106,7 @@ from ledger.vocabulary.trying import Point, TrialFinished, TrialMeasured, TrialS
 
 __all__ = [
     "BY_CONTENT",
+    "KINDS",
     "RELEASED",
     "AnchorRecorded",
     "AnchorRef",

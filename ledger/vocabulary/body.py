@@ -23,7 +23,12 @@ HexHash = Annotated[str, Meta(min_length=64, max_length=64)]
 Json = dict[str, Any]
 
 
+KINDS: list[str] = []
+"""Every kind of entity that events refer to."""
+
+
 def _reference(entity: str) -> Meta:
+    KINDS.append(entity)
     return Meta(min_length=1, max_length=200, extra={"entity": entity})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ledger
-from ledger import views
+from ledger import view_tables, views_file
 from ledger.entities import PROJECTIONS
 from ledger.folding import fold
 from ledger.ledger import Draft
@@ -63,7 +64,7 @@ def test_catching_up_in_any_chunks_is_rebuilding(history: list[list[Draft]], chu
         book.views.close()
         book.views.path.unlink()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(views, "BATCH_EVENTS", chunk)
+            patch.setattr(views_file, "BATCH_EVENTS", chunk)
             assert book.views.versions() == step_by_step
 
 
@@ -86,7 +87,7 @@ def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
     book.append(registered("late-arrivals"), started("2013-01-01.1", "late-arrivals"))
     connection = book.views.caught_up()
     for projection in PROJECTIONS:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {views.all_as_of(projection)}", (5, 5))]
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {view_tables.all_as_of(projection)}", (5, 5))]
         assert not [step for step in plan if step.startswith("SCAN") and "versions" in step], plan
         assert any(f"SEARCH {projection.name}_versions" in step or "SEARCH v " in step for step in plan), plan
 
@@ -215,7 +216,7 @@ def test_no_question_about_the_past_scans_versions(book: ledger.Ledger) -> None:
         assert not [
             step
             for step in steps
-            if step.startswith("SCAN") and step not in ("SCAN k", "SCAN names VIRTUAL TABLE INDEX 1:")
+            if step.startswith("SCAN") and step not in ("SCAN k", "SCAN rows VIRTUAL TABLE INDEX 1:")
         ], (query, steps)
 
 
@@ -227,7 +228,7 @@ def test_only_the_view_whose_code_changed_is_built_again(book: ledger.Ledger, mo
     for name in ("models", "runs"):
         connection.execute(f"UPDATE {name}_versions SET changed = ',marked,'")
     changed = [p._replace(fingerprint="other") if p.name == "models" else p for p in PROJECTIONS]
-    monkeypatch.setattr(views, "PROJECTIONS", tuple(changed))
+    monkeypatch.setattr(views_file, "PROJECTIONS", tuple(changed))
     book.views.close()
     connection = book.views.caught_up()
     marked = {
@@ -236,3 +237,26 @@ def test_only_the_view_whose_code_changed_is_built_again(book: ledger.Ledger, mo
     }
     assert marked == {"models": 0, "runs": 1}
     assert [model.model for model in book.now().models()] == ["p-v1"]
+
+
+def test_views_of_another_layout_are_built_again_and_not_misread(book: ledger.Ledger) -> None:
+    book.append(registered("p"), refitted("p-v1", "r1", "p"))
+    promotion = book.append(promoted("p-v1", "p", None)).last_seq
+    book.now().models()
+    book.views.close()
+    with closing(sqlite3.connect(book.views.path, isolation_level=None)) as connection:
+        # As an earlier program kept them: rows by entity, and no number of the row before.
+        connection.execute("ALTER TABLE models_versions RENAME TO newer")
+        connection.execute(
+            "CREATE TABLE models_versions(key TEXT, from_seq INTEGER, changed TEXT NOT NULL, state TEXT, "
+            "PRIMARY KEY(key, from_seq)) STRICT, WITHOUT ROWID"
+        )
+        connection.execute("INSERT INTO models_versions SELECT key, from_seq, changed, state FROM newer")
+        connection.execute("DROP TABLE newer")
+        connection.execute("CREATE INDEX models_by_seq ON models_versions(from_seq)")
+        connection.execute("UPDATE cursors SET fingerprint = '2-0123' WHERE projection = 'models'")
+    [change] = [change for change in book.at(f"before:#{promotion}").diff(book.now()).changes if change.kind == "model"]
+    assert ("status", "candidate", "champion", promotion) in [
+        (field.field, field.old, field.new, field.seq) for field in change.fields
+    ]
+    assert book.views.versions() == fold(book.events())

@@ -257,7 +257,16 @@ def test_a_selected_event_is_found_again_where_it_exists(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["type:gate", "actor:nobody", "actor:TESTER", "entity:late-arrivals-v2 type:promoted", "100%", "level moved", "_"],
+    [
+        "type:gate",
+        "actor:nobody",
+        "actor:TESTER",
+        "entity:late-arrivals-v2 type:promoted",
+        f"entity:{'ab' * 32}",
+        "100%",
+        "level moved",
+        "_",
+    ],
 )
 def test_the_filter_finds_what_matches_and_nothing_else(folder: Path, text: str) -> None:
     with ledger.open(folder) as book:

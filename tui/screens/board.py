@@ -15,6 +15,7 @@ from ledger.entities.automations import AUTOMATIONS
 from ledger.entities.corrections import CORRECTIONS
 from ledger.entities.models import MODELS
 from ledger.event import Period
+from ledger.view_tables import first_row
 from ledger.when import AsOf
 from ledger.words import count
 from tui.about import touches
@@ -194,10 +195,10 @@ def story_seqs(book: ledger.Ledger, pipeline: str, seq: int, most: int = STORY) 
     for name, condition in STORIES.items():
         whose = "key = ?2" if name == "automations" else "json_extract(state, '$.pipeline') = ?2"
         rows = connection.execute(
-            f"SELECT from_seq FROM (SELECT * FROM {name}_versions INDEXED BY {name}_by_seq WHERE from_seq <= ?1 "
-            f"ORDER BY from_seq DESC LIMIT {LOOKED_THROUGH}) WHERE state IS NOT NULL AND {whose} AND {condition} "
+            f"SELECT from_seq FROM (SELECT * FROM {name}_versions WHERE id < ?1 ORDER BY id DESC "
+            f"LIMIT {LOOKED_THROUGH}) WHERE state IS NOT NULL AND {whose} AND {condition} "
             "LIMIT ?3",
-            (seq, pipeline, most),
+            (first_row(seq + 1), pipeline, most),
         )
         found |= {int(row[0]) for row in rows}
     rows = connection.execute(

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, cast
 from textual.app import ComposeResult
 
 import ledger
+from ledger import vocabulary
 from ledger.commit import decode_head, from_micros
 from ledger.entities.corrections import CORRECTIONS
 from ledger.log import Commit, Stored
+from ledger.projection import State
 from tui.about import event_touches
 from tui.desk import Job
 from tui.moment import BOOKKEEPING, Moment, commit_at, told, under_of
@@ -28,6 +30,9 @@ COLUMNS = (
     Column("what it says", 0),
 )
 FIRST_PAGE = 60
+MORE = 5_000
+PIECE = 20_000
+"""Events that are looked through before what was found in them is shown."""
 PATIENCE_SECONDS = 0.1
 STEPS = 20_000
 """Machine steps of SQLite between two looks at whether a search is still wanted."""
@@ -49,12 +54,12 @@ def read_events(book: ledger.Ledger, last_seq: int, first: int, number: int = PA
     low = max(0, high - number + 1)
     if high < 0:
         return []
-    return [_row(book, stored, commit, last_seq) for stored, commit in reversed(list(_with_commits(book, low, high)))]
+    return _rows(book, list(_with_commits(book, low, high)), last_seq)[::-1]
 
 
 def read_these(book: ledger.Ledger, seqs: list[int], last_seq: int) -> list[Row]:
     """Rows of single events, as they were known at ``last_seq``."""
-    return [_row(book, book.log.event(seq), commit_at(book, seq), last_seq) for seq in seqs]
+    return _rows(book, [(book.log.event(seq), commit_at(book, seq)) for seq in seqs], last_seq)
 
 
 def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[Stored, Commit]]:
@@ -65,9 +70,13 @@ def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[St
         yield stored, commit
 
 
-def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> Row:
+def _rows(book: ledger.Ledger, found: list[tuple[Stored, Commit]], last_seq: int) -> list[Row]:
+    aside = book.views.some(CORRECTIONS, [str(stored.seq) for stored, _ in found], last_seq)
+    return [_row(book, stored, commit, aside.get(str(stored.seq))) for stored, commit in found]
+
+
+def _row(book: ledger.Ledger, stored: Stored, commit: Commit, aside: State | None) -> Row:
     when = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
-    aside = book.views.get(CORRECTIONS, str(stored.seq), last_seq)
     mark = "struck" if aside else "dim" if stored.type in BOOKKEEPING else ""
     sentence = told(stored, under_of(book, commit))
     said = f"(does not count: #{aside.seq}) {sentence}" if aside else sentence
@@ -80,7 +89,42 @@ def _row(book: ledger.Ledger, stored: Stored, commit: Commit, last_seq: int) -> 
 KINDS = ("type:", "actor:", "entity:")
 
 
-def search(text: str, last_seq: int, is_about: bool = False) -> tuple[str, list[object]]:
+class Stretch(NamedTuple):
+    """Events ``first`` to ``last``, both included."""
+
+    first: int
+    last: int
+
+    def pieces(self) -> Iterator[Stretch]:
+        """The same in pieces, the newest first."""
+        for last in range(self.last, self.first - 1, -PIECE):
+            yield Stretch(max(self.first, last - PIECE + 1), last)
+
+
+def newest_mention(book: ledger.Ledger, text: str) -> int | None:
+    """The newest event that refers to the entities of a filter; None where it names none that the log lists."""
+    found = []
+    for word in text.split():
+        if word.startswith("entity:"):
+            wanted = word.removeprefix("entity:").rpartition(":")[2]
+            seqs = [seq for kind in vocabulary.KINDS if (seq := book.log.last_seq_of(f"{kind}:{wanted}")) is not None]
+            found += [max(seqs)] if seqs else []
+    return min(found, default=None)
+
+
+def stretches(book: ledger.Ledger, text: str, last_seq: int) -> list[Stretch]:
+    """Where to look, the likeliest first.
+
+    The log knows which event was the last to refer to an entity: from there backwards its events are near. Behind it
+    there can only be some that hold its name without referring to it, such as a note.
+    """
+    newest = newest_mention(book, text)
+    if newest is None or newest >= last_seq:
+        return [Stretch(0, last_seq)]
+    return [Stretch(0, newest), Stretch(newest + 1, last_seq)]
+
+
+def search(book: ledger.Ledger, text: str, where: Stretch, is_about: bool = False) -> tuple[str, list[object]]:
     """The query that finds matching events, newest first; every word must match.
 
     Where ``is_about``, only events whose body the SQL function ``touches`` accepts.
@@ -112,10 +156,11 @@ def search(text: str, last_seq: int, is_about: bool = False) -> tuple[str, list[
             values += [like(wanted)] * 3
     if is_about:
         conditions.append("touches(e.body)")
+    commits = [commit_at(book, seq).n for seq in where]
     return (
-        "SELECT e.seq FROM commits c CROSS JOIN events e ON e.seq BETWEEN c.first_seq AND c.last_seq "
-        f"WHERE c.first_seq <= ? AND e.seq <= ? AND {' AND '.join(conditions)} ORDER BY c.n DESC, e.seq DESC",
-        [last_seq, last_seq, *values],
+        "SELECT e.seq FROM commits c CROSS JOIN events e ON e.seq BETWEEN c.first_seq AND c.last_seq WHERE c.n BETWEEN "
+        f"? AND ? AND e.seq BETWEEN ? AND ? AND {' AND '.join(conditions)} ORDER BY c.n DESC, e.seq DESC",
+        [*commits, *where, *values],
     )
 
 
@@ -176,8 +221,7 @@ class EventsPane(Pane):
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
 
     def _search(self, moment: Moment) -> None:
-        about = moment.at.about
-        query, values = search(self.filter_text, moment.as_of.seq, about is not None)
+        about, text, last = moment.at.about, self.filter_text, moment.as_of.seq
         found = self.found = array("q")
         self.searching = True
         begun = False
@@ -196,27 +240,47 @@ class EventsPane(Pane):
                 self.rows.begin(len(found), 0, rows, self._place())
             self._tell()
 
+        def newer(seqs: list[int], rows: list[Row]) -> None:
+            nonlocal begun
+            if self.found is not found:
+                return
+            begun = True
+            found[:0] = array("q", seqs)
+            self.rows.begin(len(found), 0, rows, self._place())
+            self._tell()
+
         def look(book: ledger.Ledger, job: Job) -> None:
             def tell(seqs: list[int], first: bool) -> None:
                 # Only the first page is read now; later ones when somebody looks at them.
-                rows = read_these(book, seqs, moment.as_of.seq) if first or len(seqs) <= FIRST_PAGE else []
+                rows = read_these(book, seqs, last) if first or len(seqs) <= FIRST_PAGE else []
                 self.tally.tell(more, seqs, rows)
+
+            def found_in(where: Stretch) -> Iterator[int]:
+                return (int(seq) for (seq,) in connection.execute(*search(book, text, where, about is not None)))
 
             connection = book.log.reader
             if about is not None:
                 connection.create_function("touches", 1, lambda body: event_touches(body, about), deterministic=True)
             connection.set_progress_handler(lambda: int(job.stale), STEPS)
             try:
+                likeliest, *behind = stretches(book, text, last)
                 batch: list[int] = []
                 size, told_at = FIRST_PAGE, time.monotonic()
-                for (seq,) in connection.execute(query, values):
-                    batch.append(int(seq))
+                for piece in likeliest.pieces():
+                    for seq in found_in(piece):
+                        batch.append(seq)
+                        if len(batch) >= size:
+                            tell(batch, size == FIRST_PAGE)
+                            batch, size, told_at = [], MORE, time.monotonic()
                     # Rare matches are shown as they are found, not when enough of them are.
-                    if len(batch) >= size or time.monotonic() - told_at > PATIENCE_SECONDS:
+                    if batch and (size == FIRST_PAGE or time.monotonic() - told_at > PATIENCE_SECONDS):
                         tell(batch, size == FIRST_PAGE)
-                        batch, size, told_at = [], 5_000, time.monotonic()
+                        batch, size, told_at = [], MORE, time.monotonic()
                 if batch:
-                    tell(batch, size == FIRST_PAGE)
+                    tell(batch, False)
+                for where in behind:
+                    if seqs := list(found_in(where)):
+                        self.tally.tell(newer, seqs, read_these(book, seqs[:FIRST_PAGE], last))
             finally:
                 connection.set_progress_handler(None, 0)
 

@@ -1,0 +1,55 @@
+"""The events of a log with their place, as everything that is folded from them is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger import vocabulary
+from ledger.commit import decode_head, from_micros
+from ledger.errors import Damaged
+from ledger.imported import names_under
+from ledger.log import Commit, Log
+from ledger.projection import Entry
+
+
+class Recorded:
+    """The history that a log holds, for folding it again; see :class:`ledger.folding.History`."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def one(self, seq: int) -> Entry | None:
+        """The event ``seq``; None where its body is not there any more."""
+        return next(entries(self.log, seq, seq), None)
+
+    def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
+        """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
+        # What an imported event names stands there without what it is read under here.
+        return entries(self.log, 0, last, types, names | {name.partition("/")[2] for name in names if "/" in name})
+
+
+def entries(
+    log: Log, first: int, last: int, types: frozenset[str] = frozenset(), names: frozenset[str] = frozenset()
+) -> Iterator[Entry]:
+    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named.
+
+    Where names are given, only events that hold one of them as a text, and corrections.
+    """
+    if first > last:
+        return
+    commit = log.commit_of(first)
+    commits = log.commits(commit.n + 1)
+    decoded: Commit | None = None
+    for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):
+        if data is None:
+            continue
+        while seq > commit.last_seq:
+            following = next(commits, None)
+            if following is None:
+                raise Damaged(f"Event #{seq} of {log.path} is in no commit.", "`tally verify` says what is wrong.")
+            commit = following
+        if decoded is not commit:
+            head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
+            under = names_under(log, commit, head)
+        event = vocabulary.decode(data, filed_as)
+        yield Entry(seq, commit.n, moment, head.actor, event if under is None else vocabulary.named_under(event, under))
