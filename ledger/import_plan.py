@@ -24,6 +24,7 @@ from ledger.vocabulary import (
     BY_CONTENT,
     RELEASED,
     ArtifactStored,
+    CommitImported,
     EventCorrected,
     EventRedacted,
     HistoryImported,
@@ -158,6 +159,25 @@ def plan(
     return found
 
 
+def histories_here(log: Log) -> dict[str, str]:
+    """Every history that is here, also within others, by the one with which it came."""
+    found = {name.removeprefix("history:"): "" for name in log.entities("history:")}
+    if not found:
+        return {}
+    for stored in log.events(types={CommitImported.TYPE}):
+        # Most commits hold no import of their own, and their bodies need not be read for that.
+        if stored.data is None or b'"history.imported"' not in stored.data:
+            continue
+        body = vocabulary.decode(stored.data, stored.type).body
+        if isinstance(body, CommitImported):
+            for item in body.left_out:
+                if item.type == HistoryImported.TYPE and item.body is not None:
+                    inner = vocabulary.decode(item.body.encode()).body
+                    if isinstance(inner, HistoryImported):
+                        found.setdefault(inner.history, body.history)
+    return {name: by or name for name, by in found.items()}
+
+
 def refuse_names(history: str, taken: Sequence[str]) -> None:
     """Refuse all at once where names mean something here."""
     if not taken:
@@ -219,9 +239,16 @@ class _Reading:
         self.places = places
         self.found = found
         self.met: set[str] = set()
-        self.looked_at: set[str] = set()
         self.own = {identity.key.name for identity in ledger.identities}
         self.types = {event_type for event_type, _ in RELEASED}
+        # What came with the same history before goes on with it.
+        self.here = {name for name, by in histories_here(ledger.log).items() if by != history}
+        if history in self.here:
+            raise Refused(
+                f"Commits of {history} are here already: they came with another ledger that had imported them. "
+                "They would be here twice. Nothing was imported.",
+                "Import what is new of it by way of that ledger.",
+            )
 
     def earlier(self, part: Part) -> None:
         """A commit that is here already."""
@@ -276,6 +303,12 @@ class _Reading:
                     raise Refused(
                         "It holds an import of this very ledger: what is here would come back under another name.",
                         "Import from a copy of it from before that.",
+                    )
+                if body.history != self.history and body.history in self.here:
+                    raise Refused(
+                        f"It holds an import of {body.history}, which was imported here as well: its events would be "
+                        "here twice. Nothing was imported.",
+                        "Import it into a ledger that does not hold that one, or look at it with --ledger.",
                     )
                 self.found.passed_on[body.history] = body.vouched != "nothing"
             case EventRedacted() if (there := _position(self.source.log, body.redaction, stored.seq)) is not None:

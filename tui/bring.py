@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 import ledger
+from ledger import memory
 from ledger.errors import InvalidInput
 from ledger.importing import Imported, brought, import_history
 from ledger.note import VerifierKey, parse_receipt
@@ -136,6 +137,8 @@ def _remarks(book: ledger.Ledger, done: Imported, path: Path, dry_run: bool) -> 
     said, plan = done.said, done.plan
     place = shlex.quote(str(path))
     yield f"It is {vouched_words(said)}."
+    if said.vouched == "pin" and (pin := memory.read_pin(said.name)) is not None and pin.how == "first contact":
+        yield "Nobody has compared that key yet: this account took it from the ledger at first contact."
     if said.vouched == "nothing":
         yield f"With a receipt or key that its owner gives you by another way: tally import {place} --against RECEIPT"
     if said.named_under:

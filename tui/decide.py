@@ -17,6 +17,7 @@ from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
 from ledger.ledger import Draft
 from ledger.note import SignerKey, VerifierKey
+from tui.brought import source_words
 from tui.cli import json_option, ledger_option, open_ledger, tally
 from tui.page import print_json, wrap
 from tui.show import show
@@ -87,6 +88,8 @@ def _tell(book: ledger.Ledger, decided: Decided, as_json: bool) -> None:
             click.echo(wrap(f"waived by {gate.waiver}: {gate.name}: {gate.sentence}", "  "))
     if body.approvals:
         click.echo(wrap(f"signed by {', '.join(body.approvals)}", "  "))
+    if source := source_words(book, book.log.commit_of(book.now().model(body.model).made_by_event)):
+        click.echo(wrap(source, "  "))
     print_receipt(book)
 
 

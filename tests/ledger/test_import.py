@@ -472,6 +472,27 @@ def test_a_history_that_was_itself_imported_says_so(book: ledger.Ledger, ann: le
     checked(book)
 
 
+def test_what_is_here_already_does_not_come_again_by_way_of_another(
+    book: ledger.Ledger, ann: ledger.Ledger, tmp_path: Path
+) -> None:
+    with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
+        carl.append(registered("c"), sign=True)
+    ann.import_(tmp_path / "carl", named_under="carl")
+    ann.checkpoint()
+    with ledger.create(tmp_path / "other", timezone="UTC", key_home="file") as other:
+        other.import_(tmp_path / "carl")
+        refused(other, ann.folder, "would be here twice", named_under="ann")
+    import_history(book, ann.folder)
+    refused(book, tmp_path / "carl", "came with another ledger", named_under="again")
+    with ledger.open(tmp_path / "carl") as carl:
+        carl.append(registered("d"), sign=True)
+    ann.import_(tmp_path / "carl")
+    ann.checkpoint()
+    import_history(book, ann.folder)
+    assert [state.pipeline for state in book.now().pipelines()] == ["p", "carl/c", "carl/d"]
+    checked(book)
+
+
 def carl_name(done: Imported) -> str:
     return next(iter(done.plan.passed_on))
 

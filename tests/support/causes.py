@@ -218,7 +218,7 @@ def views_locked(place: Place, folder: Path) -> Iterator[Place]:
 
 @contextlib.contextmanager
 def mark_locked(place: Place, folder: Path) -> Iterator[Place]:
-    (lock,) = (place.home / "s" / "tallystick" / "seen").glob("*.lock")
+    (lock,) = (place.home / "s" / "tallystick" / "seen").glob("team*.lock")
     with kept(FLOCK, str(lock)):
         yield place
 

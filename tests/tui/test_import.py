@@ -201,5 +201,7 @@ def test_the_app_shows_where_it_comes_from(both: tuple[Path, Path, str]) -> None
             page = " ".join((await app.sees("imported: it was c4 of ann-")).split())
             assert f"#{seq}-" in page and "UNPROVEN" in page
             assert "model:ann/p-v1" in page
+            await app.press("escape", "6")
+            await app.sees("imported: 6 commits of ann-")
 
     asyncio.run(look())

@@ -13,6 +13,7 @@ from ledger.errors import TallyError
 from ledger.memory import read_mark, read_watermark
 from ledger.note import parse_receipt, receipt_line
 from ledger.words import count
+from tui.brought import history_words
 from tui.desk import Job
 from tui.moment import Moment
 from tui.screens.pane import Pane, Question
@@ -45,7 +46,8 @@ def read_trust(book: ledger.Ledger, moment: Moment) -> Trust:
     else:
         lines.append(Line("Nothing is signed yet. `tally receipt` signs.", "bad"))
     lines += [Line(""), Line("kept elsewhere", "bold")]
-    anchors = ledger.Snapshot(book.views, moment.as_of).anchors()
+    snapshot = ledger.Snapshot(book.views, moment.as_of)
+    anchors = snapshot.anchors()
     for anchor in anchors[::-1]:
         when = moment_words(anchor.recorded_at, book.zone)
         lines.append(Line(f"the first {count(anchor.size, 'commit')}: {anchor.where} ({when}, {anchor.by})", "",
@@ -53,6 +55,10 @@ def read_trust(book: ledger.Ledger, moment: Moment) -> Trust:
     if not anchors:
         lines.append(Line("No receipt is recorded as kept elsewhere, so a rollback would not be noticed by others: "
                           "tally anchor"))  # fmt: skip
+    if histories := snapshot.histories():
+        lines += [Line(""), Line("copied in from other ledgers", "bold")]
+        lines += [Line(history_words(state), "" if state.proven else "bad", f"history:{state.history}")
+                  for state in histories]  # fmt: skip
     lines += [Line(""), Line("this account remembers", "bold"), *_remembered(book)]
     return Trust(receipt, lines)
 

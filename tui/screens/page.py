@@ -98,7 +98,7 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     lines += [
         Line(""),
         Line(f"recorded  {when} by {head.actor} in {book.commit_handle(commit.n)}"),
-        *([Line(words)] if (words := source_words(book, commit)) else []),
+        *_source(book, seq),
         Line(f"proof     {_proof(book, moment, commit.n)}"),
         Line(f"blake3    {stored.id.hex()}", as_it_is=True),
         Line(f"sha256    {stored.sha256.hex()}", as_it_is=True),
@@ -122,6 +122,12 @@ def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
     pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
     lines += [Line(""), Line("as it lies in the ledger", "bold")]
     return lines + [code_line(text, "dim") for text in show_lines(pretty, 4_000).split("\n")]
+
+
+def _source(book: ledger.Ledger, seq: int) -> list[Line]:
+    """Which commit of which ledger an event was, where it was imported."""
+    words = source_words(book, commit_at(book, seq))
+    return [Line(words, "bad" if "; UNPROVEN" in words else "")] if words else []
 
 
 def _decoded(data: bytes) -> Event[Any] | None:
@@ -167,6 +173,7 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
     lines = [Line(f"run {run.run} of {run.pipeline}: {run.status}", "bold")]
     begun = f"{run.started_at.astimezone(zone):%Y-%m-%d %H:%M}{ended}"
     lines.append(Line(f"{begun} by {run.by} on {run.host}", "dim"))
+    lines += _source(book, run.seq)
     if run.experiment:
         lines.append(Line("An experiment: nothing of it can be promoted.", "bad"))
     if run.failure:
@@ -234,7 +241,7 @@ def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneI
 def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, state: State) -> list[Line]:
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
-    lines += _fields(book, state, kind)
+    lines += [*_source(book, state.seq), *_fields(book, state, kind)]
     if isinstance(state, DecisionState):
         body = book.event(state.described_by).event.body
         if isinstance(body, DecisionTaken):
