@@ -34,8 +34,10 @@ def entries(
     """
     if first > last:
         return
-    commits = iter(log.commits(log.commit_of(first).n))
-    commit = next(commits)
+    commit = log.commit(log.size() - 1)
+    if commit.first_seq > first:  # whoever follows the log asks for its newest commit
+        commit = log.commit_of(first)
+    commits = iter(log.commits(commit.n + 1))
     decoded: Commit | None = None
     for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):
         if data is None:
