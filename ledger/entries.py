@@ -37,7 +37,9 @@ def entries(
     """
     if first > last:
         return
-    commit = log.commit_of(first)
+    commit = log.commit(log.size() - 1)
+    if commit.first_seq > first:  # whoever follows the log asks for its newest commit
+        commit = log.commit_of(first)
     commits = log.commits(commit.n + 1)
     decoded: Commit | None = None
     for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):

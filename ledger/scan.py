@@ -250,13 +250,14 @@ class _Scan:
 
     def _read(self, rows: list[Row]) -> None:
         """Check some events, all at once where nothing is wrong with any of them."""
-        seqs, _types, bodies, ids, digests = zip(*rows, strict=True)
+        seqs, types, bodies, ids, digests = zip(*rows, strict=True)
         self._gaps(seqs)
         self.seqs += seqs
         self.hashes += chain.from_iterable(zip(ids, digests, strict=True))
         if None in bodies or hashes_of_many(bodies) != (list(ids), list(digests)):
             rows = [row for row in rows if self._is_intact(Stored(*row))]
-        self._imported(rows)
+        if self.spans or CommitImported.TYPE in types:
+            self._imported(rows)
         alike: dict[tuple[str, str | None], list[Row]] = {}
         for row in rows:
             alike.setdefault((row[1], self._under(row[0]) if self.spans else None), []).append(row)
@@ -270,7 +271,7 @@ class _Scan:
 
     def _imported(self, rows: list[Row]) -> None:
         """Note which events come from another ledger and are named otherwise here."""
-        if rows:
+        if self.spans and rows:
             self.spans = [span for span in self.spans if span[1] >= rows[0][0]]
         for seq, event_type, data, _id, _sha256 in rows:
             if event_type == CommitImported.TYPE and data is not None:

@@ -227,9 +227,15 @@ class ViewsFile:
             connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
             drop(connection, name)
         cursors: dict[str, Cursor] = {}
+        # Nearly always all stand at the same event.
+        ours = {
+            place
+            for place, cursor in {cursor[1:]: cursor for cursor in stored.values()}.items()
+            if self._is_ours(cursor)
+        }
         for projection in PROJECTIONS:
             cursor = stored.get(projection.name)
-            if cursor and cursor.fingerprint == fingerprint(projection) and self._is_ours(cursor):
+            if cursor and cursor.fingerprint == fingerprint(projection) and cursor[1:] in ours:
                 cursors[projection.name] = cursor
                 continue
             drop(connection, projection.name)
