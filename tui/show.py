@@ -26,7 +26,9 @@ def show(text: object, longest: int = LONGEST) -> str:
     # Nothing of what is escaped is printable to Python either; the reverse is not so, as for a no-break space.
     if clipped.isprintable():
         return clipped
-    return "".join(character if character.isprintable() or _is_harmless(character) else _escape(character) for character in clipped)
+    return "".join(
+        character if character.isprintable() or _is_harmless(character) else _escape(character) for character in clipped
+    )
 
 
 def show_lines(text: str, longest: int = 20_000) -> str:
