@@ -63,12 +63,15 @@ def read_here(log: Log, seq: int, data: bytes, commit: Commit | None = None) -> 
     return told_here(log, commit, decode_head(commit.head), vocabulary.decode(data))
 
 
-def walk(log: Log, history: str, first_seq: int = 0) -> Iterator[Copied]:
+def walk(log: Log, history: str) -> Iterator[Copied]:
     """Every commit that was imported from one other ledger, in order."""
-    for stored in log.events(first_seq, types={CommitImported.TYPE}):
+    newest = 0
+    for stored in log.events(types={CommitImported.TYPE}):
         body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
         if isinstance(body, CommitImported) and body.history == history:
-            yield Copied(log.commit_of(stored.seq), stored.seq, body)
+            commit = log.commit_of(stored.seq, newest)
+            newest = commit.n
+            yield Copied(commit, stored.seq, body)
 
 
 def names_there(said: CommitImported, copied: Sequence[Hashes]) -> list[Hashes]:

@@ -54,6 +54,7 @@ class Imports:
         """Recompute every history."""
         size = self.log.size()
         seen: set[int] = set()
+        newest = 0
         for stored in self.log.events(types={HistoryImported.TYPE, CommitImported.TYPE}):
             handle = event_handle(stored.seq, stored.id)
             if len(self.findings) >= MOST_FINDINGS:
@@ -66,7 +67,8 @@ class Imports:
                 if isinstance(body, HistoryImported):
                     self._history(body.history).announce(stored, body)
                 elif isinstance(body, CommitImported):
-                    commit = self.log.commit_of(stored.seq)
+                    commit = self.log.commit_of(stored.seq, newest)
+                    newest = commit.n
                     if commit.n in seen:
                         raise Damaged(f"c{commit.n} says more than once which commit it was elsewhere.")
                     seen.add(commit.n)
@@ -181,6 +183,8 @@ class _History:
         """Beside what was copied a commit holds schemas, and the corrections that it had, with positions of here."""
         commit, seq, said = copied
         again = {seq + item.instead: item for item in said.left_out if item.instead is not None}
+        if not again and commit.last_seq - commit.first_seq == said.copied:
+            return  # there is no room for anything else
         for stored in self.log.events(commit.first_seq, commit.last_seq):
             if seq <= stored.seq <= seq + said.copied or stored.type == "schema.declared":
                 continue

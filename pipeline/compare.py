@@ -6,7 +6,6 @@ intervals again without the data; where two runs tested on other rows there are 
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
 
 import pandas as pd
@@ -20,6 +19,7 @@ from pipeline.config_diff import ConfigChange, config_changes
 from pipeline.meaning import meaning_in
 from pipeline.record import Record
 from pipeline.stability import scores
+from pipeline.stored_tables import stored_table
 
 
 class Values(NamedTuple):
@@ -138,7 +138,9 @@ def _metric(judged: say.WindowEvaluated | None, metric: str) -> float | None:
 
 
 def _losses(ledger: Ledger, judged: say.WindowEvaluated) -> pd.DataFrame:
-    table = pd.read_parquet(io.BytesIO(ledger.objects.get(judged.losses)))
+    table = stored_table(
+        ledger.objects.get(judged.losses), ["rows", f"sum_loss_{judged.candidate}"], ["segment", "unit"]
+    )
     return table[table["segment"] == ""].sort_values("unit", ignore_index=True)
 
 

@@ -4,7 +4,6 @@ periods in which it was watched. Nothing is computed again from the data; all of
 
 from __future__ import annotations
 
-import io
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +17,7 @@ from pipeline.live_statistics import statistics
 from pipeline.measure import Units
 from pipeline.recipes import Task
 from pipeline.record import record_of
+from pipeline.stored_tables import stored_table
 
 LOSS_COLUMNS = ["segment", "level", "unit", "rows", "sum_y", "sum_p", "sum_loss"]
 
@@ -96,9 +96,10 @@ def _window(
     task: Task,
     metric: str,
 ) -> Past:
-    losses = pd.read_parquet(io.BytesIO(book.objects.get(judged.losses)))
-    losses = losses.rename(columns={f"sum_{part}_{candidate}": f"sum_{part}" for part in ("p", "loss")})
-    predictions = pd.read_parquet(io.BytesIO(book.objects.get(judged.predictions)))
+    sums = [f"sum_{part}_{candidate}" for part in ("p", "loss")]
+    losses = stored_table(book.objects.get(judged.losses), ["rows", "sum_y", *sums], ["segment", "level", "unit"])
+    losses = losses.rename(columns=dict(zip(sums, ("sum_p", "sum_loss"), strict=True)))
+    predictions = stored_table(book.objects.get(judged.predictions), ["target", f"p_{candidate}"])
     y = predictions["target"].to_numpy(dtype=np.float64)
     p = predictions[f"p_{candidate}"].to_numpy(dtype=np.float64)
     usual = float(judged.metrics[metric].value or 0.0)
@@ -120,7 +121,7 @@ def _watched(book: Ledger, body: say.PeriodMonitored) -> Past:
         label=body.label,
         live=True,
         statistics=dict(body.facts["statistics"]),
-        losses=pd.read_parquet(io.BytesIO(book.objects.get(body.losses)))[LOSS_COLUMNS],
+        losses=stored_table(book.objects.get(body.losses), LOSS_COLUMNS[3:], LOSS_COLUMNS[:3]),
         histograms=body.histograms,
         missing=dict(body.facts.get("missing", {})),
     )

@@ -8,7 +8,6 @@ stored probe is.
 
 from __future__ import annotations
 
-import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from blake3 import blake3
 
 from ledger import vocabulary as say
@@ -37,6 +35,7 @@ from pipeline.registered import registered, with_data
 from pipeline.result import result_hash
 from pipeline.slice import Slice, cut
 from pipeline.spans import parse_span
+from pipeline.stored_tables import stored_table
 from pipeline.windows import development_windows
 
 DEFAULT_TOLERANCE = 1e-9
@@ -261,13 +260,13 @@ class _Repetition:
 
     def _stored(self, before: say.WindowEvaluated, described: Described) -> npt.NDArray[np.float64] | None:
         """The recorded predictions of the same rows; None where they are gone or the rows are others."""
+        keys = [name for name in described.keys.columns if name != "target"]
         try:
-            table = pd.read_parquet(io.BytesIO(self.book.objects.get(before.predictions)))
+            table = stored_table(self.book.objects.get(before.predictions), [f"p_{before.candidate}"], keys)
         except (NotFound, Damaged) as error:
             where = f"the predictions of {before.candidate} in {before.label}"
             self.found.missing.append(f"How far {where} are apart: {error.message}")
             return None
-        keys = [name for name in described.keys.columns if name != "target"]
         same_rows = len(table) == len(described.keys) and all(
             np.array_equal(table[name].astype(str).to_numpy(), described.keys[name].astype(str).to_numpy())
             for name in keys

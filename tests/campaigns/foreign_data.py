@@ -91,6 +91,24 @@ def _probe() -> Target:
     return Target(lambda text: model_file.probe_frame(as_bytes(text), columns), corpus, sample=100, counted=False)
 
 
+def _stored() -> Target:
+    """The sums of losses that a run recorded, used as a comparison of two runs does it."""
+    import pandas as pd
+
+    from pipeline.stored_tables import stored_table
+    from pipeline.tables import parquet
+
+    whole = pd.DataFrame({"segment": ["", "", "origin"], "level": ["", "", "EWR"], "unit": ["a", "b", "a"],
+                          "rows": [3, 4, 2], "sum_y": [1.0, 2, 0], "sum_loss_x": [0.5, None, 0.25]})  # fmt: skip
+
+    def parse(text: str) -> object:
+        table = stored_table(as_bytes(text), ["rows", "sum_loss_x"], ["segment", "unit"])
+        chosen = table[table["segment"] == ""].sort_values("unit", ignore_index=True)
+        return chosen["rows"].to_numpy(dtype=float), [str(unit) for unit in chosen["unit"]]
+
+    return Target(parse, [_text(parquet(whole))], sample=100, counted=False)
+
+
 # Tables ------------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +206,7 @@ DATA: dict[str, Callable[[], Target]] = {
     "model file": _model,
     "model members": _model_members,
     "probe": _probe,
+    "stored table": _stored,
     "parquet file": _parquet,
     "csv file": lambda: _table("csv:t.csv", "t.csv", list(CSV)),
     "sqlite file": _sqlite,

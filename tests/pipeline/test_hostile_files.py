@@ -27,6 +27,7 @@ from ledger.errors import Damaged, InvalidInput, Refused, TallyError
 from pipeline import model_file, sources
 from pipeline.recipes import Columns
 from pipeline.sources import read_source
+from pipeline.stored_tables import stored_table
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +186,30 @@ def test_a_probe_of_a_billion_rows_is_not_read(tmp_path: Path) -> None:
     assert len(data) < 100_000
     with pytest.raises(Damaged, match="2,000,000 rows"):
         model_file.probe_frame(data, Columns(("a",), ()))
+
+
+def test_tables_that_a_stranger_recorded_are_read_or_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash of such a file stands in his ledger, so it fits."""
+
+    def written(**columns: Any) -> bytes:
+        out = io.BytesIO()
+        pq.write_table(pa.table(list(columns.values()), list(columns)), out)
+        return out.getvalue()
+
+    good = written(unit=["a", None], rows=pa.array([1, None]), more=[[1], [2]])
+    assert stored_table(good, ["rows"], ["unit"])["rows"].tolist()[0] == 1
+    twice = io.BytesIO()
+    pq.write_table(pa.table([[1], [2]], ["rows", "rows"]), twice)
+    for data, numbers, others in (
+        (b"", ["rows"], []), (good[:-9], ["rows"], []), (good, ["absent"], []), (good, ["unit"], []),
+        (good, ["rows"], ["more"]), (twice.getvalue(), ["rows"], []),
+    ):  # fmt: skip
+        with pytest.raises(Damaged):
+            stored_table(data, numbers, others)
+    pages = {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": 10}
+    monkeypatch.setattr(os, "sysconf", lambda name: pages[name])
+    with pytest.raises(Damaged, match="more than fit into the memory"):
+        stored_table(good, ["rows"])
 
 
 def test_a_table_of_more_values_than_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

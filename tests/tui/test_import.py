@@ -6,22 +6,22 @@ import asyncio
 import contextlib
 import io
 import json
-import signal
-import subprocess
 import sys
-import time
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driving import driven
-from histories import failed
-from shell import PROGRAM, tally
 from stories import told
+from strangers import FIRST, Filling
 
 import ledger
+from ledger.ledger import Copy, Draft
 from ledger.note import parse_receipt, receipt_line
 from ledger.recorder import Recorder
+from ledger.redaction import KEPT
+from ledger.vocabulary import RELEASED
 from tui import cli
 
 
@@ -157,33 +157,48 @@ def test_what_cannot_be_is_said_with_its_exit_code(team: Path, both: tuple[Path,
         assert book.log.size() == size
 
 
-def test_interrupted_it_says_how_to_go_on(tmp_path: Path) -> None:
-    with ledger.create(tmp_path / "ann", timezone="UTC", key_home="file") as book:
-        for number in range(0, 3_000, 3):
-            book.append(*(failed(f"r{number + place}", "p") for place in range(3)))
+def test_interrupted_it_says_how_to_go_on(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C between two transactions; the campaign of kills ends real processes anywhere."""
+    monkeypatch.setattr("ledger.importing.COMMITS_AT_ONCE", 2)
+    real, left = ledger.Ledger.append_copies, iter(range(2))
+
+    def interrupted(self: ledger.Ledger, copies: list[Copy]) -> object:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        return real(self, copies)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger.Ledger, "append_copies", interrupted)
+        said = Said("import", "../ann", "--as", "ann")
+    assert said.code == 130
+    told_so = " ".join(said.err.split())
+    assert "4 of 6 commits of ann-" in told_so and "To go on: tally import ../ann" in told_so
+    assert "stopped at c3 of c5" in " ".join(Said("verify").out.split())
+    done = Said("import", "../ann", "--json").json
+    assert (done["before"], done["first"], done["size"]) == (4, 4, 6)
+    verified = Said("verify")
+    assert verified.code == 0 and "c0 to c5 of ann-" in verified.out and "stopped" not in verified.out
+
+
+def test_hostile_texts_come_in_and_act_on_no_terminal(team: Path, both: tuple[Path, Path, str]) -> None:
+    with ledger.create(team.parent / "stranger", timezone="UTC", key_home="file") as book:
+        filling = Filling()
+        for released in RELEASED.values():
+            if released.body.TYPE not in KEPT | {"event.corrected", "decision.approved", "artifact.stored"}:
+                book.append(Draft(filling.body(released.body), occurred_at=FIRST), note=filling.text)
         book.checkpoint()
-    with ledger.create(tmp_path / "team", timezone="UTC", key_home="file"):
-        pass
-    process = subprocess.Popen(
-        [*PROGRAM, "import", "../ann"], cwd=tmp_path / "team", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    here = tmp_path / "team" / ".tally" / "ledger.db"
-    wal = Path(f"{here}-wal")
-    while process.poll() is None:
-        if wal.exists() and wal.stat().st_size > 500_000:
-            process.send_signal(signal.SIGINT)
-            break
-        time.sleep(0.005)
-    out, err = process.communicate()
-    if process.returncode == 0:
-        pytest.skip("it was done before it could be interrupted")
-    assert process.returncode == 130, err
-    assert "of 1,001 commits of ann-" in err and "To go on: tally import ../ann" in err, out + err
-    assert "stopped at c" in tally(tmp_path / "team", "verify").out
-    done = tally(tmp_path / "team", "import", "../ann", "--json").json
-    assert 0 < done["before"] < 1_001
-    verified = tally(tmp_path / "team", "verify")
-    assert verified.code == 0 and "c0 to c1000 of ann-" in verified.out
+    done = Said("import", "../stranger", "--as", "x")
+    assert done.code == 0, done.err
+    shown = 0
+    for said in (done, Said("import", "../stranger"), Said("status"), Said("log", "-n", "99"), Said("verify"),
+                 *(Said("show", f"c{n}") for n in range(7, 40)), Said("sql", "select * from histories"),
+                 Said("log", "-n", "99", "--json")):  # fmt: skip
+        dangerous = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+        assert said.code == 0, said.err
+        for text in (said.out, said.err):
+            assert not [c for c in text if c not in "\t\n" and unicodedata.category(c) in dangerous]
+            shown += "owned" in text
+    assert shown > 30
 
 
 def test_the_app_shows_where_it_comes_from(both: tuple[Path, Path, str]) -> None:
