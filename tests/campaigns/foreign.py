@@ -50,7 +50,7 @@ from pipeline import config, standing  # noqa: E402
 from pipeline.conditions import parse_condition, parse_rule  # noqa: E402
 from pipeline.settings import Monitoring  # noqa: E402
 from pipeline.spans import parse_span, parse_time_expression  # noqa: E402
-from tui.screens.events import search  # noqa: E402
+from tui.screens.events import search, stretches  # noqa: E402
 
 SIGNER = SignerKey("example.org/log", bytes(range(32)))
 OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))
@@ -255,9 +255,10 @@ def _asked() -> dict[str, Target]:
     def filtered(text: str) -> object:
         if not text.split():
             return nothing()
-        query, values = search(text, 10**9)
+        book = _book()
         try:
-            return _book().log.reader.execute(query, values).fetchall()
+            places = stretches(book, text, book.now().as_of.seq)
+            return [book.log.reader.execute(*search(book, text, where)).fetchall() for where in places]
         except (sqlite3.Error, UnicodeError) as error:
             raise InvalidInput(str(error)) from error  # as the app's desk does
 
@@ -275,7 +276,9 @@ def _asked() -> dict[str, Target]:
             lambda text: resolve(text, _book().log, ZONE, NOW), ["#2", "c1", "before:c1", "#3-abcd", "2013"], sample=200
         ),
         "name": Target(lambda text: _snapshot().entity(text), names, sample=200),
-        "filter": Target(filtered, ["promoted", "p-v1 ann", "type:run.started", "%_\\", '"x'], sample=200),
+        "filter": Target(
+            filtered, ["promoted", "p-v1 ann", "type:run.started", "entity:p-v1", "%_\\", '"x'], sample=200
+        ),
     }
 
 

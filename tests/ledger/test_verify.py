@@ -209,12 +209,18 @@ def test_an_artifact_that_changed_or_is_gone_is_named(story: ledger.Ledger) -> N
         "DROP VIEW models",
         "CREATE TABLE strange(x)",
         "CREATE TRIGGER strange AFTER INSERT ON runs_versions BEGIN DELETE FROM runs_keys; END",
+        "UPDATE models_versions SET before = NULL",
+        # An index that lists nothing, under the definition of the one that lists everything.
+        "CREATE TEMP TABLE whole AS SELECT sql FROM sqlite_schema WHERE name = 'models_by_key'; "
+        "DROP INDEX models_by_key; CREATE INDEX models_by_key ON models_versions(key, from_seq) WHERE from_seq < 0; "
+        "PRAGMA writable_schema = ON; "
+        "UPDATE sqlite_schema SET sql = (SELECT sql FROM whole) WHERE name = 'models_by_key'",
     ],
 )
 def test_an_edited_view_is_found_although_every_event_verifies(story: ledger.Ledger, statement: str) -> None:
     story.close()
     connection = sqlite3.connect(story.views.path, isolation_level=None)
-    connection.execute(statement)
+    connection.executescript(statement)
     connection.close()
     finding = first_finding(story)
     assert finding.kind == "PROJECTION"
