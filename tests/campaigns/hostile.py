@@ -11,7 +11,7 @@ code is 1. Inputs end at whichever limit is met first.
 With --corpus the inputs that reached something new stay in DIR, and every later call goes on from them and adds to the
 counts until each parser has had --inputs, so that the full form can be spread over many sittings; `--seconds 0` prints
 the table alone. A parser whose own files have changed since begins again from 0 with the inputs that were kept.
-Inputs are at most four times as long as the longest valid text: long ones are the part of `fuzz_parsers.py`.
+Inputs are at most twice as long as the longest valid text: long ones are the part of `fuzz_parsers.py`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ PACKAGES = ("ledger", "pipeline", "tui")
 MOST_ADDRESS_BYTES = 2 << 30
 HANG_SECONDS = 10.0
 LONGEST_INPUT = 200_000
-SHORTEST_LIMIT = 1_000
+SHORTEST_LIMIT = 256
 SECONDS_BETWEEN_REPORTS = 5.0
 
 
@@ -200,7 +200,7 @@ def child(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGVTALRM, hang)
     watch = Watch(options.child, options)
-    longest = min(LONGEST_INPUT, max(SHORTEST_LIMIT, *(4 * len(text) for text in watch.target.corpus)))
+    longest = min(LONGEST_INPUT, max(SHORTEST_LIMIT, *(2 * len(text) for text in watch.target.corpus)))
     limits = [f"-max_len={longest}", "-timeout=60", "-rss_limit_mb=1900", f"-seed={options.seed}"]
     # libFuzzer keeps slow inputs as files where it stands; what matters is in the report.
     limits += [f"-artifact_prefix={watch.folder}/", str(watch.folder / "inputs")]
