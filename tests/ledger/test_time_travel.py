@@ -209,6 +209,7 @@ def test_a_what_if_is_the_history_without_the_event_and_stores_nothing(
             with pytest.raises(NotFound, match="Nothing that is known then follows"):
                 there.without(gone)
             return
+        assert there.without().as_of.words == there.as_of.words
         supposed = there.without(gone)
         expected = fold_live(entry for entry in book.events(0, there.as_of.seq) if entry.seq != gone)
         for projection in NAMED:
