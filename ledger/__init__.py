@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
     from ledger.event import About, Event
     from ledger.ledger import Draft, Ledger
-    from ledger.log import Appended
     from ledger.opening import create, find
     from ledger.opening import open_ledger as open
     from ledger.snapshot import Snapshot
     from ledger.trial import Trial, run
     from ledger.when import AsOf
+    from ledger.writing import Appended
 
 __all__ = [
     "About",
@@ -49,7 +49,7 @@ __all__ = [
 PLACES = {
     "event": ("About", "Event"),
     "ledger": ("Draft", "Ledger"),
-    "log": ("Appended",),
+    "writing": ("Appended",),
     "opening": ("create", "find", "open"),
     "snapshot": ("Snapshot",),
     "trial": ("Trial", "run"),

@@ -24,7 +24,7 @@ from ledger.identity import Identity
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from ledger.imported import Places, names_there, walk
 from ledger.ledger import Copy, Draft, Ledger
-from ledger.log import Encoded, Stored
+from ledger.log import Stored
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import Checkpoint, Receipt, VerifierKey, receipt_line
 from ledger.objects import Objects
@@ -33,6 +33,7 @@ from ledger.verdict import Asked, Progress, silent
 from ledger.verify import verify
 from ledger.vocabulary import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
 from ledger.words import count
+from ledger.writing import Encoded
 
 EVENTS_AT_ONCE = 1_000
 COMMITS_AT_ONCE = 250

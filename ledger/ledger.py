@@ -41,7 +41,7 @@ from ledger.event import (
 from ledger.identity import Identity, identities_of
 from ledger.imported import told_here
 from ledger.keys import Signer
-from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Piece, Sealing
+from ledger.log import LOCK_DEADLINE_SECONDS, Log
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
 from ledger.occurred import Axis, occurred_by
@@ -51,6 +51,7 @@ from ledger.snapshot import Snapshot
 from ledger.views import Views
 from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
+from ledger.writing import Appended, Encoded, Piece, Sealing
 from ledger.zone import zone_of
 
 if TYPE_CHECKING:

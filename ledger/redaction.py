@@ -18,8 +18,8 @@ import msgspec
 from ledger import segments, vocabulary
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
 from ledger.vocabulary import ArtifactStored, EventRedacted
+from ledger.writing import Appended
 
 KEPT = frozenset(
     {"ledger.created", "schema.declared", "key.rotated", "fork.adopted", "event.redacted", "anchor.recorded",

@@ -13,8 +13,8 @@ from ledger.commit import decode_head
 from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput, Refused
 from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
 from ledger.snapshot import Snapshot
+from ledger.writing import Appended
 from pipeline import waivers
 from pipeline.gates import Outcome, gate_events, standing
 from pipeline.record import record_of

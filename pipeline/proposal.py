@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger import vocabulary as say
 from ledger.errors import Conflict, InvalidInput, Refused
 from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.writing import Appended
 from pipeline import environment, gates
 from pipeline.again import Again, candidate_recipe, taken_up
 from pipeline.backtest import Recipe

@@ -14,9 +14,9 @@ from ledger import vocabulary as say
 from ledger.entities import GateState, ModelState, WaiverState
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
 from ledger.snapshot import Snapshot
 from ledger.words import count
+from ledger.writing import Appended
 from pipeline.gates import GATES, standing
 from pipeline.meaning import meaning_in
 from pipeline.spans import parse_span

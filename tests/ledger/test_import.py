@@ -30,7 +30,6 @@ from ledger.event import encode_canonical, hashes
 from ledger.importing import Imported, import_history
 from ledger.keys import new_signer
 from ledger.ledger import Copy, Draft
-from ledger.log import Encoded
 from ledger.note import SignerKey, VerifierKey, parse_receipt
 from ledger.recorder import Recorder
 from ledger.redaction import redact
@@ -38,6 +37,7 @@ from ledger.replayed import StoryClock
 from ledger.verdict import Asked, Verdict
 from ledger.verify import verify
 from ledger.words import sentence
+from ledger.writing import Encoded
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
