@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ledger.drafts import Draft
     from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
     from ledger.event import About, Event
-    from ledger.ledger import Draft, Ledger
+    from ledger.ledger import Ledger
     from ledger.opening import create, find
     from ledger.opening import open_ledger as open
     from ledger.snapshot import Snapshot
@@ -48,7 +49,8 @@ __all__ = [
 
 PLACES = {
     "event": ("About", "Event"),
-    "ledger": ("Draft", "Ledger"),
+    "drafts": ("Draft",),
+    "ledger": ("Ledger",),
     "writing": ("Appended",),
     "opening": ("create", "find", "open"),
     "snapshot": ("Snapshot",),

@@ -6,8 +6,9 @@ correction is an event like others and can be corrected, which brings back what 
 
 from __future__ import annotations
 
+from ledger.drafts import Draft
 from ledger.errors import Damaged, NotFound, Refused
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.redaction import KEPT
 from ledger.vocabulary import EventCorrected
 from ledger.writing import Appended

@@ -18,12 +18,13 @@ import msgspec
 
 from ledger import keys, memory, vocabulary
 from ledger.commit import Head, commit_text, decode_head, leaf_entry
+from ledger.drafts import Draft
 from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import hashes
 from ledger.identity import Identity
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from ledger.imported import Places, names_there, walk
-from ledger.ledger import Copy, Draft, Ledger
+from ledger.ledger import Copy, Ledger
 from ledger.log import Stored
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import Checkpoint, Receipt, VerifierKey, receipt_line

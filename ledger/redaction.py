@@ -16,8 +16,9 @@ from typing import NamedTuple
 import msgspec
 
 from ledger import segments, vocabulary
+from ledger.drafts import Draft
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.vocabulary import ArtifactStored, EventRedacted
 from ledger.writing import Appended
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.errors import Conflict, InvalidInput, Refused
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.writing import Appended
 from pipeline import environment, gates
 from pipeline.again import Again, candidate_recipe, taken_up

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.entities import GateState, ModelState, WaiverState
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
 from ledger.writing import Appended

@@ -28,9 +28,9 @@ from sized import compare  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger import vocabulary as say  # noqa: E402
+from ledger.drafts import Draft  # noqa: E402
 from ledger.entries import entries  # noqa: E402
 from ledger.folding import READ_TYPES  # noqa: E402
-from ledger.ledger import Draft  # noqa: E402
 from ledger.writing import Appended  # noqa: E402
 
 PIPELINES, MODELS, WINDOWS, CANDIDATES = 20, 200, 12, 4

@@ -35,7 +35,7 @@ def template(folder: Path) -> list[list[ledger.Draft]]:
     """The commits of one real run, as drafts."""
     from given import FIXTURES
 
-    from ledger.ledger import Draft
+    from ledger.drafts import Draft
     from pipeline.config import read
     from pipeline.run import run
 

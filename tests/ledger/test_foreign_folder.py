@@ -21,9 +21,9 @@ from ledger import spool
 from ledger import vocabulary as say
 from ledger.anchors import from_git, receipts_in
 from ledger.backup import back_up
+from ledger.drafts import Draft
 from ledger.errors import Damaged, InvalidInput, Refused
 from ledger.event import encode_canonical
-from ledger.ledger import Draft
 from ledger.log import _commit
 from ledger.note import Checkpoint, receipt_line
 from ledger.redaction import redact

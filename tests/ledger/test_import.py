@@ -24,12 +24,13 @@ from ledger import memory
 from ledger import vocabulary as say
 from ledger.approval import approval_event, sign_approval
 from ledger.correction import correct
+from ledger.drafts import Draft
 from ledger.entities import NAMED
 from ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
 from ledger.event import encode_canonical, hashes
 from ledger.importing import Imported, import_history
 from ledger.keys import new_signer
-from ledger.ledger import Copy, Draft
+from ledger.ledger import Copy
 from ledger.note import SignerKey, VerifierKey, parse_receipt
 from ledger.recorder import Recorder
 from ledger.redaction import redact

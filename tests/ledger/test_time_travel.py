@@ -29,11 +29,11 @@ from hypothesis import strategies as st
 
 import ledger
 from ledger.correction import correct
+from ledger.drafts import Draft
 from ledger.entities import NAMED, PROJECTIONS
 from ledger.entries import Recorded
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.folding import READ_TYPES, fold, fold_live, live, same
-from ledger.ledger import Draft
 from ledger.projection import Entry, State
 from ledger.recorder import Recorder
 from ledger.redaction import KEPT

@@ -16,7 +16,7 @@ from writers import write_many
 
 import ledger
 from ledger import vocabulary as say
-from ledger.ledger import Draft
+from ledger.drafts import Draft
 from ledger.note import parse_receipt
 from ledger.scan import Finding
 from ledger.verdict import Asked
