@@ -61,7 +61,7 @@ def _import() -> Target:
             assert verdict.verified, verdict.findings
             return done
 
-    return Target(parse, corpus, sample=12, change=change_json)
+    return Target(parse, corpus, sample=6, change=change_json)
 
 
 IMPORTS: dict[str, Callable[[], Target]] = {"import": _import}
