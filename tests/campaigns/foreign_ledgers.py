@@ -177,7 +177,7 @@ def _forged_ledger() -> Target:
             _asked(folder, text)
         return True
 
-    return Target(parse, corpus, sample=8, change=change_json)
+    return Target(parse, corpus, sample=10, change=change_json)
 
 
 def written(book: Ledger) -> list[tuple[str, bytes]]:
