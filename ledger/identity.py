@@ -86,6 +86,16 @@ def in_force(identities: Sequence[Identity], size: int) -> Identity:
     return next(identity for identity in reversed(identities) if identity.from_size <= max(size, 1))
 
 
+def leads_on(identities: Sequence[Identity], size: int) -> bool:
+    """Whether every key after a size was brought in by the one before it, when that was safe."""
+    return all(key.continues and key.compromised_from is None for key in identities if key.from_size > size)
+
+
+def leads_from(identities: Sequence[Identity], key: VerifierKey) -> bool:
+    """Whether the key in force is this one, or was brought in by it."""
+    return any(identity.key == key and leads_on(identities, identity.from_size) for identity in identities)
+
+
 def open_stored(note: str, identities: Sequence[Identity], size: int) -> Checkpoint:
     """The checkpoint in a note that is filed under ``size``, once all keys that must have signed it are seen to have.
 

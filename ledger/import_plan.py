@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 from collections.abc import Collection, Iterator, Sequence
@@ -13,11 +14,12 @@ from ledger import vocabulary
 from ledger.commit import commit_text, leaf_entry
 from ledger.errors import InvalidInput, NewerFormat, Refused, TallyError
 from ledger.event import MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
-from ledger.imported import Places, copied_in
+from ledger.imported import Places, copied_in, under_both
 from ledger.ledger import Ledger
 from ledger.log import Commit, Log, Stored
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import Checkpoint
+from ledger.objects import LARGE_BYTES
 from ledger.redaction import KEPT
 from ledger.verdict import Progress
 from ledger.vocabulary import (
@@ -113,7 +115,7 @@ class Plan:
                 if item.data is None or (item.type in ABOUT_ITS_LOG and item.seq not in self._schemas)
             )
             inner = copied_in(source.log, commit)
-            under = "/".join(filter(None, (self.under, inner.said.named_under if inner else None))) or None
+            under = under_both(self.under, inner.said if inner else None)
             yield Part(commit, stored, left, under, inner is None or inner.said.proven)
 
     def keep_schema(self, seq: int) -> None:
@@ -239,6 +241,7 @@ class _Reading:
         self.places = places
         self.found = found
         self.met: set[str] = set()
+        self.sizes: dict[str, int] = {}
         self.own = {identity.key.name for identity in ledger.identities}
         self.types = {event_type for event_type, _ in RELEASED}
         # What came with the same history before goes on with it.
@@ -342,7 +345,20 @@ class _Reading:
         if copied is None or copied.said.history != self.history:
             self.found.also_here.append(entity)
 
+    def _is_another_size_here(self, name: str, size_bytes: int) -> bool:
+        """Whether what has that hash is here, undamaged, and not of that size."""
+        with contextlib.suppress(TallyError):
+            found = self.ledger.objects.size_bytes(name)
+            return found != size_bytes and found <= LARGE_BYTES and len(self.ledger.objects.get(name)) == found
+        return False
+
     def _artifact(self, name: str, size_bytes: int) -> None:
+        if self.sizes.setdefault(name, size_bytes) != size_bytes or self._is_another_size_here(name, size_bytes):
+            raise Refused(
+                f"It says that artifact {name[:12]}… has {size_bytes:,} bytes, which is not its size. "
+                "Nothing was imported.",
+                "No program of ours records that. Ask its owner.",
+            )
         if name in self.found.artifacts or name in self.found.missing:
             return
         try:

@@ -41,6 +41,28 @@ def copied_in(log: Log, commit: Commit, head: Head | None = None) -> Copied | No
     return None
 
 
+def within(said: CommitImported) -> CommitImported | None:
+    """Which commit of a third ledger it was where the other one had imported it itself; None for its own commits.
+
+    Raises
+    ------
+    Damaged
+    """
+    if not decode_head(said.head).imported:
+        return None
+    for item in said.left_out:
+        if item.type == CommitImported.TYPE and item.body is not None:
+            body = vocabulary.decode(item.body.encode()).body
+            if isinstance(body, CommitImported):
+                return body
+    return None
+
+
+def under_both(outer: str | None, inner: CommitImported | None) -> str | None:
+    """What the names of a commit are read under, where the other ledger read them under something as well."""
+    return "/".join(filter(None, (outer, inner.named_under if inner else None))) or None
+
+
 def names_under(log: Log, commit: Commit, head: Head) -> str | None:
     """What the names of a commit are read under; None where they are read as they are."""
     found = copied_in(log, commit, head)

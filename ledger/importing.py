@@ -21,7 +21,7 @@ from ledger.commit import Head, commit_text, decode_head, leaf_entry
 from ledger.drafts import Draft
 from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
 from ledger.event import hashes
-from ledger.identity import Identity
+from ledger.identity import Identity, leads_from, leads_on
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from ledger.imported import Places, names_there, walk
 from ledger.ledger import Copy, Ledger
@@ -271,7 +271,13 @@ def _said(
     )
     replace = msgspec.structs.replace
     if against is not None:
-        if not _leads_on(identities, against.checkpoint.size):
+        if against.checkpoint.size > checkpoint.size:
+            raise Refused(
+                f"The receipt is of {count(against.checkpoint.size, 'commit')}, but only {checkpoint.size} of them are "
+                "signed there: what was signed once is not there any more. Nothing was imported.",
+                "Ask its owner, who signs all of it with `tally receipt`.",
+            )
+        if not leads_on(identities, against.checkpoint.size):
             raise Refused(
                 f"The receipt vouches for its first {against.checkpoint.size} commits; after them its key was "
                 "replaced without the signature of the old one, or was not safe. Nothing was imported.",
@@ -279,7 +285,7 @@ def _said(
             )
         return replace(said, vouched="receipt", receipt=receipt_line(against.checkpoint))
     if key is not None:
-        if not _leads_from(identities, key):
+        if not leads_from(identities, key):
             raise Refused(
                 f"It is not signed by the key that was given, {key.key_id.hex()} of {key.name}, nor by one that "
                 f"follows from it, but by {identities[-1].key.key_id.hex()} of {checkpoint.origin}. "
@@ -288,22 +294,12 @@ def _said(
             )
         return replace(said, vouched="key", key=key.format())
     pin = memory.read_pin(checkpoint.origin)
-    if pin is not None and _leads_from(identities, VerifierKey.parse(pin.key)):
+    if pin is not None and leads_from(identities, VerifierKey.parse(pin.key)):
         return replace(said, vouched="pin", key=pin.key, relied_since=pin.since)
     earlier = here.announced
-    if earlier is not None and earlier.vouched != "nothing" and _leads_on(identities, earlier.size):
+    if earlier is not None and earlier.vouched != "nothing" and leads_on(identities, earlier.size):
         return replace(said, vouched="import")
     return said
-
-
-def _leads_on(identities: Sequence[Identity], size: int) -> bool:
-    """Whether every key after a size was brought in by the one before it, when that was safe."""
-    return all(key.continues and key.compromised_from is None for key in identities if key.from_size > size)
-
-
-def _leads_from(identities: Sequence[Identity], key: VerifierKey) -> bool:
-    """Whether the key in force is this one, or was brought in by it."""
-    return any(identity.key == key and _leads_on(identities, identity.from_size) for identity in identities)
 
 
 # Copying ---------------------------------------------------------------------------------------------------

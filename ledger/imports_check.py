@@ -7,17 +7,19 @@ commits. What else stands in an imported commit, or under the name of somebody w
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ledger import vocabulary
 from ledger.commit import commit_text, decode_head, event_handle, leaf_entry
-from ledger.errors import Damaged, TallyError
+from ledger.errors import Damaged, InvalidInput, TallyError
 from ledger.event import hashes
-from ledger.identity import Change, Identity, chain, in_force, open_stored
-from ledger.imported import Copied, Places, copied_in, names_there
+from ledger.identity import Change, Identity, chain, in_force, leads_from, leads_on, open_stored
+from ledger.imported import Copied, Places, copied_in, names_there, under_both, within
 from ledger.log import Log, Stored
 from ledger.merkle import Frontier, leaf_hash
+from ledger.note import VerifierKey, parse_receipt
 from ledger.scan import Class, Finding
 from ledger.vocabulary import (
     CommitImported,
@@ -55,6 +57,7 @@ class Imports:
         size = self.log.size()
         seen: set[int] = set()
         newest = 0
+        self._receipts()
         for stored in self.log.events(types={HistoryImported.TYPE, CommitImported.TYPE}):
             handle = event_handle(stored.seq, stored.id)
             if len(self.findings) >= MOST_FINDINGS:
@@ -77,6 +80,14 @@ class Imports:
                         tick("imports", commit.n, size)
             except TallyError as error:
                 self._add(handle, f"{handle}: {error.message}")
+
+    def _receipts(self) -> None:
+        """At which sizes the roots of the histories are wanted, because a receipt is said to have vouched for them."""
+        for stored in self.log.events(types={HistoryImported.TYPE}):
+            with contextlib.suppress(TallyError):  # said when it is looked at
+                body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
+                if isinstance(body, HistoryImported) and body.vouched == "receipt":
+                    self._history(body.history).roots[parse_receipt(body.receipt or "").checkpoint.size] = b""
 
     def _history(self, name: str) -> _History:
         return self.histories.setdefault(name, _History(self.log, name, self._add))
@@ -127,6 +138,11 @@ class _History:
         self.frontier = Frontier()
         self.places = Places()
         self.announced: HistoryImported | None = None
+        self.vouched_for: int | None = None
+        """Up to which size anything but that ledger itself was found to vouch for it."""
+        self.unproven_within = 0
+        """Commits that it had imported itself from a ledger for which nobody vouched."""
+        self.roots: dict[int, bytes] = {}
         self.wanted: dict[int, tuple[Stored, HistoryImported]] = {}
         self.genesis: LedgerCreated | None = None
         self.changes: list[tuple[int, Change]] = []
@@ -137,7 +153,9 @@ class _History:
     def announce(self, stored: Stored, body: HistoryImported) -> None:
         """What is going to follow, and up to which root."""
         handle = event_handle(stored.seq, stored.id)
-        self.announced = body
+        before, self.announced = self.announced, body
+        if before is not None and before.named_under != body.named_under:
+            self.add(handle, f"{handle} reads the names of {self.name} under something else than was said first.")
         if body.first != len(self.places) or body.size < body.first:
             self.add(handle, f"{handle} says that c{body.first} of {self.name} follows, but c{len(self.places)} does.")
             return
@@ -152,7 +170,12 @@ class _History:
             raise Damaged(f"c{commit.n} is c{said.n} of {self.name}, but c{len(self.places)} should follow.")
         if self.announced is None or said.n >= self.announced.size:
             raise Damaged(f"Nothing says that c{said.n} of {self.name} was going to follow.")
-        head = decode_head(commit.head)
+        head, inner = decode_head(commit.head), within(said)
+        if said.proven and (self.announced.vouched == "nothing" or (inner is not None and not inner.proven)):
+            self.add(f"c{commit.n}", f"c{commit.n} says that it is proven to be of {self.name}; nobody vouched for it.")
+        if said.named_under != under_both(self.announced.named_under, inner):
+            self.add(f"c{commit.n}", f"c{commit.n} reads the names of {self.name} under something else than was said.")
+        self.unproven_within += inner is not None and not inner.proven
         if not head.imported or head.actor != decode_head(said.head).actor:
             self.add(f"c{commit.n}", f"c{commit.n} is not in the name of who recorded it in {self.name}.")
         self._left_out(said)
@@ -161,6 +184,8 @@ class _History:
         stop = min(seq + said.copied, commit.last_seq)
         text = commit_text(said.head, names_there(said, self.log.hashes(seq + 1, stop)))
         self.frontier.append(leaf_hash(leaf_entry(text)))
+        if len(self.places) in self.roots:
+            self.roots[len(self.places)] = self.frontier.root()
         if (wanted := self.wanted.get(len(self.places))) is not None:
             self._compare(*wanted)
 
@@ -229,6 +254,30 @@ class _History:
             self.add(handle, f"{handle} keeps a checkpoint of something else than {self.name}.")
             return
         self.proved, self.key = body.size, self.identities[-1].key.key_id.hex()
+        if body.vouched == "nothing":
+            return
+        if words := self._not_vouched(body):
+            self.add(handle, f"{handle} says that {self.name} is {vouched_words(body)}, but {words}")
+        else:
+            self.vouched_for = body.size
+
+    def _not_vouched(self, body: HistoryImported) -> str:
+        """Why what is said to vouch for it does not; empty where it does, as far as that can be seen from here."""
+        try:
+            if body.vouched == "import":
+                earlier = self.vouched_for
+                return "" if earlier is not None and leads_on(self.identities, earlier) else "nothing before it was."
+            if body.vouched != "receipt":
+                key = VerifierKey.parse(body.key or "")
+                return "" if leads_from(self.identities, key) else "that key has not signed it."
+            checkpoint = parse_receipt(body.receipt or "").checkpoint
+        except InvalidInput as error:
+            return f"that cannot be read: {error.message}"
+        if checkpoint.origin not in [identity.key.name for identity in self.identities]:
+            return f"that receipt is of {checkpoint.origin}."
+        if checkpoint.size > body.size or self.roots.get(checkpoint.size) != checkpoint.root:
+            return "what stands here is not what that receipt saw."
+        return "" if leads_on(self.identities, checkpoint.size) else "another key signed it after that."
 
     def words(self) -> str:
         """What is here of it, and who vouches for it."""
@@ -238,7 +287,11 @@ class _History:
         more = len(self.places) - self.proved
         if more:
             said += f"; {count(more, 'commit')} after them not yet"
-        return f"{said}; {vouched_words(self.announced)}" if self.announced else said
+        if self.announced:
+            said += f"; {vouched_words(self.announced)}"
+        if self.unproven_within and self.announced and self.announced.vouched != "nothing":
+            said += f"; {count(self.unproven_within, 'commit')} that it had imported itself: UNPROVEN"
+        return said
 
 
 def check_imports(log: Log, tick: Tick) -> Imports:

@@ -200,6 +200,8 @@ class _Scan:
         self.telling: list[Stored] = []
         # Imported events whose names are read under another: first and last, and that other.
         self.spans: list[tuple[int, int, str]] = []
+        self.said_imported: list[int] = []
+        """Where events say which commit of another ledger theirs is; those of commits to come."""
 
     def run(self, tick: Callable[[int], None]) -> Scanned:
         result = self.result
@@ -274,6 +276,8 @@ class _Scan:
         if self.spans and rows:
             self.spans = [span for span in self.spans if span[1] >= rows[0][0]]
         for seq, event_type, data, _id, _sha256 in rows:
+            if event_type == CommitImported.TYPE:
+                self.said_imported.append(seq)
             if event_type == CommitImported.TYPE and data is not None:
                 with contextlib.suppress(Damaged):  # said when it is looked at
                     body = vocabulary.decode(data, event_type).body
@@ -367,6 +371,10 @@ class _Scan:
         else:
             if to_micros(head.recorded_at) != commit.recorded_at:
                 self.add("INDEX", f"c{n}", f"Commit c{n} is filed under another time than its head says.")
+            here = bisect_right(self.said_imported, commit.last_seq)
+            if head.imported and not (here and self.said_imported[here - 1] >= commit.first_seq):
+                self.add("IMPORT", f"c{n}", f"c{n} says that it was imported, but not which commit of which ledger.")
+            del self.said_imported[:here]
         if commit.recorded_at < last_recorded:
             self.add("INDEX", f"c{n}", f"Time goes back at c{n}.")
         self.frontier.append(merkle.leaf_hash(leaf_entry(text_of_hashes(commit.head, b"".join(hashes)))))

@@ -22,6 +22,7 @@ from ledger.database import SCHEMA, circumstance, replaced, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.imports_check import Imports, check_imports, has_imports
 from ledger.ledger import Ledger
+from ledger.objects import LARGE_BYTES
 from ledger.recorder import this_program
 from ledger.scan import Class, Finding, Told
 from ledger.schema_check import schema_differences
@@ -259,8 +260,20 @@ class _Examination:
         except (Damaged, InvalidInput) as error:
             return error.message
         if found != size_bytes:
-            return f"Artifact {name[:12]}… has {found:,} bytes instead of {size_bytes:,}."
+            # An event may be wrong about a size, by mistake or by malice; the name says what is in the file.
+            if found > LARGE_BYTES or not self._holds(name):
+                return f"Artifact {name[:12]}… has {found:,} bytes instead of {size_bytes:,}."
+            self.report.warnings.append(
+                f"An event says that artifact {name[:12]}… has {size_bytes:,} bytes, but what has that hash has "
+                f"{found:,}: the event is wrong, the file is not."
+            )
         return None
+
+    def _holds(self, name: str) -> bool:
+        with contextlib.suppress(TallyError):
+            self.ledger.objects.get(name)
+            return True
+        return False
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""

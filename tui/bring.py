@@ -140,7 +140,7 @@ def _remarks(book: ledger.Ledger, done: Imported, path: Path, dry_run: bool) -> 
     if said.vouched == "pin" and (pin := memory.read_pin(said.name)) is not None and pin.how == "first contact":
         yield "Nobody has compared that key yet: this account took it from the ledger at first contact."
     if said.vouched == "nothing":
-        yield f"With a receipt or key that its owner gives you by another way: tally import {place} --against RECEIPT"
+        yield f"With a receipt that its owner gives you: tally import {place} --against RECEIPT"
     if said.named_under:
         yield f"Its names are read under {said.named_under}/ here."
     if plan.left_out:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import ledger
 from ledger.commit import decode_head
 from ledger.entities import HistoryState
 from ledger.errors import Damaged
-from ledger.imported import copied_in
+from ledger.imported import Copied, copied_in, within
 from ledger.log import Commit
+from ledger.vocabulary import CommitImported
 from ledger.words import count
 from tui.values import moment_words
 
@@ -25,8 +27,12 @@ def source_words(book: ledger.Ledger, commit: Commit) -> str:
         said += f", recorded {moment_words(head.recorded_at, book.zone)} by {head.actor} on {head.host}"
     except Damaged:
         pass  # `tally verify` says it
-    state = _state(book, copied.said.history)
-    return f"{said}; {state.vouched}" if state else said
+    if state := _state(book, copied.said.history):
+        said += f"; {state.vouched}"
+    if (inner := _within(copied)) is not None:
+        proven = "" if inner.proven else ", UNPROVEN"
+        said += f"; that ledger had imported it itself, from {inner.history}{proven}"
+    return said
 
 
 def imported_json(book: ledger.Ledger, commit: Commit) -> dict[str, Any] | None:
@@ -34,11 +40,12 @@ def imported_json(book: ledger.Ledger, commit: Commit) -> dict[str, Any] | None:
     copied = copied_in(book.log, commit)
     if copied is None:
         return None
-    state = _state(book, copied.said.history)
+    state, inner = _state(book, copied.said.history), _within(copied)
+    is_proven = state.proven if state else copied.said.proven
     return {
         "history": f"history:{copied.said.history}",
         "n": copied.said.n,
-        "proven": state.proven if state else copied.said.proven,
+        "proven": is_proven and (inner is None or inner.proven),
         "proven_when_imported": copied.said.proven,
     }
 
@@ -47,6 +54,12 @@ def history_words(state: HistoryState) -> str:
     """One imported history in one line."""
     under = f", names read under {state.named_under}/" if state.named_under else ""
     return f"imported: {count(state.commits, 'commit')} of {state.history}{under}; {state.vouched}"
+
+
+def _within(copied: Copied) -> CommitImported | None:
+    with contextlib.suppress(Damaged):  # `tally verify` says it
+        return within(copied.said)
+    return None
 
 
 def _state(book: ledger.Ledger, history: str) -> HistoryState | None:

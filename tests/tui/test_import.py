@@ -82,7 +82,7 @@ def test_a_history_is_brought_in_and_labelled_until_somebody_vouches(team: Path,
     done = Said("import", "../ann", "--as", "ann")
     assert done.code == 0, done.err
     assert done.out.startswith("Imported c0 to c5 of ann-")
-    assert "UNPROVEN" in done.out and "--against RECEIPT" in done.out
+    assert "UNPROVEN" in done.out and "import ../ann --against RECEIPT" in done.out
     assert done.out.rstrip().splitlines()[-1].startswith("receipt team-")
     for command in (
         ("status",),
