@@ -418,6 +418,7 @@ class _Copying:
             note=_note(self.said.history, n, body.proven, head),
             expected=expected,
             closing=lambda first: self._close(n, first, corrections),
+            named_under=part.under,
         )
 
     def _body(

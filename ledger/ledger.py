@@ -24,6 +24,7 @@ from ledger.commit import (
     leaf_entry,
     to_micros,
 )
+from ledger.database import NAMED_UNDER_FORMAT, PLAIN_FORMAT
 from ledger.difference import Difference
 from ledger.drafts import Draft, content_digest, encoded
 from ledger.entries import entries
@@ -67,6 +68,8 @@ class Copy(NamedTuple):
     expected: Mapping[str, int | None]
     closing: Callable[[int], Sequence[Encoded]]
     """Events that name positions here, made when that of the first of ``batch`` is known."""
+    named_under: str | None = None
+    """What the names in it are read under here."""
 
 
 def utc_now() -> dt.datetime:
@@ -303,7 +306,10 @@ class Ledger:
             for copy in copies
         ]
         appended = self.log.append_together(
-            pieces, now_micros=lambda: to_micros(self.clock()), allow_jump=self._allow_jump
+            pieces,
+            now_micros=lambda: to_micros(self.clock()),
+            allow_jump=self._allow_jump,
+            least_format=NAMED_UNDER_FORMAT if any(copy.named_under for copy in copies) else PLAIN_FORMAT,
         )
         self._declared.update(*(copy.types for copy in copies))
         return appended

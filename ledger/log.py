@@ -21,7 +21,7 @@ from ledger import merkle
 from ledger.commit import CALENDAR_MICROS, commit_text, leaf_entry
 from ledger.database import (
     APPLICATION_ID,
-    FORMAT,
+    PLAIN_FORMAT,
     SCHEMA,
     AsItLies,
     check_format,
@@ -96,7 +96,7 @@ class Log:
         connection = connect(self.path, "rwc")
         try:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
             prepare_writer(connection)
             connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA.values():
@@ -222,8 +222,14 @@ class Log:
         now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
         allow_jump: bool = False,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+        least_format: int = PLAIN_FORMAT,
     ) -> list[Appended]:
         """Write several commits one after the other with one wait for the disk: all of them, or none.
+
+        Parameters
+        ----------
+        least_format : int
+            What a program has to know to read them; the file says so from then on.
 
         Raises
         ------
@@ -232,6 +238,8 @@ class Log:
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
         with self.lock, Transaction(connection, self.path):
+            if self.format(connection) < least_format:
+                connection.execute(f"PRAGMA user_version = {least_format}")
             return [write(connection, piece, now_micros(), allow_jump) for piece in pieces]
 
     def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
@@ -285,6 +293,10 @@ class Log:
         return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
 
     # Reading -----------------------------------------------------------------------------------------------
+
+    def format(self, connection: sqlite3.Connection | None = None) -> int:
+        """The format that the file says it has."""
+        return int((connection or self.reader).execute("PRAGMA user_version").fetchone()[0])
 
     def size(self) -> int:
         """Number of commits."""

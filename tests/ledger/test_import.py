@@ -321,6 +321,22 @@ def test_a_ledger_that_was_changed_is_refused(
     refused(book, ann.folder, words, (Refused, Damaged))  # type: ignore[arg-type]
 
 
+def test_who_does_not_know_names_under_others_is_kept_out(
+    book: ledger.Ledger, ann: ledger.Ledger, tmp_path: Path
+) -> None:
+    """A program of the first format would take an imported run for the run of that name which is the ledger's own."""
+    with ledger.create(tmp_path / "plain", timezone="UTC") as plain:
+        import_history(plain, ann.folder)
+        assert plain.log.format() == 1, "any program may read what it can read rightly"
+        assert verify(plain).verified
+    assert book.log.format() == 1
+    import_history(book, ann.folder, named_under="ann")
+    assert book.log.format() == 2
+    assert verify(book).verified
+    book.log.writer.execute("PRAGMA user_version = 1")
+    assert [finding.kind for finding in verify(book).findings] == ["SCHEMA"]
+
+
 def test_names_that_mean_something_here_are_all_said_and_can_be_read_under_another(
     book: ledger.Ledger, ann: ledger.Ledger
 ) -> None:
