@@ -24,8 +24,8 @@ class Recorded:
 
     def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
         """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
-        # What an imported event names stands there without what it is read under here.
-        return entries(self.log, 0, last, types, names | {name.partition("/")[2] for name in names if "/" in name})
+        held = frozenset(held for name in names for held in vocabulary.names_in_bodies(name))
+        return entries(self.log, 0, last, types, held)
 
 
 def entries(

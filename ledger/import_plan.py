@@ -180,8 +180,8 @@ def histories_here(log: Log) -> dict[str, str]:
     return {name: by or name for name, by in found.items()}
 
 
-def refuse_names(history: str, taken: Sequence[str]) -> None:
-    """Refuse all at once where names mean something here."""
+def refuse_names(history: str, taken: Sequence[str], *, again: bool) -> None:
+    """Refuse all at once where names mean something here; ``again`` where some of the history is here already."""
     if not taken:
         return
     kinds: dict[str, list[str]] = {}
@@ -194,7 +194,9 @@ def refuse_names(history: str, taken: Sequence[str]) -> None:
     names = count(len(taken), "name that means", "names that mean")
     raise Refused(
         f"{history} uses {names} something else here: {told}. Nothing was imported.",
-        f"Have its names read under another here: --as {_suggested(history)}",
+        "What is here of it stays. Look at what is new of it where it is, with --ledger."
+        if again
+        else f"Have its names read under another here: --as {_suggested(history)}",
     )
 
 

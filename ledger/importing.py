@@ -113,7 +113,7 @@ def import_history(
         found = plan(ledger, source, history, here.places, checkpoint, under, progress)
         if ledger.log.last_seq_of(f"history:{history}") != here.last_seq:
             raise _at_the_same_time(ledger, history)
-        refuse_names(history, found.taken)
+        refuse_names(history, found.taken, again=here.announced is not None)
         said = _said(identities, checkpoint, note, found, here, under, against, key)
         unsigned = source.log.size() - checkpoint.size
         before = len(here.places)

@@ -116,10 +116,11 @@ def _erase(ledger: Ledger, seq: int, body: object) -> None:
 def _last_before(ledger: Ledger, name: str, seq: int) -> int | None:
     """The newest event before ``seq`` that refers to an entity; read from the end, because nothing indexes it."""
     called = name.partition(":")[2]
-    # It stands in a body as JSON writes it; in that of an imported event without what it is read under here.
-    held = [msgspec.json.encode(text).decode() for text in (called, called.partition("/")[2])]
+    # It stands in a body as JSON writes it.
+    held = [msgspec.json.encode(text).decode() for text in vocabulary.names_in_bodies(called)]
+    holds = " OR ".join("instr(body, ?)" for _ in held)
     rows = ledger.log.reader.execute(
-        "SELECT seq FROM events WHERE seq < ? AND (instr(body, ?) OR instr(body, ?)) ORDER BY seq DESC", (seq, *held)
+        f"SELECT seq FROM events WHERE seq < ? AND ({holds}) ORDER BY seq DESC", (seq, *held)
     )
     for (earlier,) in rows:
         if name in vocabulary.entities(ledger.event(earlier).event):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tui.brought import unproven_line
 from tui.cli import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
 from tui.next_step import here
@@ -104,6 +105,7 @@ def automation_command(
             print_json("tally.automation/1", told)
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         click.echo(wrap(automation_words(standing, book.zone)))
         for words in standing.missing:
             click.echo(wrap(f"missing: {words}", "  "))

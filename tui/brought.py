@@ -13,6 +13,7 @@ from ledger.imported import Copied, copied_in, within
 from ledger.log import Commit
 from ledger.vocabulary import CommitImported
 from ledger.words import count
+from tui.page import heading
 from tui.values import moment_words
 
 
@@ -48,6 +49,26 @@ def imported_json(book: ledger.Ledger, commit: Commit) -> dict[str, Any] | None:
         "proven": is_proven and (inner is None or inner.proven),
         "proven_when_imported": copied.said.proven,
     }
+
+
+def aside_words(book: ledger.Ledger, n: int) -> str:
+    """The same in brackets, for a line about one event of commit ``n``: whether it is proven, and of which day."""
+    commit = book.log.commit(n)
+    said = imported_json(book, commit)
+    copied = copied_in(book.log, commit)
+    if said is None or copied is None:
+        return ""
+    with contextlib.suppress(Damaged):  # `tally verify` says it
+        there = decode_head(copied.said.head).recorded_at.astimezone(book.zone)
+        return f" (imported{'' if said['proven'] else ', UNPROVEN'}, there {there:%Y-%m-%d})"
+    return f" (imported{'' if said['proven'] else ', UNPROVEN'})"
+
+
+def unproven_line(snapshot: ledger.Snapshot) -> None:
+    """Above an answer that does not say of each of its lines where it comes from."""
+    for state in snapshot.histories():
+        if not state.proven:
+            heading(history_words(state))
 
 
 def history_words(state: HistoryState) -> str:

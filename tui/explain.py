@@ -14,6 +14,7 @@ from ledger.errors import NotFound
 from ledger.log import Commit
 from ledger.vocabulary import PromotionDecided
 from ledger.words import count
+from tui.brought import source_words
 from tui.cli import as_of_option, json_option, ledger_option, open_ledger, tally
 from tui.explain_period import explain_watched, watched_of
 from tui.look import head_line, snapshot_of
@@ -91,6 +92,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         said = record.decision
         click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
         click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+        _print_source(book, entry.n)
         for name, text in record.registered.questions.items():
             if isinstance(text, str):
                 click.echo(wrap(f"{name.replace('_', ' ')}: {text}", "  "))
@@ -137,6 +139,11 @@ def _beside(snapshot: ledger.Snapshot, name: str, run: RunState) -> ModelState |
     return found if isinstance(found, ModelState) and found.model != run.model else None
 
 
+def _print_source(book: ledger.Ledger, n: int) -> None:
+    if source := source_words(book, book.log.commit(n)):
+        click.echo(wrap(source, "  "))
+
+
 def _gates_of(snapshot: ledger.Snapshot, model: ModelState) -> list[GateState]:
     return [gate for gate in snapshot.gates() if gate.model == model.model]
 
@@ -147,6 +154,7 @@ def _explain_beside(book: ledger.Ledger, snapshot: ledger.Snapshot, model: Model
     entry = book.event(model.made_by_event)
     click.secho(wrap(f"{model.model} is {model.candidate}, put forward beside this decision"), bold=True)
     click.echo(f"  by {show(entry.actor)} on {moment_words(entry.recorded_at, book.zone)} (#{entry.seq})")
+    _print_source(book, entry.n)
     if model.proposal:
         click.echo(wrap(f"“{model.proposal}”", "  "))
     refusals: dict[int, Commit] = {}
@@ -190,6 +198,7 @@ def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool)
         return
     click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
     click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+    _print_source(book, entry.n)
     click.secho(wrap(said.headline, "  "), bold=True)
     click.echo(wrap(f"reason: {said.reason}", "  "))
     if said.followed:

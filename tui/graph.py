@@ -21,6 +21,7 @@ from ledger.entities import (
 from ledger.errors import InvalidInput
 from ledger.lineage import Direction, Label, Lineage, dot, mermaid, tree
 from ledger.words import count, sentence
+from tui.brought import unproven_line
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
 from tui.page import as_of_json, clip, print_json, terminal_columns
@@ -84,6 +85,7 @@ def lineage_command(
             click.echo(dot(part, lambda node: show(label(node), 200)), nl=False)
         else:
             head_line(snapshot, as_of, book)
+            unproven_line(snapshot)
             _print_trees(part, direction if other is None else "down", label)
         if part.left_out:
             click.echo(f"and {count(part.left_out, 'more node')} beyond: --depth, --most", err=True)

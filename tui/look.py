@@ -21,7 +21,7 @@ from ledger.projection import State
 from ledger.vocabulary import decode, is_known
 from ledger.words import count, sentence
 from pipeline.waivers import Expired, expired_under, that_weigh, waiver_words
-from tui.brought import history_words, imported_json, source_words
+from tui.brought import aside_words, history_words, imported_json, source_words, unproven_line
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.next_step import here
 from tui.page import as_of_json, clock_line, heading, parsed, print_json, print_json_line, table, wrap
@@ -209,8 +209,9 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             return
         click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
         rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""
+        origin = aside_words(book, book.log.commit_of(state.champion.seq).n)
         click.echo(
-            f"  promoted {_local(state.champion.since, book)} by {show(state.champion.by)} "
+            f"  promoted {_local(state.champion.since, book)} by {show(state.champion.by)}{origin} "
             f"(#{state.champion.seq}){rank}"
         )
         click.echo(wrap(f"reason: {state.champion.reason}", "  "))
@@ -243,6 +244,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
             print_json("tally.runs/1", content)
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         if not runs:
             click.echo(here("There are no runs yet. Next: tally run FILE.toml"), err=True)
             return
@@ -280,6 +282,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             print_json("tally.models/1", content)
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         if not models:
             click.echo(here("There are no models yet. Next: tally run FILE.toml"), err=True)
             return
@@ -575,6 +578,7 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         if rows:
             table(tuple(rows[0]), [tuple(row.values()) for row in rows])
         elif sys.stdout.isatty():

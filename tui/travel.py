@@ -20,6 +20,7 @@ from ledger.projection import Entry
 from ledger.views_check import views_differences
 from ledger.when import parse_period, resolve_event
 from ledger.words import count, sentence
+from tui.brought import aside_words, imported_json, unproven_line
 from tui.cli import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tui.look import corrected_by, head_line, set_aside, snapshot_of, struck
 from tui.page import as_of_json, clock_line, print_json, table, wrap
@@ -85,13 +86,14 @@ def _print_cause(cause: Cause, book: ledger.Ledger, aside: dict[int, int], lanes
 def event_line(entry: Entry, book: ledger.Ledger) -> str:
     """One event on one line: when, who, what it says; safe for a terminal."""
     return (
-        f"#{entry.seq}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}: "
-        f"{show(sentence(entry.event), 400)}"
+        f"#{entry.seq}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}"
+        f"{aside_words(book, entry.n)}: {show(sentence(entry.event), 400)}"
     )
 
 
 def entry_json(entry: Entry, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
     """An event as a program wants it: its handle, its place, what it says, and whether it counts."""
+    imported = imported_json(book, book.log.commit(entry.n))
     return {
         "handle": event_handle(entry.seq, book.log.event(entry.seq).id),
         "seq": entry.seq,
@@ -102,6 +104,7 @@ def entry_json(entry: Entry, book: ledger.Ledger, aside: dict[int, int]) -> dict
         "type": entry.event.t,
         "sentence": sentence(entry.event),
         "corrected_by": corrected_by(entry.seq, aside),
+        **({"imported": imported} if imported else {}),
     }
 
 
@@ -192,6 +195,7 @@ def know_command(
             print_json("tally.know/1", content)
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         click.secho(f"About {period_words(period, book.zone)}", bold=True)
         if not any(found[1:]):
             click.echo("Nothing was known.")

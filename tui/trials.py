@@ -19,6 +19,7 @@ from ledger.errors import NotFound, TallyError
 from ledger.opening import find
 from ledger.standing import clock_trouble
 from ledger.words import count
+from tui.brought import unproven_line
 from tui.cli import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
 from tui.look import head_line, snapshot_of
 from tui.page import as_of_json, print_json, table
@@ -63,6 +64,7 @@ def trials_command(
             print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of, book), "trials": listed})
             return
         head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
         if not trials:
             click.echo("There are no trials yet. In Python: with ledger.run('name') as run: run.log(loss=…)", err=True)
             return

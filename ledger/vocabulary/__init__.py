@@ -44,6 +44,7 @@ from ledger.vocabulary.body import (
     entities,
     is_known,
     named_under,
+    names_in_bodies,
     released,
 )
 from ledger.vocabulary.deciding import (
@@ -201,5 +202,6 @@ __all__ = [
     "entities",
     "is_known",
     "named_under",
+    "names_in_bodies",
     "released",
 ]  # fmt: skip

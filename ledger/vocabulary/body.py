@@ -210,6 +210,18 @@ def entities(event: Event[Any]) -> list[str]:
     return known.entities(event.body) if known else []
 
 
+def names_in_bodies(name: str) -> list[str]:
+    """How an entity may be called in the body of an event: as here, or without what it is read under here.
+
+    That may be several names, one inside the other: ``ann/carl/r1`` was ``carl/r1`` for Ann and ``r1`` for Carl.
+    """
+    found = [name]
+    while "/" in name:
+        name = name.partition("/")[2]
+        found.append(name)
+    return found
+
+
 def named_under(event: Event[Any], under: str | None) -> Event[Any]:
     """An event of an imported history as it is read here: what it names is called ``under/name``.
 

@@ -90,6 +90,13 @@ def test_a_history_is_brought_in_and_labelled_until_somebody_vouches(team: Path,
         ("show", "c8"),
         ("show", "model:ann/p-v1"),
         ("champion", "ann/p"),
+        ("story", "ann/p-v1"),
+        ("why", "ann/p.champion"),
+        ("diff", "before:c8", "now"),
+        ("runs",),
+        ("models",),
+        ("lineage", "ann/p-v1"),
+        ("sql", "select run from runs"),
         ("verify",),
     ):
         said = Said(*command)
@@ -107,6 +114,11 @@ def test_a_history_is_brought_in_and_labelled_until_somebody_vouches(team: Path,
     shown = Said("show", "c8", "--json").json["imported"]
     assert (shown["proven"], shown["proven_when_imported"]) == (True, False)
     assert "proven by a receipt that was kept of its first 6 commits" in Said("verify").out
+    for command in ("runs", "models"):
+        assert "UNPROVEN" not in Said(command).err
+    assert "(imported, there 2" in Said("champion", "ann/p").out
+    (told_of,) = Said("story", "pipeline:ann/p", "--json").json["events"][:1]
+    assert told_of["imported"]["proven"] is True
     story = Said("story", "run:ann/r1").out
     assert "run ann/r1 of ann/p started" in " ".join(story.split())
     assert Said("prove", "ann/p-v1", "-o", "proof").code == 0

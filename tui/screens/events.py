@@ -124,6 +124,12 @@ def stretches(book: ledger.Ledger, text: str, last_seq: int) -> list[Stretch]:
     return [Stretch(0, newest), Stretch(newest + 1, last_seq)]
 
 
+READ_UNDER = (
+    "(SELECT json_extract(i.body, '$.body.named_under') FROM events i "
+    "WHERE i.seq BETWEEN c.first_seq AND c.last_seq AND i.type = 'commit.imported')"
+)
+
+
 def search(book: ledger.Ledger, text: str, where: Stretch, is_about: bool = False) -> tuple[str, list[object]]:
     """The query that finds matching events, newest first; every word must match.
 
@@ -143,11 +149,15 @@ def search(book: ledger.Ledger, text: str, where: Stretch, is_about: bool = Fals
         elif kind == "entity:":
             # A body refers to an entity by its whole name, as a JSON string.
             name = wanted.rpartition(":")[2]
-            conditions.append(
-                "(e.body LIKE ? ESCAPE '\\' OR (json_extract(c.head, '$.imported') AND e.body LIKE ? ESCAPE '\\'))"
-            )
+            either = ["e.body LIKE ? ESCAPE '\\'"]
+            values.append(like(f'"{name}"'))
             # That of an imported commit stands there without what it is read under here.
-            values += [like(f'"{name}"'), like(f'"{name.partition("/")[2] or name}"')]
+            for held in vocabulary.names_in_bodies(name)[1:]:
+                either.append(
+                    f"(e.body LIKE ? ESCAPE '\\' AND json_extract(c.head, '$.imported') AND lower({READ_UNDER}) = ?)"
+                )
+                values += [like(f'"{held}"'), name.removesuffix(f"/{held}").lower()]
+            conditions.append(f"({' OR '.join(either)})")
         else:
             conditions.append(
                 "(e.body LIKE ? ESCAPE '\\' OR e.type LIKE ? ESCAPE '\\' "
