@@ -13,15 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ledger.drafts import Draft
     from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
     from ledger.event import About, Event
-    from ledger.ledger import Draft, Ledger
-    from ledger.log import Appended
+    from ledger.ledger import Ledger
     from ledger.opening import create, find
     from ledger.opening import open_ledger as open
     from ledger.snapshot import Snapshot
     from ledger.trial import Trial, run
     from ledger.when import AsOf
+    from ledger.writing import Appended
 
 __all__ = [
     "About",
@@ -48,8 +49,9 @@ __all__ = [
 
 PLACES = {
     "event": ("About", "Event"),
-    "ledger": ("Draft", "Ledger"),
-    "log": ("Appended",),
+    "drafts": ("Draft",),
+    "ledger": ("Ledger",),
+    "writing": ("Appended",),
     "opening": ("create", "find", "open"),
     "snapshot": ("Snapshot",),
     "trial": ("Trial", "run"),

@@ -6,11 +6,12 @@ correction is an event like others and can be corrected, which brings back what 
 
 from __future__ import annotations
 
+from ledger.drafts import Draft
 from ledger.errors import Damaged, NotFound, Refused
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.redaction import KEPT
 from ledger.vocabulary import EventCorrected
+from ledger.writing import Appended
 
 UNCORRECTABLE = KEPT
 """About evidence itself: that a key signed, that content was erased, is so whatever anybody says later."""

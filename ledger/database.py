@@ -11,7 +11,13 @@ from ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
 from ledger.files import network_file_system
 
 APPLICATION_ID = 0x54414C59  # "TALY"
-FORMAT = 1
+FORMAT = 2
+"""The newest that this program reads and writes."""
+PLAIN_FORMAT = 1
+"""What a ledger has from the beginning."""
+NAMED_UNDER_FORMAT = 2
+"""What it has once something was imported whose names are read under another. Who knows only the first format would
+take such a run for one of the ledger's own, and has to be kept from it."""
 
 SCHEMA: dict[str, str] = {
     "events": """CREATE TABLE events(

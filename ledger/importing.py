@@ -18,13 +18,14 @@ import msgspec
 
 from ledger import keys, memory, vocabulary
 from ledger.commit import Head, commit_text, decode_head, leaf_entry
+from ledger.drafts import Draft
 from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
 from ledger.event import hashes
 from ledger.identity import Identity, leads_from, leads_on
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from ledger.imported import Places, names_there, walk
-from ledger.ledger import Copy, Draft, Ledger
-from ledger.log import Encoded, Stored
+from ledger.ledger import Copy, Ledger
+from ledger.log import Stored
 from ledger.merkle import Frontier, leaf_hash
 from ledger.note import Checkpoint, Receipt, VerifierKey, receipt_line
 from ledger.objects import Objects
@@ -33,6 +34,7 @@ from ledger.verdict import Asked, Progress, silent
 from ledger.verify import verify
 from ledger.vocabulary import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
 from ledger.words import count
+from ledger.writing import Encoded
 
 EVENTS_AT_ONCE = 1_000
 COMMITS_AT_ONCE = 250
@@ -423,6 +425,7 @@ class _Copying:
             note=_note(self.said.history, n, body.proven, head),
             expected=expected,
             closing=lambda first: self._close(n, first, corrections),
+            named_under=part.under,
         )
 
     def _body(

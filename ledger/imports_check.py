@@ -51,6 +51,8 @@ class Imports:
         self.log = log
         self.findings: list[Finding] = []
         self.histories: dict[str, _History] = {}
+        self.named_under = False
+        """Whether names of something are read under another."""
 
     def check(self, tick: Tick) -> None:
         """Recompute every history."""
@@ -75,6 +77,7 @@ class Imports:
                     if commit.n in seen:
                         raise Damaged(f"c{commit.n} says more than once which commit it was elsewhere.")
                     seen.add(commit.n)
+                    self.named_under = self.named_under or body.named_under is not None
                     self._history(body.history).follow(Copied(commit, stored.seq, body))
                     if commit.n & 255 == 0:
                         tick("imports", commit.n, size)

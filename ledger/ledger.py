@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
-from blake3 import blake3
 
 from ledger import keys, memory, merkle, vocabulary
 from ledger.commit import (
@@ -25,23 +24,19 @@ from ledger.commit import (
     leaf_entry,
     to_micros,
 )
+from ledger.database import NAMED_UNDER_FORMAT, PLAIN_FORMAT
 from ledger.difference import Difference
+from ledger.drafts import Draft, content_digest, encoded
 from ledger.entries import entries
 from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
 from ledger.event import (
     EVENT_CONTEXT,
-    About,
-    Event,
-    encode,
-    encode_canonical,
-    hashes_of_many,
     new_salts,
-    refuse_unrepresentable,
 )
 from ledger.identity import Identity, identities_of
 from ledger.imported import told_here
 from ledger.keys import Signer
-from ledger.log import LOCK_DEADLINE_SECONDS, Appended, Encoded, Log, Piece, Sealing
+from ledger.log import LOCK_DEADLINE_SECONDS, Log
 from ledger.note import Checkpoint, receipt_line, sign_checkpoint
 from ledger.objects import Artifact, Objects
 from ledger.occurred import Axis, occurred_by
@@ -51,6 +46,7 @@ from ledger.snapshot import Snapshot
 from ledger.views import Views
 from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
 from ledger.when import AsOf, as_of_commit, handle_of, resolve
+from ledger.writing import Appended, Encoded, Piece, Sealing
 from ledger.zone import zone_of
 
 if TYPE_CHECKING:
@@ -58,17 +54,6 @@ if TYPE_CHECKING:
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
-
-
-class Draft(NamedTuple):
-    """A body on its way into the ledger, with what the envelope needs to know."""
-
-    body: Body
-    about: About | None = None
-    cause: tuple[str, ...] = ()
-    """Ids (hexadecimal) of the events that led here."""
-    occurred_at: dt.datetime | None = None
-    """None: now."""
 
 
 class Copy(NamedTuple):
@@ -83,6 +68,8 @@ class Copy(NamedTuple):
     expected: Mapping[str, int | None]
     closing: Callable[[int], Sequence[Encoded]]
     """Events that name positions here, made when that of the first of ``batch`` is known."""
+    named_under: str | None = None
+    """What the names in it are read under here."""
 
 
 def utc_now() -> dt.datetime:
@@ -319,7 +306,10 @@ class Ledger:
             for copy in copies
         ]
         appended = self.log.append_together(
-            pieces, now_micros=lambda: to_micros(self.clock()), allow_jump=self._allow_jump
+            pieces,
+            now_micros=lambda: to_micros(self.clock()),
+            allow_jump=self._allow_jump,
+            least_format=NAMED_UNDER_FORMAT if any(copy.named_under for copy in copies) else PLAIN_FORMAT,
         )
         self._declared.update(*(copy.types for copy in copies))
         return appended
@@ -386,7 +376,7 @@ class Ledger:
             lambda micros: head_text(self.recorder, from_micros(micros), note, imported=False),
             declare=declarations,
             expected=expected,
-            key=None if key is None else (key, _content_digest(drafts)),
+            key=None if key is None else (key, content_digest(drafts)),
             now_micros=lambda: to_micros(self.clock()),
             allow_jump=allow_jump or self._allow_jump,
             seal=seal if signers else None,
@@ -470,25 +460,8 @@ class Ledger:
         return text
 
     def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
-        """Canonical bytes, hashes and entities of each draft; bulk appends spend their time here."""
-        written, entities = [], []
-        for (body, about, cause, occurred_at), salt in zip(drafts, self._salts(len(drafts)), strict=True):
-            known = RELEASED[body.TYPE, body.VERSION]
-            event = Event(
-                t=body.TYPE,
-                v=body.VERSION,
-                salt=salt,
-                occurred_at=now if occurred_at is None else occurred_at.astimezone(dt.UTC),
-                body=body,
-                about=about,
-                cause=cause,
-            )
-            if known.free_form:
-                refuse_unrepresentable(msgspec.to_builtins(body), body.TYPE)
-            written.append(encode(event, known.decoder))
-            entities.append(known.entities(body))
-        types = [draft.body.TYPE for draft in drafts]
-        return list(map(Encoded, types, written, zip(*hashes_of_many(written), strict=True), entities))
+        """Drafts made ready to be written, with salts of this ledger's source."""
+        return encoded(drafts, self._salts(len(drafts)), now)
 
     def _declarations(self, types: Iterable[tuple[str, int]], now: dt.datetime) -> dict[str, Encoded]:
         """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
@@ -637,12 +610,3 @@ def _not_continued(seen: Checkpoint, here: Checkpoint) -> Refused:
         "If a backup was restored, restore the newest one. If this one is right all the same, go on under a new "
         "name: tally adopt --reason … If somebody rewrote it, keep the folder as evidence: tally verify",
     )
-
-
-def _content_digest(drafts: Sequence[Draft]) -> bytes:
-    """What makes two appends the same content: everything but salts and unstated times."""
-    content = [
-        [draft.body.TYPE, draft.body.VERSION, draft.body, draft.about, draft.cause, draft.occurred_at]
-        for draft in drafts
-    ]
-    return blake3(encode_canonical(content)).digest()

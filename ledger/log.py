@@ -12,22 +12,19 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from hashlib import sha256
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple
 
 import msgspec
 
 from ledger import merkle
-from ledger.commit import CALENDAR_MICROS, commit_text, from_micros, leaf_entry
+from ledger.commit import CALENDAR_MICROS, commit_text, leaf_entry
 from ledger.database import (
     APPLICATION_ID,
-    FORMAT,
+    PLAIN_FORMAT,
     SCHEMA,
     AsItLies,
     check_format,
-    circumstance,
     connect,
     foreign_triggers,
     open_read_only,
@@ -36,12 +33,12 @@ from ledger.database import (
     stamp,
     trouble,
 )
-from ledger.errors import Busy, Conflict, Damaged, InvalidInput, Refused, TallyError
+from ledger.errors import Busy, Damaged, InvalidInput, TallyError
 from ledger.event import Hashes
 from ledger.lock import FileLock
+from ledger.writing import Appended, Encoded, Piece, Sealing, Transaction, seen, subtree, unwritten, write
 
 LEDGER_FILE = "ledger.db"
-LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 LOCK_DEADLINE_SECONDS = 10.0
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
@@ -51,15 +48,6 @@ class Absent(Damaged, IndexError):
 
     Where somebody may have asked beyond the end, it is caught as the ``IndexError`` that it is, too.
     """
-
-
-class Encoded(msgspec.Struct, frozen=True, gc=False):
-    """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
-
-    type: str
-    data: bytes
-    hashes: Hashes
-    entities: list[str]
 
 
 class Stored(NamedTuple):
@@ -86,39 +74,6 @@ class Commit(NamedTuple):
     """Hash of the largest perfect subtree that ends at this leaf; see :mod:`ledger.merkle`."""
 
 
-class Appended(NamedTuple):
-    """Where an append landed. Durable by the time anybody sees it."""
-
-    n: int
-    first_seq: int
-    last_seq: int
-    recorded_at: int
-    entry: bytes
-    repeated: bool = False
-    """True where the same idempotency key had already written the same content."""
-
-
-class Sealing(NamedTuple):
-    """Asked of the caller inside the transaction: sign the tree as it will be when this commit is durable."""
-
-    size: int
-    root: bytes
-
-
-class Piece(NamedTuple):
-    """One commit on its way into the log."""
-
-    events: Sequence[Encoded]
-    head: Callable[[int], str]
-    """Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock."""
-    declare: Mapping[str, Encoded] = {}
-    """Written first, each only if its entity is still unknown to the ledger."""
-    expected: Mapping[str, int | None] = {}
-    """The append happens only if each entity was last referred to by that event (None: by no event)."""
-    closing: Callable[[int], Sequence[Encoded]] = lambda _first: ()
-    """Written last; made when the position of the first of ``events`` is known."""
-
-
 class Log:
     """The log file of one ledger folder.
 
@@ -141,7 +96,7 @@ class Log:
         connection = connect(self.path, "rwc")
         try:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
             prepare_writer(connection)
             connection.execute("BEGIN IMMEDIATE")
             for statement in SCHEMA.values():
@@ -182,7 +137,7 @@ class Log:
                 prepare_writer(connection)
             except sqlite3.Error as error:
                 connection.close()
-                raise _unwritten(error, self.path) from error
+                raise unwritten(error, self.path) from error
             self._writer = connection
         return self._writer
 
@@ -246,16 +201,16 @@ class Log:
             raise InvalidInput("A commit holds at least one event.")
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
-        with self.lock, _Transaction(connection, self.path):
-            if key is not None and (earlier := _seen(connection, key)) is not None:
+        with self.lock, Transaction(connection, self.path):
+            if key is not None and (earlier := seen(connection, key)) is not None:
                 return self._repeated(earlier)
             piece = Piece(events, head, declare or {}, expected or {})
-            appended = self._write(connection, piece, now_micros(), allow_jump)
+            appended = write(connection, piece, now_micros(), allow_jump)
             n = appended.n
             if key is not None:
                 connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
             if seal is not None:
-                root = merkle.frontier_from(lambda index: _subtree(connection, index), n + 1).root()
+                root = merkle.frontier_from(lambda index: subtree(connection, index), n + 1).root()
                 if (signed := seal(Sealing(n + 1, root))) is not None:
                     connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
         return appended
@@ -267,8 +222,14 @@ class Log:
         now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
         allow_jump: bool = False,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+        least_format: int = PLAIN_FORMAT,
     ) -> list[Appended]:
         """Write several commits one after the other with one wait for the disk: all of them, or none.
+
+        Parameters
+        ----------
+        least_format : int
+            What a program has to know to read them; the file says so from then on.
 
         Raises
         ------
@@ -276,44 +237,21 @@ class Log:
         """
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
-        with self.lock, _Transaction(connection, self.path):
-            return [self._write(connection, piece, now_micros(), allow_jump) for piece in pieces]
-
-    def _write(self, connection: sqlite3.Connection, piece: Piece, now: int, allow_jump: bool) -> Appended:
-        """One commit, inside a transaction that somebody else ends."""
-        _check_expected(connection, piece.expected)
-        last = connection.execute(
-            "SELECT n + 1, last_seq + 1, recorded_at, subtree FROM commits ORDER BY n DESC LIMIT 1"
-        ).fetchone()
-        n, first_seq, last_recorded, last_subtree = last or (0, 0, None, b"")
-        recorded_at = _tick(now, last_recorded, allow_jump)
-        declared = _undeclared(connection, piece.declare)
-        batch = [*declared, *piece.events, *piece.closing(first_seq + len(declared))]
-        read = _insert(connection, first_seq, batch)
-        head_text = piece.head(recorded_at)
-        entry = leaf_entry(commit_text(head_text, read))
-        last_seq = first_seq + len(batch) - 1
-
-        def stored(index: int) -> bytes:
-            return last_subtree if index == n - 1 else _subtree(connection, index)
-
-        closing = merkle.closing_hash(n, merkle.leaf_hash(entry), stored)
-        connection.execute(
-            "INSERT INTO commits VALUES(?,?,?,?,?,?)",
-            (n, first_seq, last_seq, recorded_at, head_text, closing),
-        )
-        return Appended(n, first_seq, last_seq, recorded_at, entry)
+        with self.lock, Transaction(connection, self.path):
+            if self.format(connection) < least_format:
+                connection.execute(f"PRAGMA user_version = {least_format}")
+            return [write(connection, piece, now_micros(), allow_jump) for piece in pieces]
 
     def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
         """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
         connection = self.writer
         self.lock.deadline_seconds = deadline_seconds
-        with self.lock, _Transaction(connection, self.path):
+        with self.lock, Transaction(connection, self.path):
             size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
             kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
             if kept:
                 return str(kept[0])
-            root = merkle.frontier_from(lambda index: _subtree(connection, index), size).root()
+            root = merkle.frontier_from(lambda index: subtree(connection, index), size).root()
             note = seal(Sealing(size, root))
             connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
         return note
@@ -334,7 +272,7 @@ class Log:
         self.lock.deadline_seconds = deadline_seconds
         with self.lock:
             connection.execute("PRAGMA secure_delete = ON")
-            with _Transaction(connection, self.path):
+            with Transaction(connection, self.path):
                 change(connection)
             try:
                 connection.execute("VACUUM")
@@ -355,6 +293,10 @@ class Log:
         return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
 
     # Reading -----------------------------------------------------------------------------------------------
+
+    def format(self, connection: sqlite3.Connection | None = None) -> int:
+        """The format that the file says it has."""
+        return int((connection or self.reader).execute("PRAGMA user_version").fetchone()[0])
 
     def size(self) -> int:
         """Number of commits."""
@@ -484,81 +426,6 @@ class Log:
         return None if row is None else (int(row[0]), str(row[1]))
 
 
-# Steps of an append ----------------------------------------------------------------------------------------
-
-
-class _Transaction:
-    """BEGIN IMMEDIATE to COMMIT, or ROLLBACK where anything went wrong in between."""
-
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
-        self.connection = connection
-        self.path = path
-
-    def __enter__(self) -> None:
-        try:
-            self.connection.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _unwritten(error, self.path) from error
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        at_the_end = False
-        try:
-            if error is None:
-                at_the_end = True
-                self.connection.execute("COMMIT")
-                return
-        except sqlite3.Error as failed:
-            error = failed
-        if self.connection.in_transaction:
-            self.connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.Error):
-            raise _unwritten(error, self.path, at_the_end) from error
-
-
-def _unwritten(error: sqlite3.Error, path: Path, at_the_end: bool = False) -> TallyError:
-    """What an append that failed says. Nothing of it is there, with one exception.
-
-    A disk that fails in the very sync of a commit may have kept it after all: the next one to open the file would find
-    it whole in the write-ahead log. So nothing is promised then.
-    """
-    told = trouble(error, path)
-    if at_the_end and circumstance(error) == "disk error":
-        return type(told)(
-            f"{told.message} It is not certain whether this was recorded.",
-            "Look at the disk; `tally log` says whether it is there, before you give the command again.",
-        )
-    return type(told)(f"{told.message} This was not recorded.", told.hint)
-
-
-def _seen(connection: sqlite3.Connection, key: tuple[str, bytes]) -> int | None:
-    row = connection.execute("SELECT content, n FROM keys WHERE key = ?", (key[0],)).fetchone()
-    if row is None:
-        return None
-    if row[0] != key[1]:
-        raise Conflict(
-            f"The idempotency key {key[0]!r} was used before, in c{row[1]}, for other content.",
-            "Use a new key for new content.",
-        )
-    return int(row[1])
-
-
-def _check_expected(connection: sqlite3.Connection, expected: Mapping[str, int | None]) -> None:
-    for entity, expected_seq in expected.items():
-        row = connection.execute("SELECT last_seq FROM entities WHERE entity = ?", (entity,)).fetchone()
-        found = None if row is None else row[0]
-        if found != expected_seq:
-            raise Conflict(
-                f"{entity} has changed: expected {_seq_words(expected_seq)}, found {_seq_words(found)}.",
-                "Look at it again, then decide again.",
-            )
-
-
-def _seq_words(seq: int | None) -> str:
-    return "no event yet" if seq is None else f"event #{seq}"
-
-
 def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
     commit = Commit(*row)
     # A page that was damaged gives nothing, or text, where the table allows only numbers.
@@ -567,56 +434,3 @@ def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
     if not FIRST_MICROS <= commit.recorded_at <= LAST_MICROS:
         raise Damaged(f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches.")
     return commit
-
-
-def _tick(now: int, last: int | None, allow_jump: bool) -> int:
-    """The time of a commit: the clock's, never earlier than the last, and not absurdly later."""
-    if last is None:
-        return now
-    if now - last > LONGEST_JUMP_MICROS and not allow_jump:
-        raise Refused(
-            f"The clock says {from_micros(now):%Y-%m-%d}, more than 366 days after the last commit "
-            f"({from_micros(last):%Y-%m-%d}). A wrong clock would date every later commit wrongly.",
-            "Set the clock; or, if the ledger really rested that long, say so once: TALLY_ALLOW_JUMP=1 tally …",
-        )
-    return max(now, last)
-
-
-def _undeclared(connection: sqlite3.Connection, declare: Mapping[str, Encoded]) -> list[Encoded]:
-    return [
-        encoded
-        for entity, encoded in declare.items()
-        if connection.execute("SELECT 1 FROM entities WHERE entity = ?", (entity,)).fetchone() is None
-    ]
-
-
-def _insert(connection: sqlite3.Connection, first_seq: int, batch: Sequence[Encoded]) -> list[Hashes]:
-    """Insert events, read back the stored bytes, hash what was read, and compare; returns the hashes.
-
-    One of the two hashes is enough here: both were taken of the same bytes, one right after the other, so a
-    stored body with the right SHA-256 has the right BLAKE3.
-    """
-    connection.executemany(
-        "INSERT INTO events VALUES(?,?,?,?,?)",
-        [(seq, encoded.data.decode(), *encoded.hashes, encoded.type) for seq, encoded in enumerate(batch, first_seq)],
-    )
-    stored = connection.execute(
-        "SELECT CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq",
-        (first_seq, first_seq + len(batch) - 1),
-    )
-    read = [(sha256(data).digest(), event_id, digest) for data, event_id, digest in stored]
-    if read != [(encoded.hashes[1], *encoded.hashes) for encoded in batch]:
-        raise Damaged(
-            "The database gave back other bytes than it was given; nothing was recorded.",
-            "This points to faulty memory or disk: test the machine before going on.",
-        )
-    last_seqs = {entity: seq for seq, encoded in enumerate(batch, first_seq) for entity in encoded.entities}
-    connection.executemany(
-        "INSERT INTO entities VALUES(?,?) ON CONFLICT(entity) DO UPDATE SET last_seq = excluded.last_seq",
-        last_seqs.items(),
-    )
-    return [encoded.hashes for encoded in batch]
-
-
-def _subtree(connection: sqlite3.Connection, n: int) -> bytes:
-    return bytes(connection.execute("SELECT subtree FROM commits WHERE n = ?", (n,)).fetchone()[0])

@@ -16,10 +16,11 @@ from typing import NamedTuple
 import msgspec
 
 from ledger import segments, vocabulary
+from ledger.drafts import Draft
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.vocabulary import ArtifactStored, EventRedacted
+from ledger.writing import Appended
 
 KEPT = frozenset(
     {"ledger.created", "schema.declared", "key.rotated", "fork.adopted", "event.redacted", "anchor.recorded",

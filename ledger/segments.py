@@ -16,9 +16,10 @@ from pathlib import Path
 from blake3 import blake3
 
 from ledger import vocabulary
+from ledger.drafts import Draft
 from ledger.errors import InvalidInput, Refused
 from ledger.files import read_foreign, write_whole
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.log import Commit, Log
 from ledger.vocabulary import SegmentSealed
 from ledger.words import commit_range

@@ -295,7 +295,8 @@ class Snapshot:
                 "`tally story` and `tally why` name the events that something follows from.",
             )
         kept = [entry for entry in told if entry.seq not in set(seqs)]
-        supposed = f"{self.as_of.supposed} supposing that {_hash_list(seqs)} had not been recorded".strip()
+        said = f"supposing that {_hash_list(seqs)} had not been recorded" if seqs else ""
+        supposed = f"{self.as_of.supposed} {said}".strip()
         return Snapshot(MemoryViews(self._views.log, kept), self.as_of._replace(supposed=supposed), self._clock)
 
     def _entries(self) -> list[Entry]:

@@ -20,10 +20,11 @@ from urllib.parse import quote
 import msgspec
 from blake3 import blake3
 
+from ledger.drafts import Draft
 from ledger.errors import Damaged
 from ledger.event import Instant
 from ledger.files import sync_folder, write_whole
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.lock import FileLock
 from ledger.memory import state_home
 from ledger.vocabulary import ArtifactStored, Body, TrialFinished, TrialMeasured, TrialStarted, TrialStored

@@ -18,7 +18,7 @@ import msgspec
 from ledger import memory, vocabulary
 from ledger.commit import from_micros
 from ledger.contents import Contents, result_of
-from ledger.database import SCHEMA, circumstance, replaced, trouble
+from ledger.database import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
 from ledger.imports_check import Imports, check_imports, has_imports
 from ledger.ledger import Ledger
@@ -131,6 +131,14 @@ class _Examination:
             self.imported_lines = [("import", said)]
             return
         self.imported = check_imports(self.log, self.progress)
+        if self.imported.named_under and self.log.format() < NAMED_UNDER_FORMAT:
+            self.report.add(
+                "SCHEMA",
+                str(self.log.path),
+                "The file says format 1, but names in it are read under another: an older program would take what was "
+                "imported for the ledger's own.",
+                next=f"PRAGMA user_version = {NAMED_UNDER_FORMAT} puts it right; find out who changed it.",
+            )
         self.report.findings += self.imported.findings
         self.report.warnings += self.imported.unfinished()
         self.imported_lines = self.imported.lines()

@@ -10,12 +10,13 @@ from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.entities import AutomationState
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
+from ledger.writing import Appended
 from pipeline.gates import approvals_of
 from pipeline.meaning import meaning_in
 

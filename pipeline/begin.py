@@ -11,12 +11,13 @@ import msgspec
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros
+from ledger.drafts import Draft
 from ledger.entities import ModelState, RunState
 from ledger.errors import Conflict, InvalidInput, TallyError
 from ledger.event import About
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
+from ledger.writing import Appended
 from pipeline import environment
 from pipeline.backtest import Recipe
 from pipeline.config import LoadedPipeline

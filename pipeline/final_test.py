@@ -21,10 +21,11 @@ import pandas as pd
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros
+from ledger.drafts import Draft
 from ledger.entities import ModelState
 from ledger.errors import Conflict, NotFound, Refused
 from ledger.event import About
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
 from pipeline import waivers

@@ -15,10 +15,11 @@ import pandas as pd
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
+from ledger.drafts import Draft
 from ledger.entities import ModelState
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.event import About
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from pipeline import monitor_words as words
 from pipeline.backtest import LARGEST_IMMATURE_SHARE
 from pipeline.begin import champion_of, rows_until

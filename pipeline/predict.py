@@ -26,12 +26,13 @@ from blake3 import blake3
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
+from ledger.drafts import Draft
 from ledger.entities import ModelState, WaiverState
 from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
 from ledger.event import About
 from ledger.files import sync_folder
 from ledger.imported import was_imported
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.words import count
 from pipeline.backtest import one_thread
 from pipeline.config import LoadedPipeline

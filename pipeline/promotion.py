@@ -10,11 +10,12 @@ from typing import Literal, NamedTuple
 
 from ledger import vocabulary as say
 from ledger.commit import decode_head
+from ledger.drafts import Draft
 from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput, Refused
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
+from ledger.writing import Appended
 from pipeline import waivers
 from pipeline.gates import Outcome, gate_events, standing
 from pipeline.record import record_of

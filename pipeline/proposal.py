@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.errors import Conflict, InvalidInput, Refused
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
+from ledger.writing import Appended
 from pipeline import environment, gates
 from pipeline.again import Again, candidate_recipe, taken_up
 from pipeline.backtest import Recipe

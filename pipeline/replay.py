@@ -19,10 +19,11 @@ from typing import NamedTuple
 from ledger import vocabulary as say
 from ledger.approval import approval_event, sign_approval
 from ledger.commit import from_micros
+from ledger.drafts import Draft
 from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
 from ledger.keys import Signer
-from ledger.ledger import Draft, Ledger, utc_now
+from ledger.ledger import Ledger, utc_now
 from ledger.replayed import StoryClock
 from ledger.words import count
 from pipeline import automation, waivers

@@ -20,9 +20,10 @@ from blake3 import blake3
 
 from ledger import vocabulary as say
 from ledger.commit import to_micros
+from ledger.drafts import Draft
 from ledger.entities import RunState
 from ledger.errors import Conflict, Damaged, InvalidInput, NotFound
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.words import count
 from pipeline import backtest, environment
 from pipeline.backtest import Cell, Described, Judged, Plan, Recipe

@@ -22,9 +22,10 @@ import pandas as pd
 
 from ledger import vocabulary as say
 from ledger.commit import from_micros, to_micros
+from ledger.drafts import Draft
 from ledger.errors import Conflict
 from ledger.event import About
-from ledger.ledger import Draft, Ledger
+from ledger.ledger import Ledger
 from ledger.objects import Artifact
 from pipeline import backtest, checks, gates, words
 from pipeline.backtest import Cell, Described, Judged, Plan

@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.entities import GateState, ModelState, WaiverState
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.imported import was_imported
-from ledger.ledger import Draft, Ledger
-from ledger.log import Appended
+from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
+from ledger.writing import Appended
 from pipeline.gates import GATES, standing
 from pipeline.meaning import meaning_in
 from pipeline.spans import parse_span

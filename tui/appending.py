@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import ledger
 from ledger.approval import approval_event, sign_approval
 from ledger.correction import UNCORRECTABLE, correct
+from ledger.drafts import Draft
 from ledger.entities import DecisionState, GateState
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.event import encode_canonical
-from ledger.ledger import Draft
 from ledger.vocabulary import Body, EventCorrected, WaiverGranted
 from tui.moment import told
 from tui.screens.asking import Field

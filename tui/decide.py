@@ -13,9 +13,9 @@ import ledger
 from ledger import keys
 from ledger.agent import agent_keys
 from ledger.approval import approval_event, check_approval, sign_approval
+from ledger.drafts import Draft
 from ledger.entities import ModelState, RunState
 from ledger.errors import InvalidInput
-from ledger.ledger import Draft
 from ledger.note import SignerKey, VerifierKey
 from tui.brought import source_words
 from tui.cli import json_option, ledger_option, open_ledger, tally

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+import msgspec
+
 from ledger import vocabulary as say
 from ledger.event import Instant
 from ledger.projection import Change, Entry, Lookup, State, follow, projection
@@ -37,6 +39,19 @@ class AutomationState(State, frozen=True, kw_only=True):
     locked_at: Instant | None = None
     unlocked_by: str | None = None
     unlocked_at: Instant | None = None
+
+
+class _Unlock(msgspec.Struct, frozen=True):
+    stable_windows: int | None = None
+    approved_by: int = 1
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a registered file says about automation: free-form JSON, which an event may hold of any shape."""
+
+    level: Level = "manual"
+    unlock: _Unlock | None = None
+    relock_on: list[str] | None = None
 
 
 def automations(entry: Entry, current: Lookup) -> Iterator[Change]:
@@ -75,17 +90,19 @@ def automations(entry: Entry, current: Lookup) -> Iterator[Change]:
 
 
 def _registered(entry: Entry, body: say.PipelineRegistered, state: AutomationState | None) -> AutomationState:
-    asked: dict[str, Any] = body.meaning.get("automation") or {}
-    unlock: dict[str, Any] = asked.get("unlock") or {}
+    try:
+        asked = msgspec.convert(body.meaning.get("automation") or {}, _Asked)
+    except msgspec.ValidationError:
+        asked = _Asked()  # the settings of a stranger's file, which this program would not have registered
+    unlock = asked.unlock or _Unlock()
     levels: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
-    most: Level = asked.get("level", "manual")
     before: Level = state.level if state else "manual"
     changes: dict[str, Any] = {
-        "asked": most,
-        "level": min(before, most, key=levels.index),
-        "needed": unlock.get("stable_windows"),
-        "approvers_needed": unlock.get("approved_by", 1),
-        "relock_on": tuple(asked.get("relock_on") or ()),
+        "asked": asked.level,
+        "level": min(before, asked.level, key=levels.index),
+        "needed": unlock.stable_windows,
+        "approvers_needed": unlock.approved_by,
+        "relock_on": tuple(asked.relock_on or ()),
     }
     if state is not None:
         return follow(state, entry, **changes)

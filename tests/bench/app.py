@@ -12,6 +12,7 @@ the writer's waits, with the app and without it.
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import json
 import os
@@ -275,17 +276,21 @@ def following(place: Path) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, help="a ledger [default: one of a million events is made]")
+    parser.add_argument("parts", nargs="*", help="starting, stepping, jumping, filtering, following [default: all]")
+    asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.setdefault("XDG_STATE_HOME", f"{temporary}/state")
         os.environ.setdefault("XDG_CONFIG_HOME", f"{temporary}/config")
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(temporary) / "book"
-        if len(sys.argv) < 2:
+        folder = asked.folder or Path(temporary) / "book"
+        if asked.folder is None:
             import travel
 
             travel.make(folder, 1_000_000)
         folder = folder / ".tally" if (folder / ".tally").exists() else folder
         parts = {"starting": starting, "stepping": stepping, "jumping": jumping, "filtering": filtering}
-        for name in sys.argv[2:] or [*parts, "following"]:
+        for name in asked.parts or [*parts, "following"]:
             if name == "following":
                 following(Path(temporary) / "small")
             else:

@@ -8,6 +8,7 @@ bare side prepares its rows beforehand and has no triggers, hashes, lock or read
 
 from __future__ import annotations
 
+import argparse
 import os
 import sqlite3
 import statistics
@@ -89,6 +90,7 @@ def measure(folder: Path, rounds: Mapping[int, int]) -> Iterator[tuple[int, list
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         print(f"{'events a commit':>15} {'bare SQLite':>12} {'tallystick':>12} {'ratio':>7} {'target':>7}")
         for count, bare, ours_ in measure(Path(folder), ROUNDS):

@@ -10,15 +10,14 @@ keep them in.
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
+from sized import compare
 from travel import MODELS, PIPELINES, ROOT, make, median_ms
 
 import ledger
@@ -82,25 +81,5 @@ def measure(folder: Path) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    sizes = [int(argument.replace(",", "")) for argument in sys.argv[1:]] or [1_000, 10_000, 100_000, 1_000_000]
-    keep = os.environ.get("TALLY_BENCH_KEEP")
-    with tempfile.TemporaryDirectory() as temporary:
-        home = Path(keep or temporary)
-        os.environ.update(XDG_STATE_HOME=str(home / "state"), XDG_CONFIG_HOME=str(home / "config"))
-        os.environ.pop("SSH_AUTH_SOCK", None)
-        columns = []
-        for size in sizes:
-            folder = home / f"book-{size}"
-            if not folder.exists():
-                make(folder, size)
-            columns.append(measure(folder))
-    print(f"{'':36}" + "".join(f"{size:>12,}" for size in sizes) + f"{'times':>8}")
-    for name in columns[0]:
-        values = [column[name] for column in columns]
-        digits = 0 if max(values) > 100 else 2
-        print(f"{name:36}" + "".join(f"{v:>12,.{digits}f}" for v in values) + f"{values[-1] / values[0]:>8.2f}")
-
-
 if __name__ == "__main__":
-    main()
+    compare(__doc__ or "", [1_000, 10_000, 100_000, 1_000_000], make, measure)

@@ -9,8 +9,8 @@ and explains nothing. Both sides in one run, in turns.
 
 from __future__ import annotations
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -75,7 +75,9 @@ def ours(loaded: LoadedPipeline, workers: int, folder: Path) -> float:
 
 
 def main() -> None:
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("fixtures/late-arrivals-full.toml")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("file", nargs="?", type=Path, default=Path("fixtures/late-arrivals-full.toml"))
+    path = parser.parse_args().file
     loaded, workers = read(path), len(os.sched_getaffinity(0))
     pairs = []
     for _ in range(ROUNDS):

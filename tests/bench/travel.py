@@ -11,12 +11,10 @@ of a bare Python.
 
 from __future__ import annotations
 
-import os
 import random
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,13 +24,14 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import decided, described, evaluated, finished, promoted, refitted, registered, started, taken  # noqa: E402
+from sized import compare  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger import vocabulary as say  # noqa: E402
+from ledger.drafts import Draft  # noqa: E402
 from ledger.entries import entries  # noqa: E402
 from ledger.folding import READ_TYPES  # noqa: E402
-from ledger.ledger import Draft  # noqa: E402
-from ledger.log import Appended  # noqa: E402
+from ledger.writing import Appended  # noqa: E402
 
 PIPELINES, MODELS, WINDOWS, CANDIDATES = 20, 200, 12, 4
 QUESTIONS = 200
@@ -138,25 +137,5 @@ def measure(folder: Path) -> dict[str, float]:
         return found
 
 
-def main() -> None:
-    sizes = [int(argument.replace(",", "")) for argument in sys.argv[1:]] or [10_000, 100_000, 1_000_000]
-    keep = os.environ.get("TALLY_BENCH_KEEP")
-    with tempfile.TemporaryDirectory() as temporary:
-        home = Path(keep or temporary)
-        os.environ.update(XDG_STATE_HOME=str(home / "state"), XDG_CONFIG_HOME=str(home / "config"))
-        os.environ.pop("SSH_AUTH_SOCK", None)
-        columns = []
-        for size in sizes:
-            folder = home / f"book-{size}"
-            if not folder.exists():
-                make(folder, size)
-            columns.append(measure(folder))
-    print(f"{'':28}" + "".join(f"{size:>14,}" for size in sizes) + f"{'ratio':>9}")
-    for name in columns[0]:
-        values = [column[name] for column in columns]
-        digits = 0 if max(values) > 1_000 else 2
-        print(f"{name:28}" + "".join(f"{v:>14,.{digits}f}" for v in values) + f"{values[-1] / values[0]:>9.2f}")
-
-
 if __name__ == "__main__":
-    main()
+    compare(__doc__ or "", [10_000, 100_000, 1_000_000], make, measure)

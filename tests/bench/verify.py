@@ -10,6 +10,7 @@ one inclusion proof. Artifacts themselves are not there, so only the ledger is j
 
 from __future__ import annotations
 
+import argparse
 import os
 import resource
 import statistics
@@ -34,7 +35,7 @@ def template(folder: Path) -> list[list[ledger.Draft]]:
     """The commits of one real run, as drafts."""
     from given import FIXTURES
 
-    from ledger.ledger import Draft
+    from ledger.drafts import Draft
     from pipeline.config import read
     from pipeline.run import run
 
@@ -138,8 +139,11 @@ def main() -> None:
     if sys.argv[1:2] == ["judge"]:
         judge(sys.argv[2], int(sys.argv[3]))
         return
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    kind = sys.argv[2] if len(sys.argv) > 2 else "real"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("events", nargs="?", type=int, default=100_000)
+    parser.add_argument("kind", nargs="?", default="real")
+    asked = parser.parse_args()
+    events, kind = asked.events, asked.kind
     with tempfile.TemporaryDirectory() as name:
         folder = Path(os.environ.get("TALLY_BENCH_KEEP", name))
         os.environ.setdefault("XDG_CONFIG_HOME", str(folder / "config"))

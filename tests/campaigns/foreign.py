@@ -102,9 +102,10 @@ def files() -> dict[str, Callable[[], Target]]:
     """How the readers of files and folders are made, by name; what they need is imported and made only then."""
     from foreign_data import DATA
     from foreign_folders import FOLDERS
+    from foreign_imports import IMPORTS
     from foreign_ledgers import LEDGERS
 
-    return {**FOLDERS, **LEDGERS, **DATA}
+    return {**FOLDERS, **LEDGERS, **IMPORTS, **DATA}
 
 
 def names() -> list[str]:
@@ -257,7 +258,7 @@ def _asked() -> dict[str, Target]:
             return nothing()
         book = _book()
         try:
-            places = stretches(book, text, book.now().as_of.seq)
+            places = stretches(book, text, _snapshot().as_of.seq)
             return [book.log.reader.execute(*search(book, text, where)).fetchall() for where in places]
         except (sqlite3.Error, UnicodeError) as error:
             raise InvalidInput(str(error)) from error  # as the app's desk does
@@ -310,4 +311,4 @@ def _book() -> face.Ledger:
 
 @cache
 def _snapshot() -> face.Snapshot:
-    return _book().now()
+    return _book().now().without()  # of nothing: the same questions, asked of states in memory

@@ -8,8 +8,8 @@ import io
 import itertools
 import json
 import shutil
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
@@ -38,14 +38,20 @@ from ledger.vocabulary import ArtifactStored, SegmentSealed
 TEAM_KEY = SignerKey("p-" + "0" * 16, bytes(range(32)))
 
 
-def a_team(folder: Path) -> Ledger:
-    """A small ledger with something of everything; the same bytes each time, so that an input is the same, too."""
-    recorder = Recorder(actor="ann@example.org", user="ann", host="here", tool="tallystick 1")
+@contextmanager
+def a_seeded_key() -> Iterator[None]:
+    """Ledgers that are made inside have the same key and the same name each time."""
     with (
-        at_home(folder),
         patch("secrets.token_hex", lambda number: "0" * 2 * number),
         patch.object(SignerKey, "generate", lambda _name: TEAM_KEY),
     ):
+        yield
+
+
+def a_team(folder: Path) -> Ledger:
+    """A small ledger with something of everything; the same bytes each time, so that an input is the same, too."""
+    recorder = Recorder(actor="ann@example.org", user="ann", host="here", tool="tallystick 1")
+    with at_home(folder), a_seeded_key():
         return told(face.create(folder / "team", name="p", timezone="America/New_York", key_home="file",
                                 recorder=recorder, clock=Ticking(), salts=seeded_salts()))  # fmt: skip
 

@@ -13,11 +13,12 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import click
 from click.testing import CliRunner
-from foreign import NOW, Target, as_bytes, nothing
-from foreign_folders import TEAM_KEY, a_team
+from foreign import NOW, ROOT, Target, as_bytes, nothing
+from foreign_folders import TEAM_KEY, a_seeded_key, a_team
 from law import printable
 from scratch import at_home, parts, scratch, text_of
 
@@ -32,18 +33,40 @@ from ledger.projection import Entry
 from ledger.words import sentence
 
 
-def _events() -> list[bytes]:
-    """One event of each type that a life of two pipelines has."""
+def _lived() -> list[tuple[str, bytes]]:
+    """The events and heads of a life of two pipelines, `p` and `q`."""
     import lives
 
     place = scratch("lives")
-    with at_home(place):
+    with at_home(place), a_seeded_key(), patch.multiple(lives, LATE="p", SHOWS="q"):
         book = lives.live(place / "team")
-        kept: dict[str, list[bytes]] = {}
-        for stored in book.log.events():
-            if stored.data is not None and stored.seq > 0:
-                kept.setdefault(stored.type, []).append(stored.data)
+        files = written(book)
         book.close()
+    return files
+
+
+def _ran() -> list[tuple[str, bytes]]:
+    """One event of each type of a real run with its gates, decisions and watched period, of pipeline `p`."""
+    folder = scratch("ran")
+    shutil.copytree(ROOT / "fixtures" / "frozen" / "format-1-decisions" / "tally", folder / ".tally")
+    files, met = [], {"schema.declared"}
+    with at_home(folder), Ledger(folder / ".tally") as book:
+        for commit in book.log.commits():
+            events = list(book.log.events(commit.first_seq, commit.last_seq))
+            wanted = [stored for stored in events if stored.data is not None and stored.type not in met]
+            met |= {stored.type for stored in wanted}
+            if wanted:
+                files += [("e", (stored.data or b"").replace(b"late-arrivals", b"p")) for stored in wanted]
+                files.append(("c", commit.head.encode()))
+    return files
+
+
+def _events() -> list[bytes]:
+    """Up to two events of each type that a real run or such a life has, none of the longest."""
+    kept: dict[str, list[bytes]] = {}
+    for what, data in [*_ran(), *_lived()[1:]]:
+        if what == "e" and len(data) < 12_000:
+            kept.setdefault(vocabulary.decode(data).t, []).append(data)
     return [data for name, found in kept.items() if name != "schema.declared" for data in found[:2]]
 
 
@@ -91,7 +114,8 @@ def change_json(source: random.Random, text: str, corpus: list[str]) -> str:
 COMMANDS = (
     "status", "log", "runs", "models", "trials", "champion p", "show #3", "show c2", "show p-v1", "story p-v1",
     "why p.champion", "why p-v1.status", "lineage p-v1", "explain p-v1", "diff c1 now", "know --about 2013", "audit",
-    "automation", "anchors", "verify", "verify --read-data", "story p", "show r1", "sql select*from(models)",
+    "report p --period 2013-09", "explain p/2013-09", "story p/2013-09", "show p/2013-09", "show q-v1",
+    "automation p", "anchors", "verify", "verify --read-data", "story p", "show r1", "sql select*from(models)",
 )  # fmt: skip
 
 
@@ -142,7 +166,7 @@ def _forged_ledger() -> Target:
     checkpoint = book.log.reader.execute("SELECT * FROM checkpoints LIMIT 1").fetchone()
     book.close()
     rows = [("r entities", json.dumps(row).encode()), ("r checkpoints", json.dumps(checkpoint).encode())]
-    corpus = [text_of(files), text_of([*files, *rows])]
+    corpus = [text_of(files), text_of([*files, *rows]), text_of(_lived()), text_of(_ran())]
 
     def parse(text: str) -> object:
         folder = place / "read" / ".tally"
@@ -153,7 +177,7 @@ def _forged_ledger() -> Target:
             _asked(folder, text)
         return True
 
-    return Target(parse, corpus, sample=8, change=change_json)
+    return Target(parse, corpus, sample=10, change=change_json)
 
 
 def written(book: Ledger) -> list[tuple[str, bytes]]:

@@ -105,7 +105,8 @@ def fuzz(name: str, inputs: int, seed: int) -> Row:
     accepted, longest, most_bytes = 0, 0.0, 0
     started = time.perf_counter()
     for number in range(inputs):
-        text = mutate(source, aim.corpus, aim.change)
+        # The valid ones first, as they are.
+        text = aim.corpus[number] if number < len(aim.corpus) else mutate(source, aim.corpus, aim.change)
         traced = aim.counted and (number % 50 == 0 or len(text) > LONG_CHARACTERS)
         if traced:
             tracemalloc.start()

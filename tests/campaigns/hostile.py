@@ -200,6 +200,9 @@ def child(options: argparse.Namespace) -> None:
 
     signal.signal(signal.SIGVTALRM, hang)
     watch = Watch(options.child, options)
+    if options.seconds <= 0:
+        watch.tell(watch.begun)
+        return
     longest = min(LONGEST_INPUT, max(SHORTEST_LIMIT, *(2 * len(text) for text in watch.target.corpus)))
     limits = [f"-max_len={longest}", "-timeout=60", "-rss_limit_mb=1900", f"-seed={options.seed}"]
     # libFuzzer keeps slow inputs as files where it stands; what matters is in the report.
@@ -214,7 +217,7 @@ def run(name: str, corpus: Path, options: argparse.Namespace) -> bool:
     whole = folder / "kept.json"
     kept = json.loads(whole.read_text()) if whole.exists() else None
     died = ""
-    if options.seconds > 0:
+    if options.seconds > 0 or kept is not None:
         with tempfile.TemporaryDirectory(dir=memory()) as scratch:
             # Another seed each time, or the second sitting would do again what the first one did.
             seed = options.seed + (kept["inputs"] if kept else 0) % 2**31

@@ -22,7 +22,7 @@ from foreign import as_bytes
 from law import allow
 
 HEADING = re.compile(r"^%([%lp]) (.*)\n", re.MULTILINE)
-MOST_PARTS = 64
+MOST_PARTS = 250
 
 
 def scratch(name: str) -> Path:

@@ -31,9 +31,9 @@ from ledger import auditor, bundle, keys, merkle
 from ledger import vocabulary as say
 from ledger.bundle import Claim, CommitPart
 from ledger.commit import commit_text, leaf_entry
+from ledger.drafts import Draft
 from ledger.errors import InvalidInput, NotFound, Refused, TallyError
 from ledger.event import hashes
-from ledger.ledger import Draft
 from ledger.note import Checkpoint, SignerKey, sign_checkpoint
 from ledger.proof import Proof
 from ledger.redaction import redact

@@ -48,7 +48,7 @@ def test_power_cuts_lose_nothing_acknowledged_and_tear_nothing(tmp_path: Path) -
 def test_a_disk_that_only_says_that_it_synced_is_noticed(tmp_path: Path) -> None:
     outcomes = power_campaign(tmp_path, cuts=60, seed=3, lying=True)
     assert outcomes["LOST AND NOTICED"] > 0  # so the campaign above could fail
-    assert set(outcomes) <= {"whole", "LOST AND NOTICED", "NOT VERIFIED", "NEEDS REPAIR", "LOST IN SILENCE"}
+    assert set(outcomes) <= {"whole", "LOST AND NOTICED", "NOT VERIFIED", "NEEDS REPAIR", "LOST UNSIGNED"}
 
 
 @strace

@@ -9,8 +9,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-from histories import finished, promoted, started
+from histories import finished, promoted, registered, started
 from shell import tally
 from stories import damage
 
@@ -20,9 +21,9 @@ from ledger import spool
 from ledger import vocabulary as say
 from ledger.anchors import from_git, receipts_in
 from ledger.backup import back_up
+from ledger.drafts import Draft
 from ledger.errors import Damaged, InvalidInput, Refused
 from ledger.event import encode_canonical
-from ledger.ledger import Draft
 from ledger.log import _commit
 from ledger.note import Checkpoint, receipt_line
 from ledger.redaction import redact
@@ -313,6 +314,17 @@ def test_a_row_that_no_commit_has_is_damage(row: tuple[Any, ...]) -> None:
     """What SQLite reads of a damaged page is not held to the types of the table."""
     with pytest.raises(Damaged):
         _commit(row)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"level": "full"}, {"level": None}, [1], "x", {"unlock": "x"}, {"unlock": {"stable_windows": "6"}},
+     {"relock_on": "alarm"}, {"relock_on": [1]}],
+)  # fmt: skip
+def test_settings_of_no_known_shape_ask_for_no_automation(book: ledger.Ledger, asked: object) -> None:
+    book.append(msgspec.structs.replace(registered("p"), meaning={"automation": asked}))
+    automation = book.now().automations()[0]
+    assert (automation.level, automation.asked, automation.needed) == ("manual", "manual", None)
 
 
 def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:

@@ -63,9 +63,9 @@ def test_frozen_ledgers_verify(frozen: Path) -> None:
         champion = book.now().champion("late-arrivals")
         assert champion is not None
         assert champion.model == "late-arrivals-v1"
-        assert len(book.now().corrections()) == (2 if frozen.name == "format-1-imports" else 1)
+        assert len(book.now().corrections()) == (2 if frozen.name == "format-2" else 1)
         assert [history.commits > 0 and history.proven for history in book.now().histories()] == (
-            [True] if frozen.name == "format-1-imports" else []
+            [True] if frozen.name == "format-2" else []
         )
         assert parse_policy((frozen / "policy.txt").read_text()).logs[0].key == book.identities[0].key
     for receipt in (frozen / "receipts.txt").read_text().splitlines():

@@ -24,13 +24,13 @@ from ledger import memory
 from ledger import vocabulary as say
 from ledger.approval import approval_event, sign_approval
 from ledger.correction import correct
+from ledger.drafts import Draft
 from ledger.entities import NAMED
 from ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
 from ledger.event import encode_canonical, hashes
 from ledger.importing import Imported, import_history
 from ledger.keys import new_signer
-from ledger.ledger import Copy, Draft
-from ledger.log import Encoded
+from ledger.ledger import Copy
 from ledger.note import SignerKey, VerifierKey, parse_receipt
 from ledger.recorder import Recorder
 from ledger.redaction import redact
@@ -38,6 +38,7 @@ from ledger.replayed import StoryClock
 from ledger.verdict import Asked, Verdict
 from ledger.verify import verify
 from ledger.words import sentence
+from ledger.writing import Encoded
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -318,6 +319,22 @@ def test_a_ledger_that_was_changed_is_refused(
     else:
         change(ann)
     refused(book, ann.folder, words, (Refused, Damaged))  # type: ignore[arg-type]
+
+
+def test_who_does_not_know_names_under_others_is_kept_out(
+    book: ledger.Ledger, ann: ledger.Ledger, tmp_path: Path
+) -> None:
+    """A program of the first format would take an imported run for the run of that name which is the ledger's own."""
+    with ledger.create(tmp_path / "plain", timezone="UTC") as plain:
+        import_history(plain, ann.folder)
+        assert plain.log.format() == 1, "any program may read what it can read rightly"
+        assert verify(plain).verified
+    assert book.log.format() == 1
+    import_history(book, ann.folder, named_under="ann")
+    assert book.log.format() == 2
+    assert verify(book).verified
+    book.log.writer.execute("PRAGMA user_version = 1")
+    assert [finding.kind for finding in verify(book).findings] == ["SCHEMA"]
 
 
 def test_names_that_mean_something_here_are_all_said_and_can_be_read_under_another(

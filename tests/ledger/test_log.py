@@ -19,9 +19,9 @@ from histories import HASH, decided, finished, promoted, registered, started
 import ledger
 from ledger import vocabulary as say
 from ledger.commit import commit_text, leaf_entry
+from ledger.drafts import Draft
 from ledger.errors import Busy, Conflict, InvalidInput, NewerFormat, NotFound, Refused
 from ledger.event import MAX_EVENT_BYTES
-from ledger.ledger import Draft
 from ledger.lock import FileLock
 
 

@@ -11,10 +11,10 @@ from ledger import vocabulary
 from ledger.alike import Alike
 from ledger.commit import from_micros, head_text
 from ledger.event import hashes
-from ledger.log import Encoded
 from ledger.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
 from ledger.verify import verify
 from ledger.vocabulary import AnchorRecorded, EventRedacted
+from ledger.writing import Encoded
 
 UNKNOWN = (
     b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'

@@ -29,11 +29,11 @@ from hypothesis import strategies as st
 
 import ledger
 from ledger.correction import correct
+from ledger.drafts import Draft
 from ledger.entities import NAMED, PROJECTIONS
 from ledger.entries import Recorded
 from ledger.errors import InvalidInput, NotFound, Refused
 from ledger.folding import READ_TYPES, fold, fold_live, live, same
-from ledger.ledger import Draft
 from ledger.projection import Entry, State
 from ledger.recorder import Recorder
 from ledger.redaction import KEPT
@@ -209,6 +209,7 @@ def test_a_what_if_is_the_history_without_the_event_and_stores_nothing(
             with pytest.raises(NotFound, match="Nothing that is known then follows"):
                 there.without(gone)
             return
+        assert there.without().as_of.words == there.as_of.words
         supposed = there.without(gone)
         expected = fold_live(entry for entry in book.events(0, there.as_of.seq) if entry.seq != gone)
         for projection in NAMED:

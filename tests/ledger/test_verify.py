@@ -16,7 +16,7 @@ from writers import write_many
 
 import ledger
 from ledger import vocabulary as say
-from ledger.ledger import Draft
+from ledger.drafts import Draft
 from ledger.note import parse_receipt
 from ledger.scan import Finding
 from ledger.verdict import Asked
@@ -374,7 +374,7 @@ def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> N
 def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -> None:
     """A type that this program does not know is hashed, proved and left alone."""
     from ledger.event import hashes
-    from ledger.log import Encoded
+    from ledger.writing import Encoded
 
     data = (
         b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'

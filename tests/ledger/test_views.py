@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 import ledger
 from ledger import view_tables, views_file
+from ledger.drafts import Draft
 from ledger.entities import PROJECTIONS
 from ledger.folding import fold
-from ledger.ledger import Draft
 from ledger.recorder import Recorder
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")

@@ -285,7 +285,7 @@ def newer_type(place: Place, folder: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def newer_format(place: Place, folder: Path) -> Iterator[Place]:
     with sqlite3.connect(place.team / ".tally" / "ledger.db") as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     connection.close()
     yield place
     with sqlite3.connect(place.team / ".tally" / "ledger.db") as connection:

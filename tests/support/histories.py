@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from living import lives
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.event import About
-from ledger.ledger import Draft
 
 HASH = "ab" * 32
 PIPELINES = ("late-arrivals", "no-shows")

@@ -13,7 +13,7 @@ from histories import HASH, PERIOD, decided, finished, refitted, started, taken
 
 import ledger
 from ledger import vocabulary as say
-from ledger.ledger import Draft
+from ledger.drafts import Draft
 from pipeline.config import LoadedPipeline, read
 from pipeline.gates import standing
 from pipeline.waivers import waive

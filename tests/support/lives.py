@@ -11,8 +11,8 @@ from histories import HASH, decided, failed, finished, promoted, refitted, regis
 import ledger
 from ledger import vocabulary as say
 from ledger.correction import correct
+from ledger.drafts import Draft
 from ledger.event import About
-from ledger.ledger import Draft
 
 LATE, SHOWS = "late-arrivals", "no-shows"
 CANDIDATES = ("base_rate", "small_trees")

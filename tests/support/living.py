@@ -7,8 +7,8 @@ import datetime as dt
 from hypothesis import strategies as st
 
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.event import About
-from ledger.ledger import Draft
 
 HASH = "ab" * 32
 APRIL = (dt.datetime(2013, 4, 1, tzinfo=dt.UTC), dt.datetime(2013, 5, 1, tzinfo=dt.UTC))

@@ -10,8 +10,8 @@ import msgspec
 from msgspec import inspect
 
 import ledger
+from ledger.drafts import Draft
 from ledger.event import MAX_INTEGER, About
-from ledger.ledger import Draft
 from ledger.vocabulary import RELEASED
 
 HOSTILE = (

@@ -17,7 +17,8 @@ from stories import told
 from strangers import FIRST, Filling
 
 import ledger
-from ledger.ledger import Copy, Draft
+from ledger.drafts import Draft
+from ledger.ledger import Copy
 from ledger.note import parse_receipt, receipt_line
 from ledger.recorder import Recorder
 from ledger.redaction import KEPT

@@ -301,7 +301,7 @@ def test_a_month_with_one_class_has_no_auc_and_says_why(tmp_path: Path) -> None:
 def test_a_ledger_of_a_newer_format_is_not_touched(tmp_path: Path) -> None:
     tally(tmp_path, "init")
     connection = sqlite3.connect(tmp_path / ".tally" / "ledger.db")
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute("PRAGMA user_version = 3")
     connection.close()
     before = (tmp_path / ".tally" / "ledger.db").read_bytes()
     for command in (("run", str(smaller(tmp_path))), ("status",), ("verify",)):

@@ -20,7 +20,7 @@ from terminal import on_a_terminal
 import ledger
 from ledger import vocabulary as say
 from ledger.correction import correct
-from ledger.ledger import Draft
+from ledger.drafts import Draft
 from ledger.recorder import Recorder
 from pipeline.config import read
 from pipeline.frames import table
