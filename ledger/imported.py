@@ -63,6 +63,11 @@ def under_both(outer: str | None, inner: CommitImported | None) -> str | None:
     return "/".join(filter(None, (outer, inner.named_under if inner else None))) or None
 
 
+def was_imported(log: Log, seq: int) -> bool:
+    """Whether an event was recorded in another ledger."""
+    return decode_head(log.commit_of(seq).head).imported
+
+
 def names_under(log: Log, commit: Commit, head: Head) -> str | None:
     """What the names of a commit are read under; None where they are read as they are."""
     found = copied_in(log, commit, head)

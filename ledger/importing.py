@@ -19,7 +19,7 @@ import msgspec
 from ledger import keys, memory, vocabulary
 from ledger.commit import Head, commit_text, decode_head, leaf_entry
 from ledger.drafts import Draft
-from ledger.errors import Conflict, Damaged, InvalidInput, Refused, TallyError
+from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
 from ledger.event import hashes
 from ledger.identity import Identity, leads_from, leads_on
 from ledger.import_plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
@@ -99,7 +99,7 @@ def import_history(
         something else here. Nothing was appended then.
     NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
     """
-    with open_ledger(folder, for_verification=True) as source:
+    with _open_other(folder) as source:
         if source.folder.resolve() == ledger.folder.resolve():
             raise Refused("This is the very ledger that it would be imported into.", "Name another ledger's folder.")
         _refuse_unverified(source, folder, against, progress)
@@ -130,6 +130,13 @@ def import_history(
 
 
 # What is refused -------------------------------------------------------------------------------------------
+
+
+def _open_other(folder: Path | str) -> Ledger:
+    try:
+        return open_ledger(folder, for_verification=True)
+    except NotFound as error:
+        raise NotFound(error.message, "Name the folder of the other ledger, which holds .tally.") from error
 
 
 def _refuse_unverified(source: Ledger, folder: Path | str, against: Receipt | None, progress: Progress) -> None:

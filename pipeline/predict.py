@@ -31,6 +31,7 @@ from ledger.entities import ModelState, WaiverState
 from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
 from ledger.event import About
 from ledger.files import sync_folder
+from ledger.imported import was_imported
 from ledger.ledger import Ledger
 from ledger.words import count
 from pipeline.backtest import one_thread
@@ -390,7 +391,10 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
         (
             item
             for item in reversed(book.now().waivers())
-            if item.model == asked.state.model and item.name == "validity" and item.holds(asked.today)
+            if item.model == asked.state.model
+            and item.name == "validity"
+            and item.holds(asked.today)
+            and not was_imported(book.log, item.seq)
         ),
         None,
     )

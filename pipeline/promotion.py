@@ -63,14 +63,15 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
             f"{model.model} was made by run {run.run}, which {run.status}: there is no result to rest on.",
             "Run the pipeline again: tally run FILE.toml",
         )
-    seen = _seen(now, model, outcomes)
+    seen = _seen(book, now, model, outcomes)
     pipeline = f"pipeline:{model.pipeline}"
     # Two people who decide at the same moment, or a waiver that is taken back meanwhile, are a conflict, no surprise.
     expected = {pipeline: book.log.last_seq_of(pipeline)}
     drafts = [Draft(body) for body in news]
     closed = [gate for gate in seen if gate.verdict != "passed" and gate.waiver is None]
     if closed:
-        refusal = _closed(model, run, closed, seen, champion)
+        elsewhere = [gate.name for gate in closed if waivers.in_force(now, model.model, gate.name)]
+        refusal = _closed(model, run, closed, seen, champion, elsewhere)
         _record_refusal(book, now, model, run, outcomes, news, closed, expected)
         raise refusal
     kind: Kind = "rollback" if model.promoted_at is not None else "promotion"
@@ -157,8 +158,8 @@ def _refuse_experiment(model: ModelState, run: RunState) -> None:
         )
 
 
-def _seen(now: Snapshot, model: ModelState, outcomes: list[Outcome]) -> list[say.GateSeen]:
-    held = {outcome.name: waivers.in_force(now, model.model, outcome.name) for outcome in outcomes}
+def _seen(book: Ledger, now: Snapshot, model: ModelState, outcomes: list[Outcome]) -> list[say.GateSeen]:
+    held = {outcome.name: waivers.excusing(book, now, model.model, outcome.name) for outcome in outcomes}
     return [
         say.GateSeen(
             name=outcome.name,
@@ -196,7 +197,12 @@ def _record_refusal(
 
 
 def _closed(
-    model: ModelState, run: RunState, closed: list[say.GateSeen], seen: list[say.GateSeen], champion: ModelState | None
+    model: ModelState,
+    run: RunState,
+    closed: list[say.GateSeen],
+    seen: list[say.GateSeen],
+    champion: ModelState | None,
+    elsewhere: list[str],
 ) -> GatesClosed:
     """Every gate that holds it back with its sentence, and the honest ways round."""
     lines = [
@@ -206,6 +212,8 @@ def _closed(
     lines += [
         f"  {gate.name} {'failed' if gate.verdict == 'failed' else 'is open'}: {gate.sentence}" for gate in closed
     ]
+    if elsewhere:
+        lines.append(f"  {', '.join(elsewhere)}: waived in the ledger that it comes from, which excuses nothing here.")
     ways = [way for gate in closed if gate.verdict == "open" and (way := _way(gate.name, model, run))]
     failed = [gate.name for gate in closed if gate.verdict == "failed"]
     if failed:

@@ -14,6 +14,7 @@ from ledger import vocabulary as say
 from ledger.drafts import Draft
 from ledger.entities import GateState, ModelState, WaiverState
 from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.imported import was_imported
 from ledger.ledger import Ledger
 from ledger.snapshot import Snapshot
 from ledger.words import count
@@ -42,6 +43,12 @@ def in_force(now: Snapshot, model: str, name: str) -> WaiverState | None:
     """The waiver that excuses a model from one gate at the moment of a snapshot, the newest where several do."""
     found = [state for state in now.waivers_in_force(model) if state.name == name]
     return found[-1] if found else None
+
+
+def excusing(book: Ledger, now: Snapshot, model: str, name: str) -> WaiverState | None:
+    """The newest waiver in force that people of this ledger gave; what was excused elsewhere opens no gate here."""
+    found = [state for state in now.waivers_in_force(model) if state.name == name]
+    return next((state for state in reversed(found) if not was_imported(book.log, state.seq)), None)
 
 
 def that_weigh(now: Snapshot) -> list[WaiverState]:

@@ -15,7 +15,7 @@ import ledger
 from ledger.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
 from ledger.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
 from ledger.errors import Damaged, InvalidInput, NotFound
-from ledger.imported import read_here
+from ledger.imported import read_here, was_imported
 from ledger.log import Commit, Stored
 from ledger.projection import State
 from ledger.vocabulary import decode, is_known
@@ -129,7 +129,8 @@ def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelSt
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
     for waiver in snapshot.waivers_in_force(model.model) if model else that_weigh(snapshot):
-        click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}", "  "))
+        elsewhere = "; imported, it excuses nothing here" if was_imported(book.log, waiver.seq) else ""
+        click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}{elsewhere}", "  "))
     for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
 

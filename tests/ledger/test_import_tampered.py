@@ -16,9 +16,10 @@ from stories import damage, rewrite_everything, told
 import ledger
 from ledger import memory
 from ledger import vocabulary as say
+from ledger.drafts import Draft
 from ledger.errors import Refused
 from ledger.importing import import_history
-from ledger.ledger import Copy, Draft
+from ledger.ledger import Copy
 from ledger.note import SignerKey, parse_receipt, receipt_line
 from ledger.recorder import Recorder
 from ledger.verdict import Asked

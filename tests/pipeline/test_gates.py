@@ -230,6 +230,24 @@ def test_a_waiver_lets_a_model_through_and_its_end_holds_it_back_again(
     assert "taken back" in expired_under(book.now(), model, book.zone)[0].sentence
 
 
+def test_what_was_excused_in_another_ledger_opens_no_gate_here(book: ledger.Ledger, tmp_path: Path) -> None:
+    """Else whoever has a ledger of their own could excuse a model here, in any two names."""
+    with ledger.create(tmp_path / "ann", timezone="UTC", key_home="file", clock=book.clock) as ann:
+        judged_run(ann, FILE, RUN, BAD)
+        passes_everything(ann, RUN, MODEL)
+        grant(ann, "beats_reference_in")
+        grant(ann, "worst_window_gain")
+    book.import_(tmp_path / "ann")
+    assert in_force(book.now(), MODEL, "beats_reference_in") is not None
+    with pytest.raises(GatesClosed) as closed:
+        promote(book, MODEL, "excused by Ann")
+    assert "beats_reference_in, worst_window_gain: waived in the ledger that it comes from" in closed.value.message
+    assert [gate.waiver for gate in closed.value.gates if gate.verdict == "failed"] == [None, None]
+    assert grant(book, "beats_reference_in").renewal == 1
+    grant(book, "worst_window_gain")
+    assert promote(book, MODEL, "excused by us").body.model == MODEL
+
+
 def test_waivers_run_by_the_clock_of_a_replayed_ledger(tmp_path: Path, clock: Ticking) -> None:
     with ledger.create(
         tmp_path / "team", timezone="UTC", clock=clock, salts=seeded_salts(), clock_kind="replayed"

@@ -164,6 +164,7 @@ def test_what_cannot_be_is_said_with_its_exit_code(team: Path, both: tuple[Path,
         said = Said("import", *arguments)
         assert said.code == code, (arguments, said.err)
         assert said.err.startswith("tally: ") and len(said.err.splitlines()) > 1, arguments
+    assert "tally init" not in Said("import", "../nobody").err
     (ann / ".tally" / "ledger.db").write_bytes(b"no database at all")
     assert Said("import", "../ann", "--as", "ann").code in (1, 2)
     with ledger.open(team) as book:
