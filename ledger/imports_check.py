@@ -307,3 +307,13 @@ def check_imports(log: Log, tick: Tick) -> Imports:
 def has_imports(log: Log) -> Sequence[str]:
     """Entities of the imported histories; none for most ledgers."""
     return log.entities("history:")
+
+
+def said_of(log: Log) -> dict[str, str]:
+    """Who is said to vouch for each imported history by now, where it was recomputed earlier."""
+    said: dict[str, str] = {}
+    for stored in log.events(types={HistoryImported.TYPE}):
+        body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
+        if isinstance(body, HistoryImported):
+            said[body.history] = vouched_words(body)
+    return said

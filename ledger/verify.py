@@ -20,7 +20,7 @@ from ledger.commit import from_micros
 from ledger.contents import Contents, result_of
 from ledger.database import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
 from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
-from ledger.imports_check import Imports, check_imports, has_imports
+from ledger.imports_check import Imports, check_imports, has_imports, said_of
 from ledger.ledger import Ledger
 from ledger.objects import LARGE_BYTES
 from ledger.recorder import this_program
@@ -127,8 +127,10 @@ class _Examination:
             self.imported_lines = [("import", "not compared, because the events are damaged")]
             return
         if earlier and all((self.log.last_seq_of(name) or 0) < earlier.events for name in names):
-            said = f"{count(len(names), 'history', 'histories')} recomputed on {earlier.at:%Y-%m-%d}"
-            self.imported_lines = [("import", said)]
+            self.imported_lines = [
+                ("import", f"{name} recomputed on {earlier.at:%Y-%m-%d}; {words}")
+                for name, words in said_of(self.log).items()
+            ]
             return
         self.imported = check_imports(self.log, self.progress)
         if self.imported.named_under and self.log.format() < NAMED_UNDER_FORMAT:

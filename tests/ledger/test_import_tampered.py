@@ -159,3 +159,14 @@ def test_a_false_size_of_an_artifact_does_not_accuse_our_file(book: ledger.Ledge
     verdict = verify(book, Asked(full=True))
     assert verdict.findings == []
     assert "the event is wrong, the file is not" in verdict.warnings[0]
+
+
+def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
+    book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import_history(book, ann.folder)
+    book.checkpoint()
+    verify(book, Asked(full=True))
+    monkeypatch.setattr("ledger.contents.READ_WHOLE_EVENTS", 5)
+    (line,) = (words for name, words in verify(book, Asked()).lines if name == "import")
+    assert "recomputed on" in line and "UNPROVEN" in line
