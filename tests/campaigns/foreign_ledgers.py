@@ -234,7 +234,7 @@ def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
         root = merkle.frontier_from(kept.__getitem__, size).root()
         _put(connection, "checkpoints", [size, sign_checkpoint(Checkpoint(TEAM_KEY.name, size, root), TEAM_KEY)])
     for table, cells in rows:
-        with suppress(sqlite3.Error, OverflowError):
+        with suppress(sqlite3.Error, OverflowError, UnicodeError):
             _put(connection, table, cells)
     connection.execute("PRAGMA writable_schema = ON")
     for name, statement in SCHEMA.items():

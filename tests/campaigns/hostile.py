@@ -88,10 +88,11 @@ class Watch:
 
         kept = self.kept
         text = data.decode(errors="surrogateescape")
-        if self.known > 0:
-            self.known -= 1
-        else:
+        is_new = self.known <= 0
+        if is_new:
             kept["inputs"] += 1
+        else:
+            self.known -= 1
         traced = self.target.counted and (kept["inputs"] % 50 == 0 or len(text) > LONG_CHARACTERS)
         if traced:
             tracemalloc.start()
@@ -100,7 +101,7 @@ class Watch:
         try:
             with bounded():
                 self.target.parse(text)
-            kept["accepted"] += 1
+            kept["accepted"] += is_new
         except TallyError:
             pass
         except (KeyboardInterrupt, SystemExit):
