@@ -29,7 +29,8 @@ def keys(entry: Entry, current: Lookup) -> Iterator[Change]:
     """Keys: made with the ledger, rotated, or taken on with another name."""
     body = entry.event.body
     if isinstance(body, say.LedgerCreated):
-        key = body.verifier_key.split("+")[1]
+        # NAME+ID+KEY; what is no key, which only a stranger's program says, is called by all of it.
+        key = [*body.verifier_key.split("+"), body.verifier_key][1]
         yield key, _in_force(entry, key, body.verifier_key, None, True)
         return
     if before := current(body.old):

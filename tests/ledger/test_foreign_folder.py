@@ -24,6 +24,7 @@ from ledger.backup import back_up
 from ledger.drafts import Draft
 from ledger.errors import Damaged, InvalidInput, Refused
 from ledger.event import encode_canonical
+from ledger.folding import fold
 from ledger.log import _commit
 from ledger.note import Checkpoint, receipt_line
 from ledger.redaction import redact
@@ -325,6 +326,12 @@ def test_settings_of_no_known_shape_ask_for_no_automation(book: ledger.Ledger, a
     book.append(msgspec.structs.replace(registered("p"), meaning={"automation": asked}))
     automation = book.now().automations()[0]
     assert (automation.level, automation.asked, automation.needed) == ("manual", "manual", None)
+
+
+def test_a_first_key_that_is_none_is_called_by_all_of_it(book: ledger.Ledger) -> None:
+    entry, replace = book.event(0), msgspec.structs.replace
+    event = replace(entry.event, body=replace(entry.event.body, verifier_key="x"))
+    assert list(fold([entry._replace(event=event)])["keys"]) == ["x"]
 
 
 def test_an_event_of_every_depth_and_size_is_read_or_refused() -> None:
