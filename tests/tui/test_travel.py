@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -427,14 +428,31 @@ def test_log_follow_prints_what_others_append(tmp_path: Path) -> None:
     following = subprocess.Popen(
         [*PROGRAM, "log", "--follow", "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    try:
+    shown: list[tuple[int, str]] = []
+
+    def read() -> None:
         assert following.stdout is not None
-        time.sleep(1.0)
+        for text in following.stdout:
+            line = json.loads(text)
+            shown.append((int(line["handle"][1:].partition("-")[0]), line["type"]))
+
+    reading = threading.Thread(target=read, daemon=True)
+    failed = say.RunFailed(run="r", pipeline="p", stage="judging", error="E", message="no")
+    try:
         with ledger.open(tmp_path) as book:
-            book.append(say.RunFailed(run="r", pipeline="p", stage="judging", error="E", message="no"))
-        lines = [json.loads(following.stdout.readline()) for _ in range(2)]
-        assert [line["type"] for line in lines] == ["schema.declared", "run.failed"]
+            reading.start()
+            # It follows from where it began, whenever that is: go on until it shows something, then say the last.
+            while not shown and following.poll() is None:
+                book.append(failed)
+                time.sleep(0.2)
+            last = book.append(failed).last_seq
+        while shown[-1][0] < last:
+            assert following.poll() is None
+            time.sleep(0.02)
+        assert [seq for seq, _ in shown] == list(range(shown[0][0], last + 1))
+        assert shown[-1][1] == "run.failed"
     finally:
         following.kill()
         following.wait()
+        reading.join()
     assert tally(tmp_path, "log", "-f", "--as-of", "now").code == 2
