@@ -11,6 +11,7 @@ its file and the file is written anew, but a disk may keep old blocks.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -73,8 +74,8 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
         appended = ledger.append(Draft(said, cause=(stored.id.hex(),)), expected={f"redaction:{seq}": None}, sign=True)
     try:
         files = segments.erase(ledger, seq)
-        if isinstance(body, ArtifactStored) and _named_once(ledger, body.artifact, seq):
-            ledger.objects.path(body.artifact).unlink(missing_ok=True)
+        if isinstance(body, ArtifactStored) and (path := _file_of(ledger, body, seq)) is not None:
+            path.unlink(missing_ok=True)
             files.append(f"artifact {body.artifact[:12]}…")
         _erase(ledger, seq, body)
     except (OSError, InvalidInput) as error:
@@ -86,11 +87,17 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
     return Redacted(seq, appended, files)
 
 
-def _named_once(ledger: Ledger, artifact: str, seq: int) -> bool:
+def _file_of(ledger: Ledger, body: ArtifactStored, seq: int) -> Path | None:
+    """The file that an event names and no other does."""
+    try:
+        path = ledger.objects.path(body.artifact)
+    except InvalidInput:
+        return None  # a stranger's program may have written what is no hash; it names no file
     for entry in ledger.events():
-        if entry.seq != seq and isinstance(entry.event.body, ArtifactStored) and entry.event.body.artifact == artifact:
-            return False
-    return True
+        other = entry.event.body
+        if entry.seq != seq and isinstance(other, ArtifactStored) and other.artifact == body.artifact:
+            return None
+    return path
 
 
 def _erase(ledger: Ledger, seq: int, body: object) -> None:

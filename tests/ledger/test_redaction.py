@@ -121,6 +121,14 @@ def test_an_artifact_goes_with_the_event_that_names_it_unless_another_does(book:
     assert verify(book).exit_code == 0
 
 
+def test_an_event_that_names_no_file_goes_like_any_other(book: ledger.Ledger) -> None:
+    """What is no hash, as only a stranger's program writes it, is no reason to stop in the middle."""
+    strange = say.ArtifactStored(artifact="../" + "x" * 61, size_bytes=1, media_type="x/y", role="other", run="r")
+    seq = book.append(strange).last_seq
+    assert redaction.redact(book, seq, "a mistake", "the owner").files == []
+    assert book.log.event(seq).data is None
+
+
 def test_the_digest_of_an_idempotency_key_goes_too(book: ledger.Ledger, secret: int) -> None:
     redaction.redact(book, secret, "x", "y")
     assert book.log.reader.execute("SELECT count(*) FROM keys").fetchone()[0] == 0
