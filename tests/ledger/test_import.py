@@ -7,17 +7,17 @@ import datetime as dt
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from given import Ticking, seeded_salts
+from given import Ticking
 from histories import commits, decided, failed, finished, promoted, refitted, registered, started
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stories import damage, rewrite_everything, told
+from stories import damage, rewrite_everything
 
 import ledger
 from ledger import memory
@@ -42,18 +42,6 @@ from ledger.writing import Encoded
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def ann(tmp_path: Path) -> Iterator[ledger.Ledger]:
-    """What Ann kept on her laptop a year ago; this account knows nothing of her key."""
-    with ledger.create(
-        tmp_path / "ann", timezone="UTC", key_home="file", recorder=ANN, clock=Ticking(LAST_YEAR), salts=seeded_salts(1)
-    ) as made:
-        told(made)
-        made.checkpoint()
-        memory.forget(made.origin)
-        yield made
 
 
 def state(book: ledger.Ledger) -> tuple[int, bytes, list[Path]]:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from given import Ticking, seeded_salts
 from histories import registered, started
-from stories import damage, rewrite_everything, told
+from stories import damage, rewrite_everything
 
 import ledger
 from ledger import memory
@@ -21,24 +19,11 @@ from ledger.errors import Refused
 from ledger.importing import import_history
 from ledger.ledger import Copy
 from ledger.note import SignerKey, parse_receipt, receipt_line
-from ledger.recorder import Recorder
 from ledger.verdict import Asked
 from ledger.verify import verify
 from tui.brought import imported_json, source_words
 
-ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def ann(tmp_path: Path) -> Iterator[ledger.Ledger]:
-    with ledger.create(
-        tmp_path / "ann", timezone="UTC", key_home="file", recorder=ANN, clock=Ticking(LAST_YEAR), salts=seeded_salts(1)
-    ) as made:
-        told(made)
-        made.checkpoint()
-        memory.forget(made.origin)
-        yield made
 
 
 def found(book: ledger.Ledger) -> list[tuple[str, str]]:
