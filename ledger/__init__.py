@@ -13,16 +13,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.drafts import Draft
     from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
-    from ledger.event import About, Event
+    from ledger.events.encoding import Draft
+    from ledger.events.event import About, Event
     from ledger.ledger import Ledger
     from ledger.opening import create, find
     from ledger.opening import open_ledger as open
-    from ledger.snapshot import Snapshot
-    from ledger.trial import Trial, run
-    from ledger.when import AsOf
-    from ledger.writing import Appended
+    from ledger.query.as_of import AsOf
+    from ledger.query.snapshot import Snapshot
+    from ledger.storage.append import Appended
+    from ledger.tracking.trial import Trial, run
 
 __all__ = [
     "About",
@@ -48,14 +48,14 @@ __all__ = [
 ]
 
 PLACES = {
-    "event": ("About", "Event"),
-    "drafts": ("Draft",),
+    "events.event": ("About", "Event"),
+    "events.encoding": ("Draft",),
     "ledger": ("Ledger",),
-    "writing": ("Appended",),
+    "storage.append": ("Appended",),
     "opening": ("create", "find", "open"),
-    "snapshot": ("Snapshot",),
-    "trial": ("Trial", "run"),
-    "when": ("AsOf",),
+    "query.snapshot": ("Snapshot",),
+    "tracking.trial": ("Trial", "run"),
+    "query.as_of": ("AsOf",),
     "errors": ("Busy", "Conflict", "Damaged", "InvalidInput", "NewerFormat", "NotFound", "Refused", "TallyError"),
 }
 """Which module holds a name. Each is imported when the name is first used: the typed bodies and states of a ledger

@@ -14,8 +14,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ledger import keys, memory, merkle, vocabulary
-from ledger.commit import (
+from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
+from ledger.events import types as vocabulary
+from ledger.events.commit import (
     COMMIT_CONTEXT,
     commit_text,
     decode_head,
@@ -24,33 +25,33 @@ from ledger.commit import (
     leaf_entry,
     to_micros,
 )
-from ledger.database import NAMED_UNDER_FORMAT, PLAIN_FORMAT
-from ledger.difference import Difference
-from ledger.drafts import Draft, content_digest, encoded
-from ledger.entries import entries
-from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
-from ledger.event import (
+from ledger.events.encoding import Draft, content_digest, encoded
+from ledger.events.event import (
     EVENT_CONTEXT,
     new_salts,
 )
-from ledger.identity import Identity, identities_of
-from ledger.imported import told_here
-from ledger.keys import Signer
-from ledger.log import LOCK_DEADLINE_SECONDS, Log
-from ledger.note import Checkpoint, receipt_line, sign_checkpoint
-from ledger.objects import Artifact, Objects
-from ledger.occurred import Axis, occurred_by
-from ledger.projection import Entry
-from ledger.recorder import Recorder, this_process
-from ledger.snapshot import Snapshot
-from ledger.views import Views
-from ledger.vocabulary import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
-from ledger.when import AsOf, as_of_commit, handle_of, resolve
-from ledger.writing import Appended, Encoded, Piece, Sealing
-from ledger.zone import zone_of
+from ledger.events.types import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
+from ledger.query.as_of import AsOf, as_of_commit, handle_of, resolve
+from ledger.query.diff import Difference
+from ledger.query.event_time import Axis, occurred_by
+from ledger.query.snapshot import Snapshot
+from ledger.storage.append import Appended, Encoded, Piece, Sealing
+from ledger.storage.artifacts import Artifact, Objects
+from ledger.storage.entries import entries
+from ledger.storage.imported_commits import told_here
+from ledger.storage.key_history import Identity, identities_of
+from ledger.storage.log import LOCK_DEADLINE_SECONDS, Log
+from ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT
+from ledger.system.provenance import Recorder, this_process
+from ledger.system.timezone import zone_of
+from ledger.tlog import key_store, merkle, pins
+from ledger.tlog.key_store import Signer
+from ledger.tlog.note import Checkpoint, receipt_line, sign_checkpoint
+from ledger.views.projection import Entry
+from ledger.views.store import Views
 
 if TYPE_CHECKING:
-    from ledger.importing import Imported
+    from ledger.importing.importer import Imported
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
@@ -254,7 +255,7 @@ class Ledger:
         named_under: str | None = None,
         dry_run: bool = False,
     ) -> Imported:
-        """Copy the history of the ledger in ``folder`` into this one; see :mod:`ledger.importing`.
+        """Copy the history of the ledger in ``folder`` into this one; see :mod:`ledger.importing.importer`.
 
         Parameters
         ----------
@@ -272,8 +273,8 @@ class Ledger:
         ------
         Refused, NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
         """
-        from ledger.importing import import_history
-        from ledger.note import VerifierKey, parse_receipt
+        from ledger.importing.importer import import_history
+        from ledger.tlog.note import VerifierKey, parse_receipt
 
         return import_history(
             self,
@@ -326,11 +327,11 @@ class Ledger:
         Refused
             When the change says that the old key signs too and this account does not have it.
         """
-        old = keys.find_signer(self.identity.key)
+        old = key_store.find_signer(self.identity.key)
         if change.signed_by_old and old is None:
             raise Refused(
                 f"This account does not have the key {self.identity.key.key_id.hex()} that is to be replaced.",
-                f"It belongs in {keys.key_path(self.identity.key)}; if it is lost, say so: --lost",
+                f"It belongs in {key_store.key_path(self.identity.key)}; if it is lost, say so: --lost",
             )
         both = [signer, old] if change.signed_by_old and old else [signer]
         if isinstance(change, KeyRotated):
@@ -386,7 +387,7 @@ class Ledger:
         for checkpoint in sealed:
             # Only now: a mark moved before the commit was durable would call a power cut a rollback.
             try:
-                memory.move_mark(checkpoint)
+                pins.move_mark(checkpoint)
             except TallyError as error:
                 raise InvalidInput(
                     f"This is recorded, in c{appended.n}; do not give the command again. But: {error.message}",
@@ -449,14 +450,14 @@ class Ledger:
                 signed = f"c0 to c{newest[0] - 1} are" if newest else "nothing is"
                 raise NotFound(
                     f"This account does not have the key of {self.origin}; {signed} signed.",
-                    f"The key belongs in {keys.key_path(self.identity.key)}.",
+                    f"The key belongs in {key_store.key_path(self.identity.key)}.",
                 )
             sealed.append(Checkpoint(origin=signers[0].name, size=sealing.size, root=sealing.root))
             return self._seal(sealed[-1], signers)
 
         text = self.log.store_checkpoint(seal)
         for checkpoint in sealed:
-            memory.move_mark(checkpoint)
+            pins.move_mark(checkpoint)
         return text
 
     def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
@@ -480,16 +481,16 @@ class Ledger:
 
     def _signers(self) -> list[Signer]:
         """The key in force, where this account has it."""
-        signer = keys.find_signer(self.identity.key)
+        signer = key_store.find_signer(self.identity.key)
         return [signer] if signer else []
 
     def _seal(self, checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
         """Sign a tree, unless it contradicts what this account has signed or seen, or it could not remember it."""
         try:
-            memory.refuse_unwritable(checkpoint.origin)
+            pins.refuse_unwritable(checkpoint.origin)
         except TallyError as error:
             raise type(error)(f"{error.message} Nothing was recorded.", error.hint) from error
-        seen = memory.read_mark(checkpoint.origin)
+        seen = pins.read_mark(checkpoint.origin)
         if seen is not None:
             # The new commit is not visible to readers yet, but every commit up to the seen size is.
             root = self.root_at(seen.size) if seen.size < checkpoint.size else checkpoint.root
@@ -501,7 +502,7 @@ class Ledger:
         """Never append to a history that is behind or beside the one that this account has seen."""
         if self._continues_mark:
             return
-        seen = memory.read_mark(self.origin)
+        seen = pins.read_mark(self.origin)
         if seen is not None and not self.continues(seen):
             size = self.log.size()
             raise _not_continued(seen, Checkpoint(seen.origin, size, self.root_at(size)))
@@ -534,10 +535,10 @@ class Ledger:
         return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None), None if stands else self.clock)
 
     def at(self, when: str | dt.datetime, *, axis: Axis = "recorded") -> Snapshot:
-        """The ledger as it was known at a date, event or commit; see :mod:`ledger.when`.
+        """The ledger as it was known at a date, event or commit; see :mod:`ledger.query.as_of`.
 
         With the axis ``occurred`` it is what had happened by a date, according to the events themselves, whenever it
-        was recorded: imported history is walked in its own time; see :mod:`ledger.occurred`.
+        was recorded: imported history is walked in its own time; see :mod:`ledger.query.event_time`.
         """
         if axis == "occurred":
             return occurred_by(self, when)

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ledger import keys, memory
-from ledger.database import replaced
 from ledger.errors import Damaged, InvalidInput, NotFound, Refused
-from ledger.event import new_salts
-from ledger.files import sync_folder
+from ledger.events.event import new_salts
 from ledger.ledger import Clock, Ledger, Salts, utc_now
-from ledger.log import LEDGER_FILE
-from ledger.note import SignerKey
-from ledger.recorder import Recorder
+from ledger.storage.log import LEDGER_FILE
+from ledger.storage.sqlite import replaced
+from ledger.system.files import sync_folder
+from ledger.system.provenance import Recorder
+from ledger.tlog import key_store, pins
+from ledger.tlog.note import SignerKey
 
 FOLDER = ".tally"
 
@@ -31,7 +31,7 @@ def create(
     name: str | None = None,
     timezone: str | None = None,
     clock_kind: Literal["live", "replayed"] = "live",
-    key_home: keys.Home = "auto",
+    key_home: key_store.Home = "auto",
     recorder: Recorder | None = None,
     clock: Clock = utc_now,
     salts: Salts = new_salts,
@@ -68,7 +68,7 @@ def create(
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
     origin = new_origin(name or parent.resolve().name)
-    signer: keys.Signer | None = None
+    signer: key_store.Signer | None = None
     made_parent = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -79,19 +79,19 @@ def create(
         ) from error
     try:
         workplace.chmod(0o755)
-        signer = keys.new_signer(origin, key_home)
+        signer = key_store.new_signer(origin, key_home)
         ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
         ledger.log.create()
         ledger.begin(signer, zone, clock_kind)
-        memory.write_pin(signer.verifier, "made here")
+        pins.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)
     except BaseException as error:
         # What was never named leaves nothing behind: no folder, no key that nobody will ever use, no memory.
         shutil.rmtree(workplace, ignore_errors=True)
         if isinstance(signer, SignerKey):
-            keys.key_path(signer.verifier).unlink(missing_ok=True)
-        memory.forget(origin)
+            key_store.key_path(signer.verifier).unlink(missing_ok=True)
+        pins.forget(origin)
         if isinstance(error, OSError) and folder.exists():
             raise Refused(f"Somebody else made a ledger in {folder} just now.", "Use it.") from error
         if made_parent:

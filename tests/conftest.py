@@ -12,7 +12,7 @@ from once import made_once
 from shell import Answer, Demo, Done, tally
 
 import ledger
-from ledger.recorder import this_process
+from ledger.system.provenance import this_process
 
 
 @pytest.fixture(autouse=True)

@@ -24,10 +24,10 @@ from foreign import KEY, WITNESS, target
 from law import Trespass, bounded
 
 from ledger.errors import InvalidInput, TallyError
-from ledger.note import parse_receipt
-from ledger.policy import parse_policy
-from pipeline.conditions import parse_condition
-from pipeline.config import parse
+from ledger.tlog.note import parse_receipt
+from ledger.tlog.policy import parse_policy
+from pipeline.config.conditions import parse_condition
+from pipeline.config.load import parse
 from pipeline.recipes import resolve
 
 

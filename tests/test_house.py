@@ -49,7 +49,7 @@ def test_quick_commands_load_nothing_heavy(tmp_path: Path) -> None:
         book.append(histories.registered("p"), histories.refitted("p-v1", "r", "p"))
         book.append(histories.promoted("p-v1", "p", None))
     code = (
-        "import sys\nsys.argv = ['tally', *sys.argv[1:]]\nfrom tui.cli import main\n"
+        "import sys\nsys.argv = ['tally', *sys.argv[1:]]\nfrom tui.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n"
         f"    loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
         "    print('CODE', end.code, 'LOADED', loaded, file=sys.stderr)\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from ledger.errors import InvalidInput
-from tui.cli import ledger_option, tally
+from tui.cli.main import ledger_option, tally
 
 
 @tally.command("tui")
@@ -29,7 +29,7 @@ def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
       textual serve "tally tui --ledger PATH"
     """
     import ledger
-    from tui.app import TallyApp
+    from tui.app.app import TallyApp
 
     # A server such as textual-serve is the terminal itself, and says its size by the environment.
     is_served = "TEXTUAL_DRIVER" in os.environ

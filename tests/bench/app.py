@@ -42,7 +42,7 @@ class Empty(App):
         yield Static("READY")
 Empty().run()
 """
-TALLY = "from tui.cli import main; main()"
+TALLY = "from tui.cli.main import main; main()"
 FILTERS = ("promoted", "type:decision", "pipeline-7 type:promoted", "actor:nobody", "entity:2013-01-01.77")
 JUMPS = 30
 STEPS = 100

@@ -18,15 +18,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import ledger
-from ledger import vocabulary
-from ledger.database import SCHEMA
+from ledger.events import types
+from ledger.storage.sqlite import SCHEMA
 
 TARGETS = {1: 0.8, 12: 0.6, 1000: 0.4}
 ROUNDS = {1: 1500, 12: 600, 1000: 60}
 
 
-def body(index: int) -> vocabulary.RunFinished:
-    return vocabulary.RunFinished(
+def body(index: int) -> types.RunFinished:
+    return types.RunFinished(
         run=f"2026-11-23.{index % 50}",
         pipeline="late-arrivals",
         decision=f"2026-11-23.{index % 50}",

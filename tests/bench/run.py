@@ -20,12 +20,13 @@ import numpy as np
 import pandas as pd
 
 import ledger
-from pipeline import backtest, recipes
-from pipeline.config import LoadedPipeline, read
-from pipeline.model_file import predict
-from pipeline.run import run
-from pipeline.slice import LABEL_KNOWN, TARGET, TIME, cut, frame_of, numbers, open_table
-from pipeline.windows import development_windows
+from pipeline import recipes
+from pipeline.config.load import LoadedPipeline, read
+from pipeline.config.windows import development_windows
+from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, cut, frame_of, numbers, open_table
+from pipeline.evaluate import backtest
+from pipeline.models.model_file import predict
+from pipeline.runs.run import run
 
 TARGET_RATIO = 1.3
 ROUNDS = 2

@@ -26,18 +26,18 @@ sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 import ledger  # noqa: E402
-from ledger import keys, merkle  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.tlog import key_store, merkle  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 
 def template(folder: Path) -> list[list[ledger.Draft]]:
     """The commits of one real run, as drafts."""
     from given import FIXTURES
 
-    from ledger.drafts import Draft
-    from pipeline.config import read
-    from pipeline.run import run
+    from ledger.events.encoding import Draft
+    from pipeline.config.load import read
+    from pipeline.runs.run import run
 
     loaded = read(FIXTURES / "late-arrivals.toml")
     with ledger.create(folder / "template", timezone="UTC") as book:
@@ -71,7 +71,7 @@ def small() -> list[list[ledger.Draft]]:
     """Ten commits of ten events of about 300 bytes."""
     from histories import HASH, finished
 
-    from ledger.vocabulary import ArtifactStored
+    from ledger.events.types import ArtifactStored
 
     stored = ArtifactStored(artifact=HASH, size_bytes=1234, media_type="application/x", role="loss table", run="r")
     return [[ledger.Draft(finished("r", "p")), *(ledger.Draft(stored) for _ in range(9))] for _ in range(10)]
@@ -96,8 +96,8 @@ def raw(path: Path) -> float:
     """Processor seconds to read every body and hash it twice."""
     from blake3 import blake3
 
-    from ledger.database import open_read_only
-    from ledger.event import EVENT_CONTEXT
+    from ledger.events.event import EVENT_CONTEXT
+    from ledger.storage.sqlite import open_read_only
 
     hasher = blake3(derive_key_context=EVENT_CONTEXT)
     start = time.process_time()
@@ -152,7 +152,7 @@ def main() -> None:
         if not (folder / ".tally").exists():
             make(folder, events, kind)
         path = folder / ".tally" / "ledger.db"
-        print(f"{events:,} {kind} events, {path.stat().st_size / 1e6:,.0f} MB, keys in {keys.keys_home()}")
+        print(f"{events:,} {kind} events, {path.stat().st_size / 1e6:,.0f} MB, keys in {key_store.keys_home()}")
         limit = min(raw(path) for _ in range(3))
         print(f"reading and hashing alone   {limit:6.2f} s of processor")
         for workers in (1, 2):

@@ -63,7 +63,7 @@ from shell import PROGRAM  # noqa: E402
 from stories import told  # noqa: E402
 
 import ledger  # noqa: E402
-from tui.cli import main as tally_main  # noqa: E402
+from tui.cli.main import main as tally_main  # noqa: E402
 
 READS: tuple[tuple[str, ...], ...] = (
     ("status",), ("champion", "p"), ("log",), ("models",), ("why", "p.champion"), ("sql", "select model from models"),

@@ -31,9 +31,9 @@ from histories import failed, registered  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger.errors import TallyError  # noqa: E402
-from ledger.memory import state_home  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.tlog.pins import state_home  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "ftruncate")
 FAULTS = {"EIO": "error=EIO", "ENOSPC": "error=ENOSPC", "SIGKILL": "signal=SIGKILL"}
@@ -44,7 +44,7 @@ sys.path[:0] = [{root!r}, {support!r}]
 import os
 from histories import failed
 import ledger
-from ledger.redaction import redact
+from ledger.amend.redaction import redact
 def say(text):
     # A failure that hits this very line is none of the ledger's.
     try:

@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT / "tests" / "support"))
 from stories import told  # noqa: E402
 
 import ledger  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 Flip = tuple[int, int]
 """Byte and bit."""

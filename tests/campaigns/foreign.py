@@ -24,13 +24,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
 from histories import RUNS, decided, finished, promoted, refitted, registered, started  # noqa: E402
 
 import ledger as face  # noqa: E402
-from ledger import agent, spool, vocabulary  # noqa: E402
-from ledger.anchors import receipts_in  # noqa: E402
-from ledger.bundle import _claim  # noqa: E402
-from ledger.commit import decode_head  # noqa: E402
-from ledger.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
 from ledger.errors import InvalidInput  # noqa: E402
-from ledger.note import (  # noqa: E402
+from ledger.events import types  # noqa: E402
+from ledger.events.commit import decode_head  # noqa: E402
+from ledger.publish.anchors import receipts_in  # noqa: E402
+from ledger.publish.bundle import _claim  # noqa: E402
+from ledger.publish.witness import _signature, _size  # noqa: E402
+from ledger.query.as_of import parse_moment, parse_period, resolve  # noqa: E402
+from ledger.tlog import ssh_agent  # noqa: E402
+from ledger.tlog.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
+from ledger.tlog.note import (  # noqa: E402
     Checkpoint,
     Note,
     SignerKey,
@@ -42,15 +45,15 @@ from ledger.note import (  # noqa: E402
     receipt_line,
     sign_checkpoint,
 )
-from ledger.policy import parse_policy  # noqa: E402
-from ledger.proof import Proof, parse_proof  # noqa: E402
-from ledger.when import parse_moment, parse_period, resolve  # noqa: E402
-from ledger.witness import _signature, _size  # noqa: E402
-from pipeline import config, standing  # noqa: E402
-from pipeline.conditions import parse_condition, parse_rule  # noqa: E402
-from pipeline.settings import Monitoring  # noqa: E402
-from pipeline.spans import parse_span, parse_time_expression  # noqa: E402
-from tui.screens.events import search, stretches  # noqa: E402
+from ledger.tlog.policy import parse_policy  # noqa: E402
+from ledger.tlog.proof import Proof, parse_proof  # noqa: E402
+from ledger.tracking import spool  # noqa: E402
+from pipeline.config import load  # noqa: E402
+from pipeline.config.conditions import parse_condition, parse_rule  # noqa: E402
+from pipeline.config.durations import parse_span, parse_time_expression  # noqa: E402
+from pipeline.config.settings import Monitoring  # noqa: E402
+from pipeline.monitoring import own_range  # noqa: E402
+from tui.app.screens.events import search, stretches  # noqa: E402
 
 SIGNER = SignerKey("example.org/log", bytes(range(32)))
 OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))
@@ -140,9 +143,9 @@ def _signed() -> dict[str, Target]:
         f"commit {'ab' * 20} 2013-0{n}-01T12:00:00+0{n}:00\n\n+{receipt_line(Checkpoint(SIGNER.name, n, bytes(32)))}\n"
         for n in (1, 2)
     )
-    identities = b"\x0c" + bytes([0, 0, 0, 1]) + agent._string(
-        agent._string(agent.ALGORITHM) + agent._string(KEY.public)
-    ) + agent._string(b"ann@example.org")  # fmt: skip
+    identities = b"\x0c" + bytes([0, 0, 0, 1]) + ssh_agent._string(
+        ssh_agent._string(ssh_agent.ALGORITHM) + ssh_agent._string(KEY.public)
+    ) + ssh_agent._string(b"ann@example.org")  # fmt: skip
     return {
         "note": Target(Note.parse, notes, lambda note: note.format()),  # type: ignore[attr-defined]
         "verifier key": Target(
@@ -165,7 +168,7 @@ def _signed() -> dict[str, Target]:
         ),
         "witness answer": Target(_witness_answer, ["17\n", *(note.split("\n\n")[1] for note in notes)]),
         "agent answer": Target(
-            lambda text: agent.held_keys(text.encode("latin-1", errors="replace"), "ann") or nothing(),
+            lambda text: ssh_agent.held_keys(text.encode("latin-1", errors="replace"), "ann") or nothing(),
             [identities.decode("latin-1")],
         ),
     }
@@ -204,7 +207,7 @@ def _recorded() -> dict[str, Target]:
     ]
     lines = [spool.Header(trial="t", ledger="/tmp/x"), *kept]
     return {
-        "event": Target(lambda text: vocabulary.decode(as_bytes(text)), [event, started_]),
+        "event": Target(lambda text: types.decode(as_bytes(text)), [event, started_]),
         "commit head": Target(decode_head, [head]),
         "bundle claim": Target(lambda text: _claim(as_bytes(text)), [claim]),
         "spool": Target(
@@ -214,8 +217,8 @@ def _recorded() -> dict[str, Target]:
     }
 
 
-def _finished() -> vocabulary.TrialFinished:
-    return vocabulary.TrialFinished(trial="t", status="finished", error=None, seconds=1.0, late_records=0)
+def _finished() -> types.TrialFinished:
+    return types.TrialFinished(trial="t", status="finished", error=None, seconds=1.0, late_records=0)
 
 
 def _said() -> dict[str, Target]:
@@ -237,7 +240,7 @@ def _said() -> dict[str, Target]:
             _monitoring,
             ["outside 8 of 10 own windows\noutside every own window by half its range, or worse than the reference"],
         ),
-        "pipeline file": Target(lambda text: config.parse(as_bytes(text), Path("x.toml")), [file, small], sample=200),
+        "pipeline file": Target(lambda text: load.parse(as_bytes(text), Path("x.toml")), [file, small], sample=200),
     }
 
 
@@ -247,7 +250,7 @@ def _monitoring(text: str) -> object:
         every="1 month", compare_to="own windows", segments=[], min_rows=1, notice=notice, alarm=alarm,
         estimate_before_labels=False, why="because",
     )  # fmt: skip
-    return standing.thresholds(settings)
+    return own_range.thresholds(settings)
 
 
 def _asked() -> dict[str, Target]:

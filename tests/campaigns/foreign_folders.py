@@ -24,16 +24,19 @@ from scratch import at_home, parts, rewrite, scratch, text_of, text_of_folder, w
 from stories import told
 
 import ledger as face
-from ledger import auditor, bundle, memory, merkle, segments, spool, vocabulary
-from ledger.commit import commit_text, leaf_entry
 from ledger.errors import InvalidInput, TallyError
-from ledger.event import hashes
+from ledger.events import types
+from ledger.events.commit import commit_text, leaf_entry
+from ledger.events.event import hashes
+from ledger.events.types import ArtifactStored, SegmentSealed
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, SignerKey, receipt_line, sign_checkpoint
-from ledger.proof import Proof
-from ledger.recorder import Recorder
-from ledger.tiles import export_tiles
-from ledger.vocabulary import ArtifactStored, SegmentSealed
+from ledger.publish import auditor, bundle, segments
+from ledger.publish.tiles import export_tiles
+from ledger.system.provenance import Recorder
+from ledger.tlog import merkle, pins
+from ledger.tlog.note import Checkpoint, SignerKey, receipt_line, sign_checkpoint
+from ledger.tlog.proof import Proof
+from ledger.tracking import spool
 
 TEAM_KEY = SignerKey("p-" + "0" * 16, bytes(range(32)))
 
@@ -111,7 +114,7 @@ def _proof() -> Target:
     seqs = [entry.seq for entry in book.events() if isinstance(entry.event.body, ArtifactStored)]
     with at_home(place):
         bundle.prove(book, f"event:{book.log.event(seqs[0]).id.hex()}", seqs, place / "one", True)
-        many = [entry.seq for entry in book.events() if "model:p-v1" in vocabulary.entities(entry.event)]
+        many = [entry.seq for entry in book.events() if "model:p-v1" in types.entities(entry.event)]
         bundle.prove(book, "model:p-v1", many, place / "many", True)
     book.close()
     _quick_arithmetic()
@@ -229,11 +232,11 @@ def _spool_folder() -> Target:
         face.create(place / "first", name="p", timezone="UTC", key_home="file").close()
     content = b"a model"
     digest = blake3(content).hexdigest()
-    bodies: list[vocabulary.Body] = [
-        vocabulary.TrialStarted(trial="t", name="n", params={"a": 1}, host="h", process=1, program="x"),
+    bodies: list[types.Body] = [
+        types.TrialStarted(trial="t", name="n", params={"a": 1}, host="h", process=1, program="x"),
         ArtifactStored(artifact=digest, role="model", media_type="x/y", size_bytes=7, run=None),
-        vocabulary.TrialStored(trial="t", artifact=digest, name="m", size_bytes=7),
-        vocabulary.TrialFinished(trial="t", status="finished", error=None, seconds=1.0, late_records=0),
+        types.TrialStored(trial="t", artifact=digest, name="m", size_bytes=7),
+        types.TrialFinished(trial="t", status="finished", error=None, seconds=1.0, late_records=0),
     ]
     lines = [
         spool.Header(trial="t", ledger="/nowhere"),
@@ -275,7 +278,7 @@ def _marks() -> Target:
 
     def parse(text: str) -> object:
         rewrite(place / "o", text)
-        return list(memory.shared_marks("o", place)) or nothing()
+        return list(pins.shared_marks("o", place)) or nothing()
 
     return Target(parse, corpus, sample=500)
 

@@ -16,10 +16,10 @@ from histories import registered
 from scratch import at_home, parts, scratch, text_of
 
 import ledger as face
-from ledger.importing import import_history
-from ledger.note import SignerKey
-from ledger.verdict import Asked
-from ledger.verify import verify
+from ledger.importing.importer import import_history
+from ledger.tlog.note import SignerKey
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 
 def _import() -> Target:

@@ -22,15 +22,17 @@ from foreign_folders import TEAM_KEY, a_seeded_key, a_team
 from law import printable
 from scratch import at_home, parts, scratch, text_of
 
-from ledger import folding, merkle, vocabulary
-from ledger.commit import commit_text, leaf_entry, to_micros
-from ledger.database import APPLICATION_ID, FORMAT, SCHEMA
 from ledger.errors import TallyError
-from ledger.event import hashes
+from ledger.events import types
+from ledger.events.commit import commit_text, leaf_entry, to_micros
+from ledger.events.event import hashes
+from ledger.events.sentences import sentence
 from ledger.ledger import Ledger
-from ledger.note import Checkpoint, sign_checkpoint
-from ledger.projection import Entry
-from ledger.words import sentence
+from ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
+from ledger.tlog import merkle
+from ledger.tlog.note import Checkpoint, sign_checkpoint
+from ledger.views import fold
+from ledger.views.projection import Entry
 
 
 def _lived() -> list[tuple[str, bytes]]:
@@ -66,7 +68,7 @@ def _events() -> list[bytes]:
     kept: dict[str, list[bytes]] = {}
     for what, data in [*_ran(), *_lived()[1:]]:
         if what == "e" and len(data) < 12_000:
-            kept.setdefault(vocabulary.decode(data).t, []).append(data)
+            kept.setdefault(types.decode(data).t, []).append(data)
     return [data for name, found in kept.items() if name != "schema.declared" for data in found[:2]]
 
 
@@ -79,13 +81,13 @@ def _history() -> Target:
         entries = []
         for seq, line in enumerate(text.split("\n")[:60]):
             try:
-                event = vocabulary.decode(as_bytes(line))
+                event = types.decode(as_bytes(line))
             except TallyError:
                 continue
             sentence(event)
-            vocabulary.entities(event)
+            types.entities(event)
             entries.append(Entry(seq, seq, NOW, "ann", event))
-        return folding.fold(entries) if entries else nothing()
+        return fold.fold(entries) if entries else nothing()
 
     return Target(parse, corpus, sample=100, change=change_json)
 
@@ -121,7 +123,7 @@ COMMANDS = (
 
 def _asked(folder: Path, text: str) -> None:
     """Give one of the commands, which the text itself chooses, to a foreign ledger; only our errors, safe to print."""
-    from tui.cli import tally
+    from tui.cli.main import tally
 
     number = zlib.crc32(as_bytes(text))
     words = COMMANDS[number % len(COMMANDS)].split()
@@ -146,7 +148,7 @@ def _ready(place: Path) -> None:
         return str(text)
 
     click.style = click.termui.style = plain  # type: ignore[assignment]
-    from tui.cli import tally
+    from tui.cli.main import tally
 
     with at_home(place):
         for command in COMMANDS:
@@ -206,8 +208,8 @@ def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
         text = content.decode(errors="replace")
         if what == "e":
             try:
-                event = vocabulary.decode(content)
-                kind, names = event.t, vocabulary.entities(event)
+                event = types.decode(content)
+                kind, names = event.t, types.entities(event)
             except TallyError:
                 kind, names = "x", []
             event_id, digest = hashes(content)
@@ -287,7 +289,7 @@ def _pages() -> Target:
 
 def _backup() -> Target:
     """A folder that is said to hold an earlier backup: its files changed as above, then brought up to date."""
-    from ledger.backup import back_up
+    from ledger.publish.backup import back_up
 
     place = scratch("backup")
     book = a_team(place)

@@ -39,12 +39,12 @@ from histories import failed, finished, promoted, refitted, registered, started 
 from shell import PROGRAM  # noqa: E402
 
 import ledger  # noqa: E402
+from ledger.amend.redaction import redact  # noqa: E402
 from ledger.errors import Refused  # noqa: E402
-from ledger.note import parse_receipt, receipt_line  # noqa: E402
-from ledger.redaction import redact  # noqa: E402
-from ledger.segments import seal  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.publish.segments import seal  # noqa: E402
+from ledger.tlog.note import parse_receipt, receipt_line  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 ACTIONS = ("append", "batch", "run", "checkpoint", "promote", "redact", "seal", "rebuild", "artifact")
 LONGEST_LIFE_SECONDS = 0.25

@@ -44,8 +44,8 @@ from shell import PROGRAM  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger.errors import Refused  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 PIPELINE = "late-arrivals"
 LONGEST_WAIT_SECONDS = 0.5

@@ -38,10 +38,10 @@ from histories import registered  # noqa: E402
 
 import ledger  # noqa: E402
 from ledger.errors import TallyError  # noqa: E402
-from ledger.memory import state_home  # noqa: E402
-from ledger.note import parse_receipt  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
+from ledger.tlog.note import parse_receipt  # noqa: E402
+from ledger.tlog.pins import state_home  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 SECTOR_BYTES = 512
 CALLS = "openat,creat,write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,mkdir"
@@ -51,8 +51,8 @@ import os, sys
 sys.path[:0] = [{root!r}, {support!r}]
 from histories import failed
 import ledger
-from ledger.note import parse_receipt, receipt_line
-from ledger.redaction import redact
+from ledger.tlog.note import parse_receipt, receipt_line
+from ledger.amend.redaction import redact
 said = os.open({said!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(said, b"begin\\n")
 for session in range(3):

@@ -11,8 +11,8 @@ from given import Ticking, seeded_salts
 from stories import told
 
 import ledger
-from ledger import memory
-from ledger.recorder import Recorder
+from ledger.system.provenance import Recorder
+from ledger.tlog import pins
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -26,5 +26,5 @@ def ann(tmp_path: Path) -> Iterator[ledger.Ledger]:
     ) as made:
         told(made)
         made.checkpoint()
-        memory.forget(made.origin)
+        pins.forget(made.origin)
         yield made

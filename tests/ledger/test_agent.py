@@ -16,10 +16,10 @@ from histories import finished, registered
 from shell import tally
 
 import ledger
-from ledger import agent, keys
 from ledger.errors import InvalidInput, NotFound
-from ledger.note import open_checkpoint
-from ledger.verify import verify
+from ledger.tlog import key_store, ssh_agent
+from ledger.tlog.note import open_checkpoint
+from ledger.verify.verify import verify
 
 needs_openssh = pytest.mark.skipif(
     not all(map(shutil.which, ("ssh-agent", "ssh-add", "ssh-keygen"))), reason="OpenSSH's client tools are not here"
@@ -81,7 +81,7 @@ def test_an_agent_without_an_ed25519_key_is_no_help(socket_path: Path, tmp_path:
         ledger.create(tmp_path / "a", timezone="UTC", key_home="agent")
     assert not (tmp_path / "a" / ".tally").exists()
     with ledger.create(tmp_path / "b", timezone="UTC") as book:
-        assert keys.key_path(book.identity.key).exists()
+        assert key_store.key_path(book.identity.key).exists()
 
 
 LIES = {
@@ -115,8 +115,8 @@ def test_an_agent_that_lies_is_no_agent(
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
     monkeypatch.setenv("SSH_AUTH_SOCK", str(path))
-    assert agent.agent_keys("x") == []
+    assert ssh_agent.agent_keys("x") == []
     with pytest.raises(InvalidInput):
-        agent.AgentKey("x", bytes(32), "").sign("text")
+        ssh_agent.AgentKey("x", bytes(32), "").sign("text")
     thread.join(5)
     server.close()

@@ -15,15 +15,15 @@ from stories import told
 from witness import Answer, Witness
 
 import ledger
-from ledger import anchors
-from ledger.anchors import Anchor, between
-from ledger.cosignature import WitnessKey
 from ledger.errors import Damaged, InvalidInput, Refused, TallyError
-from ledger.note import Checkpoint, SignerKey, parse_receipt, receipt_line
-from ledger.policy import parse_policy
-from ledger.verdict import Asked
-from ledger.verify import verify
-from ledger.witness import ask
+from ledger.publish import anchors
+from ledger.publish.anchors import Anchor, between
+from ledger.publish.witness import ask
+from ledger.tlog.cosignature import WitnessKey
+from ledger.tlog.note import Checkpoint, SignerKey, parse_receipt, receipt_line
+from ledger.tlog.policy import parse_policy
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 
 def git(folder: Path, *arguments: str) -> str:

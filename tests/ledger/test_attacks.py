@@ -18,10 +18,10 @@ from shell import tally
 from stories import damage, rewrite_everything, told
 
 import ledger
-from ledger import vocabulary as say
-from ledger.database import SCHEMA
-from ledger.log import Log
-from ledger.note import SignerKey, parse_receipt, receipt_line
+from ledger.events import types as say
+from ledger.storage.log import Log
+from ledger.storage.sqlite import SCHEMA
+from ledger.tlog.note import SignerKey, parse_receipt, receipt_line
 
 RESIDUAL = "rollback NOT excluded"
 

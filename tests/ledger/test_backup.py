@@ -13,10 +13,10 @@ from histories import finished, promoted, registered
 from shell import tally
 
 import ledger
-from ledger.backup import back_up
+from ledger.amend.redaction import redact
 from ledger.errors import Refused
-from ledger.redaction import redact
-from ledger.vocabulary import ArtifactStored
+from ledger.events.types import ArtifactStored
+from ledger.publish.backup import back_up
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITER = """

@@ -27,17 +27,18 @@ from hypothesis import strategies as st
 from stories import told
 
 import ledger
-from ledger import auditor, bundle, keys, merkle
-from ledger import vocabulary as say
-from ledger.bundle import Claim, CommitPart
-from ledger.commit import commit_text, leaf_entry
-from ledger.drafts import Draft
+from ledger.amend.redaction import redact
 from ledger.errors import InvalidInput, NotFound, Refused, TallyError
-from ledger.event import hashes
-from ledger.note import Checkpoint, SignerKey, sign_checkpoint
-from ledger.proof import Proof
-from ledger.redaction import redact
-from ledger.vocabulary import entities
+from ledger.events import types as say
+from ledger.events.commit import commit_text, leaf_entry
+from ledger.events.encoding import Draft
+from ledger.events.event import hashes
+from ledger.events.types import entities
+from ledger.publish import auditor, bundle
+from ledger.publish.bundle import Claim, CommitPart
+from ledger.tlog import key_store, merkle
+from ledger.tlog.note import Checkpoint, SignerKey, sign_checkpoint
+from ledger.tlog.proof import Proof
 
 MODEL = b"forty bytes that stand for a whole model"
 NOT_PROVED = ("README.txt", "check.py")
@@ -85,7 +86,7 @@ def small(book: ledger.Ledger, tmp_path: Path) -> Path:
 def rotated(book: ledger.Ledger) -> tuple[str, str]:
     """Give a ledger a new key, as `tally key rotate` does; both keys."""
     old = book.identity.key
-    signer = keys.new_signer(old.name, "file")
+    signer = key_store.new_signer(old.name, "file")
     change = say.KeyRotated(
         old=old.key_id.hex(),
         new=signer.verifier.key_id.hex(),

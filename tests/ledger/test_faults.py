@@ -13,8 +13,8 @@ from kill import campaign as kill_campaign
 from power import campaign as power_campaign
 
 import ledger
+from ledger.amend.redaction import redact
 from ledger.errors import InvalidInput
-from ledger.redaction import redact
 
 
 def _traces() -> bool:

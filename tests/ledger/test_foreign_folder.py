@@ -16,23 +16,23 @@ from shell import tally
 from stories import damage
 
 import ledger
-from ledger import git as git_asked
-from ledger import spool
-from ledger import vocabulary as say
-from ledger.anchors import from_git, receipts_in
-from ledger.backup import back_up
-from ledger.drafts import Draft
+from ledger.amend.redaction import redact
 from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.event import encode_canonical
-from ledger.folding import fold
-from ledger.log import _commit
-from ledger.note import Checkpoint, receipt_line
-from ledger.redaction import redact
-from ledger.tiles import export_tiles
-from ledger.verdict import Asked
-from ledger.verify import verify
-from ledger.zone import zone_of
-from tui.page import parsed
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.events.event import encode_canonical
+from ledger.publish.anchors import from_git, receipts_in
+from ledger.publish.backup import back_up
+from ledger.publish.tiles import export_tiles
+from ledger.storage.log import _commit
+from ledger.system import git as git_asked
+from ledger.system.timezone import zone_of
+from ledger.tlog.note import Checkpoint, receipt_line
+from ledger.tracking import spool
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
+from ledger.views.fold import fold
+from tui.output.console import parsed
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c)"
 

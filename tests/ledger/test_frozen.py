@@ -16,14 +16,14 @@ from given import FIXTURES
 from shell import tally
 
 import ledger
-from ledger import vocabulary
-from ledger.bundle import check
-from ledger.event import encode_canonical, hashes
-from ledger.note import parse_receipt
-from ledger.policy import parse_policy
-from ledger.tiles import export_tiles
-from ledger.verdict import Asked
-from ledger.verify import verify
+from ledger.events import types
+from ledger.events.event import encode_canonical, hashes
+from ledger.publish.bundle import check
+from ledger.publish.tiles import export_tiles
+from ledger.tlog.note import parse_receipt
+from ledger.tlog.policy import parse_policy
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 FROZEN = FIXTURES / "frozen"
 NAMES = sorted(path.name for path in FROZEN.iterdir() if path.is_dir())
@@ -75,7 +75,7 @@ def test_frozen_ledgers_verify(frozen: Path) -> None:
 
 def test_frozen_bundles_convince_every_checker(frozen: Path) -> None:
     key = (frozen / "bundle" / "log.vkey").read_text().strip()
-    ours = Path(ledger.__file__).with_name("auditor.py")
+    ours = Path(ledger.__file__).parent / "publish" / "auditor.py"
     for program in (frozen / "bundle" / "check.py", ours):
         command = [sys.executable, "-I", str(program), "--key", key, str(frozen / "bundle")]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -101,9 +101,9 @@ def test_every_type_ever_released_is_read_and_written_as_it_was() -> None:
             event_id, sha256, text = line.split(" ", 2)
             data = text.encode()
             assert hashes(data) == (bytes.fromhex(event_id), bytes.fromhex(sha256))
-            event = vocabulary.decode(data)
-            assert vocabulary.is_known(event)
+            event = types.decode(data)
+            assert types.is_known(event)
             assert encode_canonical(event) == data
             seen.add((event.t, event.v))
     # A new type, or a new version of one, asks for another frozen ledger: see fixtures/README.md.
-    assert seen == set(vocabulary.RELEASED)
+    assert seen == set(types.RELEASED)

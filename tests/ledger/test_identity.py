@@ -13,11 +13,11 @@ from shell import Answer, tally
 from stories import damage, told
 
 import ledger
-from ledger import keys
-from ledger.identity import open_stored
-from ledger.note import Note, parse_receipt, sign_checkpoint
-from ledger.verdict import Asked
-from ledger.verify import verify
+from ledger.storage.key_history import open_stored
+from ledger.tlog import key_store
+from ledger.tlog.note import Note, parse_receipt, sign_checkpoint
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_a_signature_that_is_missing_or_of_the_wrong_key_is_found(folder: Path, 
         note = dict(book.log.checkpoints())[size]
         parsed = Note.parse(note)
         if keep is None:  # the old key signs on, after it was replaced
-            old = keys.load_key(book.identities[0].key)
+            old = key_store.load_key(book.identities[0].key)
             assert old is not None
             forged = sign_checkpoint(parse_receipt(note).checkpoint, old)
         else:
@@ -149,9 +149,9 @@ def test_an_approval_is_somebody_elses_word_or_none(folder: Path, tmp_path: Path
     assert wrong.code == 1
     assert "about something else" in wrong.err
     with ledger.open(folder) as book:
-        own = keys.load_key(book.identity.key)
+        own = key_store.load_key(book.identity.key)
         assert own is not None
-        from ledger.approval import sign_approval
+        from ledger.events.approval import sign_approval
 
         seq = book.now().decision("r1").seq
         (tmp_path / "own").write_text(sign_approval(book.origin, book.log.event(seq).id.hex(), own))
@@ -161,8 +161,8 @@ def test_an_approval_is_somebody_elses_word_or_none(folder: Path, tmp_path: Path
 
 
 def test_an_approval_of_another_event_in_the_ledger_is_found(folder: Path) -> None:
-    from ledger.approval import approval_event, sign_approval
-    from ledger.note import SignerKey
+    from ledger.events.approval import approval_event, sign_approval
+    from ledger.tlog.note import SignerKey
 
     with ledger.open(folder) as book:
         signer = SignerKey.generate("eve@example.org")
@@ -180,14 +180,14 @@ def test_an_approval_of_another_event_in_the_ledger_is_found(folder: Path) -> No
 def test_whatever_happens_to_keys_every_checkpoint_opens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
-    from ledger.vocabulary import KeyRotated
+    from ledger.events.types import KeyRotated
 
     with ledger.create(tmp_path_factory.mktemp("any"), timezone="UTC") as book:
         for number, step in enumerate(steps):
             if step in ("append", "sign"):
                 book.append(registered(f"p{number}"), sign=step == "sign")
                 continue
-            old, signer = book.identity.key, keys.new_signer(book.origin, "file")
+            old, signer = book.identity.key, key_store.new_signer(book.origin, "file")
             change = KeyRotated(
                 old=old.key_id.hex(),
                 new=signer.verifier.key_id.hex(),

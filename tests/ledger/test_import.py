@@ -20,25 +20,25 @@ from hypothesis import strategies as st
 from stories import damage, rewrite_everything
 
 import ledger
-from ledger import memory
-from ledger import vocabulary as say
-from ledger.approval import approval_event, sign_approval
-from ledger.correction import correct
-from ledger.drafts import Draft
-from ledger.entities import NAMED
+from ledger.amend.correction import correct
+from ledger.amend.redaction import redact
 from ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
-from ledger.event import encode_canonical, hashes
-from ledger.importing import Imported, import_history
-from ledger.keys import new_signer
+from ledger.events import types as say
+from ledger.events.approval import approval_event, sign_approval
+from ledger.events.encoding import Draft
+from ledger.events.event import encode_canonical, hashes
+from ledger.events.sentences import sentence
+from ledger.importing.importer import Imported, import_history
 from ledger.ledger import Copy
-from ledger.note import SignerKey, VerifierKey, parse_receipt
-from ledger.recorder import Recorder
-from ledger.redaction import redact
-from ledger.replayed import StoryClock
-from ledger.verdict import Asked, Verdict
-from ledger.verify import verify
-from ledger.words import sentence
-from ledger.writing import Encoded
+from ledger.storage.append import Encoded
+from ledger.system.provenance import Recorder
+from ledger.system.replay_clock import StoryClock
+from ledger.tlog import pins
+from ledger.tlog.key_store import new_signer
+from ledger.tlog.note import SignerKey, VerifierKey, parse_receipt
+from ledger.verify.report import Asked, Verdict
+from ledger.verify.verify import verify
+from ledger.views.entities import NAMED
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -117,9 +117,9 @@ def test_nothing_is_written_beside_the_other_ledger(book: ledger.Ledger, ann: le
     import_history(book, ann.folder.parent)
     after = {path: path.read_bytes() for path in ann.folder.rglob("*") if path.is_file()}
     assert {path: data for path, data in after.items() if not path.name.endswith(("-wal", "-shm"))} == before
-    assert memory.read_pin(ann.origin) is None
-    assert memory.read_watermark(ann.origin) is None
-    assert memory.read_mark(ann.origin) is None
+    assert pins.read_pin(ann.origin) is None
+    assert pins.read_watermark(ann.origin) is None
+    assert pins.read_mark(ann.origin) is None
 
 
 def test_again_only_what_is_new_and_never_twice(book: ledger.Ledger, ann: ledger.Ledger) -> None:
@@ -154,7 +154,7 @@ def test_a_dry_run_says_the_same_and_appends_nothing(book: ledger.Ledger, ann: l
 def test_interrupted_it_goes_on_from_there(
     batches: int, book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.importing.COMMITS_AT_ONCE", 2)
+    monkeypatch.setattr("ledger.importing.importer.COMMITS_AT_ONCE", 2)
     correct(ann, ann.log.commit(4).last_seq, "no")
     ann.checkpoint()
     real, left = type(book).append_copies, iter(range(batches))
@@ -203,9 +203,9 @@ def test_a_receipt_a_key_a_pin_or_an_earlier_import_vouches(book: ledger.Ledger,
     assert vouched(import_history(book, ann.folder, dry_run=True)) == "nothing"
     assert vouched(import_history(book, ann.folder, against=note, dry_run=True)) == "receipt"
     assert vouched(import_history(book, ann.folder, key=key, dry_run=True)) == "key"
-    memory.write_pin(key, "compared by telephone")
+    pins.write_pin(key, "compared by telephone")
     assert vouched(import_history(book, ann.folder, dry_run=True)) == "pin"
-    memory.forget(ann.origin)
+    pins.forget(ann.origin)
     import_history(book, ann.folder, against=note)
     assert all(e.event.body.proven for e in book.events() if isinstance(e.event.body, say.CommitImported))
     assert "proven by a receipt that was kept of its first 6 commits" in line(checked(book))
@@ -240,7 +240,7 @@ def test_what_contradicts_what_is_known_is_refused_whole(
     refused(book, ann.folder, "not signed by the key that was given", key=stranger)
     with ledger.create(tmp_path / "third", timezone="UTC", key_home="file") as third:
         refused(book, ann.folder, "FORK.*of another ledger", against=parse_receipt(third.checkpoint()))
-    memory.write_pin(SignerKey.generate(ann.origin).verifier, "first contact")
+    pins.write_pin(SignerKey.generate(ann.origin).verifier, "first contact")
     refused(book, ann.folder, "does not verify: SIGNATURE")
 
 
@@ -259,7 +259,7 @@ def test_a_key_that_was_lost_ends_what_a_receipt_vouches_for(book: ledger.Ledger
     assert vouched(import_history(book, ann.folder, against=receipt)) == "receipt"
     signer = new_signer(ann.origin, "file")
     ann.change_identity(rotated(False), signer)
-    memory.forget(ann.origin)
+    pins.forget(ann.origin)
     refused(book, ann.folder, "without the signature of the old one", against=receipt)
     refused(book, ann.folder, "not signed by the key that was given", key=old)
     assert vouched(import_history(book, ann.folder)) == "nothing"
@@ -390,12 +390,12 @@ def test_a_history_that_went_back_or_parted_is_refused(book: ledger.Ledger, ann:
     shutil.copytree(ann.folder, tmp_path / "old" / ".tally")
     ann.append(started("r3", "p"), sign=True)
     import_history(book, ann.folder)
-    memory.forget(ann.origin)
+    pins.forget(ann.origin)
     refused(book, tmp_path / "old", "only 6 commits of it are there")
     with ledger.open(tmp_path / "old", recorder=ANN, clock=Ticking(dt.datetime(2012, 6, 1, tzinfo=dt.UTC))) as other:
         other.append(started("r4", "p"), sign=True)
         other.append(started("r5", "p"), sign=True)
-    memory.forget(ann.origin)
+    pins.forget(ann.origin)
     refused(book, tmp_path / "old", "does not continue what was imported")
     checked(book)
 
@@ -465,7 +465,7 @@ def test_an_approval_holds_for_the_ledger_that_it_was_signed_for(book: ledger.Le
 def test_a_history_that_was_itself_imported_says_so(book: ledger.Ledger, ann: ledger.Ledger, tmp_path: Path) -> None:
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), started("r1", "c"), sign=True)
-        memory.forget(carl.origin)
+        pins.forget(carl.origin)
     ann.import_(tmp_path / "carl", named_under="carl")
     receipt = ann.checkpoint()
     book.append(started("r1", "x"))
@@ -568,8 +568,8 @@ def forged(book: ledger.Ledger, change: Callable[[bytes], bytes]) -> Verdict:
     """Somebody who has our key rewrites what was imported and signs it again."""
     rewrite_everything(book, change)
     damage(book, "DELETE FROM checkpoints WHERE size > 1")
-    memory.forget(book.origin)
-    memory.write_pin(book.identity.key, "made here")
+    pins.forget(book.origin)
+    pins.write_pin(book.identity.key, "made here")
     book.checkpoint()
     return verify(book, Asked(full=True))
 

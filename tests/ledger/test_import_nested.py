@@ -10,14 +10,14 @@ from histories import promoted, registered
 from stories import told
 
 import ledger
-from ledger import vocabulary as say
-from ledger.correction import correct
+from ledger.amend.correction import correct
+from ledger.amend.redaction import redact
 from ledger.errors import Refused
-from ledger.importing import import_history
-from ledger.redaction import redact
-from ledger.verdict import Asked
-from ledger.verify import verify
-from tui.screens.events import search
+from ledger.events import types as say
+from ledger.importing.importer import import_history
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
+from tui.app.screens.events import search
 
 
 @pytest.fixture

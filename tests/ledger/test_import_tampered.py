@@ -12,16 +12,16 @@ from histories import registered, started
 from stories import damage, rewrite_everything
 
 import ledger
-from ledger import memory
-from ledger import vocabulary as say
-from ledger.drafts import Draft
 from ledger.errors import Refused
-from ledger.importing import import_history
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.importing.importer import import_history
 from ledger.ledger import Copy
-from ledger.note import SignerKey, parse_receipt, receipt_line
-from ledger.verdict import Asked
-from ledger.verify import verify
-from tui.brought import imported_json, source_words
+from ledger.tlog import pins
+from ledger.tlog.note import SignerKey, parse_receipt, receipt_line
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
+from tui.output.import_label import imported_json, source_words
 
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
 
@@ -37,8 +37,8 @@ def announced(book: ledger.Ledger) -> say.HistoryImported:
 def signed_again(book: ledger.Ledger, old: bytes, new: bytes, *statements: str) -> None:
     rewrite_everything(book, lambda data: data.replace(old, new))
     damage(book, *statements, "DELETE FROM checkpoints WHERE size > 1")
-    memory.forget(book.origin)
-    memory.write_pin(book.identity.key, "made here")
+    pins.forget(book.origin)
+    pins.write_pin(book.identity.key, "made here")
     book.checkpoint()
 
 
@@ -106,7 +106,7 @@ def test_names_stay_under_what_was_said(
     book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else somebody could let one promotion of Ann's speak of a model of ours, with an index that fits."""
-    monkeypatch.setattr("ledger.import_plan.under_both", lambda _outer, _inner: "bob")
+    monkeypatch.setattr("ledger.importing.plan.under_both", lambda _outer, _inner: "bob")
     import_history(book, ann.folder, named_under="ann")
     assert {kind for kind, _ in found(book)} == {"IMPORT"}
     assert "under something else" in found(book)[0][1]
@@ -118,7 +118,7 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
     """A receipt of Ann's vouches for what Ann recorded, not for what she had brought in and labelled herself."""
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), sign=True)
-        memory.forget(carl.origin)
+        pins.forget(carl.origin)
     ann.import_(tmp_path / "carl", named_under="carl")
     import_history(book, ann.folder, against=parse_receipt(ann.checkpoint()))
     last = book.log.commit(book.log.size() - 1)
@@ -152,6 +152,6 @@ def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
     import_history(book, ann.folder)
     book.checkpoint()
     verify(book, Asked(full=True))
-    monkeypatch.setattr("ledger.contents.READ_WHOLE_EVENTS", 5)
+    monkeypatch.setattr("ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
     (line,) = (words for name, words in verify(book, Asked()).lines if name == "import")
     assert "recomputed on" in line and "UNPROVEN" in line

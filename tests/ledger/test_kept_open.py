@@ -12,9 +12,9 @@ import pytest
 from histories import finished
 
 import ledger
-from ledger import kept_open
 from ledger.errors import NotFound
-from ledger.kept_open import KeptOpen
+from ledger.tracking import worker
+from ledger.tracking.worker import KeptOpen
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_it_stays_open_for_the_next_call_and_closes_when_none_comes(
     kept.close()
     assert not is_open(team)
     kept.close()
-    monkeypatch.setattr(kept_open, "IDLE_SECONDS", 0.01)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
     write(kept, "c")
     while is_open(team):
         time.sleep(0.005)
@@ -87,7 +87,7 @@ def test_an_error_of_the_work_comes_back_and_the_next_call_works(team: Path) -> 
 
 
 def test_many_threads_that_write_and_close_all_come_back(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_open, "IDLE_SECONDS", 0.0005)
+    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.0005)
     kept = KeptOpen(team)
 
     def many(name: int) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.errors import Damaged, InvalidInput, TallyError
-from ledger.note import (
+from ledger.tlog.note import (
     Checkpoint,
     Note,
     Signature,

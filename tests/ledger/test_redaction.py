@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from stories import damage, told
 
 import ledger
-from ledger import redaction, segments
-from ledger import vocabulary as say
+from ledger.amend import redaction
 from ledger.errors import Conflict, InvalidInput, NotFound, Refused
-from ledger.log import Log
-from ledger.note import parse_receipt
-from ledger.verdict import Asked
-from ledger.verify import verify
-from ledger.vocabulary import ModelPromoted
+from ledger.events import types as say
+from ledger.events.types import ModelPromoted
+from ledger.publish import segments
+from ledger.storage.log import Log
+from ledger.tlog.note import parse_receipt
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 SECRET = "Mrs Miller asked for it"
 

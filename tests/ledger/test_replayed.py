@@ -14,10 +14,10 @@ from histories import registered
 from shell import tally
 
 import ledger
-from ledger import bundle
 from ledger.errors import InvalidInput, Refused
-from ledger.replayed import StoryClock
-from tui.cli import tally as command
+from ledger.publish import bundle
+from ledger.system.replay_clock import StoryClock
+from tui.cli.main import tally as command
 
 APRIL = dt.datetime(2013, 4, 1, tzinfo=dt.UTC)
 

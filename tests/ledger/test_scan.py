@@ -7,14 +7,14 @@ from histories import HASH, finished, started
 from stories import damage, told
 
 import ledger
-from ledger import vocabulary
-from ledger.alike import Alike
-from ledger.commit import from_micros, head_text
-from ledger.event import hashes
-from ledger.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
-from ledger.verify import verify
-from ledger.vocabulary import AnchorRecorded, EventRedacted
-from ledger.writing import Encoded
+from ledger.events import types
+from ledger.events.commit import from_micros, head_text
+from ledger.events.event import hashes
+from ledger.events.types import AnchorRecorded, EventRedacted
+from ledger.storage.append import Encoded
+from ledger.verify.batch_decode import Alike
+from ledger.verify.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
+from ledger.verify.verify import verify
 
 UNKNOWN = (
     b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'
@@ -32,7 +32,7 @@ def written(book: ledger.Ledger, events: int) -> list[Encoded]:
 
 def encoded(data: bytes, filed_as: str) -> Encoded:
     try:
-        entities = vocabulary.entities(vocabulary.decode(data))
+        entities = types.entities(types.decode(data))
     except ledger.Damaged:
         entities = []
     return Encoded(filed_as, data, hashes(data), entities)

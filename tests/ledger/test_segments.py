@@ -12,11 +12,11 @@ from histories import finished
 from stories import damage, rewrite_everything, told
 
 import ledger
-from ledger import segments
 from ledger.errors import Refused
-from ledger.event import hashes
-from ledger.verdict import Asked
-from ledger.verify import verify
+from ledger.events.event import hashes
+from ledger.publish import segments
+from ledger.verify.report import Asked
+from ledger.verify.verify import verify
 
 
 def test_every_commit_is_sealed_once_and_can_be_read_by_anybody(

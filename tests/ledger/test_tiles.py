@@ -22,11 +22,11 @@ from histories import finished, promoted
 from stories import damage, told
 
 import ledger
-from ledger import keys
-from ledger import vocabulary as say
+from ledger.amend.redaction import redact
 from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.redaction import redact
-from ledger.tiles import export_tiles, tile_path
+from ledger.events import types as say
+from ledger.publish.tiles import export_tiles, tile_path
+from ledger.tlog import key_store
 
 # A stranger's reader ------------------------------------------------------------------------------------------
 
@@ -201,7 +201,7 @@ def test_a_later_export_adds_and_changes_nothing_but_the_checkpoint(book: ledger
 def test_a_new_key_goes_on_publishing_the_same_tree(book: ledger.Ledger, tmp_path: Path) -> None:
     grown(book, 5)
     export_tiles(book, tmp_path / "site")
-    old, signer = book.identity.key, keys.new_signer(book.origin, "file")
+    old, signer = book.identity.key, key_store.new_signer(book.origin, "file")
     change = say.KeyRotated(
         old=old.key_id.hex(),
         new=signer.verifier.key_id.hex(),

@@ -28,16 +28,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ledger
-from ledger.correction import correct
-from ledger.drafts import Draft
-from ledger.entities import NAMED, PROJECTIONS
-from ledger.entries import Recorded
+from ledger.amend.correction import correct
+from ledger.amend.redaction import KEPT
 from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.folding import READ_TYPES, fold, fold_live, live, same
-from ledger.projection import Entry, State
-from ledger.recorder import Recorder
-from ledger.redaction import KEPT
-from ledger.vocabulary import EventCorrected
+from ledger.events.encoding import Draft
+from ledger.events.types import EventCorrected
+from ledger.storage.entries import Recorded
+from ledger.system.provenance import Recorder
+from ledger.views.entities import NAMED, PROJECTIONS
+from ledger.views.fold import READ_TYPES, fold, fold_live, live, same
+from ledger.views.projection import Entry, State
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
 SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

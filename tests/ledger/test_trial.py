@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from shell import tally
 
 import ledger
-from ledger import spool, vocabulary
+from ledger.events import types
+from ledger.tracking import spool
 
 
 def open_at(folder: Path) -> ledger.Ledger:
@@ -32,7 +33,7 @@ def team(tmp_path: Path) -> Path:
     return folder
 
 
-def the_trial(folder: Path) -> vocabulary.Body:
+def the_trial(folder: Path) -> types.Body:
     with open_at(folder) as book:
         (state,) = book.now().trials()
         return state  # type: ignore[return-value]

@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import ledger
-from ledger import view_tables, views_file
-from ledger.drafts import Draft
-from ledger.entities import PROJECTIONS
-from ledger.folding import fold
-from ledger.recorder import Recorder
+from ledger.events.encoding import Draft
+from ledger.system.provenance import Recorder
+from ledger.views import cache_file, tables
+from ledger.views.entities import PROJECTIONS
+from ledger.views.fold import fold
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -64,7 +64,7 @@ def test_catching_up_in_any_chunks_is_rebuilding(history: list[list[Draft]], chu
         book.views.close()
         book.views.path.unlink()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(views_file, "BATCH_EVENTS", chunk)
+            patch.setattr(cache_file, "BATCH_EVENTS", chunk)
             assert book.views.versions() == step_by_step
 
 
@@ -87,7 +87,7 @@ def test_no_version_table_is_scanned(book: ledger.Ledger) -> None:
     book.append(registered("late-arrivals"), started("2013-01-01.1", "late-arrivals"))
     connection = book.views.caught_up()
     for projection in PROJECTIONS:
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {view_tables.all_as_of(projection)}", (5, 5))]
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {tables.all_as_of(projection)}", (5, 5))]
         assert not [step for step in plan if step.startswith("SCAN") and "versions" in step], plan
         assert any(f"SEARCH {projection.name}_versions" in step or "SEARCH v " in step for step in plan), plan
 
@@ -228,7 +228,7 @@ def test_only_the_view_whose_code_changed_is_built_again(book: ledger.Ledger, mo
     for name in ("models", "runs"):
         connection.execute(f"UPDATE {name}_versions SET changed = ',marked,'")
     changed = [p._replace(fingerprint="other") if p.name == "models" else p for p in PROJECTIONS]
-    monkeypatch.setattr(views_file, "PROJECTIONS", tuple(changed))
+    monkeypatch.setattr(cache_file, "PROJECTIONS", tuple(changed))
     book.views.close()
     connection = book.views.caught_up()
     marked = {

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 import ledger
 from ledger.errors import InvalidInput, NotFound
-from ledger.log import Commit, Log
-from ledger.when import parse_moment, parse_period
+from ledger.query.as_of import parse_moment, parse_period
+from ledger.storage.log import Commit, Log
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)

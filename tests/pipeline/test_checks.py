@@ -19,15 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ledger
-from ledger import vocabulary as say
-from ledger.commit import to_micros
-from pipeline import backtest, checks, leaks
-from pipeline.backtest import Described, Plan, Recipe
-from pipeline.config import read
-from pipeline.run import Report, run
-from pipeline.settings import Pipeline
-from pipeline.slice import cut, open_table
-from pipeline.windows import Window, development_windows
+from ledger.events import types as say
+from ledger.events.commit import to_micros
+from pipeline.config.load import read
+from pipeline.config.settings import Pipeline
+from pipeline.config.windows import Window, development_windows
+from pipeline.data.slice import cut, open_table
+from pipeline.evaluate import backtest
+from pipeline.evaluate.backtest import Described, Plan, Recipe
+from pipeline.leakage import checks, feature_scan
+from pipeline.runs.run import Report, run
 
 FLIGHTS = "late-arrivals.parquet"
 
@@ -109,7 +110,7 @@ def test_the_departure_delay_is_caught_below_any_absolute_threshold(tmp_path: Pa
     found = ready(written(tmp_path, **texts)).all()
     caught = only(found, "single feature", "dep_delay")
     assert caught.result == "fail"
-    assert 0.85 < caught.facts["alone"] < leaks.TOO_GOOD
+    assert 0.85 < caught.facts["alone"] < feature_scan.TOO_GOOD
     assert caught.facts["without_it"] < 0.75
     assert "all other features together, without it, reach" in caught.sentence
     assert [item.subject for item in found if item.check == "single feature" and item.result == "fail"] == ["dep_delay"]
@@ -168,7 +169,7 @@ def test_a_value_that_decides_alone_is_caught(tmp_path: Path) -> None:
     assert caught.facts["value"] == "= complaints"
     assert caught.facts["rate"] == 1.0
     # Its score alone is modest: no threshold on the whole feature would see it.
-    assert only(found, "single feature", "desk").facts["alone"] < leaks.TOO_GOOD
+    assert only(found, "single feature", "desk").facts["alone"] < feature_scan.TOO_GOOD
 
 
 def test_rows_that_were_copied_into_the_future_are_caught(tmp_path: Path) -> None:
@@ -222,24 +223,24 @@ def test_an_id_that_counts_up_is_to_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_labels_that_were_not_permuted_kill_the_canary(honest: Ready) -> None:
-    chosen = leaks.sample(honest.plan, honest.windows[2])
+    chosen = feature_scan.sample(honest.plan, honest.windows[2])
     names = [*chosen.columns.numeric, *chosen.columns.categorical]
-    true = leaks._predicted(chosen, names, chosen.y_train, leaks.CANARY_MODEL, 0)
-    distance = leaks._from_chance(chosen, true)
+    true = feature_scan._predicted(chosen, names, chosen.y_train, feature_scan.CANARY_MODEL, 0)
+    distance = feature_scan._from_chance(chosen, true)
     assert distance is not None
-    permuted = leaks.compared(chosen, None, []).permuted
-    assert leaks.judge_canary([*permuted, *(-value for value in permuted)], "classification").result == "pass"
-    assert leaks.judge_canary([distance - 0.01, distance, distance + 0.01], "classification").result == "fail"
+    permuted = feature_scan.compared(chosen, None, []).permuted
+    assert feature_scan.judge_canary([*permuted, *(-value for value in permuted)], "classification").result == "pass"
+    assert feature_scan.judge_canary([distance - 0.01, distance, distance + 0.01], "classification").result == "fail"
 
 
 def test_a_checker_that_catches_nothing_says_so(honest: Ready) -> None:
-    samples = [leaks.sample(honest.plan, window) for window in leaks.sampled_windows(honest.windows)]
-    caught = leaks.judge_planted(samples, leaks.Single("all", 0.70, 0.1))
+    samples = [feature_scan.sample(honest.plan, window) for window in feature_scan.sampled_windows(honest.windows)]
+    caught = feature_scan.judge_planted(samples, feature_scan.Single("all", 0.70, 0.1))
     assert caught.result == "pass"
-    assert caught.facts["alone"] < leaks.TOO_GOOD
+    assert caught.facts["alone"] < feature_scan.TOO_GOOD
     # Had the planted column no advantage over the others it would slip through, and the check has to admit it.
     blind = [item._replace(y=item.y[::-1].copy(), y_train=np.zeros_like(item.y_train)) for item in samples]
-    assert leaks.judge_planted(blind, leaks.Single("all", 0.70, 0.1)).result == "fail"
+    assert feature_scan.judge_planted(blind, feature_scan.Single("all", 0.70, 0.1)).result == "fail"
 
 
 @given(st.lists(st.sampled_from(["pass", "look", "fail"]), min_size=1))
@@ -259,14 +260,14 @@ def test_a_leak_in_other_units_is_the_same_leak(seed: int, power: int, shift: in
     y = (random.random(800) < 0.3).astype(float)
     # Whole numbers and powers of two, so that the change of units itself rounds nothing.
     moved = (x + shift) * 2.0**power
-    plain = leaks.alone(x[:600], y[:600], x[600:])
-    assert leaks.alone(moved[:600], y[:600], moved[600:]).tolist() == plain.tolist()
+    plain = feature_scan.alone(x[:600], y[:600], x[600:])
+    assert feature_scan.alone(moved[:600], y[:600], moved[600:]).tolist() == plain.tolist()
 
 
 def test_a_level_that_training_never_saw_says_nothing() -> None:
     train, test = pd.Series(["a", "b", None] * 50, dtype=object), pd.Series(["a", "new", None], dtype=object)
     y = np.tile([1.0, 0.0, 0.0], 50)
-    seen, new, missing = leaks.alone(train, y, test)
+    seen, new, missing = feature_scan.alone(train, y, test)
     assert new == pytest.approx(y.mean())
     assert seen > new > missing
 

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import InvalidInput, TallyError
-from pipeline.config import ConfigurationError, LoadedPipeline, read
-from pipeline.lines import find_lines
+from pipeline.config.load import ConfigurationError, LoadedPipeline, read
+from pipeline.config.toml_lines import find_lines
 
 TEXT = (FIXTURES / "late-arrivals.toml").read_text()
 LINES = TEXT.split("\n")

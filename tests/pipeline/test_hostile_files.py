@@ -24,10 +24,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
 from ledger.errors import Damaged, InvalidInput, Refused, TallyError
-from pipeline import model_file, sources
+from pipeline.data import sources
+from pipeline.data.sources import read_source
+from pipeline.models import model_file
 from pipeline.recipes import Columns
-from pipeline.sources import read_source
-from pipeline.stored_tables import stored_table
+from pipeline.records.stored_tables import stored_table
 
 
 @pytest.fixture(scope="module")

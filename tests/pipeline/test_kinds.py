@@ -14,16 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ledger
-from ledger.commit import to_micros
 from ledger.errors import InvalidInput
-from pipeline import backtest
-from pipeline.backtest import Cell, Recipe
-from pipeline.config import ConfigurationError, read
-from pipeline.run import Report, run
-from pipeline.settings import Final, Rolling, Time
-from pipeline.slice import cut
-from pipeline.spans import STEP_MICROS
-from pipeline.windows import all_windows, development_windows
+from ledger.events.commit import to_micros
+from pipeline.config.durations import STEP_MICROS
+from pipeline.config.load import ConfigurationError, read
+from pipeline.config.settings import Final, Rolling, Time
+from pipeline.config.windows import all_windows, development_windows
+from pipeline.data.slice import cut
+from pipeline.evaluate import backtest
+from pipeline.evaluate.backtest import Cell, Recipe
+from pipeline.runs.run import Report, run
 
 FLIGHTS = "late-arrivals.parquet"
 NUMBER = {

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from periods import CAUSES, RULES, SEGMENTS, history, judged, make
 from sklearn.metrics import roc_auc_score
 
-from pipeline import monitor_words as words
-from pipeline.live_facts import psi
-from pipeline.live_statistics import (
+from pipeline.evaluate.metrics import Units, row_losses
+from pipeline.monitoring import sentences as words
+from pipeline.monitoring.baseline import History
+from pipeline.monitoring.facts import psi
+from pipeline.monitoring.own_range import stand
+from pipeline.monitoring.statistics import (
     calm_error,
     episode,
     expected_losses,
@@ -24,9 +27,6 @@ from pipeline.live_statistics import (
     statistics,
     with_level,
 )
-from pipeline.measure import Units, row_losses
-from pipeline.own_history import History
-from pipeline.standing import stand
 
 CONTEXT = words.Context(metric="log_loss", positive="late", model="late-v1", reference="base_rate")
 SEEDS = 6

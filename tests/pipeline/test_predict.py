@@ -24,11 +24,11 @@ from shell import tally
 from tiny import done, table, tiny
 
 import ledger
-from ledger import vocabulary as say
-from ledger.commit import to_micros
 from ledger.errors import InvalidInput
-from pipeline import model_file
-from pipeline.predict import PredictionRefused, _asked, _check_validity, answer, open_model
+from ledger.events import types as say
+from ledger.events.commit import to_micros
+from pipeline.models import model_file
+from pipeline.monitoring.predict import PredictionRefused, _asked, _check_validity, answer, open_model
 
 TODAY = dt.datetime(2013, 11, 2, 12, tzinfo=dt.UTC)
 """The day after the last label that the model of these tests has used."""

@@ -16,13 +16,13 @@ from shell import tally
 from tiny import done, silent, table, tiny
 
 import ledger
-from ledger.commit import to_micros
 from ledger.errors import NotFound
-from pipeline.begin import begin
-from pipeline.config import read
-from pipeline.reproduce import REFIT, CandidateDifference, Found, Reproduced, reproduce
-from pipeline.run import _Running
-from pipeline.slice import cut
+from ledger.events.commit import to_micros
+from pipeline.config.load import read
+from pipeline.data.slice import cut
+from pipeline.runs.reproduce import REFIT, CandidateDifference, Found, Reproduced, reproduce
+from pipeline.runs.run import _Running
+from pipeline.runs.start import begin
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import InvalidInput
-from pipeline import selection as rule
-from pipeline.selection import Selection, choose
-from pipeline.stability import Scores, WindowLosses, scores
+from pipeline.evaluate import selection as rule
+from pipeline.evaluate.selection import Selection, choose
+from pipeline.evaluate.stability import Scores, WindowLosses, scores
 
 REFERENCE = "rate"
 COMPLEXITY = {"rate": 0, "plain": 1, "middle": 2, "rich": 3}

@@ -18,9 +18,9 @@ import pytest
 from blake3 import blake3
 
 from ledger.errors import InvalidInput
-from pipeline.config import read
-from pipeline.settings import DropRows, Feature, Features, Group, Join, Pipeline, Target
-from pipeline.slice import (
+from pipeline.config.load import read
+from pipeline.config.settings import DropRows, Feature, Features, Group, Join, Pipeline, Target
+from pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
     TIME,

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ledger.errors import InvalidInput
-from pipeline.sources import column_names, read_source
+from pipeline.data.sources import column_names, read_source
 
 TABLE = pa.table({"shop": ["north", None, "süd"], "number": [1, 2, 3], "weight": [0.5, None, -0.0]})
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import InvalidInput, NotFound
-from pipeline.stability import (
+from pipeline.evaluate.stability import (
     Scores,
     WindowLosses,
     auc_with_cluster_se,

@@ -14,11 +14,11 @@ from judged import let_through
 from tiny import silent, table, tiny
 
 import ledger
-from pipeline.config import read
-from pipeline.monitor import Watched, monitor
-from pipeline.promotion import promote
-from pipeline.proposal import propose
-from pipeline.run import run
+from pipeline.config.load import read
+from pipeline.governance.promotion import promote
+from pipeline.monitoring.monitor import Watched, monitor
+from pipeline.runs.propose import propose
+from pipeline.runs.run import run
 
 OCTOBER = dt.datetime(2013, 10, 1, 4, tzinfo=dt.UTC)
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import selection as rule
-from pipeline import words
-from pipeline.selection import Reason
-from pipeline.stability import Interval, Pair, Score, Scores
-from pipeline.words import Context, reason_sentence
+from pipeline.evaluate import selection as rule
+from pipeline.evaluate import sentences
+from pipeline.evaluate.selection import Reason
+from pipeline.evaluate.sentences import Context, reason_sentence
+from pipeline.evaluate.stability import Interval, Pair, Score, Scores
 
 CONTEXT = Context(metric="log_loss", reference="base_rate", confidence=0.9, period="month")
 
@@ -257,17 +257,17 @@ def test_every_code_has_words() -> None:
     [(0.0931, "9.3%"), (-0.023, "-2.3%"), (0.0, "0.0%"), (-1e-9, "0.0%"), (0.0003, "0.03%"), (1.0, "100.0%")],
 )
 def test_percent(share: float, said: str) -> None:
-    assert words.percent(share) == said
+    assert sentences.percent(share) == said
 
 
 def test_points_and_p_values() -> None:
-    assert [words.points(value) for value in (0.024, 0.01, -0.01, 0.0)] == [
+    assert [sentences.points(value) for value in (0.024, 0.01, -0.01, 0.0)] == [
         "2.4 points",
         "1.0 point",
         "-1.0 point",
         "0.0 points",
     ]
-    assert [words.p_value(p) for p in (1.0, 0.375, 0.0625, 2 / 2**9, 2 / 2**16, 0.0996)] == [
+    assert [sentences.p_value(p) for p in (1.0, 0.375, 0.0625, 2 / 2**9, 2 / 2**16, 0.0996)] == [
         "p = 1",
         "p = 0.38",
         "p = 0.062",
@@ -275,27 +275,27 @@ def test_points_and_p_values() -> None:
         "p < 0.0001",
         "p = 0.10",
     ]
-    assert [words.confidence_words(value) for value in (0.9, 0.975, 0.95)] == ["90%", "97.5%", "95%"]
+    assert [sentences.confidence_words(value) for value in (0.9, 0.975, 0.95)] == ["90%", "97.5%", "95%"]
 
 
 @given(st.floats(1e-12, 1.0))
 def test_p_values_never_read_zero_and_parse_back(p: float) -> None:
-    said = words.p_value(p)
+    said = sentences.p_value(p)
     assert float(said.rpartition(" ")[2]) == pytest.approx(p, rel=0.06) or said == "p < 0.0001"
 
 
 def test_windows() -> None:
     named = Context(metric="brier", reference="base", confidence=0.9, labels={"12": "step 12"})
-    assert words.window_words("2013-04-05") == "5 April 2013"
-    assert words.window_words("2013") == "2013"
-    assert words.window_words("2013-13") == "2013-13"
-    assert words.window_words("12", named) == "step 12"
-    assert words.windows_words(["2012-12", "2013-04"]) == "December 2012, April 2013"
-    assert words.windows_words(["2013-04"]) == "April 2013"
-    assert words.windows_words(["12", "13"], named) == "step 12, 13"
-    assert words.windows_words([]) == ""
-    assert words.and_words(["a"]) == "a"
-    assert words.and_words(["a", "b", "c"]) == "a, b and c"
+    assert sentences.window_words("2013-04-05") == "5 April 2013"
+    assert sentences.window_words("2013") == "2013"
+    assert sentences.window_words("2013-13") == "2013-13"
+    assert sentences.window_words("12", named) == "step 12"
+    assert sentences.windows_words(["2012-12", "2013-04"]) == "December 2012, April 2013"
+    assert sentences.windows_words(["2013-04"]) == "April 2013"
+    assert sentences.windows_words(["12", "13"], named) == "step 12, 13"
+    assert sentences.windows_words([]) == ""
+    assert sentences.and_words(["a"]) == "a"
+    assert sentences.and_words(["a", "b", "c"]) == "a, b and c"
 
 
 def a_score(**changes: Any) -> Score:
@@ -324,24 +324,24 @@ LABELS = [f"2013-{month:02}" for month in range(4, 10)]
 
 
 def test_trajectory() -> None:
-    assert words.trajectory_words(a_score(), LABELS, CONTEXT) == (
+    assert sentences.trajectory_words(a_score(), LABELS, CONTEXT) == (
         "The gain of small_trees over base_rate lies between 1.0% (April 2013) and 12.0% (May 2013), without a trend "
         "that can be told from chance (0.3 points a month [-0.9, 1.4])."
     )
     falling = a_score(slope=-0.01, slope_interval=Interval(-0.02, -0.004))
-    assert words.trajectory_words(falling, LABELS, CONTEXT) == (
+    assert sentences.trajectory_words(falling, LABELS, CONTEXT) == (
         "The gain of small_trees over base_rate lies between 1.0% (April 2013) and 12.0% (May 2013) and falls by "
         "1.0 point a month [0.4, 2.0]."
     )
     short = a_score(gains=[0.01, 0.12, 0.08])
-    assert words.trajectory_words(short, LABELS[:3], CONTEXT) == (
+    assert sentences.trajectory_words(short, LABELS[:3], CONTEXT) == (
         "The gain of small_trees over base_rate lies between 1.0% (April 2013) and 12.0% (May 2013); "
         "3 windows cannot show a trend."
     )
 
 
 def test_noise_share() -> None:
-    said = [words.noise_share_sentence(a_score(noise_share=share), CONTEXT) for share in (None, 0.31, 0.63, 1.4)]
+    said = [sentences.noise_share_sentence(a_score(noise_share=share), CONTEXT) for share in (None, 0.31, 0.63, 1.4)]
     assert said == [
         "How much of the month-to-month movement of small_trees is sampling noise cannot be told.",
         "About 31% of the month-to-month movement of small_trees is sampling noise.",
@@ -375,67 +375,67 @@ def test_pair() -> None:
         regret={},
     )
     evidence = "(90% interval [1.3, 3.8])"
-    assert words.pair_sentence(pair, made, CONTEXT) == (
+    assert sentences.pair_sentence(pair, made, CONTEXT) == (
         f"small_trees is 2.4 points better than big_trees on average {evidence} and wins 9 of 9 windows "
         "(p = 0.0039; the smallest possible is 0.0039)."
     )
-    assert words.pair_sentence(pair.turned(), made, CONTEXT) == (
+    assert sentences.pair_sentence(pair.turned(), made, CONTEXT) == (
         f"big_trees is 2.4 points worse than small_trees on average {evidence} and wins 0 of 9 windows "
         "(p = 0.0039; the smallest possible is 0.0039)."
     )
 
 
 def test_smallest_p() -> None:
-    assert words.smallest_p_sentence(9, 2 / 2**9) == "With 9 windows the smallest possible p is 0.0039."
-    assert words.smallest_p_sentence(1, 1.0) == (
+    assert sentences.smallest_p_sentence(9, 2 / 2**9) == "With 9 windows the smallest possible p is 0.0039."
+    assert sentences.smallest_p_sentence(1, 1.0) == (
         "With 1 window the smallest possible p is 1, so no comparison can fall below 0.05."
     )
 
 
 def test_optimism() -> None:
     gaps = [0.075, 0.08, 0.09, 0.085, 0.08, 0.082, 0.084, 0.085, 0.14]
-    assert words.optimism_sentence("big_trees", 0.697, 0.786, gaps, "roc_auc") == (
+    assert sentences.optimism_sentence("big_trees", 0.697, 0.786, gaps, "roc_auc") == (
         "A random split would flatter big_trees by 0.089 AUC on average (0.075 to 0.140; positive in 9 of 9 windows): "
         "0.786 instead of 0.697."
     )
-    assert words.optimism_sentence("logistic", 0.69, 0.699, [0.009], "roc_auc") == (
+    assert sentences.optimism_sentence("logistic", 0.69, 0.699, [0.009], "roc_auc") == (
         "A random split would say nearly the same about logistic: AUC 0.699 instead of 0.690, a small difference."
     )
-    assert words.optimism_sentence("logistic", 0.7, 0.65, [-0.05], "roc_auc") == (
+    assert sentences.optimism_sentence("logistic", 0.7, 0.65, [-0.05], "roc_auc") == (
         "A random split would undersell logistic by 0.050 AUC on average "
         "(-0.050 to -0.050; positive in 0 of 1 window): 0.650 instead of 0.700."
     )
-    assert words.optimism_sentence("big_trees", 0.6, 0.5, [0.1, 0.1], "log_loss").startswith(
+    assert sentences.optimism_sentence("big_trees", 0.6, 0.5, [0.1, 0.1], "log_loss").startswith(
         "A random split would flatter big_trees by 0.100 log-loss on average"
     )
-    assert "nearly the same" in words.optimism_sentence("big_trees", 0.6, 0.571, [0.029], "log_loss")
-    assert words.optimism_sentence("logistic", None, None, [], "roc_auc") == (
+    assert "nearly the same" in sentences.optimism_sentence("big_trees", 0.6, 0.571, [0.029], "log_loss")
+    assert sentences.optimism_sentence("logistic", None, None, [], "roc_auc") == (
         "What a random split would promise of logistic is not known: AUC has no value in any window."
     )
-    assert words.random_choice_sentence("big_trees", "small_trees", "roc_auc") == (
+    assert sentences.random_choice_sentence("big_trees", "small_trees", "roc_auc") == (
         "By AUC a random split would have chosen big_trees instead of small_trees."
     )
-    assert words.random_choice_sentence("big_trees", "big_trees", "roc_auc") == ""
+    assert sentences.random_choice_sentence("big_trees", "big_trees", "roc_auc") == ""
 
 
 def test_data_sentences() -> None:
-    assert words.one_class_sentence("2013-04", 1234, False) == (
+    assert sentences.one_class_sentence("2013-04", 1234, False) == (
         "AUC has no value in April 2013: all 1,234 rows are negative, so there is nothing to rank."
     )
-    assert words.one_class_sentence("2013-04", 1, True) == (
+    assert sentences.one_class_sentence("2013-04", 1, True) == (
         "AUC has no value in April 2013: its only row is positive, so there is nothing to rank."
     )
-    assert words.partial_window_sentence("2013-12", 120, 1500) == (
+    assert sentences.partial_window_sentence("2013-12", 120, 1500) == (
         "December 2013 is partial: 120 of 1,500 rows (8.0%) have no mature label yet. It does not count for selection."
     )
     why = "Cancelled and diverted flights have no arrival; they are another question."
-    assert words.dropped_rows_sentence("arr_delay is missing", 412, 14594, why) == (
+    assert sentences.dropped_rows_sentence("arr_delay is missing", 412, 14594, why) == (
         f"412 of 14,594 rows (2.8%) left out where arr_delay is missing: {why}"
     )
-    assert words.group_overlap_sentence("tailnum", 0.88, 0.701, 0.69, "roc_auc") == (
+    assert sentences.group_overlap_sentence("tailnum", 0.88, 0.701, 0.69, "roc_auc") == (
         "88.0% of the test rows share their tailnum with training rows: AUC is 0.701 on these and 0.690 on the others."
     )
-    assert words.group_overlap_sentence("tailnum", 1.0, 0.701, None, "roc_auc") == (
+    assert sentences.group_overlap_sentence("tailnum", 1.0, 0.701, None, "roc_auc") == (
         "100.0% of the test rows share their tailnum with training rows; AUC cannot be compared between the two kinds "
         "of rows."
     )

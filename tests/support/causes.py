@@ -241,7 +241,7 @@ NEWER = """
 import sys
 sys.path[:0] = [{root!r}]
 import ledger
-from ledger.vocabulary.body import Body, ModelRef, PipelineRef, Words, released
+from ledger.events.types.schema import Body, ModelRef, PipelineRef, Words, released
 # What a later version of the program may bring: a second version of a word, and a word of its own.
 @released("model.promoted", 2)
 class Promoted(Body, frozen=True, kw_only=True):

@@ -25,8 +25,8 @@ from shell import Answer, tally
 from witness import Witness
 
 import ledger
-from ledger import vocabulary
-from pipeline.gates import standing
+from ledger.events import types
+from pipeline.governance.gates import standing
 
 ANN = {"TALLY_ACTOR": "ann@example.org"}
 BEN = {"TALLY_ACTOR": "ben@example.org"}
@@ -165,7 +165,7 @@ def live(folder: Path, say: Callable[..., Answer]) -> None:
     say("monitor", "late-arrivals.toml", "--period", "2013-10", "--model", model)
     with ledger.open(folder) as book:
         book.append(
-            vocabulary.AutomationChanged(
+            types.AutomationChanged(
                 automation="late-arrivals", pipeline="late-arrivals", level="manual", before="manual",
                 quiet_periods=0, needed=6, approvers=[], reason="nothing was unlocked; it stays so",
             )
@@ -185,7 +185,7 @@ def corpus(folder: Path) -> dict[str, str]:
     with ledger.open(folder) as book:
         for stored in book.log.events():
             if stored.data is not None:
-                event = vocabulary.decode(stored.data)
+                event = types.decode(stored.data)
                 line = f"{stored.id.hex()} {stored.sha256.hex()} {stored.data.decode()}"
                 lines.setdefault(f"{event.t}/{event.v}", line)
     return lines
@@ -204,7 +204,7 @@ def main(name: str) -> None:
         prepare(folder)
         tell(folder, here)
         known = corpus(folder)
-        missing = {f"{t}/{v}" for t, v in vocabulary.RELEASED} - set(known)
+        missing = {f"{t}/{v}" for t, v in types.RELEASED} - set(known)
         if missing:
             raise SystemExit(f"No event of {', '.join(sorted(missing))}.")
         log = folder / ".tally" / "ledger.db-wal"

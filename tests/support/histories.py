@@ -7,9 +7,9 @@ import datetime as dt
 from hypothesis import strategies as st
 from living import lives
 
-from ledger import vocabulary as say
-from ledger.drafts import Draft
-from ledger.event import About
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.events.event import About
 
 HASH = "ab" * 32
 PIPELINES = ("late-arrivals", "no-shows")

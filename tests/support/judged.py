@@ -12,11 +12,11 @@ from blake3 import blake3
 from histories import HASH, PERIOD, decided, finished, refitted, started, taken
 
 import ledger
-from ledger import vocabulary as say
-from ledger.drafts import Draft
-from pipeline.config import LoadedPipeline, read
-from pipeline.gates import standing
-from pipeline.waivers import waive
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from pipeline.config.load import LoadedPipeline, read
+from pipeline.governance.gates import standing
+from pipeline.governance.waivers import waive
 
 ENVIRONMENT = "0123456789ab"
 

@@ -9,10 +9,10 @@ from given import Ticking, seeded_salts
 from histories import HASH, decided, failed, finished, promoted, refitted, registered, started, taken
 
 import ledger
-from ledger import vocabulary as say
-from ledger.correction import correct
-from ledger.drafts import Draft
-from ledger.event import About
+from ledger.amend.correction import correct
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.events.event import About
 
 LATE, SHOWS = "late-arrivals", "no-shows"
 CANDIDATES = ("base_rate", "small_trees")

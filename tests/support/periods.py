@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline import measure
-from pipeline.live import bins_of
-from pipeline.live_facts import Facts, Rows, facts_of
-from pipeline.live_statistics import statistics
-from pipeline.measure import Floats, Units, loss_table, row_losses
-from pipeline.own_history import History, Past
-from pipeline.standing import Thresholds
+from pipeline.evaluate import metrics
+from pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
+from pipeline.monitoring.baseline import History, Past
+from pipeline.monitoring.facts import Facts, Rows, facts_of
+from pipeline.monitoring.own_range import Thresholds
+from pipeline.monitoring.period_data import bins_of
+from pipeline.monitoring.statistics import statistics
 
 RULES = Thresholds(0.8, 0.5, True)
 EDGES = {name: [-6.0, *np.linspace(-1.3, 1.3, 9).tolist(), 6.0] for name in ("x", "w", "v")}
@@ -56,7 +56,7 @@ def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_fea
 
 def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, features: dict[str, Floats]) -> Rows:
     edges = {name: EDGES.get(name, EDGES["x"]) for name in features}
-    histograms = {name: measure.histogram(values, edges[name]) for name, values in features.items()}
+    histograms = {name: metrics.histogram(values, edges[name]) for name, values in features.items()}
     return Rows(
         y=y,
         p=p,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from histories import decided, finished, promoted, refitted, registered, started, taken
 
 import ledger
-from ledger import merkle
-from ledger import vocabulary as say
-from ledger.commit import commit_text, leaf_entry
-from ledger.database import SCHEMA
-from ledger.event import hashes
+from ledger.events import types as say
+from ledger.events.commit import commit_text, leaf_entry
+from ledger.events.event import hashes
+from ledger.storage.sqlite import SCHEMA
+from ledger.tlog import merkle
 
 
 def told(book: ledger.Ledger) -> ledger.Ledger:

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 from given import FIXTURES
 
 import ledger
-from pipeline.config import read
-from pipeline.run import Report, run
+from pipeline.config.load import read
+from pipeline.runs.run import Report, run
 
 
 def table() -> pa.Table:

@@ -20,11 +20,11 @@ from stories import told
 from textual.widget import Widget
 
 import ledger
-from ledger import memory
-from ledger.database import AsItLies
 from ledger.errors import Busy, InvalidInput
-from ledger.files import network_file_system
-from ledger.lock import FileLock
+from ledger.storage.sqlite import AsItLies
+from ledger.system.file_lock import FileLock
+from ledger.system.files import network_file_system
+from ledger.tlog import pins
 
 
 @pytest.mark.parametrize("cause", sorted(CAUSES.keys() - SLOW))
@@ -77,8 +77,8 @@ def test_who_cannot_remember_what_was_signed_is_refused_before_anything_is_recor
 ) -> None:
     book.append(registered("p"), sign=True)
     before = book.log.size()
-    monkeypatch.setattr(memory, "MARK_DEADLINE_SECONDS", 0.02)
-    lock = memory.mark_path(book.origin).with_name(f"{memory.mark_path(book.origin).name}.lock")
+    monkeypatch.setattr(pins, "MARK_DEADLINE_SECONDS", 0.02)
+    lock = pins.mark_path(book.origin).with_name(f"{pins.mark_path(book.origin).name}.lock")
     with FileLock(lock, 1.0), pytest.raises(Busy, match=r"cannot remember .* Nothing was recorded"):
         book.append(failed("r", "p"), sign=True)
     assert book.log.size() == before
@@ -160,7 +160,7 @@ def test_a_network_file_system_is_refused_for_writing_and_read_as_it_lies(
     (tmp_path / "far" / "local disk").mkdir()
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTINFO.format(here=tmp_path / "far", kind=kind))
-    monkeypatch.setattr("ledger.files.MOUNTS", mounts)
+    monkeypatch.setattr("ledger.system.files.MOUNTS", mounts)
     is_network = kind in ("nfs4", "cifs", "fuse.sshfs")
     assert (network_file_system(tmp_path / "far" / "new" / "x") == kind) is is_network
     assert network_file_system(tmp_path / "far" / "local disk") is None

@@ -21,11 +21,11 @@ from shell import PROGRAM, Answer, Demo, tally
 
 import ledger
 from ledger.errors import Refused
-from pipeline.config import read
-from pipeline.story import late_arrivals
-from pipeline.story.late_arrivals import ANN, BEN
-from pipeline.story.stage import FILE, FLIGHTS, Step
-from tui.demo import demo_command
+from pipeline.config.load import read
+from pipeline.replay.demo import late_arrivals
+from pipeline.replay.demo.late_arrivals import ANN, BEN
+from pipeline.replay.demo.stage import FILE, FLIGHTS, Step
+from tui.cli.start.demo import demo_command
 
 V1, V2 = "late-arrivals-v1", "late-arrivals-v2"
 STORY = Path(late_arrivals.__file__).parent
@@ -240,4 +240,4 @@ def test_the_installed_package_brings_the_flights(tmp_path: Path) -> None:
     assert (STORY / FLIGHTS).read_bytes() == (FIXTURES / FLIGHTS).read_bytes()
     assert read(STORY / FILE).settings.data.source == "parquet:flights/*.parquet"
     built = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
-    assert f'"pipeline.story" = ["{FILE}", "{FLIGHTS}"]' in built
+    assert f'"pipeline.replay.demo" = ["{FILE}", "{FLIGHTS}"]' in built

@@ -10,7 +10,7 @@ from given import FIXTURES
 from shell import Done, copy_of, tally
 
 import ledger
-from pipeline.waivers import expired_under
+from pipeline.governance.waivers import expired_under
 
 FILE = str(FIXTURES / "late-arrivals.toml")
 REASON = "the department insists; every prediction is reviewed by hand"

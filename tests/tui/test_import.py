@@ -17,13 +17,13 @@ from stories import told
 from strangers import FIRST, Filling
 
 import ledger
-from ledger.drafts import Draft
+from ledger.amend.redaction import KEPT
+from ledger.events.encoding import Draft
+from ledger.events.types import RELEASED
 from ledger.ledger import Copy
-from ledger.note import parse_receipt, receipt_line
-from ledger.recorder import Recorder
-from ledger.redaction import KEPT
-from ledger.vocabulary import RELEASED
-from tui import cli
+from ledger.system.provenance import Recorder
+from ledger.tlog.note import parse_receipt, receipt_line
+from tui.cli import main
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class Said:
             patch.setattr(sys, "argv", ["tally", *words])
             patch.setattr(sys, "stdin", io.StringIO(given))
             with pytest.raises(SystemExit) as ended:
-                cli.main()
+                main.main()
         self.code, self.out, self.err = ended.value.code, out.getvalue(), err.getvalue()
         assert "a defect of tallystick" not in self.err, self.err
 
@@ -173,7 +173,7 @@ def test_what_cannot_be_is_said_with_its_exit_code(team: Path, both: tuple[Path,
 
 def test_interrupted_it_says_how_to_go_on(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C between two transactions; the campaign of kills ends real processes anywhere."""
-    monkeypatch.setattr("ledger.importing.COMMITS_AT_ONCE", 2)
+    monkeypatch.setattr("ledger.importing.importer.COMMITS_AT_ONCE", 2)
     real, left = ledger.Ledger.append_copies, iter(range(2))
 
     def interrupted(self: ledger.Ledger, copies: list[Copy]) -> object:

@@ -15,14 +15,14 @@ from textual.command import CommandPalette
 from textual.dom import DOMNode
 
 import ledger
-import tui.screens
-import tui.widgets
-from tui.app import PANES, TallyApp
-from tui.keys import own_bindings
-from tui.movements import a_day, a_decision
-from tui.screens.asking import Ask, Help, Offer
-from tui.widgets.lines import Lines
-from tui.widgets.rows import Rows
+import tui.app.screens
+import tui.app.widgets
+from tui.app.app import PANES, TallyApp
+from tui.app.bindings import own_bindings
+from tui.app.screens.asking import Ask, Help, Offer
+from tui.app.time_steps import a_day, a_decision
+from tui.app.widgets.lines import Lines
+from tui.app.widgets.rows import Rows
 
 THEN = 32
 """A commit of the past, with decisions before and after it."""
@@ -326,7 +326,7 @@ async def _(at: Place, key: str) -> None:
 def every_key() -> set[str]:
     """Everything that a class of the app binds."""
     found = {TallyApp}
-    for package in (tui.screens, tui.widgets):
+    for package in (tui.app.screens, tui.app.widgets):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             members = vars(importlib.import_module(module.name)).values()
             found |= {cls for cls in members if isinstance(cls, type) and issubclass(cls, DOMNode)}

@@ -22,16 +22,16 @@ from shell import PROGRAM, Answer, tally
 from tiny import silent, tiny
 
 import ledger
-from ledger import vocabulary as say
-from ledger.commit import decode_head, to_micros
 from ledger.errors import InvalidInput, NotFound
-from ledger.replayed import StoryClock
-from pipeline import replay as telling
-from pipeline.chapters import Grants, refuse_unfit_grants
-from pipeline.chapters import telling as telling_of
-from pipeline.config import read
-from pipeline.remembered import Remembered
-from pipeline.windows import periods_between
+from ledger.events import types as say
+from ledger.events.commit import decode_head, to_micros
+from ledger.system.replay_clock import StoryClock
+from pipeline.config.load import read
+from pipeline.config.windows import periods_between
+from pipeline.evaluate.result_cache import Remembered
+from pipeline.replay import replay as telling
+from pipeline.replay.chapters import Grants, refuse_unfit_grants
+from pipeline.replay.chapters import telling as telling_of
 
 GRANTS = (
     *("--waive", "beats_reference_in", "--waive", "worst_window_gain", "--waive", "calibration_in_large"),

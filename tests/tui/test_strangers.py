@@ -19,7 +19,7 @@ import pytest
 from strangers import FIRST, HOSTILE, LAST, Filling, stranger
 
 import ledger
-from tui import cli
+from tui.cli import main
 
 
 def acts(text: str) -> list[str]:
@@ -38,7 +38,7 @@ def said(*arguments: str) -> tuple[object, str, str]:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setattr(sys, "argv", ["tally", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
     return ended.value.code, out.getvalue(), err.getvalue()
 
 

@@ -19,13 +19,13 @@ from shell import PROGRAM, Answer, tally
 from terminal import on_a_terminal
 
 import ledger
-from ledger import vocabulary as say
-from ledger.correction import correct
-from ledger.drafts import Draft
-from ledger.recorder import Recorder
-from pipeline.config import read
-from pipeline.frames import table
-from pipeline.run import run
+from ledger.amend.correction import correct
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.system.provenance import Recorder
+from pipeline.config.load import read
+from pipeline.records.frames import table
+from pipeline.runs.run import run
 
 
 class Calendar:

@@ -17,11 +17,11 @@ from histories import promoted, refitted, registered  # noqa: E402
 from protocol import WINDOWS, files, loss, numbers, params, repeated, seconds, serve  # noqa: E402
 
 import ledger  # noqa: E402
-from ledger import vocabulary as say  # noqa: E402
-from ledger.recorder import this_program  # noqa: E402
-from ledger.verdict import Asked  # noqa: E402
-from ledger.verify import verify  # noqa: E402
-from ledger.vocabulary import Point  # noqa: E402
+from ledger.events import types as say  # noqa: E402
+from ledger.events.types import Point  # noqa: E402
+from ledger.system.provenance import this_program  # noqa: E402
+from ledger.verify.report import Asked  # noqa: E402
+from ledger.verify.verify import verify  # noqa: E402
 
 PIPELINE = "late-arrivals"
 
@@ -45,7 +45,7 @@ class Tallystick:
             "name": "tallystick",
             "version": this_program().split()[-1],
             "durability": "every commit synced (WAL, synchronous FULL), artifacts and their folders synced",
-            "docs": "ledger/log.py",
+            "docs": "ledger/storage/log.py",
         }
 
     def start(self, folder: str, scratch: str) -> dict[str, bool]:

@@ -1,0 +1,1 @@
+"""Events and commits: their structs, their exact bytes, their sentences."""

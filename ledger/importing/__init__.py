@@ -1,0 +1,1 @@
+"""The history of another ledger, copied in with its identity kept."""

@@ -1,0 +1,1 @@
+"""What leaves the ledger: bundles, tiles, segments, anchors, backups."""

@@ -1,0 +1,1 @@
+"""Questions about the ledger as of a moment: snapshots, blame, differences, lineage."""

@@ -1,0 +1,76 @@
+"""The second axis of time: what had happened by a date according to the events themselves.
+
+An imported history is recorded today and happened years ago; asked on the axis of the commits it all appears today.
+Here a commit counts from the moment on at which all of its events had occurred, and commits are folded in the order
+of those moments; what says when something was made, promoted or decided says when that occurred. It is folded in memory
+and never stored, at the cost of reading everything that the views follow from.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Literal
+
+from ledger.errors import InvalidInput, NotFound
+from ledger.query.as_of import as_of_commit, parse_moment
+from ledger.query.snapshot import Snapshot
+from ledger.storage.entries import entries
+from ledger.views.entities.corrections import corrected
+from ledger.views.fold import READ_TYPES
+from ledger.views.projection import Entry
+from ledger.views.store import MemoryViews
+
+if TYPE_CHECKING:
+    from ledger.ledger import Ledger
+
+Axis = Literal["recorded", "occurred"]
+
+
+def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
+    """What had happened by the end of a date.
+
+    Raises
+    ------
+    NotFound
+        When nothing had happened yet.
+    InvalidInput
+        When ``when`` is no date: an event or a commit names a place in the order of recording.
+    """
+    text = when.isoformat() if isinstance(when, dt.datetime) else when.strip()
+    if text.removeprefix("before:")[:1] in ("#", "c"):
+        raise InvalidInput(
+            f"{text} is a place in the order of recording; on the axis of what occurred a date is needed.",
+            f"`tally show '{text.removeprefix('before:')}'` says when it occurred.",
+        )
+    log = ledger.log
+    moment = parse_moment(text, ledger.zone, ledger.clock())
+    told: dict[int, list[Entry]] = {}
+    # What no view follows from, such as the declaration of a type, happened when it was recorded and is no history.
+    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES):
+        told.setdefault(entry.n, []).append(entry._replace(recorded_at=entry.event.occurred_at))
+    happened = _happened(told)
+    order = sorted((at, n) for n, at in happened.items() if at <= moment)
+    if not order:
+        first = min(happened.values()).astimezone(ledger.zone)
+        raise NotFound(
+            f"By {moment:%Y-%m-%d %H:%M:%S} {ledger.zone.key} nothing had happened yet: "
+            f"the first that the ledger tells of is of {first:%Y-%m-%d %H:%M:%S}.",
+            "Ask for a later date.",
+        )
+    numbers = [n for _, n in order]
+    newest = max(numbers)
+    supposed = f"by when it occurred: {len(numbers)} of {len(told)} commits"
+    as_of = as_of_commit(log, newest, moment)._replace(supposed=supposed)
+    return Snapshot(MemoryViews(log, [entry for n in numbers for entry in told[n]]), as_of)
+
+
+def _happened(told: dict[int, list[Entry]]) -> dict[int, dt.datetime]:
+    """When all events of each commit had occurred; a correction never before what it corrects, whatever its clock."""
+    happened: dict[int, dt.datetime] = {}
+    commit_of = {entry.seq: n for n, events in told.items() for entry in events}
+    for n, events in sorted(told.items()):
+        moments = [entry.event.occurred_at for entry in events]
+        aside = [seq for entry in events if (seq := corrected(entry)) is not None]
+        moments += [happened[commit_of[seq]] for seq in aside if commit_of.get(seq, n) < n]
+        happened[n] = max(moments)
+    return happened

@@ -1,0 +1,57 @@
+"""The events of a log with their place, as everything that is folded from them is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.errors import Damaged
+from ledger.events import types as vocabulary
+from ledger.events.commit import decode_head, from_micros
+from ledger.storage.imported_commits import names_under
+from ledger.storage.log import Commit, Log
+from ledger.views.projection import Entry
+
+
+class Recorded:
+    """The history that a log holds, for folding it again; see :class:`ledger.views.fold.History`."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def one(self, seq: int) -> Entry | None:
+        """The event ``seq``; None where its body is not there any more."""
+        return next(entries(self.log, seq, seq), None)
+
+    def upto(self, last: int, types: frozenset[str], names: frozenset[str]) -> Iterator[Entry]:
+        """Entries up to event ``last``, of certain types, that mention one of the names; and all corrections."""
+        held = frozenset(held for name in names for held in vocabulary.names_in_bodies(name))
+        return entries(self.log, 0, last, types, held)
+
+
+def entries(
+    log: Log, first: int, last: int, types: frozenset[str] = frozenset(), names: frozenset[str] = frozenset()
+) -> Iterator[Entry]:
+    """Events ``first`` to ``last`` with their place; erased ones are left out, and other types where some are named.
+
+    Where names are given, only events that hold one of them as a text, and corrections.
+    """
+    if first > last:
+        return
+    commit = log.commit(log.size() - 1)
+    if commit.first_seq > first:  # whoever follows the log asks for its newest commit
+        commit = log.commit_of(first)
+    commits = log.commits(commit.n + 1)
+    decoded: Commit | None = None
+    for seq, filed_as, data, _id, _sha256 in log.rows(first, last, types, names):
+        if data is None:
+            continue
+        while seq > commit.last_seq:
+            following = next(commits, None)
+            if following is None:
+                raise Damaged(f"Event #{seq} of {log.path} is in no commit.", "`tally verify` says what is wrong.")
+            commit = following
+        if decoded is not commit:
+            head, moment, decoded = decode_head(commit.head), from_micros(commit.recorded_at), commit
+            under = names_under(log, commit, head)
+        event = vocabulary.decode(data, filed_as)
+        yield Entry(seq, commit.n, moment, head.actor, event if under is None else vocabulary.named_under(event, under))

@@ -1,0 +1,436 @@
+"""The append-only log: one SQLite file that is the only evidence.
+
+Rows are added and never changed. Triggers refuse the careless; the tree (:mod:`ledger.tlog.merkle`) convicts the
+rest. The order of an append follows the lesson of a Certificate Transparency log that ended because one bit
+flipped between hashing and storing: insert, read back what was stored, hash *that*, extend the tree, commit
+durably, and only then say that it is done.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.errors import Busy, Damaged, InvalidInput, TallyError
+from ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
+from ledger.events.event import Hashes
+from ledger.storage.append import Appended, Encoded, Piece, Sealing, Transaction, seen, subtree, unwritten, write
+from ledger.storage.sqlite import (
+    APPLICATION_ID,
+    PLAIN_FORMAT,
+    SCHEMA,
+    AsItLies,
+    check_format,
+    connect,
+    foreign_triggers,
+    open_read_only,
+    prepare_writer,
+    refuse_network,
+    stamp,
+    trouble,
+)
+from ledger.system.file_lock import FileLock
+from ledger.tlog import merkle
+
+LEDGER_FILE = "ledger.db"
+LOCK_DEADLINE_SECONDS = 10.0
+FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
+
+
+class Absent(Damaged, IndexError):
+    """There is no event or commit at a position: nobody asked beyond the end, so the file contradicts itself.
+
+    Where somebody may have asked beyond the end, it is caught as the ``IndexError`` that it is, too.
+    """
+
+
+class Stored(NamedTuple):
+    """An event as it lies in the file."""
+
+    seq: int
+    type: str
+    data: bytes | None
+    """The exact bytes; None where the body was erased."""
+    id: bytes
+    sha256: bytes
+
+
+class Commit(NamedTuple):
+    """A commit as it lies in the file."""
+
+    n: int
+    first_seq: int
+    last_seq: int
+    recorded_at: int
+    """Microseconds since 1970-01-01 UTC."""
+    head: str
+    subtree: bytes
+    """Hash of the largest perfect subtree that ends at this leaf; see :mod:`ledger.tlog.merkle`."""
+
+
+class Log:
+    """The log file of one ledger folder.
+
+    One object serves one thread. Reading never takes a lock; appending takes the ledger's file lock for the
+    length of one transaction.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LEDGER_FILE
+        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS, in_turn=True)
+        self._reader: sqlite3.Connection | None = None
+        self._lay_as: tuple[int, int, int] | None = None
+        self._writer: sqlite3.Connection | None = None
+
+    # Opening -----------------------------------------------------------------------------------------------
+
+    def create(self) -> None:
+        """Make an empty log; the file must not exist."""
+        refuse_network(self.path)
+        connection = connect(self.path, "rwc")
+        try:
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
+            prepare_writer(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in SCHEMA.values():
+                connection.execute(statement)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            connection.close()
+            raise trouble(error, self.path) from error
+        self._writer = connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """A connection that cannot write; opened at first use.
+
+        Where the file had to be opened as it lies, for want of space or right, and somebody writes after all, it is
+        opened again.
+        """
+        if self._lay_as is not None and self._lay_as != stamp(self.path):
+            self._reader = None
+        if self._reader is None:
+            lay_as = stamp(self.path) if self.path.exists() else None
+            self._reader = open_read_only(self.path)
+            self._lay_as = lay_as if isinstance(self._reader, AsItLies) else None
+        return self._reader
+
+    @property
+    def writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            check_format(self.reader, self.path)
+            refuse_network(self.path)
+            if strangers := foreign_triggers(self.reader):
+                raise Damaged(
+                    f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",
+                    "`tally verify` says what was changed. Restore the newest backup; keep this file as evidence.",
+                )
+            connection = connect(self.path, "rw")
+            try:
+                prepare_writer(connection)
+            except sqlite3.Error as error:
+                connection.close()
+                raise unwritten(error, self.path) from error
+            self._writer = connection
+        return self._writer
+
+    def close(self) -> None:
+        """Close both connections and fold the write-ahead log into the file, if nobody else is using it."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = self._lay_as = None
+        if self._writer is not None:
+            try:
+                self.lock.deadline_seconds = 1.0
+                with self.lock:
+                    self._writer.execute("PRAGMA busy_timeout = 1000")
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except (TallyError, sqlite3.Error):
+                # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
+                pass
+            self._writer.close()
+            self._writer = None
+        self.lock.close()
+
+    # Appending ---------------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        events: Sequence[Encoded],
+        head: Callable[[int], str],
+        *,
+        declare: Mapping[str, Encoded] | None = None,
+        expected: Mapping[str, int | None] | None = None,
+        key: tuple[str, bytes] | None = None,
+        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
+        allow_jump: bool = False,
+        seal: Callable[[Sealing], str | None] | None = None,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+    ) -> Appended:
+        """Write one commit, durably.
+
+        Parameters
+        ----------
+        events : sequence of Encoded, at least one
+        head : callable
+            Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock.
+        declare : mapping of entity to Encoded, optional
+            Events written first, each only if its entity is still unknown to the ledger.
+        expected : mapping of entity to seq or None, optional
+            The append happens only if each entity was last referred to by that event (None: by no event).
+        key : (str, bytes), optional
+            Idempotency key and digest of the content. The same key with the same content returns the first
+            result; with other content it is a conflict.
+        allow_jump : bool
+            Accept a clock more than 366 days ahead of the last commit.
+        seal : callable, optional
+            Signs the tree that includes this commit, or declines; its note is stored in the same transaction.
+
+        Raises
+        ------
+        Conflict, Busy, Refused, Damaged, InvalidInput
+        """
+        if not events:
+            raise InvalidInput("A commit holds at least one event.")
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, Transaction(connection, self.path):
+            if key is not None and (earlier := seen(connection, key)) is not None:
+                return self._repeated(earlier)
+            piece = Piece(events, head, declare or {}, expected or {})
+            appended = write(connection, piece, now_micros(), allow_jump)
+            n = appended.n
+            if key is not None:
+                connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
+            if seal is not None:
+                root = merkle.frontier_from(lambda index: subtree(connection, index), n + 1).root()
+                if (signed := seal(Sealing(n + 1, root))) is not None:
+                    connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
+        return appended
+
+    def append_together(
+        self,
+        pieces: Sequence[Piece],
+        *,
+        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
+        allow_jump: bool = False,
+        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
+        least_format: int = PLAIN_FORMAT,
+    ) -> list[Appended]:
+        """Write several commits one after the other with one wait for the disk: all of them, or none.
+
+        Parameters
+        ----------
+        least_format : int
+            What a program has to know to read them; the file says so from then on.
+
+        Raises
+        ------
+        Conflict, Busy, Refused, Damaged, InvalidInput
+        """
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, Transaction(connection, self.path):
+            if self.format(connection) < least_format:
+                connection.execute(f"PRAGMA user_version = {least_format}")
+            return [write(connection, piece, now_micros(), allow_jump) for piece in pieces]
+
+    def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
+        """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock, Transaction(connection, self.path):
+            size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
+            kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
+            if kept:
+                return str(kept[0])
+            root = merkle.frontier_from(lambda index: subtree(connection, index), size).root()
+            note = seal(Sealing(size, root))
+            connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
+        return note
+
+    def erase(
+        self, change: Callable[[sqlite3.Connection], None], deadline_seconds: float = LOCK_DEADLINE_SECONDS
+    ) -> None:
+        """Let ``change`` erase, then write the file anew, so that no page keeps what was erased.
+
+        Only :mod:`ledger.amend.redaction` calls this, after the event that says so is durable; the file's own trigger
+        refuses it before.
+
+        Raises
+        ------
+        Busy, InvalidInput
+        """
+        connection = self.writer
+        self.lock.deadline_seconds = deadline_seconds
+        with self.lock:
+            connection.execute("PRAGMA secure_delete = ON")
+            with Transaction(connection, self.path):
+                change(connection)
+            try:
+                connection.execute("VACUUM")
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except sqlite3.Error as error:
+                raise trouble(error, self.path) from error
+        if busy:
+            raise Busy(
+                "The content is erased, but somebody is reading an older state of the ledger, so the write-ahead "
+                "log still holds it.",
+                "Close other programs that read this ledger, then type any command that appends; closing it clears "
+                "the log.",
+            )
+
+    def _repeated(self, n: int) -> Appended:
+        commit = self.commit(n)
+        entry = leaf_entry(commit_text(commit.head, self.hashes(commit.first_seq, commit.last_seq)))
+        return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
+
+    # Reading -----------------------------------------------------------------------------------------------
+
+    def format(self, connection: sqlite3.Connection | None = None) -> int:
+        """The format that the file says it has."""
+        return int((connection or self.reader).execute("PRAGMA user_version").fetchone()[0])
+
+    def size(self) -> int:
+        """Number of commits."""
+        return int(self.reader.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0])
+
+    def commit(self, n: int) -> Commit:
+        """The commit at position ``n``; IndexError beyond the end."""
+        row = self.reader.execute("SELECT * FROM commits WHERE n = ?", (n,)).fetchone()
+        if row is None:
+            raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
+        return _commit(row)
+
+    def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
+        """Commits ``first`` up to and without ``stop``."""
+        order = "DESC" if newest_first else "ASC"
+        rows = self.reader.execute(
+            f"SELECT * FROM commits WHERE n >= ? AND n < ? ORDER BY n {order}",
+            (first, (1 << 62) if stop is None else stop),
+        )
+        return map(_commit, rows)
+
+    def event(self, seq: int) -> Stored:
+        """The event at position ``seq``; IndexError beyond the end."""
+        row = self.reader.execute(
+            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq = ?", (seq,)
+        ).fetchone()
+        if row is None:
+            raise Absent(f"{self.path} has no event #{seq}.", "`tally verify` says what is wrong.")
+        return Stored(*row)
+
+    def some(self, seqs: Sequence[int]) -> list[Stored]:
+        """Events at certain positions, which must exist, in their order."""
+        rows = self.reader.execute(
+            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events "
+            "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            (json.dumps(list(seqs)),),
+        )
+        return list(map(Stored._make, rows))
+
+    def events(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Stored]:
+        """Events ``first`` to ``last``, both included, in order; only of some types where any are named."""
+        return map(Stored._make, self.rows(first, last, types))
+
+    def rows(
+        self, first: int = 0, last: int | None = None, types: Collection[str] = (), names: Collection[str] = ()
+    ) -> Iterator[tuple[int, str, bytes | None, bytes, bytes]]:
+        """The same as plain tuples, for readers of millions; of those that hold one of some texts, and corrections."""
+        # Bodies of other types are never fetched: most events of a large ledger are not what a view follows from.
+        only = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
+        # A text stands in a body as JSON writes it, quotes and all.
+        held = [msgspec.json.encode(name).decode() for name in sorted(names)]
+        holding = " OR ".join(["type = 'event.corrected'", *["instr(body, ?)"] * len(held)])
+        return self.reader.execute(
+            f"SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? {only} "
+            f"{f'AND ({holding})' if held else ''} ORDER BY seq",
+            (first, (1 << 62) if last is None else last, *types, *held),
+        )
+
+    def hashes(self, first: int, last: int) -> list[Hashes]:
+        """The stored hashes of events ``first`` to ``last``, both included."""
+        rows = self.reader.execute(
+            "SELECT id, sha256 FROM events WHERE seq BETWEEN ? AND ? ORDER BY seq", (first, last)
+        )
+        return list(rows)
+
+    def commit_of(self, seq: int, after: int = 0) -> Commit:
+        """The commit that holds an event: binary search over the primary key, no index needed.
+
+        ``after`` is a commit that is known not to stand behind it; near ones are found soonest.
+        """
+        low, high, step = after, self.size() - 1, 1
+        while after and low + step < high and self.commit(low + step).first_seq <= seq:
+            low, step = low + step, step * 2
+        if after:
+            high = min(high, low + step)
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.commit(middle).first_seq <= seq:
+                low = middle
+            else:
+                high = middle - 1
+        return self.commit(low)
+
+    def last_commit_by(self, micros: int) -> Commit | None:
+        """The newest commit recorded at or before a moment (microseconds UTC); None before the first."""
+        low, high = -1, self.size() - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.commit(middle).recorded_at <= micros:
+                low = middle
+            else:
+                high = middle - 1
+        return self.commit(low) if low >= 0 else None
+
+    def last_seq_of(self, entity: str) -> int | None:
+        """Position of the newest event that refers to an entity; None where none does."""
+        row = self.reader.execute("SELECT last_seq FROM entities WHERE entity = ?", (entity,)).fetchone()
+        return None if row is None else int(row[0])
+
+    def last_seqs_of(self, entities: Sequence[str]) -> list[int | None]:
+        """The same for many entities, at most some thousands, in their order."""
+        asked = ",".join(["(?)"] * len(entities))
+        rows = self.reader.execute(
+            f"WITH asked(name) AS (VALUES {asked}) SELECT last_seq FROM asked LEFT JOIN entities ON entity = name",
+            entities,
+        )
+        return [row[0] for row in rows]
+
+    def entities(self, prefix: str) -> list[str]:
+        """Names of entities that start with ``prefix``, sorted."""
+        rows = self.reader.execute(
+            "SELECT entity FROM entities WHERE entity >= ? AND entity < ? ORDER BY entity",
+            (prefix, prefix + "\U0010ffff"),
+        )
+        return [row[0] for row in rows]
+
+    def checkpoints(self, first: int = 0, last: int = 1 << 62) -> Iterator[tuple[int, str]]:
+        """Stored checkpoint notes of sizes ``first`` to ``last``, both included, ascending."""
+        rows = self.reader.execute(
+            "SELECT size, note FROM checkpoints WHERE size BETWEEN ? AND ? ORDER BY size", (first, last)
+        )
+        return iter(rows.fetchall())
+
+    def newest_checkpoint(self) -> tuple[int, str] | None:
+        """Size and note of the newest checkpoint."""
+        row = self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+
+def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:
+    commit = Commit(*row)
+    # A page that was damaged gives nothing, or text, where the table allows only numbers.
+    if tuple(map(type, row)) != (int, int, int, int, str, bytes):
+        raise Damaged(f"Commit {commit.n} is not what commits are made of.", "`tally verify` says what is wrong.")
+    if not FIRST_MICROS <= commit.recorded_at <= LAST_MICROS:
+        raise Damaged(f"Commit {commit.n} is filed under the time {commit.recorded_at}, which no calendar reaches.")
+    return commit

@@ -1,0 +1,1 @@
+"""The recording client for notebooks and training loops."""

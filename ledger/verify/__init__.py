@@ -1,0 +1,1 @@
+"""Verification: the log, the views, imports, trust and rollback, and the report about them."""

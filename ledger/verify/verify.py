@@ -1,0 +1,427 @@
+"""The verdict: does everything that is stored follow from what was signed, and are the views what the log says?
+
+From the bottom up: the file and its schema; each event's bytes against its two hashes, each commit, the tree and
+every signature (:mod:`ledger.verify.log_check`); then what stands outside the ledger
+(:mod:`ledger.verify.trust_check`): this account's memory, receipts, anchors; the artifacts; and last the views, which
+are folded again and compared. Damage is located, and what is still proved is said. Each step is a method that adds to
+one report, in the order in which it is printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import re
+import sqlite3
+
+import msgspec
+
+from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
+from ledger.events import types
+from ledger.events.commit import from_micros
+from ledger.events.sentences import count
+from ledger.events.types import EventRedacted
+from ledger.ledger import Ledger
+from ledger.storage.artifacts import LARGE_BYTES
+from ledger.storage.schema_check import schema_differences
+from ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
+from ledger.system.provenance import this_program
+from ledger.tlog import pins
+from ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
+from ledger.verify.log_check import Contents, result_of
+from ledger.verify.report import Asked, Progress, Report, Verdict, silent
+from ledger.verify.scan import Class, Finding, Told
+from ledger.verify.trust_check import Vouching
+from ledger.verify.views_check import views_differences
+
+
+def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
+    """Check a ledger; changes nothing in it.
+
+    Raises
+    ------
+    InvalidInput, NewerFormat, Damaged
+        When there is nothing that could be checked at all.
+    """
+    try:
+        return _verdict(ledger, asked or Asked(), progress)
+    except (UnicodeDecodeError, sqlite3.OperationalError) as error:
+        if "decode" not in str(error):
+            raise
+    # Somewhere a text is no text. Read it as the bytes that it is, to find the place.
+    ledger.log.reader.text_factory = lambda data: data.decode(errors="surrogateescape")
+    return _verdict(ledger, msgspec.structs.replace(asked or Asked(), workers=1), progress)
+
+
+def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
+    examination = _Examination(ledger, asked, progress)
+    connection = ledger.log.reader
+    # One snapshot for everything that is read from the log: others may go on appending meanwhile.
+    connection.execute("BEGIN")
+    try:
+        examination.schema()
+        # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
+        if not replaced(connection):
+            with contextlib.ExitStack() as stack:
+                examination.contents.read(stack)
+            examination.imports()
+            examination.outside()
+            examination.artifacts()
+            examination.segments()
+            connection.execute("COMMIT")
+            examination.views()
+    except Exception as error:
+        if "decode" in str(error) and connection.text_factory is str:
+            raise
+        if isinstance(error, sqlite3.Error) and not examination.report.findings and circumstance(error) is not None:
+            # What was in the way is not in the file: that is no verdict about it.
+            raise trouble(error, ledger.log.path) from error
+        # Once SQLite itself says that the file is damaged, whatever reading it trips over (a number where a text
+        # belongs, a row that is not there) is that damage. It ends the reading; what was found is worth saying.
+        if not isinstance(error, sqlite3.DatabaseError) and not examination.contents.is_damaged():
+            raise
+        examination.report.add(
+            "FILE",
+            str(ledger.log.path),
+            f"The database cannot be read to its end: {error}.",
+            next="Restore the newest backup; keep this file as evidence.",
+        )
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return examination.verdict()
+
+
+class _Examination:
+    """The state of one verification: what was found so far."""
+
+    def __init__(self, ledger: Ledger, asked: Asked, progress: Progress) -> None:
+        self.ledger = ledger
+        self.log = ledger.log
+        self.asked = asked
+        self.progress = progress
+        self.report = Report()
+        self.contents = Contents(ledger, asked, self.report, progress)
+        self.vouching: Vouching | None = None
+        self.redacted: dict[int, EventRedacted] = {}
+        self.imported: Imports | None = None
+        self.imported_lines: list[tuple[str, str]] = []
+
+    def schema(self) -> None:
+        """Every definition in the file, word for word."""
+        for words in schema_differences(self.log.reader, SCHEMA):
+            self.report.add(
+                "SCHEMA",
+                str(self.log.path),
+                words,
+                next="Find out who changed the file; readers may have been shown something else.",
+            )
+
+    # Imported histories ------------------------------------------------------------------------------------
+
+    def imports(self) -> None:
+        """What was copied in from other ledgers, against what they had signed."""
+        names = has_imports(self.log)
+        if not names:
+            return
+        earlier = self.contents.earlier
+        if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "INDEX"):
+            self.imported_lines = [("import", "not compared, because the events are damaged")]
+            return
+        if earlier and all((self.log.last_seq_of(name) or 0) < earlier.events for name in names):
+            self.imported_lines = [
+                ("import", f"{name} recomputed on {earlier.at:%Y-%m-%d}; {words}")
+                for name, words in said_of(self.log).items()
+            ]
+            return
+        self.imported = check_imports(self.log, self.progress)
+        if self.imported.named_under and self.log.format() < NAMED_UNDER_FORMAT:
+            self.report.add(
+                "SCHEMA",
+                str(self.log.path),
+                "The file says format 1, but names in it are read under another: an older program would take what was "
+                "imported for the ledger's own.",
+                next=f"PRAGMA user_version = {NAMED_UNDER_FORMAT} puts it right; find out who changed it.",
+            )
+        self.report.findings += self.imported.findings
+        self.report.warnings += self.imported.unfinished()
+        self.imported_lines = self.imported.lines()
+
+    # What stands outside -----------------------------------------------------------------------------------
+
+    def outside(self) -> None:
+        """Redactions, signatures, memory, receipts and anchors."""
+        self._redactions()
+        self._events_line()
+        contents, report = self.contents, self.report
+        if newer := self.ledger.newer_types():
+            report.warnings.append(
+                f"{', '.join(newer)}: newer than this program. These events are proved like all others; what follows "
+                "from them only a newer tallystick can check."
+            )
+        if contents.strange:
+            report.warnings.append(
+                f"{count(len(contents.strange), 'event')} in another written form than this program's, the first "
+                f"{contents.strange[0]}. The hashes are right."
+            )
+        if contents.identities:
+            root = contents.roots.get(contents.size)
+            known = contents.roots if report.has("LEAF REWRITTEN") else None
+            self.vouching = Vouching(self.ledger, contents.identities, contents.size, root, known)
+            self.vouching.checkpoints(contents.signed, contents.roots, contents.start)
+            self.vouching.memory(self.asked.backup_of)
+            self.vouching.receipts(self.asked.against)
+            self.vouching.anchors(self.asked.policy, self.asked.shared)
+            self.vouching.approvals(contents.told, self.imported)
+            report.findings += self.vouching.findings
+            report.warnings += self.vouching.warnings
+            report.shortfalls += self.vouching.shortfalls
+            report.lines += [*self.vouching.lines, *self.imported_lines]
+            if self.asked.require_anchor and self.unanchored:
+                report.shortfalls.append(
+                    f"The newest {self.unanchored:,} events are not anchored outside this account."
+                )
+
+    def _events_line(self) -> None:
+        contents = self.contents
+        intact = contents.events - len(contents.missing) - len(contents.damaged) - contents.before_events
+        said = f"{intact:,} bodies match their hashes"
+        if contents.damaged:
+            said += f"; {len(contents.damaged):,} DO NOT"
+        if self.redacted:
+            listed = ", ".join(f"#{seq}" for seq in sorted(self.redacted)[:5])
+            said += f"; {len(self.redacted):,} redacted ({listed}{' …' if len(self.redacted) > 5 else ''})"
+        gone = len(contents.missing) - len(self.redacted)
+        if gone:
+            said += f"; {gone:,} MISSING"
+        if earlier := contents.earlier:
+            said += f"; the first {earlier.events:,} were read on {earlier.at:%Y-%m-%d} (--full reads all)"
+        self.report.lines.append(("events", said))
+
+    @property
+    def unanchored(self) -> int:
+        """Events that nothing outside vouches for."""
+        return self.vouching.unanchored_events() if self.vouching else self.contents.events
+
+    def _redactions(self) -> None:
+        said: dict[int, tuple[EventRedacted, Told]] = {}
+        for told in self.contents.told:
+            body = types.decode(told.data).body
+            # A stranger's program may have named no position at all; then the event excuses nothing.
+            if isinstance(body, EventRedacted) and re.fullmatch("0|[1-9][0-9]{0,15}", body.redaction):
+                said[int(body.redaction)] = (body, told)
+        for missing in self.contents.missing:
+            entry = said.pop(missing.seq, None)
+            if entry and entry[0].event == missing.id.hex():
+                self.redacted[missing.seq] = entry[0]
+                continue
+            self.report.add(
+                "BODY MISSING",
+                f"#{missing.seq}",
+                f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted.",
+                expected=missing.id.hex(),
+                next=f"Restore #{missing.seq} from a backup.",
+            )
+        for seq, (_body, told) in said.items():
+            if told.seq > seq >= self.contents.before_events:
+                self.report.warnings.append(
+                    f"#{told.seq} says that #{seq} was redacted, but its content is still here. "
+                    f"To finish it: tally redact '#{seq}'"
+                )
+
+    # Artifacts, segments, views ----------------------------------------------------------------------------
+
+    def artifacts(self) -> None:
+        """Every named artifact: there and of the right size, or read and hashed."""
+        absent, wrong, held = [], 0, 0
+        for done, (name, size_bytes) in enumerate(sorted(self.contents.artifact_names.items())):
+            self.progress("artifacts", done, len(self.contents.artifact_names))
+            try:
+                words = self._artifact(name, size_bytes)
+            except NotFound:
+                absent.append(name)
+                continue
+            if words is None:
+                held += 1
+                continue
+            wrong += 1
+            self.report.add(
+                "ARTIFACT",
+                f"artifact:{name}",
+                words,
+                expected=name,
+                next="Restore the file from a backup; the ledger itself is not affected.",
+            )
+        how = "re-hashed and unchanged" if self.asked.read_data else "here, of the right size (--read-data hashes them)"
+        line = f"{held} of {len(self.contents.artifact_names)} artifacts {how}"
+        if wrong:
+            line += f", {wrong} CHANGED"
+        if absent:
+            listed = ", ".join(f"{name[:12]}…" for name in absent[:3])
+            line += f", {len(absent)} NOT HERE ({listed}{' …' if len(absent) > 3 else ''})"
+            self.report.shortfalls.append(f"{count(len(absent), 'artifact')} that the ledger names: not here.")
+        self.report.lines.append(("models", line))
+
+    def _artifact(self, name: str, size_bytes: int) -> str | None:
+        """What is wrong with an artifact, in words; NotFound where it is not here."""
+        try:
+            found = self.ledger.objects.size_bytes(name)
+            # Nobody reads a whole disk to learn what its size says already.
+            if self.asked.read_data and found == size_bytes:
+                self.ledger.objects.get(name)
+        except (Damaged, InvalidInput) as error:
+            return error.message
+        if found != size_bytes:
+            # An event may be wrong about a size, by mistake or by malice; the name says what is in the file.
+            if found > LARGE_BYTES or not self._holds(name):
+                return f"Artifact {name[:12]}… has {found:,} bytes instead of {size_bytes:,}."
+            self.report.warnings.append(
+                f"An event says that artifact {name[:12]}… has {size_bytes:,} bytes, but what has that hash has "
+                f"{found:,}: the event is wrong, the file is not."
+            )
+        return None
+
+    def _holds(self, name: str) -> bool:
+        with contextlib.suppress(TallyError):
+            self.ledger.objects.get(name)
+            return True
+        return False
+
+    def segments(self) -> None:
+        """Sealed segments, compared byte by byte with what the log says they hold."""
+        from ledger.publish.segments import compare, sealed
+
+        folder = self.asked.segments
+        known = list(sealed(self.log))
+        if folder is None:
+            if known:
+                self.report.lines.append(
+                    ("segments", f"{len(known)} sealed, up to c{known[-1].last}: --against-segments compares them")
+                )
+            return
+        good = 0
+        for done, segment in enumerate(known):
+            self.progress("segments", done, len(known))
+            words = compare(self.log, segment, folder, self.redacted.keys())
+            if words is None:
+                good += 1
+            else:
+                self.report.add("SEGMENT", f"segment:{segment.segment}", words, next="Compare both with a backup.")
+        self.report.lines.append(("segments", f"{good} of {len(known)} sealed segments are what the log says"))
+
+    def views(self) -> None:
+        """The views file: its schema word for word, and its rows against a new fold of all events."""
+        path = self.ledger.views.path
+        if self.asked.of_a_stranger:
+            return  # its views are nobody's evidence, and comparing them would make them
+        if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"):
+            self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
+            return
+        words = (
+            views_differences(self.ledger, self.progress, self.contents.events)
+            if self.contents.compared is None
+            else result_of(self.contents.compared)
+        )
+        for line in words:
+            self.report.add(
+                "PROJECTION",
+                str(path),
+                line,
+                next=f"Delete {path}; it is rebuilt from the events at the next question.",
+            )
+        if words:
+            self.report.lines.append(("views", "ALTERED"))
+        elif self.ledger.views.are_kept():
+            self.report.lines.append(("views", "rebuilt and identical"))
+        else:
+            self.report.lines.append(
+                ("views", "not kept, because they cannot be written here: each answer is made anew")
+            )
+
+    # The verdict -------------------------------------------------------------------------------------------
+
+    def verdict(self) -> Verdict:
+        """Everything, and the watermark where all is well."""
+        contents, report = self.contents, self.report
+        verified = not report.findings
+        root = contents.roots.get(contents.size, b"")
+        if verified and contents.identities and not self.asked.of_a_stranger:
+            at = dt.datetime.now(dt.UTC).replace(microsecond=0)
+            mark = pins.Watermark(contents.size, root.hex(), contents.events, at, this_program())
+            pins.write_watermark(contents.origin, mark)
+        order = {kind: place for place, kind in enumerate(_ORDER)}
+        report.findings.sort(key=lambda finding: order[finding.kind])
+        return Verdict(
+            verified=verified,
+            origin=contents.origin,
+            commits=contents.size,
+            events=contents.events,
+            findings=[self._placed(finding) for finding in report.findings],
+            warnings=report.warnings,
+            shortfalls=report.shortfalls if verified else [],
+            lines=report.lines,
+            trusted=self._trusted(),
+            anchored=self.vouching.anchored if self.vouching else 0,
+            unanchored_events=self.unanchored,
+            unsigned_commits=contents.size - (self.vouching.proved_size if self.vouching else 0),
+            read_from=contents.start,
+        )
+
+    def _trusted(self) -> list[str]:
+        vouching = self.vouching
+        if vouching is None or not vouching.proved_size:
+            return ["No signed checkpoint proves any of it."]
+        last = vouching.proved_size - 1
+        if not vouching.key_is_relied_on:
+            said = ["nothing by its own signatures, because its key is not one to rely on"]
+        elif self.report.has("FORK"):
+            # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
+            said = [
+                f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {vouching.proved_size})"
+            ]
+        else:
+            said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
+        if vouching.anchored:
+            said.append(f"c0 to c{vouching.anchored - 1} also by what is kept outside: {vouching.anchored_by}")
+        bad = [
+            *self.contents.damaged,
+            *(missing.seq for missing in self.contents.missing if missing.seq not in self.redacted),
+        ]
+        if bad:
+            listed = ", ".join(f"#{seq}" for seq in sorted(bad)[:5]) + (" …" if len(bad) > 5 else "")
+            said.append(f"every other event matches its leaf; only the content of {listed} is bad")
+        return said
+
+    def _placed(self, finding: Finding) -> Finding:
+        """A finding about an event, with the commit and the run that it falls into."""
+        if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
+            return finding
+        try:
+            commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
+            said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
+            for stored in self.log.events(commit.first_seq, commit.last_seq):
+                if stored.data is not None and stored.seq not in self.contents.damaged:
+                    run = getattr(types.decode(stored.data).body, "run", None)
+                    if run:
+                        said += f", of run {run}"
+                        break
+        except (TallyError, IndexError, ValueError, sqlite3.Error):
+            return finding
+        return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")
+
+
+_ORDER: tuple[Class, ...] = (
+    "FILE",
+    "SCHEMA",
+    "BODY ALTERED",
+    "BODY MISSING",
+    "LEAF REWRITTEN",
+    "FORK",
+    "TAIL CUT",
+    "SIGNATURE",
+    "SEGMENT",
+    "IMPORT",
+    "ARTIFACT",
+    "INDEX",
+    "PROJECTION",
+)

@@ -1,0 +1,204 @@
+"""Whether the stored views are what a new fold of all events gives, without holding all of it in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+from blake3 import blake3
+
+from ledger.errors import Damaged, TallyError
+from ledger.events import types
+from ledger.ledger import Ledger
+from ledger.storage.entries import Recorded, entries
+from ledger.storage.schema_check import schema_differences
+from ledger.storage.sqlite import circumstance
+from ledger.verify.report import silent
+from ledger.views.entities import PROJECTIONS
+from ledger.views.fold import READ_TYPES, Changed, changes, readers
+from ledger.views.projection import Lookup, Projection, State
+from ledger.views.rows import changed_words
+from ledger.views.tables import altered, encode_state, first_row, index_of, schema
+
+MOST_WORDS = 5
+UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."
+
+
+def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
+    """How the stored views differ from a fold of the first ``total`` events, in words; at most a few lines.
+
+    Memory holds one state an entity and not its history. Only where something differs are the rows compared one by
+    one, to name them.
+    """
+    progress("views", 0, total)
+    words: list[str] = []
+    path = ledger.views.path
+    try:
+        # Asked first: whoever asks the views something makes such a file anew.
+        if path.is_file():
+            words += _altered_as_it_lies(path)
+        connection = ledger.views.caught_up()
+        if not ledger.views.are_kept():
+            return []  # nobody is shown what lies in the file, if there is one: each answer is folded anew
+        words += schema_differences(connection, schema())
+    except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
+        return [f"The views cannot be read: {error}."]
+    try:
+        if not _same(connection, ledger, progress, total):
+            words += _Comparison(connection).run(ledger, progress, total) or [UNSETTLED]
+    except sqlite3.DatabaseError as error:
+        words.append(f"The views cannot be read: {error}.")
+    return words[:MOST_WORDS]
+
+
+def _folded(
+    ledger: Ledger, newest: Callable[[Projection], Lookup], progress: Callable[[str, int, int], None], total: int
+) -> Iterator[tuple[int, list[Changed]]]:
+    """What each of the first ``total`` events changes; ``newest`` must know of it before the next is asked for."""
+    asked, history = readers(PROJECTIONS, newest), Recorded(ledger.log)
+    for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
+        if entry.n & 255 == 0:
+            progress("views", entry.seq, total)
+        if types.is_known(entry.event):
+            yield entry.seq, changes(entry, asked, history)
+
+
+def _same(
+    connection: sqlite3.Connection, ledger: Ledger, progress: Callable[[str, int, int], None], total: int
+) -> bool:
+    """Whether all rows up to the first ``total`` events are what a fold gives, without saying which are not.
+
+    Both sides are hashed in the order in which the rows were made: one pass over each table takes half the time of
+    asking for every row.
+    """
+    folded = _Digests()
+    for seq, made in _folded(ledger, folded.newest.of, progress, total):
+        folded.add(seq, made)
+    try:
+        return all(folded.is_kept_in(connection, projection, total) for projection in PROJECTIONS)
+    except (TypeError, UnicodeEncodeError):
+        return False  # something else than a text lies there
+
+
+def _line(row: int, key: str, seq: int, before: int | None, changed: str, state: str | None) -> bytes:
+    """One row, so that no two different rows have the same bytes: the lengths come first."""
+    lengths = f"{row},{len(key)},{seq},{before},{len(changed)},{-1 if state is None else len(state)}"
+    return f"{lengths}:{key}{changed}{state or ''}".encode()
+
+
+class _Newest:
+    """The newest state of each entity, and its row."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
+        self.places: dict[str, dict[str, int]] = {projection.name: {} for projection in PROJECTIONS}
+
+    def of(self, projection: Projection) -> Lookup:
+        """How its states are looked up by name."""
+        return self.states[projection.name].get
+
+    def replace(self, row: int, change: Changed) -> tuple[int | None, str, str | None]:
+        """Take a new state for the newest one; returns what its row names: the row before, the fields, the state."""
+        projection, key, state = change
+        states, places = self.states[projection.name], self.places[projection.name]
+        before, changed = places.get(key), changed_words(states.get(key), state)
+        states[key], places[key] = state, row
+        return before, changed, encode_state(state)
+
+
+class _Digests:
+    """A fold that keeps hashes of its rows.
+
+    Lists of names and the index by entity lie in the order of names, which no fold has; of them the sum of Python's
+    own hashes is kept, whose key is another one in each process.
+    """
+
+    def __init__(self) -> None:
+        self.newest = _Newest()
+        self.rows = {projection.name: blake3() for projection in PROJECTIONS}
+        self.keys = dict.fromkeys(self.rows, 0)
+        self.index = dict.fromkeys(self.rows, 0)
+
+    def add(self, seq: int, made: list[Changed]) -> None:
+        for row, change in enumerate(made, first_row(seq)):
+            name, key = change[0].name, change[1]
+            before, changed, state = self.newest.replace(row, change)
+            if before is None:
+                self.keys[name] += hash((key, seq))
+            self.index[name] += hash((key, seq, row))
+            self.rows[name].update(_line(row, key, seq, before, changed, state))
+
+    def is_kept_in(self, connection: sqlite3.Connection, projection: Projection, total: int) -> bool:
+        """Whether the tables of a projection hold these rows and no others."""
+        name, rows = projection.name, blake3()
+        query = f"SELECT id, key, from_seq, before, changed, state FROM {name}_versions WHERE id < ? ORDER BY id"
+        for row in connection.execute(query, (first_row(total),)):
+            rows.update(_line(*row))
+        if rows.digest() != self.rows[name].digest():
+            return False
+        query = f"SELECT key, from_seq, id FROM {name}_versions INDEXED BY {index_of(projection)} WHERE from_seq < ?"
+        if sum(map(hash, connection.execute(query, (total,)))) != self.index[name]:
+            return False
+        query = f"SELECT key, first_seq FROM {name}_keys WHERE first_seq < ?"
+        return sum(map(hash, connection.execute(query, (total,)))) == self.keys[name]
+
+
+def _altered_as_it_lies(path: Path) -> list[str]:
+    """What does not belong into the file; nothing where it cannot be opened beside its write-ahead log."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as untouched:
+            return altered(untouched)
+    except sqlite3.DatabaseError as error:
+        if circumstance(error) is None:
+            raise
+        return []  # for want of space or right, for which readers fold each answer anew
+
+
+class _Comparison:
+    """The same row by row, to name what is wrong."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self.newest = _Newest()
+        self.rows = {projection.name: 0 for projection in PROJECTIONS}
+        self.words: list[str] = []
+
+    def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
+        for seq, made in _folded(ledger, self.newest.of, progress, total):
+            for row, change in enumerate(made, first_row(seq)):
+                self._compare(row, seq, change)
+            if len(self.words) >= MOST_WORDS:
+                return self.words
+        for projection in PROJECTIONS:
+            name = projection.name
+            query = f"SELECT count(*) FROM {name}_versions WHERE from_seq < ?"
+            if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
+                self.words.append(f"The view of {name} holds states that no event made.")
+            query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
+            if self.connection.execute(query, (total,)).fetchone()[0] != len(self.newest.states[name]):
+                self.words.append(f"The list of {name} does not match their versions.")
+        return self.words
+
+    def _compare(self, row: int, seq: int, change: Changed) -> None:
+        name, key = change[0].name, change[1]
+        expected = self.newest.replace(row, change)
+        if expected[0] is None:
+            query = f"SELECT first_seq FROM {name}_keys WHERE key = ?"
+            if self.connection.execute(query, (key,)).fetchone() != (seq,):
+                self.words.append(f"The list of {name} is wrong about {key}.")
+        self.rows[name] += 1
+        query = f"SELECT id, before, changed, state FROM {name}_versions WHERE key = ? AND from_seq = ?"
+        if self.connection.execute(query, (key, seq)).fetchone() != (row, *expected):
+            self.words.append(f"The view of {name} is wrong about {key}.")
+
+
+def views_elsewhere(folder: Path, total: int) -> list[str]:
+    """Compare the views in another process, while events are still being read here."""
+    try:
+        with Ledger(folder) as ledger:
+            return views_differences(ledger, silent, total)
+    except (TallyError, sqlite3.DatabaseError) as error:
+        return [f"The views cannot be compared: {error}."]  # what is wrong with the events is found by others

@@ -1,0 +1,1 @@
+"""States of entities, folded from events and kept in a disposable file."""

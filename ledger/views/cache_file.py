@@ -1,0 +1,267 @@
+"""The file that views are kept in: opened, made where it is missing or damaged, caught up with the log.
+
+It may be deleted at any time: it is built again from the log, and nothing in it is evidence.
+
+A view whose code has changed is emptied and folded again in one transaction, so that nobody ever sees half of it;
+SQLite's own transaction is safer here than another file renamed into place, whose write-ahead log would be the old
+one's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from ledger.errors import InvalidInput
+from ledger.storage.entries import Recorded, entries
+from ledger.storage.log import Log
+from ledger.storage.sqlite import circumstance, trouble
+from ledger.system.files import network_file_system
+from ledger.views.entities import PROJECTIONS
+from ledger.views.rows import Stored, advance
+from ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
+
+VIEWS_FILE = "views.db"
+BATCH_EVENTS = 20_000
+CACHE_KIB = 64 * 1024
+PAGE_BYTES = 8192
+"""Rows are long; on SQLite's own 4,096 bytes a rebuild takes a fifth longer. Counts for new files only."""
+
+
+class Cursor(NamedTuple):
+    fingerprint: str
+    seq: int
+    id: bytes
+
+
+class ViewsFile:
+    """The views of one ledger, caught up with its log whenever they are asked for."""
+
+    def __init__(self, folder: Path, log: Log) -> None:
+        self.path = folder / VIEWS_FILE
+        self.log = log
+        self._connection: sqlite3.Connection | None = None
+        self._memory: sqlite3.Connection | None = None
+        self._seen: tuple[int, int] | None = None
+        self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
+        """Told how many events are read, of how many, while many are."""
+        self.on_trouble: Callable[[str], None] = lambda _words: None
+        """Told in a sentence why an answer takes longer than it would."""
+
+    def discard(self) -> None:
+        """Remove the file; the next question builds it again from the log."""
+        self.close()
+        self._discard()
+
+    def close(self) -> None:
+        self._seen = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def caught_up(self) -> sqlite3.Connection:
+        """A connection whose views include every event of the log."""
+        connection = self._connection
+        if connection is None:
+            connection = self._connection = self._open()
+        # Both numbers change when anybody else commits; while they stand still there is nothing to catch up with.
+        seen = (_data_version(self.log.reader), _data_version(connection))
+        if seen == self._seen:
+            return connection
+        connection = self._caught_up(connection)
+        self._seen = seen if connection is self._connection and self._memory is not connection else None
+        return connection
+
+    def _caught_up(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        try:
+            self._catch_up(connection)
+        except sqlite3.DatabaseError as error:
+            # A question that cannot be asked (OperationalError without a circumstance) is no damage of the file.
+            mended = circumstance(error) is not None or not isinstance(error, sqlite3.OperationalError)
+            if connection is self._memory or not mended:
+                raise
+            connection.close()
+            connection = self._connection = self._instead(error)
+            self._catch_up(connection)
+        return connection
+
+    def _instead(self, error: sqlite3.DatabaseError) -> sqlite3.Connection:
+        """Where to go on after an error: a new file for a damaged one; memory, where no file can be had."""
+        found = circumstance(error)
+        if found is None:
+            try:
+                self._discard()
+            except OSError:
+                return self._in_memory()
+            return self._open()
+        if found != "no right":  # who may only read knows it, and need not be told with every answer
+            said = trouble(error, self.path).message
+            self.on_trouble(f"{said} The views were made in memory for this answer; nothing is missing from it.")
+        return self._in_memory()
+
+    def _open(self) -> sqlite3.Connection:
+        if network_file_system(self.path) is not None:
+            return self._in_memory()
+        try:
+            # A link that came with a ledger must not have another file written to; what is not ours is made anew.
+            if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+                self._discard()
+            connection = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            if altered(connection):
+                connection.close()
+                self._discard()
+                return self._open()
+            # A new file is filled without a write-ahead log, which would be as large as all of it.
+            if connection.execute("SELECT 1 FROM sqlite_schema").fetchone():
+                connection.execute("PRAGMA journal_mode = WAL")
+            # Disposable, but not allowed to be silently wrong after a power cut: hence not OFF.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        except OSError:
+            return self._in_memory()
+        except sqlite3.DatabaseError as error:
+            return self._instead(error)
+        return connection
+
+    def _in_memory(self) -> sqlite3.Connection:
+        self._memory = sqlite3.connect(":memory:", isolation_level=None)
+        return self._memory
+
+    def _discard(self) -> None:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+    def rebuild(self) -> None:
+        """Empty every view and fold all events again, in one transaction: others see the old ones until it is done.
+
+        Raises
+        ------
+        InvalidInput, Busy
+            Where the file cannot be written; the old views stay.
+        """
+        if not self.are_kept():
+            raise InvalidInput(
+                f"The views in {self.path} cannot be written, so they were not made again.",
+                "Nothing needs them: every answer is made from the events. `tally doctor` looks at rights and space.",
+            )
+        try:
+            self._catch_up(self.caught_up(), from_nothing=True)
+        except sqlite3.OperationalError as error:
+            raise trouble(error, self.path) from error
+
+    def are_kept(self) -> bool:
+        """Whether the views are in their file; False where they are made in memory for want of right, space or lock."""
+        return self.caught_up() is not self._memory
+
+    def _catch_up(self, connection: sqlite3.Connection, from_nothing: bool = False) -> None:
+        head_seq = self._head_seq()
+        if not from_nothing and not self._is_behind(connection, head_seq):
+            return
+        with _immediate(connection):
+            if from_nothing:
+                connection.execute("UPDATE cursors SET seq = -1, id = x''")
+            # Asked again inside the transaction: another reader may have been faster.
+            cursors = self._valid_cursors(connection)
+            first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
+            anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
+            stored = Stored(connection, anew)
+            while first <= head_seq:
+                last = min(first + BATCH_EVENTS - 1, head_seq)
+                late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
+                types = frozenset(event_type for projection in late for event_type in projection.reads)
+                batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types))
+                advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
+                event_id = self.log.event(last).id
+                for projection in late:
+                    cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
+                first = last + 1
+                self.on_progress(first, head_seq + 1)
+            for projection in PROJECTIONS:
+                if projection.name in anew:
+                    connection.execute(tables(projection)[index_of(projection)])
+            connection.executemany(
+                "INSERT INTO cursors VALUES(?,?,?,?) ON CONFLICT(projection) DO UPDATE SET "
+                "fingerprint = excluded.fingerprint, seq = excluded.seq, id = excluded.id",
+                [(name, *cursor) for name, cursor in cursors.items()],
+            )
+        if anew:
+            with suppress(sqlite3.OperationalError):  # somebody is reading; whoever opens the file next sets it
+                connection.execute("PRAGMA journal_mode = WAL")
+
+    def _head_seq(self) -> int:
+        row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
+        return -1 if row[0] is None else int(row[0])
+
+    def _is_behind(self, connection: sqlite3.Connection, head_seq: int) -> bool:
+        """Whether some projection has not seen all events, or cannot be trusted any more."""
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
+            return head_seq >= 0
+        cursors = _read_cursors(connection)
+        if cursors.keys() != {projection.name for projection in PROJECTIONS}:
+            return True
+        if any(cursors[projection.name].fingerprint != fingerprint(projection) for projection in PROJECTIONS):
+            return True
+        if not all(map(self._is_ours, {cursor[1:]: cursor for cursor in cursors.values()}.values())):
+            return True
+        return min(cursor.seq for cursor in cursors.values()) < head_seq
+
+    def _is_ours(self, cursor: Cursor) -> bool:
+        """Whether the event at the cursor is the one that the views were built from."""
+        row = self.log.reader.execute("SELECT id FROM events WHERE seq = ?", (cursor.seq,)).fetchone()
+        return row is not None and row[0] == cursor.id
+
+    def _valid_cursors(self, connection: sqlite3.Connection) -> dict[str, Cursor]:
+        """Cursors to go on from; views that cannot be trusted any more are emptied and start again."""
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
+            for statement in (CURSORS, AS_OF):
+                connection.execute(statement)
+            connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
+        stored = _read_cursors(connection)
+        for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
+            connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
+            drop(connection, name)
+        cursors: dict[str, Cursor] = {}
+        # Nearly always all stand at the same event.
+        ours = {
+            place
+            for place, cursor in {cursor[1:]: cursor for cursor in stored.values()}.items()
+            if self._is_ours(cursor)
+        }
+        for projection in PROJECTIONS:
+            cursor = stored.get(projection.name)
+            if cursor and cursor.fingerprint == fingerprint(projection) and cursor[1:] in ours:
+                cursors[projection.name] = cursor
+                continue
+            drop(connection, projection.name)
+            for name, statement in tables(projection).items():
+                if name != index_of(projection):  # made at the end, when it costs least
+                    connection.execute(statement)
+            cursors[projection.name] = Cursor(fingerprint(projection), -1, b"")
+        return cursors
+
+
+def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:
+    rows = connection.execute("SELECT projection, fingerprint, seq, id FROM cursors")
+    return {row[0]: Cursor(*row[1:]) for row in rows}
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+@contextmanager
+def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # SQLite has rolled back by itself where the disk was full
+            connection.execute("ROLLBACK")
+        raise

@@ -1,0 +1,143 @@
+"""Automation of a pipeline: what it may do by itself, how long it has been quiet, and what locked it again.
+
+A pipeline's file asks for a level and says what it takes; a person unlocks it; whatever the file lists under
+``relock_on`` takes it back to manual without anybody's doing, and quiet periods are counted from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import msgspec
+
+from ledger.events import types as say
+from ledger.events.event import Instant
+from ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+
+Level = Literal["manual", "suggest", "auto_refit"]
+
+
+class AutomationState(State, frozen=True, kw_only=True):
+    automation: str
+    """Name of the pipeline."""
+    level: Level
+    """What is in force."""
+    asked: Level
+    """The most that the pipeline file allows."""
+    quiet_periods: int
+    """In a row, up to the newest watched one."""
+    needed: int | None
+    """Quiet periods that the file asks for; None where it names no way to unlock."""
+    approvers_needed: int
+    relock_on: tuple[str, ...]
+    quiet_since: str | None = None
+    """Label of the first of the quiet periods."""
+    last_period: str | None = None
+    locked_by: str | None = None
+    """What ended the last quiet row, in words."""
+    locked_at: Instant | None = None
+    unlocked_by: str | None = None
+    unlocked_at: Instant | None = None
+
+
+class _Unlock(msgspec.Struct, frozen=True):
+    stable_windows: int | None = None
+    approved_by: int = 1
+
+
+class _Asked(msgspec.Struct, frozen=True):
+    """What a registered file says about automation: free-form JSON, which an event may hold of any shape."""
+
+    level: Level = "manual"
+    unlock: _Unlock | None = None
+    relock_on: list[str] | None = None
+
+
+def automations(entry: Entry, current: Lookup) -> Iterator[Change]:
+    """Quiet periods counted, levels unlocked and locked again."""
+    body = entry.event.body
+    state: AutomationState | None = current(body.pipeline)
+    if isinstance(body, say.PipelineRegistered):
+        yield body.pipeline, _registered(entry, body, state)
+        return
+    if state is None:
+        return
+    match body:
+        case say.PeriodMonitored():
+            if body.status == "quiet":
+                if body.label != state.last_period:
+                    since = state.quiet_since or body.label
+                    quiet = state.quiet_periods + 1
+                    yield (
+                        body.pipeline,
+                        follow(state, entry, quiet_periods=quiet, quiet_since=since, last_period=body.label),
+                    )
+            elif body.status != "waiting":
+                cause = "alarm" if body.status == "alarm" else None
+                yield body.pipeline, _disturbed(state, entry, cause, f"{body.label}: {body.headline}", body.label)
+        case say.FindingMade() if body.code == "schema":
+            yield body.pipeline, _disturbed(state, entry, "schema change", body.sentence)
+        case say.WaiverGranted():
+            yield body.pipeline, _disturbed(state, entry, "waiver", f"waiver {body.waiver} was granted")
+        case say.GateEvaluated() if body.verdict == "failed":
+            yield body.pipeline, _disturbed(state, entry, "gate failed", f"{body.model} failed {body.name}")
+        case say.AutomationChanged():
+            yield (
+                body.pipeline,
+                follow(state, entry, level=body.level, unlocked_by=entry.actor, unlocked_at=entry.recorded_at),
+            )
+
+
+def _registered(entry: Entry, body: say.PipelineRegistered, state: AutomationState | None) -> AutomationState:
+    try:
+        asked = msgspec.convert(body.meaning.get("automation") or {}, _Asked)
+    except msgspec.ValidationError:
+        asked = _Asked()  # the settings of a stranger's file, which this program would not have registered
+    unlock = asked.unlock or _Unlock()
+    levels: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
+    before: Level = state.level if state else "manual"
+    changes: dict[str, Any] = {
+        "asked": asked.level,
+        "level": min(before, asked.level, key=levels.index),
+        "needed": unlock.stable_windows,
+        "approvers_needed": unlock.approved_by,
+        "relock_on": tuple(asked.relock_on or ()),
+    }
+    if state is not None:
+        return follow(state, entry, **changes)
+    return AutomationState(seq=entry.seq, automation=body.pipeline, quiet_periods=0, **changes)
+
+
+def _disturbed(
+    state: AutomationState, entry: Entry, cause: str | None, words: str, label: str | None = None
+) -> AutomationState:
+    """The row of quiet periods ends; the level falls where the file says that this cause locks."""
+    locks = cause in state.relock_on
+    return follow(
+        state,
+        entry,
+        level="manual" if locks else state.level,
+        quiet_periods=0 if locks or label else state.quiet_periods,
+        quiet_since=None if locks or label else state.quiet_since,
+        last_period=label or state.last_period,
+        locked_by=words if locks or label else state.locked_by,
+        locked_at=entry.recorded_at if locks or label else state.locked_at,
+    )
+
+
+AUTOMATIONS = projection(
+    "automations",
+    "automation",
+    AutomationState,
+    (
+        say.PipelineRegistered,
+        say.PeriodMonitored,
+        say.FindingMade,
+        say.WaiverGranted,
+        say.GateEvaluated,
+        say.AutomationChanged,
+    ),
+    automations,
+    __file__,
+)

@@ -1,0 +1,77 @@
+"""Gates of a model: how it stood the test, and until when a failure is excused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from ledger.events import types as say
+from ledger.events.event import Instant
+from ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+
+
+class GateState(State, frozen=True, kw_only=True):
+    gate: str
+    """Model and gate: ``late-arrivals-v1/optimism_gap``."""
+    name: str
+    model: str
+    pipeline: str
+    run: str
+    verdict: Literal["passed", "failed", "open"]
+    value: float | None
+    threshold: str
+    sentence: str
+    loosened: tuple[str, ...]
+    evaluated_at: Instant
+    waiver: str | None = None
+    """The newest waiver that was not taken back; it counts until its end."""
+    waived_until: Instant | None = None
+
+    def excused(self, at: Instant) -> bool:
+        """Whether its waiver counts at a moment."""
+        return self.waived_until is not None and at < self.waived_until
+
+    def stands(self, at: Instant) -> bool:
+        """Whether it holds nothing back at a moment: passed, or excused."""
+        return self.verdict == "passed" or self.excused(at)
+
+
+def gates(entry: Entry, current: Lookup) -> Iterator[Change]:
+    """Gates as they were evaluated last, with the newest waiver."""
+    body = entry.event.body
+    state: GateState | None = current(body.gate)
+    match body:
+        case say.GateEvaluated():
+            yield (
+                body.gate,
+                GateState(
+                    seq=entry.seq,
+                    gate=body.gate,
+                    name=body.name,
+                    model=body.model,
+                    pipeline=body.pipeline,
+                    run=body.run,
+                    verdict=body.verdict,
+                    value=body.value,
+                    threshold=body.threshold,
+                    sentence=body.sentence,
+                    loosened=tuple(body.loosened),
+                    evaluated_at=entry.recorded_at,
+                    waiver=state.waiver if state else None,
+                    waived_until=state.waived_until if state else None,
+                ),
+            )
+        case say.WaiverGranted() if state:
+            yield body.gate, follow(state, entry, waiver=body.waiver, waived_until=body.until)
+        case say.WaiverEnded() if state and state.waiver == body.waiver:
+            yield body.gate, follow(state, entry, waiver=None, waived_until=None)
+
+
+GATES = projection(
+    "gates",
+    "gate",
+    GateState,
+    (say.GateEvaluated, say.WaiverGranted, say.WaiverEnded),
+    gates,
+    __file__,
+)

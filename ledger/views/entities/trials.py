@@ -1,0 +1,73 @@
+"""Trials: what notebooks and training loops tried, with the last number of each kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from ledger.events import types as say
+from ledger.events.event import Instant
+from ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+
+
+class TrialState(State, frozen=True, kw_only=True):
+    trial: str
+    name: str
+    status: Literal["running", "finished", "failed"]
+    by: str
+    host: str
+    params: dict[str, Any]
+    started_at: Instant
+    """When it happened, which may be before it could be recorded."""
+    ended_at: Instant | None = None
+    points: int = 0
+    last: dict[str, float]
+    """The newest finite number of each name."""
+    files: tuple[str, ...] = ()
+    error: str | None = None
+    late_records: int = 0
+
+
+def trials(entry: Entry, current: Lookup) -> Iterator[Change]:
+    """Trials from their start to their end."""
+    body = entry.event.body
+    if isinstance(body, say.TrialStarted):
+        yield (
+            body.trial,
+            TrialState(
+                seq=entry.seq,
+                trial=body.trial,
+                name=body.name,
+                status="running",
+                by=entry.actor,
+                host=body.host,
+                params=body.params,
+                started_at=entry.event.occurred_at,
+                last={},
+            ),
+        )
+        return
+    state: TrialState | None = current(body.trial)
+    if state is None:
+        return
+    match body:
+        case say.TrialMeasured():
+            last = dict(state.last)
+            for point in body.points:
+                last |= point.values
+            yield body.trial, follow(state, entry, points=state.points + len(body.points), last=last)
+        case say.TrialStored():
+            yield body.trial, follow(state, entry, files=(*state.files, body.name))
+        case say.TrialFinished():
+            ended = {"status": body.status, "ended_at": entry.event.occurred_at, "error": body.error}
+            yield body.trial, follow(state, entry, late_records=body.late_records, **ended)
+
+
+TRIALS = projection(
+    "trials",
+    "trial",
+    TrialState,
+    (say.TrialStarted, say.TrialMeasured, say.TrialStored, say.TrialFinished),
+    trials,
+    __file__,
+)

@@ -1,0 +1,262 @@
+"""What a pipeline file says, as typed values: one frozen struct per table of the file.
+
+The reading of the file (all mistakes at once, with line numbers) is in :mod:`pipeline.config.load`; here is only
+the shape that the rest of the package computes with.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+Words = Annotated[str, Meta(min_length=1)]
+Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
+Count = Annotated[int, Meta(ge=0)]
+Scalar = str | int | float | bool
+
+
+class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the pipeline file."""
+
+
+class Questions(Setting, frozen=True, kw_only=True):
+    decision: Words
+    unit: Words
+    prediction_at: Words
+    """A time expression: a column, or a column plus or minus a span, e.g. ``"time_hour - 3h"``."""
+    used_for: Words
+    cost_of_wrong: Words
+    not_for: list[Words]
+
+
+class Target(Setting, frozen=True, kw_only=True):
+    column: Words
+    rule: str | None = None
+    """``"> 15"``, ``"== 'yes'"``: makes a yes or no of the column. Without it the target is the number itself."""
+    positive: str | None = None
+    """What a yes is called in sentences; required with a rule."""
+
+
+class DropRows(Setting, frozen=True, kw_only=True):
+    where: Words
+    """``"COLUMN is missing"`` or ``"COLUMN OP VALUE"`` with OP one of ``== != < <= > >=``."""
+    why: Words
+
+
+class Group(Setting, frozen=True, kw_only=True):
+    column: Words
+    overlap: Literal["allowed", "forbidden"]
+    why: Words
+
+
+class Feature(Setting, frozen=True, kw_only=True):
+    """One line of ``[data.features]``: the names stand in the key."""
+
+    known_at: Words
+    join: str | None = msgspec.field(default=None, name="from")
+    """The ``[data.joins.NAME]`` that brings it; written as ``from``."""
+    why: str | None = None
+
+
+class Forbidden(Setting, frozen=True, kw_only=True):
+    columns: list[Words]
+    why: Words
+
+
+class Features(msgspec.Struct, frozen=True, kw_only=True):
+    """``[data.features]`` taken apart: single feature names in the order of the file."""
+
+    known_at: dict[str, Feature]
+    forbidden: Forbidden | None
+
+
+class Join(Setting, frozen=True, kw_only=True):
+    """A table joined to the main one, many rows to at most one."""
+
+    source: Words
+    on: dict[str, str]
+    """Column of the joined table -> column or time expression of the main table."""
+    rename: dict[str, str] = {}
+    """Column of the joined table -> the name it gets here."""
+    why: Words
+
+
+class Data(Setting, frozen=True, kw_only=True):
+    source: Words
+    target: Target
+    key: Annotated[list[Words], Meta(min_length=1)]
+    features: Features
+    why: Words
+    group: Group | None = None
+    drop_rows: list[DropRows] = []
+    joins: dict[str, Join] = {}
+    fingerprint: str | None = None
+    rows_expected: Count | None = None
+
+
+class Rolling(Setting, frozen=True, kw_only=True):
+    rolling: Words
+
+
+class Final(Setting, frozen=True, kw_only=True):
+    """``[time.final]``: windows that stay shut until promotion."""
+
+    test: list[Words]
+    looks: Annotated[int, Meta(ge=1)]
+    why: Words
+
+
+class Time(Setting, frozen=True, kw_only=True):
+    column: Words
+    timezone: Words
+    window: Words
+    first_test: dt.date | int
+    """A date; a whole number where ``unit = "step"``."""
+    last_test: dt.date | int
+    train: Literal["expanding"] | Rolling
+    gap: Words
+    label_delay: Words
+    refit: Literal["every window"]
+    final: Final
+    why: Words
+    ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    unit: Literal["calendar", "step"] = "calendar"
+    """``step``: the time column holds whole numbers, and every length is in steps."""
+    min_rows: Annotated[int, Meta(ge=1)] = 100
+    """Fewest test rows that make a window count."""
+
+
+class Candidate(Setting, frozen=True, kw_only=True):
+    estimator: Words
+    """``"module:callable"``."""
+    complexity: Count
+    why: Words
+    params: dict[str, Scalar] = {}
+    role: Literal["candidate", "reference"] = "candidate"
+
+
+class SelectionRule(Setting, frozen=True, kw_only=True):
+    metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
+    rule: Literal["stable_among_equals"]
+    margin: Annotated[float, Meta(ge=0.0, lt=1.0)]
+    confidence: Share
+    resample: Words
+    """``"day"``, ``"week"``, ``"row"`` or the name of a column: the unit that is drawn whole in the bootstrap."""
+    seed: Count
+    why: Words
+
+
+class WindowShare(Setting, frozen=True, kw_only=True):
+    at_least: Words
+    """``"every window"`` or ``"N of M windows"``."""
+    why: Words
+
+
+class AtLeast(Setting, frozen=True, kw_only=True):
+    at_least: float
+    why: Words
+
+
+class AtMost(Setting, frozen=True, kw_only=True):
+    at_most: float
+    why: Words
+    metric: Literal["roc_auc", "log_loss", "brier", "squared_error", "absolute_error"] | None = None
+
+
+class LeakageGate(Setting, frozen=True, kw_only=True):
+    must: Literal["pass"]
+    why: Words
+
+
+class ReproducedGate(Setting, frozen=True, kw_only=True):
+    must: Literal["identical predictions", "equal within tolerance"]
+    tolerance: Annotated[float, Meta(ge=0.0)]
+    why: Words
+
+
+class FinalTestGate(Setting, frozen=True, kw_only=True):
+    must: Literal["looked at once"]
+    drop_at_most: Words
+    why: Words
+
+
+class ApprovedByGate(Setting, frozen=True, kw_only=True):
+    at_least: Annotated[int, Meta(ge=1)]
+    """People who sign the model, or the decision that chose it, each with a key of their own."""
+    why: Words
+
+
+class Gates(Setting, frozen=True, kw_only=True):
+    beats_reference_in: WindowShare | None = None
+    worst_window_gain: AtLeast | None = None
+    optimism_gap: AtMost | None = None
+    calibration_in_large: AtMost | None = None
+    leakage: LeakageGate | None = None
+    reproduced: ReproducedGate | None = None
+    final_test: FinalTestGate | None = None
+    approved_by: ApprovedByGate | None = None
+    why: str | None = None
+    """Why a gate was taken away that earlier versions of the file had."""
+
+
+class WaiverRule(Setting, frozen=True, kw_only=True):
+    """``[waivers]``: how long an exception may last, where 90 days do not fit."""
+
+    longest: Words
+    why: Words
+
+
+class Validity(Setting, frozen=True, kw_only=True):
+    valid_for: Words
+    outside: Literal["refuse", "warn"]
+    why: Words
+
+
+class Unlock(Setting, frozen=True, kw_only=True):
+    stable_windows: Annotated[int, Meta(ge=1)]
+    without: list[Literal["waiver", "alarm"]]
+    approved_by: Annotated[int, Meta(ge=1)]
+
+
+class Automation(Setting, frozen=True, kw_only=True):
+    level: Literal["manual", "suggest", "auto_refit"]
+    why: Words
+    unlock: Unlock | None = None
+    relock_on: list[Literal["alarm", "schema change", "waiver", "gate failed"]] = []
+
+
+class Monitoring(Setting, frozen=True, kw_only=True):
+    every: Words
+    """How often the champion is watched: the length of a window, or a multiple of it."""
+    compare_to: Words
+    """``"same windows of the model's own back-test"``, or the same with ``and live periods``."""
+    segments: list[Words]
+    """Columns, or ``"hour band"``: the local hour of the time column in four bands of six hours."""
+    min_rows: Annotated[int, Meta(ge=1)]
+    notice: Words
+    """``"outside 8 of 10 own windows"``."""
+    alarm: Words
+    """``"outside every own window by half its range"``, or also ``"…, or worse than the reference"``."""
+    estimate_before_labels: bool
+    why: Words
+
+
+class Pipeline(Setting, frozen=True, kw_only=True):
+    """The whole file."""
+
+    schema: Literal[1]
+    name: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=60)]
+    owner: Words
+    questions: Questions
+    data: Data
+    time: Time
+    candidates: dict[str, Candidate]
+    selection: SelectionRule
+    gates: Gates
+    validity: Validity
+    automation: Automation
+    monitoring: Monitoring
+    waivers: WaiverRule | None = None

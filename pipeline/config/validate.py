@@ -1,0 +1,356 @@
+"""What must fit together in a pipeline file, beyond the type of each setting."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ledger.errors import InvalidInput
+from pipeline.config.conditions import parse_condition, parse_rule
+from pipeline.config.durations import Span, parse_span, parse_time_expression, windows_between_looks, words
+from pipeline.config.settings import Pipeline, Rolling
+from pipeline.config.toml_lines import Path
+from pipeline.config.windows import all_windows, as_day, development_windows, midnight
+from pipeline.data.timestamps import LARGEST_STEP
+from pipeline.monitoring.own_range import compares_live, parse_alarm, parse_notice
+
+Wrong = tuple[Path, str]
+T = TypeVar("T")
+
+FEWEST_WINDOWS = 3
+WINDOWS_FOR_A_TREND = 6
+MOST_CANDIDATES = 50
+HOUR_BAND = "hour band"
+CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
+REGRESSION_METRICS = ("squared_error", "absolute_error")
+ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
+"""Names that mean another zone on every machine."""
+
+
+def wrong_together(settings: Pipeline) -> list[Wrong]:
+    """Every contradiction, with the path of the setting to mend."""
+    wrong: list[Wrong] = []
+    for check in (_time, _units, _windows, _target, _features, _joins, _drops, _candidates, _selection, _gates, _rest):
+        wrong.extend(check(settings))
+    return wrong
+
+
+def notes_about(settings: Pipeline) -> list[str]:
+    """Remarks that do not stop a run."""
+    count = len(development_windows(settings.time))
+    if count < WINDOWS_FOR_A_TREND:
+        return [
+            f"{count} development windows: enough to report, too few to claim a trend or a winner. Unless every "
+            "window agrees, the reference or champion is kept."
+        ]
+    return []
+
+
+def _parsed(parse: Callable[[str], T], text: str, path: Path, wrong: list[Wrong]) -> T | None:
+    """What a text means, or a note of why it means nothing."""
+    try:
+        return parse(text)
+    except InvalidInput as error:
+        wrong.append((path, error.message))
+        return None
+
+
+def _exact(text: str, path: Path, wrong: list[Wrong]) -> int | None:
+    span = _parsed(parse_span, text, path, wrong)
+    if span is not None and span.months:
+        wrong.append((path, f"{path[-1]} = {text!r}: months differ in length; say it in days."))
+        return None
+    return None if span is None else span.micros
+
+
+def _time(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    time = settings.time
+    try:
+        ZoneInfo(time.timezone)
+        known = time.timezone not in ZONES_OF_THE_MACHINE
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        known = False
+    if not known:
+        hint = "Names look like Europe/Berlin, America/New_York, UTC."
+        wrong.append((("time", "timezone"), f"timezone = {time.timezone!r} is not a time zone. {hint}"))
+    for name in ("gap", "label_delay"):
+        _exact(getattr(time, name), ("time", name), wrong)
+    if isinstance(time.train, Rolling):
+        rolling = _parsed(parse_span, time.train.rolling, ("time", "train"), wrong)
+        if rolling is not None and rolling.months == rolling.micros == 0:
+            wrong.append((("time", "train"), "A rolling training set of no length trains on nothing."))
+    step = _parsed(parse_span, time.window, ("time", "window"), wrong)
+    if step is not None:
+        wrong += _step_fits(step, settings)
+    if isinstance(time.first_test, int) or isinstance(time.last_test, int):
+        if time.unit == "calendar" or not isinstance(time.first_test, int) or not isinstance(time.last_test, int):
+            words_ = 'first_test and last_test are both dates, or both whole numbers with unit = "step".'
+            return [*wrong, (("time", "first_test"), words_)]
+        if max(abs(time.first_test), abs(time.last_test)) > LARGEST_STEP:
+            words_ = f"first_test and last_test are steps between -{LARGEST_STEP:,} and {LARGEST_STEP:,}."
+            return [*wrong, (("time", "first_test"), words_)]
+    elif time.unit == "step":
+        words_ = 'With unit = "step" first_test and last_test are whole numbers.'
+        return [*wrong, (("time", "first_test"), words_)]
+    if as_day(time.first_test) > as_day(time.last_test):
+        words_ = f"first_test {time.first_test} lies after last_test {time.last_test}."
+        wrong.append((("time", "first_test"), words_))
+    return wrong
+
+
+def _units(settings: Pipeline) -> Iterator[Wrong]:
+    """Every length counts what the time column counts: steps, or hours and days and months."""
+    time = settings.time
+    lengths: list[tuple[Path, str]] = [
+        (("time", "window"), time.window),
+        (("time", "gap"), time.gap),
+        (("time", "label_delay"), time.label_delay),
+        (("validity", "valid_for"), settings.validity.valid_for),
+        (("monitoring", "every"), settings.monitoring.every),
+    ]
+    if isinstance(time.train, Rolling):
+        lengths.append((("time", "train"), time.train.rolling))
+    moments: list[tuple[Path, str]] = [(("questions", "prediction_at"), settings.questions.prediction_at)]
+    moments += [(("data", "features", name), item.known_at) for name, item in settings.data.features.known_at.items()]
+    in_steps = time.unit == "step"
+    meant = "7 steps" if in_steps else '30d, or say unit = "step" in [time] where time is a whole number'
+    for path, text in lengths:
+        if (span := _or_none(parse_span, text)) is not None and span.in_steps != in_steps:
+            yield path, f"{path[-1]} = {text!r}: time is counted in {'steps' if in_steps else 'days'}; write {meant}."
+    for path, text in moments:
+        known = _or_none(parse_time_expression, text)
+        if known is not None and known.offset_micros and known.in_steps != in_steps:
+            yield path, f"{text!r}: time is counted in {'steps' if in_steps else 'days'}; write {meant}."
+    if in_steps and time.timezone != "UTC":
+        yield ("time", "timezone"), 'timezone: steps belong to no zone; with unit = "step" say "UTC".'
+    if in_steps and HOUR_BAND in settings.monitoring.segments:
+        yield ("monitoring", "segments"), f"{HOUR_BAND!r}: a step has no hours."
+
+
+def _or_none(parse: Callable[[str], T], text: str) -> T | None:
+    """What a text means; None where it means nothing, which is said elsewhere."""
+    try:
+        return parse(text)
+    except InvalidInput:
+        return None
+
+
+def _step_fits(step: Span, settings: Pipeline) -> Iterator[Wrong]:
+    path: Path = ("time", "window")
+    day_micros = 86_400_000_000
+    if not step.months and (step.micros == 0 or step.micros % day_micros):
+        yield path, f"window = {step.text!r}: windows are whole days, weeks, months or years."
+    if step.months:
+        for name in ("first_test", "last_test"):
+            date = getattr(settings.time, name)
+            if isinstance(date, dt.date) and date.day != 1:
+                yield ("time", name), f"{name} = {date} does not begin a month; windows are whole calendar months."
+
+
+def _windows(settings: Pipeline) -> list[Wrong]:
+    if _time(settings):
+        return []
+    wrong: list[Wrong] = []
+    try:
+        windows = all_windows(settings.time)
+    except InvalidInput as error:
+        return [(("time", "window"), error.message)]
+    last = midnight(as_day(settings.time.last_test), ZoneInfo(settings.time.timezone))
+    if windows[-1].start != last:
+        words_ = (
+            f"last_test {settings.time.last_test} does not begin a window: counted in steps of {settings.time.window} "
+            f"from {settings.time.first_test}, the last before it is {windows[-1].label}."
+        )
+        wrong.append((("time", "last_test"), words_))
+    labels = [window.label for window in windows]
+    for label in settings.time.final.test:
+        if label not in labels:
+            shown = f"{labels[0]} to {labels[-1]}" if labels else "none"
+            wrong.append((("time", "final", "test"), f"{label!r} is not one of the test windows ({shown})."))
+    sealed = [label for label in labels if label in settings.time.final.test]
+    if sealed != labels[len(labels) - len(sealed) :]:
+        words_ = f"Sealed windows come last: {sealed[0]} would be trained on by the windows after it."
+        wrong.append((("time", "final", "test"), words_))
+    development = len([label for label in labels if label not in settings.time.final.test])
+    if development < FEWEST_WINDOWS:
+        words_ = f"Windows left to judge candidates on: {development}; at least {FEWEST_WINDOWS} are needed."
+        wrong.append((("time", "last_test"), words_))
+    return wrong
+
+
+def _countable(settings: Pipeline) -> bool:
+    """Whether the windows can be made; where they cannot, :func:`_windows` says why."""
+    if _time(settings):
+        return False
+    try:
+        all_windows(settings.time)
+    except InvalidInput:
+        return False
+    return True
+
+
+def _target(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    target = settings.data.target
+    if target.rule is not None:
+        _parsed(parse_rule, target.rule, ("data", "target", "rule"), wrong)
+    if (target.rule is None) != (target.positive is None):
+        words_ = "rule and positive go together: the rule makes a yes or no, and positive is the name of the yes."
+        wrong.append((("data", "target"), words_))
+    if settings.data.fingerprint and not re.fullmatch(r"blake3:[0-9a-f]{64}", settings.data.fingerprint):
+        words_ = "fingerprint has the form blake3: and 64 hexadecimal digits; a run prints it."
+        wrong.append((("data", "fingerprint"), words_))
+    return wrong
+
+
+def _features(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    data, column = settings.data, settings.time.column
+    forbidden = data.features.forbidden.columns if data.features.forbidden else []
+    prediction = _parsed(parse_time_expression, settings.questions.prediction_at, ("questions", "prediction_at"), wrong)
+    if prediction is not None and prediction.column != column:
+        words_ = f"prediction_at is counted from {column}, the time column; {prediction.column} is another."
+        wrong.append((("questions", "prediction_at"), words_))
+    for name, feature in data.features.known_at.items():
+        path: Path = ("data", "features", name)
+        if name in forbidden:
+            wrong.append((("data", "features", "forbidden"), f"{name} is a feature and forbidden at once."))
+        if name == data.target.column:
+            wrong.append((path, f"{name} is the target; a feature that is the answer proves nothing."))
+        known = _parsed(parse_time_expression, feature.known_at, path, wrong)
+        if known is None or prediction is None:
+            continue
+        if known.column != column:
+            # A column of times: every row is checked against it when the data is there.
+            if known.column in data.features.known_at or known.column == data.target.column:
+                words_ = f"{name}: known_at = {feature.known_at!r} is a feature or the target, not a column of times."
+                wrong.append((path, words_))
+        elif known.offset_micros > prediction.offset_micros:
+            late = words(known.offset_micros - prediction.offset_micros, in_steps=settings.time.unit == "step")
+            words_ = f"{name} is known at {feature.known_at}, {late} after prediction_at: the model cannot have it."
+            wrong.append((path, words_))
+    return wrong
+
+
+def _joins(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    data = settings.data
+    for name, feature in data.features.known_at.items():
+        if feature.join is not None and feature.join not in data.joins:
+            known = ", ".join(data.joins) or "none"
+            words_ = f"{name} comes from {feature.join!r}, but there is no [data.joins.{feature.join}]. Known: {known}."
+            wrong.append((("data", "features", name), words_))
+    for name, join in data.joins.items():
+        path: Path = ("data", "joins", name)
+        if not join.on:
+            wrong.append((path, f"[data.joins.{name}] must say on which columns the tables are joined."))
+        for expression in join.on.values():
+            _parsed(parse_time_expression, expression, (*path, "on"), wrong)
+    return wrong
+
+
+def _drops(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    for index, drop in enumerate(settings.data.drop_rows):
+        _parsed(parse_condition, drop.where, ("data", "drop_rows", index, "where"), wrong)
+    return wrong
+
+
+def _candidates(settings: Pipeline) -> Iterator[Wrong]:
+    path: Path = ("candidates",)
+    references = [name for name, item in settings.candidates.items() if item.role == "reference"]
+    if len(references) != 1:
+        found = ", ".join(references) or "none"
+        words_ = f'exactly one candidate has role = "reference", what the others must beat; found {found}.'
+        yield path, f"[candidates]: {words_}"
+    if len(settings.candidates) - len(references) < 1:
+        yield path, "[candidates]: there is nothing to compare with the reference."
+    if len(settings.candidates) > MOST_CANDIDATES:
+        yield (
+            path,
+            f"[candidates]: {len(settings.candidates)}; more than {MOST_CANDIDATES} is a search, not a choice.",
+        )
+    for name, candidate in settings.candidates.items():
+        if not re.fullmatch(r"[A-Za-z_]\w{0,59}", name):
+            words_ = f"{name!r} cannot name a candidate; use letters, digits and underscores."
+            yield (*path, name), words_
+        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", candidate.estimator):
+            words_ = f"estimator = {candidate.estimator!r} does not have the form module:callable."
+            yield (*path, name, "estimator"), words_
+
+
+def _selection(settings: Pipeline) -> Iterator[Wrong]:
+    metric = settings.selection.metric
+    classification = settings.data.target.rule is not None
+    if classification != (metric in CLASSIFICATION_METRICS):
+        fitting = CLASSIFICATION_METRICS[:2] if classification else REGRESSION_METRICS
+        kind = "a yes or no" if classification else "a number"
+        words_ = f"metric = {metric!r} does not fit a target that is {kind}; use {' or '.join(fitting)}."
+        yield ("selection", "metric"), words_
+
+
+def _gates(settings: Pipeline) -> Iterator[Wrong]:
+    gates = settings.gates
+    classification = settings.data.target.rule is not None
+    if gates.beats_reference_in is not None:
+        text = gates.beats_reference_in.at_least
+        path: Path = ("gates", "beats_reference_in")
+        match = re.fullmatch(r"(\d{1,6}) of (\d{1,6}) windows", text)
+        if match is None and text != "every window":
+            yield path, f'at_least = {text!r}: say "every window" or "8 of 9 windows".'
+        elif match is not None and int(match[1]) == 0:
+            yield path, f"at_least = {text!r}: a gate that asks for no window holds back nothing."
+        elif match is not None and _countable(settings):
+            count = len(development_windows(settings.time))
+            if int(match[2]) != count or int(match[1]) > count:
+                yield path, f"at_least = {text!r}, but there are {count} development windows."
+    if gates.optimism_gap is not None and gates.optimism_gap.metric is not None:
+        fitting = CLASSIFICATION_METRICS if classification else REGRESSION_METRICS
+        if gates.optimism_gap.metric not in fitting:
+            words_ = f"metric = {gates.optimism_gap.metric!r} does not fit this target."
+            yield ("gates", "optimism_gap"), words_
+    if gates.final_test is not None:
+        text = gates.final_test.drop_at_most
+        if not re.fullmatch(r"\d{1,6}(\.\d{1,15})? standard errors?", text):
+            yield ("gates", "final_test"), f'drop_at_most = {text!r}: say "2 standard errors".'
+        if not settings.time.final.test:
+            yield ("gates", "final_test"), "There is a gate on the final test, but [time.final] seals no window."
+
+
+def _rest(settings: Pipeline) -> list[Wrong]:
+    wrong: list[Wrong] = []
+    if _exact(settings.validity.valid_for, ("validity", "valid_for"), wrong) == 0:
+        wrong.append((("validity", "valid_for"), "A model that is valid for no time can never be used."))
+    if settings.waivers and _exact(settings.waivers.longest, ("waivers", "longest"), wrong) == 0:
+        wrong.append((("waivers", "longest"), "longest = 0: a waiver that ends when it begins excuses nothing."))
+    every = _parsed(parse_span, settings.monitoring.every, ("monitoring", "every"), wrong)
+    if every is not None and every.months == every.micros == 0:
+        wrong.append((("monitoring", "every"), "every = 0: a period that is watched has a length."))
+    window = _or_none(parse_span, settings.time.window)
+    if every is not None and window is not None and windows_between_looks(every, window) is None:
+        words_ = (
+            f"every = {settings.monitoring.every!r}: what is watched are windows of {settings.time.window}, so "
+            "say that or a multiple of it."
+        )
+        wrong.append((("monitoring", "every"), words_))
+    rules: dict[str, Callable[[str], object]] = {
+        "notice": parse_notice, "alarm": parse_alarm, "compare_to": compares_live,
+    }  # fmt: skip
+    for name, parse in rules.items():
+        _parsed(parse, getattr(settings.monitoring, name), ("monitoring", name), wrong)
+    lists: list[tuple[Path, list[str]]] = [
+        (("data", "key"), settings.data.key),
+        (("time", "final", "test"), settings.time.final.test),
+        (("monitoring", "segments"), settings.monitoring.segments),
+    ]
+    for path, names in lists:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        wrong += [(path, f"{path[-1]}: {name!r} is listed twice.") for name in twice]
+    if settings.automation.level != "manual" and settings.automation.unlock is None:
+        words_ = "[automation] must say unlock: what has to be stable before anything runs by itself."
+        wrong.append((("automation",), words_))
+    return wrong

@@ -1,0 +1,1 @@
+"""The data slice: sources, typed columns, time stamps, fingerprints."""

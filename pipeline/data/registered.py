@@ -1,0 +1,84 @@
+"""A pipeline as the ledger registered it, and the folder that its data is found from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ledger.errors import InvalidInput
+from ledger.events import types as say
+from ledger.ledger import Ledger
+from pipeline.config.load import LoadedPipeline, parse, read
+from pipeline.config.settings import Pipeline
+from pipeline.data.sources import column_names
+
+
+def registered(body: say.PipelineRegistered) -> LoadedPipeline:
+    """The configuration in a registration, read again.
+
+    Raises
+    ------
+    InvalidInput
+        Where this version of the program does not read it, or reads another meaning in it.
+    """
+    loaded = parse(body.text.encode(), Path(body.path))
+    if loaded.meaning_hash != body.meaning_hash:
+        raise InvalidInput(
+            f"This version of tallystick reads another meaning in the registered configuration of {body.pipeline}: "
+            f"{loaded.meaning_hash[:12]} instead of {body.meaning_hash[:12]}.",
+            "Use the version that the run's environment names: `tally show` of the environment has it.",
+        )
+    return loaded
+
+
+def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[Pipeline, Path]:
+    """The registered settings with the sources to read now, and the folder that relative paths begin at.
+
+    What a table *should* be (``rows_expected``, ``fingerprint``) is left out: whoever asks compares it himself,
+    window by window.
+
+    Parameters
+    ----------
+    file : Path, optional
+        A pipeline file that says where the data is today. Only its sources are taken. Without it the data is looked
+        for where the registered file was, seen from the ledger's folder and from this one.
+
+    Raises
+    ------
+    InvalidInput
+        When the data is not there.
+    """
+    data = loaded.settings.data
+    if file is not None:
+        given = read(file).settings.data
+        joins = {
+            name: msgspec.structs.replace(join, source=given.joins[name].source) if name in given.joins else join
+            for name, join in data.joins.items()
+        }
+        data = msgspec.structs.replace(data, source=given.source, joins=joins)
+        base = file.parent
+    else:
+        base = find_base(loaded, book, [data.source])
+    data = msgspec.structs.replace(data, rows_expected=None, fingerprint=None)
+    return msgspec.structs.replace(loaded.settings, data=data), base
+
+
+def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> Path:
+    """The folder from which the relative paths of some sources lead to data; InvalidInput where there is none."""
+    homes = [book.folder.parent / loaded.path.parent, Path.cwd() / loaded.path.parent, Path.cwd()]
+    first: InvalidInput | None = None
+    for home in dict.fromkeys(home.resolve() for home in homes):
+        try:
+            for source in sources:
+                column_names(source, home)
+        except InvalidInput as error:
+            first = first or error
+        else:
+            return home
+    assert first is not None
+    raise InvalidInput(
+        f"The data of {loaded.settings.name} ({', '.join(sources)}) is not here: {first.message}",
+        "Say where it is with the pipeline file beside it: --data FILE.toml",
+    )

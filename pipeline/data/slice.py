@@ -1,0 +1,479 @@
+"""The data slice: which rows and columns a run may see, fixed by content.
+
+What a slice *is* does not depend on file formats, library versions or the order of rows in the source. Rows are
+sorted by time and key; each column is encoded as below and hashed with BLAKE3; the fingerprint is the BLAKE3 of
+the canonical JSON ``[rows, [[name, kind, hash], …]]`` over the columns in alphabetical order, after joins and
+before any row is dropped. A column without any value is of the kind number. Integers of which one is beyond 2**53
+are text, in decimals: those are names, not quantities, and float64 would merge them.
+
+    number   IEEE 754 float64, little-endian, one bit pattern for NaN (7ff8000000000000), which means missing
+    time     int64 microseconds since 1970-01-01 UTC, little-endian
+    text     int32 length in bytes of each value, little-endian, -1 for missing; then all values in UTF-8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from blake3 import blake3
+
+from ledger.errors import InvalidInput
+from ledger.events.commit import from_micros
+from ledger.events.event import encode_canonical
+from ledger.events.types import Column, Dropped
+from pipeline.config.conditions import parse_condition, parse_rule
+from pipeline.config.durations import parse_span, parse_time_expression
+from pipeline.config.settings import Data, Join, Pipeline
+from pipeline.data.sources import as_number, column_names, is_text, missing_column, read_source
+from pipeline.data.timestamps import moments, row_times
+from pipeline.recipes import Columns
+
+TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
+HOUR_BAND = "hour band"
+CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
+
+LARGEST_EXACT = 2**53
+UNKNOWN_TIME = -(2**63)
+"""In a column that says when a feature became known: it does not say it."""
+
+Rows = npt.NDArray[np.int64]
+
+
+class SliceMismatch(InvalidInput):
+    """The table is not the one that the pipeline file names."""
+
+    code = "slice-mismatch"
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A reference to a slice: small, and enough for any process on this machine to read its rows."""
+
+    path: str
+    """Arrow file, uncompressed, that workers map into memory."""
+    name: str
+    """The first 12 hexadecimal digits of the hash of what it holds."""
+    source: str
+    source_rows: int
+    rows: int
+    fingerprint: str
+    columns: list[Column]
+    dropped: list[Dropped]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    key: tuple[str, ...]
+    group: str | None
+    first_time: int
+    """Microseconds since 1970-01-01 UTC."""
+    last_time: int
+    data_bytes: int
+
+    @property
+    def features(self) -> Columns:
+        """Feature names by what they hold."""
+        return Columns(self.numeric, self.categorical)
+
+
+def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = None) -> Slice:
+    """Load, join, check and sort the table of a pipeline, and write the slice into ``folder``.
+
+    Parameters
+    ----------
+    until : int, optional
+        Leave out rows from this time on (microseconds since 1970-01-01 UTC), as if the table had been read then. What
+        the file says of the whole table is checked before.
+
+    Raises
+    ------
+    InvalidInput
+        For a table that does not fit the pipeline file, with counts and examples.
+    SliceMismatch
+        When it is another table than ``rows_expected`` or ``fingerprint`` say.
+    """
+    data = settings.data
+    table = _load(settings, base)
+    table = _sorted(table, settings)
+    columns, fingerprint = _described(table)
+    _check_expected(settings, table.num_rows, fingerprint)
+    if until is not None:
+        table = _rows_before(table, until, data.source)
+        columns, fingerprint = _described(table)
+    source_rows = table.num_rows
+    table, dropped = _drop(table, settings)
+    target = _target(table, settings)
+    content = [
+        fingerprint,
+        [drop.where for drop in dropped],
+        msgspec.to_builtins(data.target),
+        settings.time.label_delay,
+    ]
+    label_delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
+    times = table[TIME].combine_chunks()
+    features = list(data.features.known_at)
+    kept = {
+        TIME: times,
+        LABEL_KNOWN: pc.add(times, label_delay),
+        TARGET: pa.array(target, pa.float64()),
+        **{name: compact(table[name]) for name in table.column_names if name != TIME},
+    }
+    path = folder / "slice.arrow"
+    written = pa.table(kept)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, written.schema) as writer:
+        writer.write_table(written)
+    return Slice(
+        path=str(path),
+        name=blake3(encode_canonical(content)).hexdigest()[:12],
+        source=data.source,
+        source_rows=source_rows,
+        rows=written.num_rows,
+        fingerprint=fingerprint,
+        columns=columns,
+        dropped=dropped,
+        numeric=tuple(name for name in features if kind_of(table[name]) == "number"),
+        categorical=tuple(name for name in features if kind_of(table[name]) == "text"),
+        key=tuple(data.key),
+        group=data.group.column if data.group else None,
+        first_time=int(times[0].as_py()),
+        last_time=int(times[-1].as_py()),
+        data_bytes=written.nbytes,
+    )
+
+
+def _described(table: pa.Table) -> tuple[list[Column], str]:
+    """Every column with its hash, and the fingerprint over all of them."""
+    columns = [
+        Column(name=name, kind=kind_of(table[name]), hash=column_hash(table[name]))
+        for name in sorted(set(table.column_names) - {TIME})
+    ]
+    content = [table.num_rows, [[column.name, column.kind, column.hash] for column in columns]]
+    return columns, blake3(encode_canonical(content)).hexdigest()
+
+
+def _rows_before(table: pa.Table, until: int, source: str) -> pa.Table:
+    """The rows that there were at a time; the table is sorted by time."""
+    rows = int(np.searchsorted(numbers(table, TIME), until))
+    if rows == 0:
+        raise InvalidInput(f"On {from_micros(until):%Y-%m-%d} {source} had no row yet.", "Begin later.")
+    return table.slice(0, rows)
+
+
+# Loading ---------------------------------------------------------------------------------------------------
+
+
+def _load(settings: Pipeline, base: Path) -> pa.Table:
+    """The main table with its joins: only the columns that the pipeline names, in canonical types."""
+    data = settings.data
+    wanted = [data.target.column]
+    wanted += [data.group.column] if data.group else []
+    wanted += [segment for segment in settings.monitoring.segments if segment != HOUR_BAND]
+    wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
+    wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
+    return _table(settings, base, wanted)
+
+
+def columns_there(data: Data, base: Path) -> set[str]:
+    """Names of all columns that the sources of a pipeline have, joined ones by the name that they get here."""
+    there = set(column_names(data.source, base))
+    for join in data.joins.values():
+        there |= {join.rename.get(name, name) for name in column_names(join.source, base)}
+    return there
+
+
+def rows_without_answers(settings: Pipeline, base: Path) -> pa.Table:
+    """Time, key and features only, sorted by time and key: what a model is asked about before the answer exists.
+
+    Raises
+    ------
+    InvalidInput
+        For a table that does not fit the pipeline file, with counts and examples.
+    """
+    return _sorted(_table(settings, base, []), settings)
+
+
+def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
+    key, time_column = settings.data.key, settings.time.column
+    _check_unique(table, key, time_column)
+    order = [(TIME, "ascending")] + [(name, "ascending") for name in key if name != time_column]
+    return table.take(pc.sort_indices(table, sort_keys=order))
+
+
+def _table(settings: Pipeline, base: Path, wanted: Sequence[str]) -> pa.Table:
+    """Time, key, features with their joins, and what else is ``wanted`` of the main table, in canonical types."""
+    data, time = settings.data, settings.time
+    joined = {name: feature.join for name, feature in data.features.known_at.items() if feature.join}
+    features = [name for name in data.features.known_at if name not in joined]
+    wanted = [time.column, *data.key, *features, *wanted]
+    on = [parse_time_expression(text).column for join in data.joins.values() for text in join.on.values()]
+    known = {parse_time_expression(feature.known_at).column for feature in data.features.known_at.values()}
+    known -= {time.column}
+    main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
+    raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])))
+    times = row_times(raw[time.column], time.column, time)
+    table = pa.table({name: _canonical(raw[name], name) for name in main if name != time.column})
+    for name in sorted(known):
+        table = table.append_column(name, pc.fill_null(moments(raw[name], name, time), UNKNOWN_TIME))
+    table = table.append_column(TIME, pa.array(times)).append_column(time.column, pa.array(times))
+    for name, join in data.joins.items():
+        features = [feature for feature, source in joined.items() if source == name]
+        table = _joined(table, raw, times, name, join, features, settings, base)
+    return table
+
+
+def _canonical(column: pa.ChunkedArray, name: str) -> pa.Array:
+    """One of the three kinds: number (float64), text (large_string), time (int64 microseconds)."""
+    kind = column.type
+    if column.null_count == len(column):
+        return pa.nulls(len(column), pa.float64())
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column.combine_chunks(), "true", "false").cast(pa.large_string())
+    if is_text(kind):
+        return column.cast(pa.large_string()).combine_chunks()
+    if pa.types.is_integer(kind) and _beyond_floats(column):
+        return column.cast(pa.large_string()).combine_chunks()
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return as_number(column)
+    raise InvalidInput(
+        f"The column {name} holds {kind}, which is neither number nor text.",
+        "Turn it into a number or a category in the source, or leave it out.",
+    )
+
+
+def _beyond_floats(column: pa.ChunkedArray) -> bool:
+    bounds = pc.min_max(column).as_py()
+    return bool(bounds["min"] < -LARGEST_EXACT or bounds["max"] > LARGEST_EXACT)
+
+
+def _joined(
+    table: pa.Table,
+    raw: pa.Table,
+    times: Rows,
+    name: str,
+    join: Join,
+    features: Sequence[str],
+    settings: Pipeline,
+    base: Path,
+) -> pa.Table:
+    """The table with the features that a join brings; rows without a match get missing values."""
+    time = settings.time
+    original = {new: old for old, new in join.rename.items()}
+    right = read_source(join.source, base, [*join.on, *(original.get(feature, feature) for feature in features)])
+    left_keys, right_keys = {}, {}
+    for column, text in join.on.items():
+        expression = parse_time_expression(text)
+        if expression.column == time.column:
+            left_keys[column] = pd.Series(times + expression.offset_micros)
+            right_keys[column] = pd.Series(row_times(right[column], column, time))
+        else:
+            ours = _canonical(raw[expression.column], expression.column)
+            theirs = _canonical(right[column], column)
+            our_kind, their_kind = kind_of(ours), kind_of(theirs)
+            if our_kind != their_kind:
+                raise InvalidInput(
+                    f"[data.joins.{name}]: {expression.column} holds {our_kind} and {column} of {join.source} holds "
+                    f"{their_kind}; nothing would match."
+                )
+            left_keys[column], right_keys[column] = ours.to_pandas(), theirs.to_pandas()
+    right_frame = pd.DataFrame(right_keys)
+    named = right_frame.dropna()
+    repeated = named.duplicated()
+    if repeated.any():
+        examples = "; ".join(", ".join(map(str, row)) for row in named[repeated].head(3).itertuples(index=False))
+        raise InvalidInput(
+            f"[data.joins.{name}]: {int(repeated.sum()):,} rows of {join.source} repeat the columns that they are "
+            f"joined on ({', '.join(join.on)}), for example {examples}; a row could get two answers.",
+            "Join on more columns, or make the joined table unique in the source.",
+        )
+    right_frame["__row"] = np.arange(len(right_frame))
+    matched = pd.DataFrame(left_keys).merge(right_frame.dropna(), how="left", on=list(join.on))["__row"]
+    indices = pa.array(matched.astype("Int64"), pa.int64(), from_pandas=True)
+    # Also a column that nobody asked for: who reads the file could take one for the other.
+    taken = {*table.column_names, *column_names(settings.data.source, base)}
+    for feature in features:
+        if feature in taken:
+            raise InvalidInput(f"[data.joins.{name}]: {feature} is in the main table already.", "Rename it.")
+        values = _canonical(right[original.get(feature, feature)], feature)
+        table = table.append_column(feature, values.take(indices))
+    return table
+
+
+def _check_unique(table: pa.Table, key: Sequence[str], time_column: str) -> None:
+    for name in key:
+        if name not in table.column_names:
+            raise missing_column("The table", name, table.column_names)
+        missing = table[name].null_count
+        if missing:
+            raise InvalidInput(
+                f"{missing:,} of {table.num_rows:,} rows have no {name}, which is part of their key.",
+                "A row needs a name of its own; leave such rows out in the source, or choose another key.",
+            )
+    frame = table.select(list(key)).to_pandas()
+    repeated = frame.duplicated(keep=False)
+    if not repeated.any():
+        return
+    shown = frame[repeated].head(3).copy()
+    if time_column in shown:
+        shown[time_column] = pd.to_datetime(shown[time_column], unit="us", utc=True).astype(str)
+    examples = "; ".join(", ".join(map(str, row)) for row in shown.itertuples(index=False))
+    raise InvalidInput(
+        f"{int(frame.duplicated().sum()):,} rows repeat the key ({', '.join(key)}), for example {examples}.",
+        "Name more columns in key, or make the rows unique in the source.",
+    )
+
+
+def _check_expected(settings: Pipeline, rows: int, fingerprint: str) -> None:
+    data = settings.data
+    if data.rows_expected is not None and data.rows_expected != rows:
+        raise SliceMismatch(
+            f"{data.source} has {rows:,} rows; the pipeline file expects {data.rows_expected:,}. "
+            "A different table is a different experiment.",
+            "Get the right table, or change rows_expected and say why in your commit.",
+        )
+    if data.fingerprint is not None and data.fingerprint != f"blake3:{fingerprint}":
+        raise SliceMismatch(
+            f"{data.source} has the fingerprint blake3:{fingerprint}; the pipeline file expects {data.fingerprint}. "
+            "A different table is a different experiment.",
+            "Get the right table, or change fingerprint and say why in your commit.",
+        )
+
+
+def _drop(table: pa.Table, settings: Pipeline) -> tuple[pa.Table, list[Dropped]]:
+    dropped = []
+    for drop in settings.data.drop_rows:
+        condition = parse_condition(drop.where)
+        if condition.column not in table.column_names:
+            raise missing_column("The table", condition.column, table.column_names)
+        if condition.column == settings.time.column:
+            raise InvalidInput(f'where = "{drop.where}": conditions are not on the time; a window says which times.')
+        holds = condition.holds(table[condition.column].to_pandas().rename(condition.column)).to_numpy()
+        dropped.append(Dropped(where=drop.where, why=drop.why, rows=int(holds.sum())))
+        table = table.filter(pa.array(~holds))
+    if table.num_rows == 0:
+        raise InvalidInput("After the declared drops no row is left.")
+    return table, dropped
+
+
+def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
+    """The target as float64: 0 or 1 where there is a rule, else the number itself."""
+    target = settings.data.target
+    column = table[target.column].to_pandas().rename(target.column)
+    rule = parse_rule(target.rule) if target.rule is not None else None
+    missing = int(column.isna().sum())
+    if missing:
+        raise InvalidInput(
+            f"{missing:,} of {len(column):,} rows have no {target.column}, so their answer is unknown.",
+            f'Say what they are: [[data.drop_rows]] where = "{target.column} is missing", and why.',
+        )
+    if kind_of(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
+        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
+        unread = column[numbers.isna()]
+        if len(unread):
+            examples = ", ".join(repr(value) for value in unread.head(3))
+            raise InvalidInput(
+                f"{len(unread):,} of {len(column):,} values of the target {target.column} are not numbers, "
+                f"for example {examples}.",
+                "Mend them in the source, or drop those rows by name and say why.",
+            )
+        column = numbers
+    if rule is None:
+        infinite = int(np.isinf(np.asarray(column, dtype=np.float64)).sum())
+        if infinite:
+            raise InvalidInput(f"{infinite:,} of {len(column):,} values of the target {target.column} are infinite.")
+        return np.asarray(column, dtype=np.float64)
+    return np.asarray(rule.holds(column), dtype=np.float64)
+
+
+def compact(column: pa.ChunkedArray) -> pa.Array:
+    """Text as a dictionary: a tenth of the size, and categories for pandas without parsing."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if is_text(array.type):
+        return array.cast(pa.string()).dictionary_encode()
+    return array
+
+
+# Reading and hashing ---------------------------------------------------------------------------------------
+
+
+def open_table(slice_: Slice) -> pa.Table:
+    """The whole slice, mapped into memory: nothing is copied until it is used."""
+    with pa.memory_map(slice_.path) as source:
+        return pa.ipc.open_file(source).read_all()
+
+
+def numbers(table: pa.Table, column: str) -> npt.NDArray[Any]:
+    """A numeric column as a NumPy array, missing as NaN."""
+    return np.asarray(table[column].to_numpy())
+
+
+def rows_of(table: pa.Table, rows: Rows) -> pa.Table:
+    """Some rows of a table by position; without copying where they follow one another."""
+    if len(rows) and rows[-1] - rows[0] + 1 == len(rows):
+        return table.slice(int(rows[0]), len(rows))
+    return table.take(pa.array(rows))
+
+
+def frame_of(table: pa.Table, columns: Columns) -> pd.DataFrame:
+    """Features as estimators get them: float64 with NaN, and text (object) with None as missing."""
+    parts: dict[str, Any] = {name: numbers(table, name) for name in columns.numeric}
+    for name in columns.categorical:
+        parts[name] = text_series(table, name)
+    return pd.DataFrame(parts)
+
+
+def text_series(table: pa.Table, column: str) -> pd.Series:
+    """A text column as objects, one string a level, with None as missing."""
+    categories = table[column].combine_chunks()
+    if isinstance(categories, pa.ChunkedArray):
+        categories = categories.unify_dictionaries().combine_chunks()
+    levels = np.array([*categories.dictionary.to_pylist(), None], dtype=object)
+    codes = pc.fill_null(categories.indices, len(levels) - 1).to_numpy(zero_copy_only=False)
+    return pd.Series(levels[codes], dtype=object)
+
+
+def column_hash(column: pa.ChunkedArray | pa.Array) -> str:
+    """BLAKE3 of one column in the canonical encoding."""
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    hasher = blake3()
+    if is_text(array.type):
+        text = array.cast(pa.large_string())
+        lengths = pc.fill_null(pc.binary_length(text), -1).to_numpy(zero_copy_only=False).astype("<i4")
+        hasher.update(lengths.tobytes())
+        hasher.update(_text_bytes(text))
+    elif pa.types.is_floating(array.type):
+        values = array.to_numpy(zero_copy_only=False).astype("<f8", copy=True)
+        values[np.isnan(values)] = CANONICAL_NAN
+        hasher.update(values.tobytes())
+    else:
+        hasher.update(array.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+    return hasher.hexdigest()
+
+
+def _text_bytes(text: pa.LargeStringArray) -> bytes:
+    """All values one after the other; the buffer may begin before this array and hold bytes under nulls."""
+    if len(text) == 0:
+        return b""
+    dense = text.drop_null()
+    if len(dense) == 0:
+        return b""
+    offsets = np.frombuffer(dense.buffers()[1], dtype=np.int64)[dense.offset : dense.offset + len(dense) + 1]
+    return bytes(memoryview(dense.buffers()[2])[offsets[0] : offsets[-1]])
+
+
+def rows_hash(table: pa.Table) -> str:
+    """BLAKE3 over the names and hashes of all columns of some rows."""
+    return blake3(
+        encode_canonical([[name, column_hash(table[name])] for name in sorted(table.column_names)])
+    ).hexdigest()
+
+
+def kind_of(column: pa.ChunkedArray) -> str:
+    """What a column holds in the canonical form: ``number``, ``text`` or ``time``."""
+    if is_text(column.type):
+        return "text"
+    return "number" if pa.types.is_floating(column.type) else "time"

@@ -1,0 +1,457 @@
+"""Windows × candidates: every cell a pure function of (slice reference, recipe, seed), wherever it runs.
+
+Workers get paths, not frames, and never touch the ledger. Each cell computes on one thread; what runs at once is
+cells.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+from blake3 import blake3
+
+from ledger.errors import InvalidInput
+from ledger.events.event import encode_canonical
+from ledger.events.types import Levels, Metric, Overlap, Reliability
+from pipeline.config.settings import Pipeline
+from pipeline.config.windows import Window
+from pipeline.data.slice import (
+    HOUR_BAND,
+    LABEL_KNOWN,
+    TARGET,
+    TIME,
+    Slice,
+    column_hash,
+    frame_of,
+    numbers,
+    open_table,
+    rows_hash,
+    rows_of,
+    text_series,
+)
+from pipeline.evaluate import metrics as measure
+from pipeline.evaluate import sentences
+from pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
+from pipeline.models.model_file import predict, prediction_hash
+from pipeline.recipes import Columns, Task, build, code_hash
+
+Rows = npt.NDArray[np.int64]
+LARGEST_IMMATURE_SHARE = 0.05
+MOST_LEVELS = 30
+HISTOGRAM_BINS = 10
+BANDS = ("00–06", "06–12", "12–18", "18–24")
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """How a candidate is built; equal recipes have equal hashes."""
+
+    name: str
+    estimator: str
+    params: dict[str, Any]
+    complexity: int
+    columns: Columns
+    task: Task
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the hash is taken of, and enough to build it again."""
+        return {
+            "estimator": self.estimator,
+            "params": self.params,
+            "numeric": list(self.columns.numeric),
+            "categorical": list(self.columns.categorical),
+            "task": self.task,
+            "code": code_hash(self.estimator),
+        }
+
+    @property
+    def hash(self) -> str:
+        """BLAKE3 of estimator, parameters, features, task and the recipe's own source."""
+        return blake3(encode_canonical(self.content)).hexdigest()
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What all cells of a backtest share."""
+
+    slice: Slice
+    task: Task
+    timezone: str
+    resample: str
+    segments: tuple[str, ...]
+    group_overlap: str | None
+    metric: str
+    seed: int
+    min_rows: int
+    as_of: int
+    """Labels known by this moment (microseconds UTC) may be used."""
+    edges: dict[str, list[float]]
+    levels: dict[str, list[str]]
+    target_edges: list[float]
+
+
+class Cell(NamedTuple):
+    """One candidate on one window."""
+
+    window: Window
+    recipe: Recipe
+    random_split: bool = False
+    """Fit and judge on a random split of the same rows instead, to measure its optimism."""
+
+
+class Judged(NamedTuple):
+    """What one cell comes to."""
+
+    label: str
+    candidate: str
+    predictions: Floats
+    prediction_hash: str
+    metrics: dict[str, Metric]
+    metrics_by_overlap: dict[str, dict[str, Metric]]
+    reliability: list[Reliability]
+    scores: Levels
+    losses: pd.DataFrame
+    """See :func:`pipeline.evaluate.metrics.loss_table`."""
+    fit_seconds: float
+    predict_seconds: float
+    warnings: list[str]
+
+
+class Described(NamedTuple):
+    """The data of one window."""
+
+    window: Window
+    train_rows: int
+    test_rows: int
+    immature_rows: int
+    removed_for_overlap: int
+    complete: bool
+    train_hash: str
+    test_hash: str
+    test_columns: dict[str, str]
+    train_target: dict[str, Any]
+    test_target: dict[str, Any]
+    overlap: Overlap | None
+    new_levels: dict[str, float]
+    missing: dict[str, float]
+    histograms: dict[str, Levels]
+    warnings: list[str]
+    keys: pd.DataFrame
+    """Key columns and target of the test rows, in order."""
+
+
+class Split(NamedTuple):
+    """Positions of the rows that train and test, and what was set aside."""
+
+    train: Rows
+    test: Rows
+    immature: int
+    removed: int
+
+
+def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -> Plan:
+    """What all cells share; bins of histograms are frozen at the first window's training rows."""
+    task: Task = "regression" if settings.data.target.rule is None else "classification"
+    table = open_table(slice_)
+    train = split(table, first, as_of, None).train
+    frozen = rows_of(table, train) if len(train) else table
+    edges = {name: _quantile_edges(numbers(frozen, name)) for name in slice_.numeric}
+    levels = {
+        name: sorted(text_series(frozen, name).value_counts().head(MOST_LEVELS).index) for name in slice_.categorical
+    }
+    target_edges = list(SCORE_EDGES) if task == "classification" else _quantile_edges(numbers(frozen, TARGET))
+    return Plan(
+        slice=slice_,
+        task=task,
+        timezone=settings.time.timezone,
+        resample=settings.selection.resample,
+        segments=tuple(settings.monitoring.segments),
+        group_overlap=settings.data.group.overlap if settings.data.group else None,
+        metric=settings.selection.metric,
+        seed=settings.selection.seed,
+        min_rows=settings.time.min_rows,
+        as_of=as_of,
+        edges=edges,
+        levels=levels,
+        target_edges=target_edges,
+    )
+
+
+def _quantile_edges(values: Floats) -> list[float]:
+    """Bounds of ten bins with equal numbers of rows; fewer where values repeat."""
+    present = values[~np.isnan(values)]
+    if not len(present):
+        return [0.0, 1.0]
+    edges = np.unique(np.quantile(present, np.linspace(0.0, 1.0, HISTOGRAM_BINS + 1)))
+    return [float(edge) for edge in edges] if len(edges) > 1 else [float(edges[0]), float(edges[0]) + 1.0]
+
+
+def split(table: pa.Table, window: Window, as_of: int, forbidden_group: str | None) -> Split:
+    """Training and test rows of a window: never a label from after the cut-off, nor from after ``as_of``."""
+    times, label_known = numbers(table, TIME), numbers(table, LABEL_KNOWN)
+    train = np.flatnonzero(window.train_rows(times, label_known) & (label_known <= as_of))
+    in_window = window.test_rows(times)
+    mature = in_window & (label_known <= as_of)
+    test = np.flatnonzero(mature)
+    removed = 0
+    if forbidden_group is not None and len(train) and len(test):
+        groups = text_series(table, forbidden_group)
+        keep = ~groups.iloc[train].isin(set(groups.iloc[test].dropna())).to_numpy()
+        removed, train = int((~keep).sum()), train[keep]
+    if len(train) and int(label_known[train].max()) > window.cutoff:
+        raise AssertionError(f"window {window.label}: a training label is known only after the cut-off")
+    return Split(train, test, int(in_window.sum() - mature.sum()), removed)
+
+
+def backtest(
+    plan: Plan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
+) -> Iterator[Described | Judged]:
+    """Describe ``windows`` and judge ``cells``, each window's description before its cells, in the given order.
+
+    Runs under whatever joblib backend is active; results do not depend on it.
+    """
+    from joblib import Parallel, delayed
+
+    tasks = []
+    for window in windows:
+        tasks.append(delayed(describe)(plan, window))
+        tasks += [delayed(judge)(plan, cell) for cell in cells if cell.window == window]
+    # A run that ends early, on a full disk or by Ctrl-C, leaves cells that nobody waits for; that is nobody's news.
+    warnings.filterwarnings("ignore", "[0-9]+ tasks (have been successfully executed|which were still)", UserWarning)
+    parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+    return iter(parallel(tasks))
+
+
+def judge(plan: Plan, cell: Cell) -> Judged:
+    """Fit one candidate on what a window may know, and judge it on the window itself."""
+    table = open_table(plan.slice)
+    window, recipe = cell.window, cell.recipe
+    rows = split(table, window, plan.as_of, _forbidden(plan))
+    if cell.random_split:
+        rows = _at_random(rows, plan.seed, window.label)
+    if not len(rows.train) or not len(rows.test):
+        what = "train on" if not len(rows.train) else "test on"
+        raise InvalidInput(
+            f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
+        )
+    train, test = rows_of(table, rows.train), rows_of(table, rows.test)
+    y_train, y = numbers(train, TARGET), numbers(test, TARGET)
+    started = time.perf_counter()
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = fit(
+            recipe,
+            frame_of(train, recipe.columns),
+            y_train,
+            seed_for(plan.seed, recipe.name, window.label),
+            window.label,
+        )
+        fitted = time.perf_counter()
+        p = predict(model, frame_of(test, recipe.columns))
+        predicted = time.perf_counter()
+    units = units_of(test, plan)
+    by_overlap = {}
+    if plan.slice.group is not None and plan.group_overlap == "allowed" and not cell.random_split:
+        seen = _seen(train, test, plan.slice.group)
+        by_overlap = {
+            name: measure.metrics(plan.task, y[mask], p[mask], Units(units.codes[mask], units.names))
+            for name, mask in (("seen groups", seen), ("unseen groups", ~seen))
+        }
+    loss = measure.row_losses(plan.metric, y, p)
+    return Judged(
+        label=window.label,
+        candidate=recipe.name,
+        predictions=p,
+        prediction_hash=prediction_hash(p),
+        metrics=measure.metrics(plan.task, y, p, units),
+        metrics_by_overlap=by_overlap,
+        reliability=measure.reliability(y, p),
+        scores=measure.histogram(p, plan.target_edges),
+        losses=measure.loss_table(y, p, loss, units, segments_of(test, plan)),
+        fit_seconds=fitted - started,
+        predict_seconds=predicted - fitted,
+        warnings=sorted({f"{item.category.__name__}: {item.message}" for item in caught}),
+    )
+
+
+def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -> Any:
+    """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
+    model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
+    target = y.astype(np.int8) if recipe.task == "classification" else y
+    try:
+        return model.fit(frame, target)
+    except ValueError as error:
+        raise InvalidInput(
+            f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
+            "Look at that candidate's params and at the training rows of that window.",
+        ) from error
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for linear algebra and for the trees' own loops, here, for the length of a ``with`` block.
+
+    Sums in linear algebra depend on the number of threads. And threads that wait for each other by spinning stop
+    dead as soon as something else wants the cores: two runs of two threads each, on two cores, took over twenty
+    times as long as two runs of one. Estimators that use joblib themselves would hand parts of a fit to whatever
+    computes the run's cells: a model fitted on a cluster came back in another file than one fitted at home.
+    """
+    from joblib import parallel_config
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1), parallel_config(backend="sequential", n_jobs=1):
+        yield
+
+
+def seed_for(seed: int, candidate: str, window: str) -> int:
+    """A seed of its own for every cell, 31 bits."""
+    digest = blake3(f"{seed}/{candidate}/{window}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _at_random(rows: Split, seed: int, label: str) -> Split:
+    """The same rows shuffled, with a training set of the same size; the same split for every candidate."""
+    pool = np.concatenate([rows.train, rows.test])
+    shuffled = np.random.default_rng(seed_for(seed, "random split", label)).permutation(pool)
+    size = len(rows.train)
+    return Split(np.sort(shuffled[:size]), np.sort(shuffled[size:]), rows.immature, rows.removed)
+
+
+def _forbidden(plan: Plan) -> str | None:
+    return plan.slice.group if plan.group_overlap == "forbidden" else None
+
+
+def _seen(train: pa.Table, test: pa.Table, group: str) -> npt.NDArray[np.bool_]:
+    return text_series(test, group).isin(set(text_series(train, group).dropna())).to_numpy()
+
+
+def units_of(table: pa.Table, plan: Plan) -> Units:
+    """The resample unit of each row: local day, ISO week, the row itself, or the value of a column."""
+    if plan.resample == "row":
+        names: Any = np.arange(table.num_rows).astype(str)
+    elif plan.resample in ("day", "week"):
+        local = pd.to_datetime(numbers(table, TIME), unit="us", utc=True).tz_convert(plan.timezone)
+        days = local.normalize().tz_localize(None)
+        if plan.resample == "week":
+            days = days - pd.to_timedelta(days.weekday, unit="D")
+        names = days.strftime("%Y-%m-%d")
+    else:
+        names = as_text(table, plan.resample).fillna("(missing)")
+    codes, found = pd.factorize(np.asarray(names, dtype=object), sort=True)
+    return Units(codes.astype(np.int64), tuple(map(str, found)))
+
+
+def as_text(table: pa.Table, column: str) -> pd.Series:
+    """A column as text, whatever it holds; numbers without a needless ``.0``."""
+    if pa.types.is_dictionary(table[column].type):
+        return text_series(table, column)
+    values = numbers(table, column)
+    return pd.Series([None if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
+
+
+def segments_of(table: pa.Table, plan: Plan) -> dict[str, pd.Series]:
+    """The level of each row in each segment that is watched."""
+    found = {}
+    for name in plan.segments:
+        if name == HOUR_BAND:
+            local = pd.to_datetime(numbers(table, TIME), unit="us", utc=True).tz_convert(plan.timezone)
+            found[name] = pd.Series(np.array(BANDS, dtype=object)[local.hour // 6])
+        else:
+            found[name] = as_text(table, name)
+    return found
+
+
+def describe(plan: Plan, window: Window) -> Described:
+    """The facts about a window's rows, and whether it counts for selection."""
+    table = open_table(plan.slice)
+    rows = split(table, window, plan.as_of, _forbidden(plan))
+    train, test = rows_of(table, rows.train), rows_of(table, rows.test)
+    in_window = len(rows.test) + rows.immature
+    too_immature = in_window > 0 and rows.immature / in_window > LARGEST_IMMATURE_SHARE
+    too_few = len(rows.test) < plan.min_rows
+    y = numbers(test, TARGET)
+    overlap = None
+    if plan.slice.group is not None and plan.group_overlap is not None:
+        seen = _seen(train, test, plan.slice.group)
+        overlap = Overlap(
+            column=plan.slice.group,
+            policy=plan.group_overlap,
+            seen_rows=int(seen.sum()),
+            unseen_rows=int((~seen).sum()),
+        )
+    histograms = {name: measure.histogram(numbers(test, name), plan.edges[name]) for name in plan.slice.numeric}
+    for name in plan.slice.categorical:
+        histograms[name] = measure.level_counts(text_series(test, name), plan.levels[name])
+    keys = pd.DataFrame({name: _plain(test, name) for name in plan.slice.key} | {"target": y})
+    return Described(
+        window=window,
+        train_rows=len(rows.train),
+        test_rows=len(rows.test),
+        immature_rows=rows.immature,
+        removed_for_overlap=rows.removed,
+        complete=not too_immature and not too_few,
+        train_hash=rows_hash(train),
+        test_hash=rows_hash(test),
+        test_columns={name: column_hash(test[name]) for name in sorted(test.column_names)},
+        train_target=_target_facts(numbers(train, TARGET), plan.task),
+        test_target=_target_facts(y, plan.task),
+        overlap=overlap,
+        new_levels={name: _new_share(train, test, name) for name in plan.slice.categorical},
+        missing={name: _missing_share(test, name) for name in (*plan.slice.numeric, *plan.slice.categorical)},
+        histograms=histograms,
+        warnings=_window_warnings(plan, window, rows, y),
+        keys=keys,
+    )
+
+
+def _window_warnings(plan: Plan, window: Window, rows: Split, y: Floats) -> list[str]:
+    """What a reader of this window's numbers should know, in sentences."""
+    said = []
+    in_window = len(rows.test) + rows.immature
+    if in_window and rows.immature / in_window > LARGEST_IMMATURE_SHARE:
+        said.append(sentences.partial_window_sentence(window.label, rows.immature, in_window))
+    elif rows.immature:
+        said.append(f"{rows.immature:,} of {in_window:,} test rows have no mature label yet.")
+    if len(rows.test) < plan.min_rows:
+        said.append(sentences.few_rows_sentence(window.label, len(rows.test), plan.min_rows))
+    if rows.removed:
+        of = rows.removed + len(rows.train)
+        said.append(sentences.removed_rows_sentence(window.label, rows.removed, of, plan.slice.group or ""))
+    if plan.task == "classification" and len(y) and len(np.unique(y)) == 1:
+        said.append(sentences.one_class_sentence(window.label, len(y), bool(y[0] == 1.0)))
+    return said
+
+
+def _plain(table: pa.Table, name: str) -> Any:
+    return text_series(table, name) if pa.types.is_dictionary(table[name].type) else numbers(table, name)
+
+
+def _target_facts(y: Floats, task: Task) -> dict[str, Any]:
+    if not len(y):
+        return {"rows": 0}
+    if task == "classification":
+        return {"rows": len(y), "rate": float(y.mean())}
+    quantiles = {f"q{share:02.0f}": float(np.quantile(y, share / 100)) for share in (5, 25, 50, 75, 95)}
+    return {"rows": len(y), "mean": float(y.mean()), **quantiles}
+
+
+def _new_share(train: pa.Table, test: pa.Table, name: str) -> float:
+    """Share of test rows whose category was never seen in training."""
+    if not test.num_rows:
+        return 0.0
+    levels = text_series(test, name)
+    return float((levels.notna() & ~levels.isin(set(text_series(train, name).dropna()))).mean())
+
+
+def _missing_share(table: pa.Table, name: str) -> float:
+    if not table.num_rows:
+        return 0.0
+    return float(pd.isna(pd.Series(_plain(table, name))).mean())

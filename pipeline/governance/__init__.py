@@ -1,0 +1,1 @@
+"""Gates, waivers, promotion, automation levels and the audit of what is missing."""

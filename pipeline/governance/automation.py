@@ -1,0 +1,140 @@
+"""Automation of a pipeline: earned by quiet periods, unlocked by people, lost by itself.
+
+There are three levels, manual, suggest and auto_refit. None of them promotes: that stays with a person.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+from ledger.errors import InvalidInput, NotFound, Refused
+from ledger.events import types as say
+from ledger.events.encoding import Draft
+from ledger.events.sentences import count
+from ledger.ledger import Ledger
+from ledger.query.snapshot import Snapshot
+from ledger.storage.append import Appended
+from ledger.views.entities import AutomationState
+from pipeline.config.canonical import meaning_in
+from pipeline.governance.gates import approvals_of
+
+Level = Literal["manual", "suggest", "auto_refit"]
+LEVELS: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
+
+
+class Standing(NamedTuple):
+    """What a pipeline may do by itself, and what is missing for more."""
+
+    state: AutomationState
+    earliest: str | None
+    """Label of the period whose quiet end completes the row, where labels are months."""
+    approvers: list[str]
+    """Who signed the newest watched period."""
+    missing: list[str]
+    """What is missing for the level that the file asks for, in words."""
+
+
+def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
+    """Where the automation of a pipeline stands at a moment.
+
+    Raises
+    ------
+    NotFound
+        For an unknown pipeline.
+    """
+    name = now.pipeline(pipeline).pipeline
+    state = next((state for state in now.automations() if state.automation == name), None)
+    if state is None:
+        raise NotFound(f"Nothing is recorded about the automation of {name}.")
+    periods = [period for period in now.periods() if period.pipeline == name]
+    newest = next((period for period in reversed(periods) if period.label == state.last_period), None)
+    approvals = approvals_of(book, [newest.described_by] if newest else [], now.as_of.seq)
+    names = sorted(approvals.values())
+    missing = []
+    if state.needed is None:
+        missing.append("its file names no way to unlock: [automation] unlock says what has to be stable")
+    elif state.quiet_periods < state.needed:
+        missing.append(f"{state.quiet_periods} of {state.needed} quiet periods")
+    if len(names) < state.approvers_needed:
+        what = f"tally approve '#{newest.described_by}'" if newest else "once a period was watched"
+        missing.append(f"{len(names)} of {count(state.approvers_needed, 'person', 'people')} signed ({what})")
+    rule: dict[str, Any] = _meaning(book, now, name).get("automation") or {}
+    if "waiver" in (rule.get("unlock") or {}).get("without", ()):
+        champion = now.champion(name)
+        held = now.waivers_in_force(champion.model) if champion else []
+        missing += [
+            f"waiver {waiver.waiver} is in force until {waiver.until.astimezone(book.zone):%Y-%m-%d}" for waiver in held
+        ]
+    return Standing(state, _earliest(state), names, missing)
+
+
+def automation_words(standing: Standing, zone: ZoneInfo) -> str:
+    """``manual. 4 of 6 quiet periods; unlock earliest 2013-12.``, days as in ``zone``."""
+    state = standing.state
+    said = [f"{state.automation} is at level {state.level}; its file allows up to {state.asked}."]
+    if state.needed is not None:
+        earliest = f"; unlock earliest {standing.earliest}" if standing.earliest else ""
+        said.append(f"{state.quiet_periods} of {state.needed} quiet periods{earliest}.")
+    if state.locked_by is not None:
+        when = f" on {state.locked_at.astimezone(zone):%Y-%m-%d}" if state.locked_at else ""
+        said.append(f"The last quiet row ended{when}: {state.locked_by.rstrip('.')}.")
+    if state.unlocked_by is not None and state.level != "manual":
+        when = f" on {state.unlocked_at.astimezone(zone):%Y-%m-%d}" if state.unlocked_at else ""
+        said.append(f"Unlocked by {state.unlocked_by}{when}.")
+    return " ".join(said)
+
+
+def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.AutomationChanged, Appended]:
+    """Unlock a level, or give one back.
+
+    Raises
+    ------
+    Refused
+        When the file does not allow the level, or what it takes is missing; giving back is never refused.
+    """
+    if not reason.strip():
+        raise InvalidInput("A change of automation needs a reason.", "--reason …")
+    now = book.now()
+    standing = automation_of(book, now, pipeline)
+    state = standing.state
+    if level == state.level:
+        raise Refused(f"{state.automation} is at level {level} already.", "Nothing was recorded.")
+    if LEVELS.index(level) > LEVELS.index(state.level):
+        if LEVELS.index(level) > LEVELS.index(state.asked):
+            raise Refused(
+                f"The file of {state.automation} allows at most {state.asked}; {level} is beyond it.",
+                "Change [automation] level in the file, with its why, and run it.",
+            )
+        if standing.missing:
+            raise Refused(
+                f"{level} stays locked for {state.automation}: {'; '.join(standing.missing)}.",
+                "Nothing is automated before it has been quiet long enough."
+                + (f" Earliest {standing.earliest}." if standing.earliest else ""),
+            )
+    body = say.AutomationChanged(
+        automation=state.automation,
+        pipeline=state.automation,
+        level=level,
+        before=state.level,
+        quiet_periods=state.quiet_periods,
+        needed=state.needed or 0,
+        approvers=standing.approvers,
+        reason=reason.strip(),
+    )
+    entity = f"pipeline:{state.automation}"
+    cause = (book.log.event(state.seq).id.hex(),)
+    return body, book.append(Draft(body, cause=cause), expected={entity: book.log.last_seq_of(entity)}, sign=True)
+
+
+def _earliest(state: AutomationState) -> str | None:
+    match = re.fullmatch(r"(\d{4})-(\d{2})", state.last_period or "")
+    if match is None or state.needed is None or state.quiet_periods >= state.needed:
+        return None
+    index = int(match[1]) * 12 + int(match[2]) - 1 + state.needed - state.quiet_periods
+    return f"{index // 12:04d}-{index % 12 + 1:02d}"
+
+
+def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:
+    return meaning_in(book.event(now.pipeline(pipeline).registered_by).event.body)

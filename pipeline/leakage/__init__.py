@@ -1,0 +1,1 @@
+"""Leakage checks: does the data know what it could not have known?"""

@@ -1,0 +1,447 @@
+"""Leakage: whether the data of a run tells what could not have been known. Every check passes, fails, or asks to look.
+
+A failure makes every candidate that uses the features ineligible. What is only strange (a feature with most of the
+gain, an id that counts up) is for a person to look at and blocks nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ledger.events import types as say
+from ledger.events.sentences import count
+from ledger.events.types import Check
+from ledger.ledger import Ledger
+from ledger.views.entities.windows import WINDOWS, WindowState
+from pipeline.config.durations import parse_time_expression, words
+from pipeline.config.settings import Pipeline
+from pipeline.config.windows import Window
+from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
+from pipeline.evaluate import backtest
+from pipeline.evaluate.backtest import Described, Plan, Recipe
+from pipeline.leakage import feature_scan
+from pipeline.leakage.feature_scan import bins_of
+
+Result = Literal["pass", "look", "fail"]
+
+FEWEST_ROWS = 50
+PURE = 0.995
+LARGE_LIFT = 5.0
+BY_CHANCE = 0.001
+"""Purity and lift count only where chance would bring them about in fewer than one of a thousand such tables."""
+MOST_PURITY_ROWS = 100_000
+COPIED_ROWS = 0.01
+NEARLY_UNIQUE = 0.99
+ALWAYS_RISING = 0.95
+
+
+class Seen(NamedTuple):
+    """What an earlier run recorded of a window."""
+
+    run: str
+    described: say.WindowDescribed
+
+
+def worst_of(checks: Sequence[Check]) -> Result:
+    """``fail`` before ``look`` before ``pass``."""
+    results = {check.result for check in checks}
+    return "fail" if "fail" in results else "look" if "look" in results else "pass"
+
+
+def summary(checks: Sequence[Check]) -> list[str]:
+    """One line where all is well, else the sentence of each check that did not pass, failures first."""
+    bad = [check for check in checks if check.result != "pass"]
+    if not bad:
+        return [f"leakage: all {len(checks)} checks passed"]
+    bad.sort(key=lambda check: check.result != "fail")
+    lines = [f"leakage {check.result.upper()}, {check.check}: {check.sentence}" for check in bad]
+    return [*lines, f"leakage: {len(checks) - len(bad)} of {len(checks)} checks passed"]
+
+
+def why_not_eligible(checks: Sequence[Check]) -> str | None:
+    """Why nothing that uses these features may be chosen; None where no check failed."""
+    failed = [check for check in checks if check.result == "fail"]
+    if not failed:
+        return None
+    more = f" And {len(failed) - 1} more." if len(failed) > 1 else ""
+    return f"the leakage checks failed. {failed[0].sentence}{more}"
+
+
+def run_checks(
+    plan: Plan,
+    settings: Pipeline,
+    recipes: Sequence[Recipe],
+    described: Sequence[Described],
+    earlier: Sequence[Seen],
+    workers: int,
+    there: Collection[str],
+) -> list[Check]:
+    """All checks of a run, in a fixed order; equal for equal input, whatever the number of workers.
+
+    Parameters
+    ----------
+    described : the run's windows
+    earlier : what earlier runs recorded of the same windows, oldest first
+    there : names of all columns of the source, declared or not
+    """
+    table = open_table(plan.slice)
+    complete = [item.window for item in described if item.complete]
+    return [
+        *availability(settings, table),
+        declared(settings, recipes, there),
+        *statistical(plan, complete, workers),
+        *purity(plan, table, complete),
+        row_overlap(plan, table, complete),
+        unique_keys(plan, table),
+        *groups(described),
+        order_in_time(plan, table, [item.window for item in described]),
+        *time_as_feature(plan, table),
+        *history(plan, described, earlier),
+    ]
+
+
+# What is declared ------------------------------------------------------------------------------------------
+
+
+def availability(settings: Pipeline, table: pa.Table) -> list[Check]:
+    """Whether each feature is known by the time of the prediction: as declared, or row by row by a column of times."""
+    prediction = parse_time_expression(settings.questions.prediction_at)
+    in_steps = settings.time.unit == "step"
+    found = []
+    for name, feature in settings.data.features.known_at.items():
+        known = parse_time_expression(feature.known_at)
+        if known.column == settings.time.column:
+            late = known.offset_micros - prediction.offset_micros
+            facts: dict[str, Any] = {"known_at": feature.known_at, "late_seconds": late / 1e6}
+            needed = settings.questions.prediction_at
+            sentence = (
+                f"{name} is declared as known at {feature.known_at}, in time for {needed}."
+                if late <= 0
+                else f"{name} is known at {feature.known_at}, {words(late, in_steps=in_steps)} after {needed}."
+            )
+            found.append(_check("availability", name, "fail" if late > 0 else "pass", facts, sentence))
+            continue
+        present = ~_missing(table, name)
+        moments = numbers(table, known.column)
+        unknown = present & (moments == UNKNOWN_TIME)
+        # Only where the moment is known: the sum would overflow elsewhere.
+        lateness = np.where(moments == UNKNOWN_TIME, 0, moments + known.offset_micros - numbers(table, TIME))
+        late_rows = present & ~unknown & (lateness > prediction.offset_micros)
+        bad, rows = int(late_rows.sum()), int(present.sum())
+        facts = {
+            "known_at": feature.known_at,
+            "rows": rows,
+            "late_rows": bad,
+            "rows_of_unknown_time": int(unknown.sum()),
+        }
+        if bad or unknown.any():
+            parts = []
+            if bad:
+                worst = words(int((lateness[late_rows] - prediction.offset_micros).max()), in_steps=in_steps)
+                parts.append(f"{bad:,} of {rows:,} rows it was known only after the prediction, at worst {worst} after")
+            if unknown.any():
+                parts.append(f"{int(unknown.sum()):,} of {rows:,} rows {known.column} does not say when it was known")
+            sentence = f"{name}: in {' and in '.join(parts)}."
+            found.append(_check("availability", name, "fail", facts, sentence))
+        else:
+            sentence = f"{name} was known in time in all {rows:,} rows, by {known.column}."
+            found.append(_check("availability", name, "pass", facts, sentence))
+    return found
+
+
+def declared(settings: Pipeline, recipes: Sequence[Recipe], there: Collection[str] = ()) -> Check:
+    """Whether the models get declared features only: nothing undeclared, forbidden, nor the answer.
+
+    What the source had is kept with it, so that a column that comes later is seen to be new.
+    """
+    features = settings.data.features
+    forbidden = set(features.forbidden.columns if features.forbidden else ())
+    used = {name for recipe in recipes for name in (*recipe.columns.numeric, *recipe.columns.categorical)}
+    undeclared = sorted(used - set(features.known_at))
+    banned = sorted(used & (forbidden | {settings.data.target.column, TARGET, LABEL_KNOWN}))
+    facts = {"used": len(used), "undeclared": undeclared, "forbidden": banned, "in_source": sorted(there)}
+    if undeclared or banned:
+        parts = [f"undeclared: {', '.join(undeclared)}"] if undeclared else []
+        parts += [f"forbidden: {', '.join(banned)}"] if banned else []
+        return _check(
+            "declared columns", None, "fail", facts, f"Models get columns they must not ({'; '.join(parts)})."
+        )
+    kept = f"; {count(len(forbidden), 'forbidden column')} stayed out" if forbidden else ""
+    sentence = f"The models get the {count(len(used), 'declared feature')} and nothing else{kept}."
+    return _check("declared columns", None, "pass", facts, sentence)
+
+
+# What the values say ---------------------------------------------------------------------------------------
+
+
+def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Check]:
+    """Each feature alone against all others, and both canaries; see :mod:`pipeline.leakage.feature_scan` for the
+    sample."""
+    from joblib import Parallel, delayed
+
+    samples = [feature_scan.sample(plan, window) for window in feature_scan.sampled_windows(complete)]
+    samples = [item for item in samples if len(item.y_train) and len(item.y)]
+    if not samples:
+        sentence = "There is no complete window on which a feature could be tried alone."
+        return [_check("single feature", None, "look", {}, sentence)]
+    singles, copies = feature_scan.single_scores(samples)
+    best = singles[0].name
+    results = list(Parallel(n_jobs=workers)(delayed(feature_scan.compared)(item, best, copies) for item in samples))
+    whole = feature_scan.mean_of("all", [item.whole for item in results])
+    without = feature_scan.mean_of("without best", [item.without_best for item in results])
+    bare = feature_scan.mean_of("without copies", [item.without_copies for item in results])
+    found = []
+    for item in singles:
+        verdict = feature_scan.judge_single(item, whole, without if item.name == best else None, plan.task)
+        if verdict.result != "fail" and copies and item.name in (best, *copies):
+            others = [name for name in (best, *copies) if name != item.name]
+            again = feature_scan.judge_single(item, whole, bare, plan.task, others)
+            verdict = again if again.result == "fail" else verdict
+        found.append(verdict)
+    distances = [distance for item in results for distance in item.permuted]
+    # Where a feature leaks, the model of all is no honest one to plant a leak beside.
+    honest = bare if any(verdict.result == "fail" for verdict in found) else whole
+    return [*found, feature_scan.judge_canary(distances, plan.task), feature_scan.judge_planted(samples, honest)]
+
+
+def purity(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> list[Check]:
+    """Values and bins of at least 50 rows that decide the answer by themselves; only for a yes or no.
+
+    Looked at in the rows that the last complete window trains and tests on, at most 100,000 evenly spaced.
+    """
+    if plan.task != "classification" or not complete:
+        return []
+    rows = backtest.split(table, complete[-1], plan.as_of, None)
+    positions = np.concatenate([rows.train, rows.test])
+    if len(positions) > MOST_PURITY_ROWS:
+        positions = positions[np.linspace(0, len(positions) - 1, MOST_PURITY_ROWS).astype(np.int64)]
+    some = table.take(pa.array(positions))
+    frame, y = frame_of(some, plan.slice.features), numbers(some, TARGET)
+    return [_purity_of(name, frame[name], y) for name in frame.columns]
+
+
+def _purity_of(name: str, column: pd.Series, y: np.ndarray[Any, np.dtype[np.float64]]) -> Check:
+    from scipy.stats import binom
+
+    codes, _, size = bins_of(column, column)
+    rows = np.bincount(codes, minlength=size)
+    late = np.bincount(codes, weights=y, minlength=size)
+    base = float(y.mean())
+    big = np.flatnonzero(rows >= FEWEST_ROWS)
+    facts: dict[str, Any] = {"base_rate": base, "rows": len(y), "looked_at": len(big)}
+    worst: Check | None = None
+    for code in big:
+        n, k = int(rows[code]), int(late[code])
+        rate = k / n
+        by_chance = float(binom.sf(k - 1, n, base) if rate > base else binom.cdf(k, n, base)) * len(big)
+        pure = rate >= PURE or rate <= 1.0 - PURE
+        lifted = base > 0 and rate / base >= LARGE_LIFT
+        if by_chance >= BY_CHANCE or not (pure or lifted) or (worst is not None and worst.result == "fail"):
+            continue
+        what = _bin_words(column[codes == code])
+        told = {**facts, "value": what, "value_rows": n, "rate": rate, "by_chance": by_chance}
+        if pure:
+            sentence = (
+                f"{name} {what}: {k:,} of {n:,} rows have the answer yes, against {base:.1%} of all. It decides alone."
+            )
+            worst = _check("purity", name, "fail", told, sentence)
+        elif worst is None:
+            sentence = (
+                f"{name} {what}: {rate:.1%} of {n:,} rows have the answer yes, {rate / base:.1f} times the rate of all."
+            )
+            worst = _check("purity", name, "look", told, sentence)
+    return worst or _check("purity", name, "pass", facts, f"No value of {name} decides the answer by itself.")
+
+
+def _bin_words(values: pd.Series) -> str:
+    present = values.dropna()
+    if present.empty:
+        return "is missing"
+    if not pd.api.types.is_numeric_dtype(values.dtype):
+        return f"= {present.iloc[0]}"
+    low, high = float(present.min()), float(present.max())
+    return f"= {low:g}" if low == high else f"from {low:g} to {high:g}"
+
+
+def row_overlap(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> Check:
+    """Test rows whose features and answer all occur in the training rows as well.
+
+    Where the rows of one window are all different that is no coincidence but a copy; with few or coarse features it
+    may be one, and a person has to say.
+    """
+    frame = frame_of(table, plan.slice.features).assign(**{TARGET: numbers(table, TARGET)})
+    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    forbidden = plan.slice.group if plan.group_overlap == "forbidden" else None
+    copied = tested = 0
+    distinct = 1.0
+    for window in complete:
+        rows = backtest.split(table, window, plan.as_of, forbidden)
+        copied += int(np.isin(hashes[rows.test], hashes[rows.train]).sum())
+        tested += len(rows.test)
+        distinct = min(distinct, len(np.unique(hashes[rows.test])) / max(1, len(rows.test)))
+    share = copied / tested if tested else 0.0
+    facts = {"copied": copied, "tested": tested, "share": share, "least_distinct_share": distinct}
+    if share <= COPIED_ROWS:
+        sentence = f"{copied:,} of {tested:,} test rows repeat a training row in every feature and the answer."
+        return _check("row overlap", None, "pass", facts, sentence)
+    if distinct >= NEARLY_UNIQUE:
+        sentence = (
+            f"{copied:,} of {tested:,} test rows ({share:.1%}) repeat a training row in every feature and the answer, "
+            "while the rows of a window hardly repeat each other: rows were copied."
+        )
+        return _check("row overlap", None, "fail", facts, sentence)
+    sentence = (
+        f"{copied:,} of {tested:,} test rows ({share:.1%}) repeat a training row in every feature and the answer. "
+        "Rows of one window repeat each other too, so the features may just be coarse; make sure that no row is copied."
+    )
+    return _check("row overlap", None, "look", facts, sentence)
+
+
+def unique_keys(plan: Plan, table: pa.Table) -> Check:
+    """Whether every row of the slice has a key of its own."""
+    repeated = int(table.select(list(plan.slice.key)).to_pandas().duplicated().sum())
+    facts = {"rows": table.num_rows, "repeated": repeated, "key": list(plan.slice.key)}
+    if repeated:
+        return _check(
+            "keys", None, "fail", facts, f"{repeated:,} of {table.num_rows:,} rows repeat the key of another."
+        )
+    return _check("keys", None, "pass", facts, f"All {table.num_rows:,} rows have a key of their own.")
+
+
+def groups(described: Sequence[Described]) -> list[Check]:
+    """Whether test groups were seen in training as the pipeline file allows."""
+    overlaps = [(item.window.label, item.overlap) for item in described if item.overlap is not None]
+    if not overlaps:
+        return []
+    _, first = overlaps[0]
+    seen = sum(item.seen_rows for _, item in overlaps)
+    tested = seen + sum(item.unseen_rows for _, item in overlaps)
+    facts = {"column": first.column, "policy": first.policy, "seen_rows": seen, "tested": tested}
+    if first.policy == "forbidden" and seen:
+        where = ", ".join(label for label, item in overlaps if item.seen_rows)
+        sentence = f"{seen:,} test rows share their {first.column} with training rows, which is forbidden ({where})."
+        return [_check("groups", first.column, "fail", facts, sentence)]
+    allowed = "which the pipeline file allows" if first.policy == "allowed" else "as the pipeline file demands"
+    sentence = f"{seen:,} of {tested:,} test rows share their {first.column} with training rows, {allowed}."
+    return [_check("groups", first.column, "pass", facts, sentence)]
+
+
+def order_in_time(plan: Plan, table: pa.Table, windows: Sequence[Window]) -> Check:
+    """Whether training comes before the cut-off and testing after it, labels included, in every window."""
+    times, label_known = numbers(table, TIME), numbers(table, LABEL_KNOWN)
+    forbidden = plan.slice.group if plan.group_overlap == "forbidden" else None
+    wrong, closest = [], None
+    for window in windows:
+        rows = backtest.split(table, window, plan.as_of, forbidden)
+        if not len(rows.train) or not len(rows.test):
+            continue
+        last_label, first_test = int(label_known[rows.train].max()), int(times[rows.test].min())
+        margin = first_test - last_label
+        closest = margin if closest is None else min(closest, margin)
+        if last_label > window.cutoff or int(times[rows.train].max()) >= window.cutoff or first_test < window.cutoff:
+            wrong.append(window.label)
+    facts = {
+        "windows": len(windows),
+        "wrong": wrong,
+        "least_margin_seconds": None if closest is None else closest / 1e6,
+    }
+    if wrong:
+        sentence = f"Training and test rows overlap in time in {', '.join(wrong)}."
+        return _check("order in time", None, "fail", facts, sentence)
+    sentence = f"In all {count(len(windows), 'window')} every training label was known before the first test row."
+    return _check("order in time", None, "pass", facts, sentence)
+
+
+def time_as_feature(plan: Plan, table: pa.Table) -> list[Check]:
+    """Features that only count up with time, as ids and counters do."""
+    times = pd.Series(numbers(table, TIME)).rank().to_numpy()
+    found = []
+    for name in plan.slice.numeric:
+        values = pd.Series(numbers(table, name))
+        present = values.notna().to_numpy()
+        distinct = values.nunique() > 1 and np.ptp(times[present]) > 0
+        rho = float(np.corrcoef(values[present].rank(), times[present])[0, 1]) if distinct else 0.0
+        facts = {"rank_correlation": rho}
+        if abs(rho) >= ALWAYS_RISING:
+            way = "rises" if rho > 0 else "falls"
+            sentence = (
+                f"{name} {way} with time (rank correlation {rho:.2f}), as an id or a counter does. In the future it "
+                "takes values that no model has seen."
+            )
+            found.append(_check("time as a feature", name, "look", facts, sentence))
+        else:
+            sentence = f"{name} does not stand for time (rank correlation {rho:.2f})."
+            found.append(_check("time as a feature", name, "pass", facts, sentence))
+    return found
+
+
+# What was recorded before ----------------------------------------------------------------------------------
+
+
+def seen_before(book: Ledger, pipeline: str, run: str, labels: Sequence[str]) -> list[Seen]:
+    """What earlier runs of a pipeline recorded of these windows, oldest first."""
+    found = []
+    for label in labels:
+        for version in book.views.history(WINDOWS, f"{pipeline}/{label}", -1, book.now().as_of.seq):
+            state = version.state
+            if not isinstance(state, WindowState) or state.run == run:
+                continue
+            body = book.event(state.described_by).event.body
+            if isinstance(body, say.WindowDescribed):  # else its content was erased
+                found.append(Seen(body.run, body))
+    return found
+
+
+def history(plan: Plan, described: Sequence[Described], earlier: Sequence[Seen]) -> list[Check]:
+    """Columns whose values in an old window are others than an earlier run saw, for the very same rows."""
+    now = {item.window.label: item for item in described}
+    same_rows = 0
+    runs: set[str] = set()
+    changed: dict[str, dict[str, str]] = {}
+    for run, before in earlier:
+        after = now.get(before.label)
+        if after is None or not _same_keys(plan, after, before):
+            continue
+        same_rows += 1
+        runs.add(run)
+        for name in sorted(set(after.test_columns) & set(before.test_columns)):
+            # Columns of our own making follow from settings.
+            if not name.startswith("__") and after.test_columns[name] != before.test_columns[name]:
+                changed.setdefault(name, {}).setdefault(before.label, run)
+    found = []
+    for name, where in changed.items():
+        first = next(iter(where))
+        sentence = (
+            f"{name} was back-filled: in {', '.join(sorted(where))} it has other values than run {where[first]} saw "
+            "for the same rows. What is in the table now was not known then."
+        )
+        found.append(_check("history", name, "fail", {"back_filled": where}, sentence))
+    if found:
+        return found
+    sentence = (
+        f"No value has changed since {count(len(runs), 'earlier run')} saw the same rows."
+        if runs
+        else "No earlier run saw the same rows, so there is nothing yet to compare with."
+    )
+    return [_check("history", None, "pass", {"compared": same_rows, "runs": len(runs)}, sentence)]
+
+
+def _same_keys(plan: Plan, after: Described, before: say.WindowDescribed) -> bool:
+    return after.test_rows == before.test_rows > 0 and all(
+        after.test_columns.get(name) == before.test_columns.get(name) for name in (*plan.slice.key, TIME)
+    )
+
+
+def _missing(table: pa.Table, name: str) -> Any:
+    if pa.types.is_floating(table[name].type):
+        return np.isnan(numbers(table, name))
+    return table[name].is_null().to_numpy()
+
+
+def _check(check: str, subject: str | None, result: Result, facts: dict[str, Any], sentence: str) -> Check:
+    return Check(check=check, subject=subject, result=result, facts=facts, sentence=sentence)

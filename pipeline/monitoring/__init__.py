@@ -1,0 +1,1 @@
+"""The champion in live periods: facts, its own range, findings in words."""

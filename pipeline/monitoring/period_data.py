@@ -1,0 +1,312 @@
+"""A live period as a champion meets it: its rows cut from the source, predicted by the very file that was recorded."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from ledger.errors import InvalidInput
+from ledger.events import types as say
+from ledger.events.commit import to_micros
+from ledger.events.types import Levels
+from ledger.ledger import Ledger
+from ledger.storage.entries import entries
+from ledger.views.entities import ModelState
+from pipeline.config.settings import Pipeline
+from pipeline.config.windows import Window
+from pipeline.data.slice import (
+    LABEL_KNOWN,
+    TARGET,
+    TIME,
+    Slice,
+    column_hash,
+    columns_there,
+    cut,
+    frame_of,
+    numbers,
+    open_table,
+    rows_of,
+    text_series,
+)
+from pipeline.evaluate import backtest
+from pipeline.evaluate import metrics as measure
+from pipeline.evaluate.backtest import Plan, Recipe
+from pipeline.evaluate.metrics import Floats, Units
+from pipeline.models.model_file import predict
+from pipeline.monitoring.baseline import History
+from pipeline.monitoring.facts import Rows
+from pipeline.monitoring.predict import open_model
+from pipeline.recipes import Columns, Task
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """How the source differs from what the model was made for."""
+
+    gone: list[str]
+    """Features of the model that no longer arrive."""
+    other_kind: list[str]
+    """Features that were numbers and are text now, or the other way round."""
+    new: list[str] = []
+    """Columns that the source did not have when the model was made; the model does not use them."""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the model can still be asked."""
+        return bool(self.gone or self.other_kind)
+
+
+class Live(NamedTuple):
+    """What is there of a period."""
+
+    slice: Slice
+    schema: Schema
+    rows: int
+    """All rows of the period, whether or not their label is known."""
+    immature: int
+    matures_at: int | None
+    """When the last label of the period is known, in microseconds since 1970-01-01 UTC; None without rows."""
+    mature: Rows | None
+    """None where nothing can be judged: no rows, no label, or a schema that the model was not made for."""
+    predictions: Floats
+    """Of all rows of the period; empty where the model cannot be asked."""
+    metrics: dict[str, say.Metric]
+    reference_metrics: dict[str, say.Metric]
+    reliability: list[say.Reliability]
+    histograms: dict[str, Levels]
+    columns: dict[str, str]
+
+
+def model_of(book: Ledger, model: ModelState) -> tuple[Any, say.CandidateRefitted]:
+    """The model behind a name, opened as for a prediction, and how it was made; Refused or NotFound as there."""
+    made: say.CandidateRefitted = book.event(model.made_by_event).event.body
+    return open_model(book, made), made
+
+
+def columns_known(book: Ledger, run: str) -> set[str] | None:
+    """All columns that the source had in a run; None where that was not recorded."""
+    checked = _leakage_of(book, run)
+    found = next((check for check in checked.checks if check.check == "declared columns"), None) if checked else None
+    names = found.facts.get("in_source") if found else None
+    # What a check says of itself is free form: where it is no list of names, it was written by something else.
+    return set(names) if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
+
+
+def _leakage_of(book: Ledger, run: str) -> say.LeakageChecked | None:
+    known = book.now().as_of.seq
+    for entry in entries(book.log, 0, known, frozenset({say.LeakageChecked.TYPE}), frozenset({run})):
+        body = entry.event.body
+        if isinstance(body, say.LeakageChecked) and body.run == run:
+            return body
+    return None
+
+
+@contextmanager
+def period_cut(
+    settings: Pipeline,
+    base: Path,
+    made: say.CandidateRefitted,
+    *,
+    known: set[str] | None = None,
+    until: int | None = None,
+) -> Iterator[tuple[Slice, Schema]]:
+    """The source as it is today, cut with the features that still arrive; the files go with the block.
+
+    The row count and fingerprint of the pipeline file name the table of an experiment; a live source has grown.
+    ``known`` are the columns that the source had when the model was made, where that was recorded.
+    """
+    data = settings.data
+    joined = {name for name, feature in data.features.known_at.items() if feature.join}
+    there = columns_there(data, base)
+    gone = [name for name in made.features if name not in there]
+    known_at = {name: feature for name, feature in data.features.known_at.items() if name not in gone}
+    if not known_at:
+        raise InvalidInput(f"{data.source} has none of the features of the model.")
+    features = msgspec.structs.replace(data.features, known_at=known_at)
+    joins = {
+        name: join
+        for name, join in data.joins.items()
+        if any(known_at[feature].join == name for feature in joined & set(known_at))
+    }
+    segments = [name for name in settings.monitoring.segments if name not in gone]
+    loose = msgspec.structs.replace(data, features=features, joins=joins, rows_expected=None, fingerprint=None)
+    watched = msgspec.structs.replace(settings.monitoring, segments=segments)
+    with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
+        live = msgspec.structs.replace(settings, data=loose, monitoring=watched)
+        slice_ = cut(live, base, Path(folder), until=until)
+        numeric, categorical = set(made.recipe["numeric"]), set(made.recipe["categorical"])
+        other_kind = [
+            name
+            for name in made.features
+            if (name in slice_.categorical and name in numeric) or (name in slice_.numeric and name in categorical)
+        ]
+        new = sorted(there - known) if known is not None else []
+        yield slice_, Schema(gone=gone, other_kind=other_kind, new=new)
+
+
+def live_of(
+    settings: Pipeline,
+    slice_: Slice,
+    schema: Schema,
+    window: Window,
+    *,
+    estimator: Any,
+    made: say.CandidateRefitted,
+    trained_until: int,
+    history: History,
+    as_of: int,
+    ask: bool,
+) -> Live:
+    """Everything about one period that needs its rows; ``as_of`` and ``trained_until`` in microseconds.
+
+    With ``ask`` false the rows are counted and the model is not asked: it is not meant for them.
+    """
+    task: Task = "regression" if settings.data.target.rule is None else "classification"
+    table = open_table(slice_)
+    period = rows_of(table, np.flatnonzero(window.test_rows(numbers(table, TIME))))
+    label_known = numbers(period, LABEL_KNOWN)
+    known = label_known <= as_of
+    columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
+    if not period.num_rows or schema.changed or not ask:
+        return Live(slice_, schema, period.num_rows, int((~known).sum()), None, None, np.zeros(0), {}, {}, [], {}, {})
+    with backtest.one_thread():
+        p = predict(estimator, frame_of(period, columns))
+    mature = rows_of(period, np.flatnonzero(known))
+    plan = _plan(settings, slice_, task, history, as_of)
+    histograms = _histograms(mature if mature.num_rows else period, history)
+    hashes = {name: column_hash(period[name]) for name in sorted(period.column_names)}
+    judged = None
+    metrics: dict[str, say.Metric] = {}
+    reference: dict[str, say.Metric] = {}
+    reliability: list[say.Reliability] = []
+    if mature.num_rows:
+        units = backtest.units_of(mature, plan)
+        y = numbers(mature, TARGET)
+        theirs = _reference(settings, slice_, table, mature, task, trained_until)
+        metrics = measure.metrics(task, y, p[known], units)
+        reference = {} if theirs is None else measure.metrics(task, y, theirs, units)
+        reliability = measure.reliability(y, p[known])
+        judged = _rows(mature, y, p[known], units, plan, columns, history, histograms, theirs)
+    return Live(
+        slice=slice_,
+        schema=schema,
+        rows=period.num_rows,
+        immature=int((~known).sum()),
+        matures_at=int(label_known.max()),
+        mature=judged,
+        predictions=p,
+        metrics=metrics,
+        reference_metrics=reference,
+        reliability=reliability,
+        histograms=histograms,
+        columns=hashes,
+    )
+
+
+def _plan(settings: Pipeline, slice_: Slice, task: Task, history: History, as_of: int) -> Plan:
+    return Plan(
+        slice=slice_,
+        task=task,
+        timezone=settings.time.timezone,
+        resample=settings.selection.resample,
+        segments=tuple(name for name in settings.monitoring.segments),
+        group_overlap=None,
+        metric=settings.selection.metric,
+        seed=settings.selection.seed,
+        min_rows=settings.time.min_rows,
+        as_of=as_of,
+        edges=history.edges,
+        levels=history.levels,
+        target_edges=[],
+    )
+
+
+def _histograms(table: pa.Table, history: History) -> dict[str, Levels]:
+    there = set(table.column_names)
+    found = {
+        name: measure.histogram(numbers(table, name), edges)
+        for name, edges in history.edges.items()
+        if name in there and not pa.types.is_dictionary(table[name].type)
+    }
+    for name, levels in history.levels.items():
+        if name in there and pa.types.is_dictionary(table[name].type):
+            found[name] = measure.level_counts(text_series(table, name), levels)
+    return found
+
+
+def _rows(
+    table: pa.Table,
+    y: Floats,
+    p: Floats,
+    units: Units,
+    plan: Plan,
+    columns: Columns,
+    history: History,
+    histograms: dict[str, Levels],
+    reference: Floats | None,
+) -> Rows:
+    missing, constant, bins = {}, [], {}
+    for name in (*columns.numeric, *columns.categorical):
+        values = text_series(table, name) if name in columns.categorical else pd.Series(numbers(table, name))
+        missing[name] = float(values.isna().mean())
+        if len(values) > 1 and values.nunique() == 1:
+            constant.append(name)
+        if name in histograms:
+            bins[name] = bins_of(values, histograms[name])
+    return Rows(
+        y=y,
+        p=p,
+        units=units,
+        segments=backtest.segments_of(table, plan),
+        bins=bins,
+        histograms=histograms,
+        missing=missing,
+        constant=tuple(constant),
+        reference=reference,
+    )
+
+
+def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:
+    """The place of each value in a histogram's counts; then ``other``, then missing."""
+    other, missing = len(histogram.counts), len(histogram.counts) + 1
+    if histogram.edges is not None:
+        numeric = values.to_numpy(dtype=np.float64)
+        edges = np.asarray(histogram.edges)
+        places = np.clip(np.searchsorted(edges, numeric, side="right") - 1, 0, other - 1)
+        places = np.where((numeric < edges[0]) | (numeric > edges[-1]), other, places)
+        return np.where(np.isnan(numeric), missing, places).astype(np.int64)
+    positions = {level: index for index, level in enumerate(histogram.levels or [])}
+    places = values.map(lambda level: positions.get(level, other)).to_numpy()
+    return np.where(values.isna().to_numpy(), missing, places).astype(np.int64)
+
+
+def _reference(
+    settings: Pipeline, slice_: Slice, table: pa.Table, mature: pa.Table, task: Task, trained_until: int
+) -> Floats | None:
+    """What the reference, fitted on what the model knew, says of the same rows; None without rows to fit it on."""
+    name, item = next((name, item) for name, item in settings.candidates.items() if item.role == "reference")
+    before = np.flatnonzero(numbers(table, TIME) < trained_until)
+    if not len(before):
+        return None
+    train = rows_of(table, before)
+    columns = slice_.features
+    recipe = Recipe(name, item.estimator, dict(item.params), item.complexity, columns, task)
+    seed = backtest.seed_for(settings.selection.seed, name, "live")
+    with backtest.one_thread():
+        model = backtest.fit(recipe, frame_of(train, columns), numbers(train, TARGET), seed, "the live period")
+        return predict(model, frame_of(mature, columns))
+
+
+def trained_until(model: ModelState) -> int:
+    """End of the rows that a model was trained on, in microseconds since 1970-01-01 UTC."""
+    if model.trained_on is None:
+        raise InvalidInput(f"It is not recorded what {model.model} was trained on, so nothing of it can be judged.")
+    return to_micros(model.trained_on[1])

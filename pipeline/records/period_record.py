@@ -1,0 +1,125 @@
+"""What a ledger holds of one look at a period: the event, its findings, and when it was recorded."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any, NamedTuple, cast
+
+import msgspec
+from msgspec import Meta
+
+from ledger.errors import NotFound
+from ledger.events import types as say
+from ledger.ledger import Ledger
+from ledger.query.snapshot import Snapshot
+from ledger.views.entities import PeriodState
+from ledger.views.entities.periods import PERIODS
+
+
+class PeriodRecord(NamedTuple):
+    """One look, as it was recorded."""
+
+    body: say.PeriodMonitored
+    findings: list[say.FindingMade]
+    recorded_at: dt.datetime
+    actor: str
+    seq: int
+    commit: str
+    looks: int
+    """How many looks at this period were recorded up to this one, itself included."""
+    first_at: dt.datetime
+    """When the first of them was."""
+    late: dt.timedelta
+    """How long after the end of the period this look was recorded."""
+
+
+def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -> PeriodState:
+    """The period of a pipeline that was looked at last, or the one with a label, as known then.
+
+    Raises
+    ------
+    NotFound
+    """
+    known = [state for state in snapshot.periods() if state.pipeline == pipeline]
+    if label is not None:
+        known = [state for state in known if state.label == label]
+    if not known:
+        names = sorted(state.pipeline for state in snapshot.pipelines())
+        if pipeline not in names:
+            raise NotFound(f"There is no pipeline {pipeline!r}.", f"There is {', '.join(names) or 'none yet'}.")
+        watched = ", ".join(state.label for state in snapshot.periods() if state.pipeline == pipeline)
+        raise NotFound(
+            f"Nobody has watched {pipeline}{f' in {label}' if label else ''} yet. What is asked for is what was "
+            f"{snapshot.as_of.words}.",
+            f"Watched were {watched}." if watched else "`tally monitor FILE.toml --period …` watches one.",
+        )
+    return max(known, key=lambda state: state.described_by)
+
+
+def period_record(book: Ledger, state: PeriodState) -> PeriodRecord:
+    """Everything of the look that a state describes; later looks are not seen."""
+    entry = book.event(state.described_by)
+    commit = book.log.commit_of(state.described_by)
+    findings = [
+        other.event.body
+        for other in book.events(state.described_by, commit.last_seq)
+        if isinstance(other.event.body, say.FindingMade) and other.event.body.period == state.period
+    ]
+    looks = book.views.history(PERIODS, state.period, -1, state.described_by)
+    first = cast("PeriodState", looks[0].state)
+    end = entry.event.about.observed_in[1] if entry.event.about and entry.event.about.observed_in else entry.recorded_at
+    return PeriodRecord(
+        body=entry.event.body,
+        findings=findings,
+        recorded_at=entry.recorded_at,
+        actor=entry.actor,
+        seq=entry.seq,
+        commit=book.commit_handle(commit.n),
+        looks=len(looks),
+        first_at=first.monitored_at,
+        late=entry.recorded_at - end,
+    )
+
+
+Number = Annotated[float, Meta(ge=-1e12, le=1e12)]
+
+
+class _Level(msgspec.Struct):
+    level: str
+    inside: Number
+    mix: Number
+
+
+class _Part(msgspec.Struct):
+    segment: str
+    change: Number
+    inside: Number
+    mix: Number
+    levels: list[_Level]
+
+
+class _Movement(msgspec.Struct):
+    feature: str
+    psi: Number
+    own_highest: Number
+
+
+class _Drawable(msgspec.Struct):
+    label: str
+    own_windows: list[str]
+    own: dict[str, list[Number]]
+    statistics: dict[str, Number | None]
+    decompositions: list[_Part]
+    movements: list[_Movement]
+
+
+def drawable(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a period where they have the shape that pictures are drawn from, else none.
+
+    They are free-form in the ledger, and a ledger may be a stranger's.
+    """
+    try:
+        msgspec.convert(facts, _Drawable)
+    except msgspec.ValidationError:
+        return {}
+    return facts

@@ -1,0 +1,1 @@
+"""The deeds: run, reproduce, refit, the final test, a proposal."""

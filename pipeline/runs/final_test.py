@@ -1,0 +1,346 @@
+"""The sealed windows: looked at once, announced before anything is computed, and discounted for every look.
+
+Whoever looks learns something that the next choice cannot forget, so a look is recorded before it is taken and counts
+even where it never came to a result. Over the budget it is refused.
+
+How far a model fell is measured against what months differ by: with gains g_1 … g_D of the development windows, their
+standard deviation s, and F sealed windows, the standard error of the difference of the two means is
+``s · sqrt(1/D + 1/F)`` (two independent samples of windows, one spread).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from ledger.errors import Conflict, NotFound, Refused
+from ledger.events import types as say
+from ledger.events.commit import from_micros
+from ledger.events.encoding import Draft
+from ledger.events.event import About
+from ledger.events.sentences import count
+from ledger.ledger import Ledger
+from ledger.query.snapshot import Snapshot
+from ledger.views.entities import ModelState
+from pipeline.config.canonical import meaning_in
+from pipeline.config.windows import Window, sealed_windows
+from pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest
+from pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
+from pipeline.governance import waivers
+from pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
+from pipeline.models.model_file import prediction_hash
+from pipeline.runs.reopen import Again, recipe_of, taken_up
+
+Progress = Callable[[str, int, int], None]
+
+
+def look(
+    book: Ledger, name: str, *, command: str, file: Path | None, workers: int, on_progress: Progress
+) -> tuple[say.FinalLooked, say.FinalEvaluated, say.GateEvaluated | None]:
+    """Judge a model's recipe and the reference on the sealed windows, walk-forward, and record it.
+
+    Raises
+    ------
+    Refused
+        When the sealed windows were looked at as often as the configuration allows and no waiver allows more; when
+        data or code is not what the run saw. Nothing is recorded then.
+    NotFound
+        When the configuration seals no window.
+    """
+    now = book.now()
+    model = now.model(name)
+    run = judged_run(now, model)
+    _within_budget(book, now, model)
+    with taken_up(book, run, file) as again:
+        windows = sealed_windows(again.loaded.settings.time)
+        if not windows:
+            raise NotFound(f"The configuration of run {run.run} seals no window.", "[time.final] test names them.")
+        body = book.event(model.made_by_event).event.body
+        assert isinstance(body, say.CandidateRefitted)
+        recipes = [_reference(again), recipe_of(body)]
+        announced = _announce(book, again, model, windows, recipes, command)
+        described, judged = _compute(again, windows, recipes, workers, on_progress)
+        return _conclude(book, again, model, announced, described, judged)
+
+
+def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int, int, str | None]:
+    """Number of the next look, the budget, and the waiver that allows it beyond."""
+    registered = book.event(now.pipeline(model.pipeline).registered_by).event.body
+    budget = int(meaning_in(registered)["time"]["final"]["looks"])
+    earlier = [state for state in now.looks() if state.pipeline == model.pipeline]
+    number = len(earlier) + 1
+    if number <= budget:
+        return number, budget, None
+    waiver = waivers.excusing(book, now, model.model, waivers.FINAL_LOOKS)
+    used = [state.waiver for state in earlier if state.waiver]
+    if waiver is not None and waiver.waiver not in used:
+        return number, budget, waiver.waiver
+    who = "; ".join(
+        f"{state.by} on {state.at.astimezone(book.zone):%Y-%m-%d}, for {state.model}" for state in earlier[-5:]
+    )
+    spent = f" Waiver {waiver.waiver} has been used for a look already." if waiver else ""
+    raise Refused(
+        f"This would be look {number} at the sealed windows of {model.pipeline}; {budget} "
+        f"{'is' if budget == 1 else 'are'} allowed. Looked so far: {who}.{spent} Whoever chooses by what they saw "
+        "there has no honest test left.",
+        f"Seal newer windows as they come, or have one more look excused: tally waive {waivers.FINAL_LOOKS} "
+        f"--model {model.model} --reason … --owner … --approver … --until DATE",
+    )
+
+
+def _reference(again: Again) -> Recipe:
+    settings = again.loaded.settings
+    name, item = next((name, item) for name, item in settings.candidates.items() if item.role == "reference")
+    return Recipe(name, item.estimator, dict(item.params), item.complexity, again.slice.features, again.plan.task)
+
+
+def _announce(
+    book: Ledger, again: Again, model: ModelState, windows: Sequence[Window], recipes: Sequence[Recipe], command: str
+) -> say.FinalLooked:
+    """Record the look before anything of it exists; two that come together are two looks."""
+    while True:
+        now = book.now()
+        number, budget, waiver = _within_budget(book, now, model)
+        body = say.FinalLooked(
+            look=f"{model.pipeline}/{number}",
+            pipeline=model.pipeline,
+            run=again.record.state.run,
+            model=model.model,
+            windows=tuple(window.label for window in windows),
+            number=number,
+            budget=budget,
+            command=command,
+            candidates=tuple(recipe.name for recipe in recipes),
+            waiver=waiver,
+        )
+        made = book.log.event(model.made_by_event).id.hex()
+        try:
+            book.append(Draft(body, cause=(made,)), expected={f"look:{body.look}": None}, sign=True)
+        except Conflict:
+            continue  # somebody looked in between; their look counts first
+        return body
+
+
+def _compute(
+    again: Again, windows: Sequence[Window], recipes: Sequence[Recipe], workers: int, on_progress: Progress
+) -> tuple[list[Described], list[Judged]]:
+    cells = [Cell(window, recipe) for window in windows for recipe in recipes]
+    described: list[Described] = []
+    judged: list[Judged] = []
+    for result in backtest(again.plan, cells, windows, workers):
+        if isinstance(result, Described):
+            described.append(result)
+        else:
+            judged.append(result)
+            on_progress(f"judging {result.candidate} in {result.label}", len(judged), len(cells))
+    return described, judged
+
+
+def _conclude(
+    book: Ledger,
+    again: Again,
+    model: ModelState,
+    announced: say.FinalLooked,
+    described: list[Described],
+    judged: list[Judged],
+) -> tuple[say.FinalLooked, say.FinalEvaluated, say.GateEvaluated | None]:
+    body = _evaluated(book, again, model, announced, described, judged)
+    predictions, losses = (book.store(parquet(table)) for table in _tables(described, judged))
+    body = _with_files(body, predictions.hash, losses.hash)
+    files = [
+        say.ArtifactStored(
+            artifact=item.hash, size_bytes=item.size_bytes, media_type=PARQUET, role=role, run=announced.run
+        )
+        for item, role in ((predictions, "predictions"), (losses, "loss table"))
+    ]
+    seq = book.log.last_seq_of(f"look:{announced.look}")
+    assert seq is not None
+    cause = (book.log.event(seq).id.hex(),)
+    first, last = described[0].window, described[-1].window
+    about = About(
+        trained_on=(from_micros(again.slice.first_time), from_micros(first.cutoff)),
+        tested_on=(from_micros(first.start), from_micros(last.end)),
+    )
+    book.append(*files, Draft(body, about=about, cause=cause), sign=True)
+    # The gate is evaluated on what has just been recorded, as it will be at a promotion.
+    now = book.now()
+    evidence = evidence_of(book, now, again.record, model.model, model.candidate)
+    outcomes = [
+        item for item in judge(meaning_in(again.record.registered)["gates"], evidence) if item.name == "final_test"
+    ]
+    gates = gate_events(book, now, again.record, model.model, outcomes)
+    if gates:
+        answered = book.log.last_seq_of(f"look:{announced.look}")
+        assert answered is not None
+        book.append(Draft(gates[0], cause=(book.log.event(answered).id.hex(),)), sign=True)
+    return announced, body, gates[0] if gates else None
+
+
+def _evaluated(
+    book: Ledger,
+    again: Again,
+    model: ModelState,
+    announced: say.FinalLooked,
+    described: list[Described],
+    judged: list[Judged],
+) -> say.FinalEvaluated:
+    metric = again.plan.metric
+    reference = announced.candidates[0]
+    own = {item.label: item for item in judged if item.candidate != reference}
+    theirs = {item.label: item for item in judged if item.candidate == reference}
+    gains = {label: _gain(item, theirs[label], metric) for label, item in own.items()}
+    windows = [
+        say.FinalWindow(
+            label=item.window.label,
+            test_rows=item.test_rows,
+            metrics={
+                candidate.candidate: candidate.metrics
+                for candidate in (theirs[item.window.label], own[item.window.label])
+            },
+            gain=gains[item.window.label],
+        )
+        for item in described
+    ]
+    evidence = evidence_of(book, book.now(), again.record, model.model, model.candidate)
+    before = [gain for gain in evidence.gains.values() if gain is not None]
+    known = [gain for gain in gains.values() if gain is not None]
+    gain = float(np.mean(known)) if known else None
+    development = float(np.mean(before)) if before else None
+    error = spread_error(before, len(known))
+    drop = None if gain is None or development is None or not error else (development - gain) / error
+    sampling = _sampling_error([own[label] for label in gains], [theirs[label] for label in gains])
+    discount = sampling * expected_maximum(announced.number)
+    discounted = None if gain is None else gain - discount
+    compared = _compared(book, model.pipeline)
+    facts: dict[str, Any] = {
+        "metric": metric,
+        "look": announced.number,
+        "budget": announced.budget,
+        "sampling_error": sampling,
+        "candidates_compared_before": compared,
+        "luck_of_the_best_before": None if error is None else _error_of_mean(before) * expected_maximum(compared),
+        "development_windows": len(before),
+    }
+    return say.FinalEvaluated(
+        look=announced.look,
+        pipeline=announced.pipeline,
+        run=announced.run,
+        model=model.model,
+        windows=windows,
+        gain=gain,
+        development_gain=development,
+        standard_error=error,
+        drop=drop,
+        discount=discount,
+        discounted=discounted,
+        prediction_hash=prediction_hash(np.concatenate([own[label].predictions for label in gains])),
+        predictions="0" * 64,
+        losses="0" * 64,
+        facts=facts,
+        sentence=final_sentence(model.candidate, reference, announced, gain, development, drop, discount, discounted),
+    )
+
+
+def _with_files(body: say.FinalEvaluated, predictions: str, losses: str) -> say.FinalEvaluated:
+    return msgspec.structs.replace(body, predictions=predictions, losses=losses)
+
+
+def _tables(described: list[Described], judged: list[Judged]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    predictions, losses = [], []
+    for item in described:
+        here = [found for found in judged if found.label == item.window.label]
+        predictions.append(predictions_table(item, here))
+        losses.append(losses_table(here).assign(window=item.window.label))
+    return pd.concat(predictions, ignore_index=True), pd.concat(losses, ignore_index=True)
+
+
+def _gain(own: Judged, reference: Judged, metric: str) -> float | None:
+    ours, theirs = own.metrics[metric].value, reference.metrics[metric].value
+    return None if ours is None or not theirs else (theirs - ours) / theirs
+
+
+def _compared(book: Ledger, pipeline: str) -> int:
+    """How many different recipes the development windows have compared so far, the reference left out."""
+    hashes = {
+        state.recipe_hash for state in book.now().evaluations() if state.pipeline == pipeline and state.gain is not None
+    }
+    return max(1, len(hashes))
+
+
+# Statistics ------------------------------------------------------------------------------------------------
+
+
+def spread_error(development: Sequence[float], sealed: int) -> float | None:
+    """Standard error of the difference between the mean gains of development and sealed windows."""
+    if len(development) < 2 or not sealed:
+        return None
+    return float(np.std(development, ddof=1)) * math.sqrt(1.0 / len(development) + 1.0 / sealed)
+
+
+def _error_of_mean(gains: Sequence[float]) -> float:
+    return float(np.std(gains, ddof=1)) / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
+
+
+def _sampling_error(own: Sequence[Judged], reference: Sequence[Judged]) -> float:
+    """Standard error of the mean gain over windows, with whole resample units (days) drawn.
+
+    The gain of a window is one minus a ratio of two sums over units; its error is that of the linearised ratio
+    (Cochran, Sampling Techniques, 6.4).
+    """
+    variance = 0.0
+    for ours, theirs in zip(own, reference, strict=True):
+        c = ours.losses.loc[ours.losses["segment"] == "", "sum_loss"].to_numpy(dtype=np.float64)
+        r = theirs.losses.loc[theirs.losses["segment"] == "", "sum_loss"].to_numpy(dtype=np.float64)
+        if len(c) < 2 or not r.sum():
+            continue
+        residual = (c - c.sum() / r.sum() * r) / r.sum()
+        variance += len(c) / (len(c) - 1) * float(residual @ residual)
+    return math.sqrt(variance) / max(1, len(own))
+
+
+def expected_maximum(number: int) -> float:
+    """Expected largest of ``number`` independent standard normal draws: what the best of so many gains by luck alone.
+
+    Examples
+    --------
+    >>> [round(expected_maximum(k), 2) for k in (1, 5, 20, 100)]
+    [0.0, 1.16, 1.87, 2.51]
+    """
+    x = np.linspace(-8.0, 8.0, 16_001)
+    below = 0.5 * (1.0 + np.vectorize(math.erf)(x / math.sqrt(2.0)))
+    density = np.exp(-x * x / 2.0) / math.sqrt(2.0 * math.pi)
+    return max(0.0, float(np.trapezoid(x * number * density * below ** (number - 1), x)))
+
+
+def final_sentence(
+    candidate: str,
+    reference: str,
+    announced: say.FinalLooked,
+    gain: float | None,
+    development: float | None,
+    drop: float | None,
+    discount: float,
+    discounted: float | None,
+) -> str:
+    """What a look showed, in words."""
+    windows = f"{count(len(announced.windows), 'sealed window')} ({', '.join(announced.windows)})"
+    if gain is None or discounted is None:
+        return f"Look {announced.number} of {announced.budget}: {candidate} has no number on the {windows}."
+    said = [
+        f"Look {announced.number} of {announced.budget}: on the {windows} {candidate} lost "
+        f"{abs(gain):.1%} {'less' if gain >= 0 else 'more'} than {reference}"
+    ]
+    if development is not None:
+        said.append(f", on the development windows {abs(development):.1%} {'less' if development >= 0 else 'more'}")
+    if drop is not None:
+        how = "fell" if drop > 0 else "rose"
+        said.append(f": it {how} by {abs(drop):.1f} standard errors of what windows differ by")
+    if discount > 0:
+        said.append(f". For {announced.number} looks {discount:.1%} is taken off: {discounted:+.1%} remains")
+    return "".join(said) + "."

@@ -1,0 +1,68 @@
+"""A refitted candidate, its files stored and its facts written down, ready to be recorded as a model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.events import types as say
+from ledger.events.event import About
+from ledger.ledger import Ledger
+from pipeline.evaluate.backtest import Recipe
+from pipeline.evaluate.result_tables import PARQUET, parquet
+from pipeline.models.model_file import MEDIA_TYPE
+from pipeline.runs.refit import Refit
+
+
+class Refitted(NamedTuple):
+    """What is recorded of a model when it is made."""
+
+    body: say.CandidateRefitted
+    about: About
+    files: list[say.ArtifactStored]
+    known_as: str | None
+    """The model of this pipeline that this very file is already."""
+    last_seq: int | None
+    """Newest event of the model of that name; None for a new one."""
+
+
+def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name: str, environment: str) -> Refitted:
+    """Store the files of a refit and describe the model that they are, under the name that is free now."""
+    stored, probe = book.store(made.file.data), book.store(parquet(made.probe))
+    pipeline = book.now().run(run).pipeline
+    body = say.CandidateRefitted(
+        model="unnamed",
+        run=run,
+        pipeline=pipeline,
+        slice=slice_name,
+        environment=environment,
+        candidate=recipe.name,
+        recipe={**recipe.content, "complexity": recipe.complexity},
+        recipe_hash=recipe.hash,
+        artifact=stored.hash,
+        media_type=MEDIA_TYPE,
+        trusted_types=made.file.trusted_types,
+        libraries=made.file.libraries,
+        features=[*recipe.columns.numeric, *recipe.columns.categorical],
+        rows=made.rows,
+        probe=probe.hash,
+        probe_hash=made.probe_hash,
+    )
+    files = [
+        say.ArtifactStored(artifact=item.hash, size_bytes=item.size_bytes, media_type=media_type, role=role, run=run)
+        for item, media_type, role in ((stored, MEDIA_TYPE, "model"), (probe, PARQUET, "probe"))
+    ]
+    return named(book, Refitted(body, made.about, files, None, None))
+
+
+def named(book: Ledger, model: Refitted) -> Refitted:
+    """With the name of the model that this file already is, or the next free version, as of now."""
+    models = [known for known in book.now().models() if known.pipeline == model.body.pipeline]
+    known_as = next((known.model for known in models if known.artifact == model.body.artifact), None)
+    name = known_as or f"{model.body.pipeline}-v{len(models) + 1}"
+    return model._replace(
+        body=msgspec.structs.replace(model.body, model=name),
+        known_as=known_as,
+        last_seq=book.log.last_seq_of(f"model:{name}"),
+    )

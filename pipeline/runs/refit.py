@@ -1,0 +1,52 @@
+"""The model: the chosen recipe fitted once more on everything that has matured, as a file with a probe."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ledger.events.commit import from_micros
+from ledger.events.event import About
+from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, Slice, frame_of, numbers, open_table, rows_of
+from pipeline.evaluate import backtest
+from pipeline.evaluate.backtest import Recipe
+from pipeline.models.model_file import ModelFile, dump, predict, prediction_hash
+
+PROBE_ROWS = 1_000
+
+
+class Refit(NamedTuple):
+    """A fitted model and what it is for."""
+
+    file: ModelFile
+    rows: int
+    probe: pd.DataFrame
+    """Rows of the slice, evenly spaced in time, on which the file must predict the same for ever."""
+    probe_hash: str
+    about: About
+    """Trained on the times of its rows; intended for the validity after the last label that it used."""
+
+
+def refit(recipe: Recipe, slice_: Slice, *, seed: int, as_of: int, valid_for: int) -> Refit:
+    """Fit on every row whose label is known by ``as_of``; both it and ``valid_for`` in microseconds.
+
+    On one thread: the file records the number of threads, and equal models should be equal files.
+    """
+    table = open_table(slice_)
+    label_known = numbers(table, LABEL_KNOWN)
+    rows = np.flatnonzero(label_known <= as_of)
+    train = rows_of(table, rows)
+    frame = frame_of(train, recipe.columns)
+    with backtest.one_thread():
+        seed = backtest.seed_for(seed, recipe.name, "refit")
+        model = backtest.fit(recipe, frame, numbers(train, TARGET), seed, "the final refit")
+        probe = frame.iloc[np.linspace(0, len(frame) - 1, min(PROBE_ROWS, len(frame))).astype(int)]
+        probe_hash = prediction_hash(predict(model, probe))
+    times, last_label = numbers(train, TIME), int(label_known[rows].max())
+    about = About(
+        trained_on=(from_micros(int(times.min())), from_micros(int(times.max()) + 1)),
+        intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
+    )
+    return Refit(dump(model), len(rows), probe.reset_index(drop=True), probe_hash, about)

@@ -1,0 +1,126 @@
+"""A recorded run taken up again: its configuration from the ledger, its slice from the data, checked to be the same."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.errors import NotFound, Refused
+from ledger.events import types as say
+from ledger.events.commit import to_micros
+from ledger.ledger import Ledger
+from ledger.views.entities import RunState
+from pipeline.config.load import LoadedPipeline
+from pipeline.config.windows import development_windows
+from pipeline.data.registered import registered, with_data
+from pipeline.data.slice import Slice, cut
+from pipeline.evaluate.backtest import Plan, Recipe, make_plan
+from pipeline.recipes import Columns
+from pipeline.records.run_record import Record, record_of
+from pipeline.runs.start import rows_until
+
+
+class Again(NamedTuple):
+    """A run's configuration and data, as they were."""
+
+    record: Record
+    loaded: LoadedPipeline
+    slice: Slice
+    plan: Plan
+    as_of: int
+    """Labels known by this moment were used, microseconds UTC."""
+
+
+@contextmanager
+def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
+    """The run's slice cut once more, for the length of a ``with`` block.
+
+    Parameters
+    ----------
+    file : Path, optional
+        A pipeline file that says where the data is today; see :func:`pipeline.data.registered.with_data`.
+
+    Raises
+    ------
+    Refused
+        When the data is not what the run saw.
+    """
+    record = record_of(book, run, book.now().as_of.seq)
+    if record.slice is None or record.started is None:
+        raise NotFound(f"Run {run.run} recorded no slice; there is nothing to read again.")
+    loaded = registered(record.registered)
+    settings, base = with_data(loaded, book, file)
+    loaded = msgspec.structs.replace(loaded, settings=settings)
+    with tempfile.TemporaryDirectory(prefix="tally-again-", ignore_cleanup_errors=True) as folder:
+        as_of = to_micros(record.started.labels_as_of)
+        slice_ = cut(settings, base, Path(folder), until=rows_until(book, as_of))
+        if slice_.name != record.slice.slice:
+            raise Refused(
+                f"The data in {base} is not what run {run.run} saw: it is slice {slice_.name}, and the run took "
+                f"{record.slice.slice}. {_difference(record.slice, slice_)}",
+                "Bring the data of that time back, or run the pipeline again on the new data: tally run FILE.toml",
+            )
+        first = development_windows(loaded.settings.time)[0]
+        yield Again(record, loaded, slice_, make_plan(loaded.settings, slice_, first, as_of=as_of), as_of)
+
+
+def recipe_of(model: say.CandidateRefitted) -> Recipe:
+    """The recipe of a recorded model, provided that its code is still the same.
+
+    Raises
+    ------
+    Refused
+        When the code that the recipe is made of has changed since.
+    """
+    content = model.recipe
+    recipe = Recipe(
+        model.candidate,
+        content["estimator"],
+        content["params"],
+        int(content["complexity"]),
+        Columns(tuple(content["numeric"]), tuple(content["categorical"])),
+        content["task"],
+    )
+    return _same_code(recipe, model.recipe_hash)
+
+
+def candidate_recipe(again: Again, name: str) -> Recipe:
+    """The recipe of a candidate as the run judged it.
+
+    Raises
+    ------
+    NotFound
+        For a candidate that the run did not judge.
+    Refused
+        When the code that the recipe is made of has changed since.
+    """
+    judged = next((item for (_, known), item in again.record.evaluations.items() if known == name), None)
+    if judged is None or name not in again.loaded.settings.candidates:
+        names = ", ".join(dict.fromkeys(known for _, known in again.record.evaluations))
+        raise NotFound(f"Run {again.record.state.run} judged no candidate {name!r}.", f"It judged {names}.")
+    item = again.loaded.settings.candidates[name]
+    recipe = Recipe(name, item.estimator, dict(item.params), item.complexity, again.slice.features, again.plan.task)
+    return _same_code(recipe, judged.recipe_hash)
+
+
+def _same_code(recipe: Recipe, recorded: str) -> Recipe:
+    if recipe.hash != recorded:
+        raise Refused(
+            f"The code of {recipe.name} ({recipe.estimator}) is not what it was when the run judged it.",
+            "Go back to that version, or run the pipeline again with this one: tally run FILE.toml",
+        )
+    return recipe
+
+
+def _difference(recorded: say.SliceTaken, now: Slice) -> str:
+    if recorded.rows != now.source_rows:
+        return f"It has {now.source_rows:,} rows instead of {recorded.rows:,}."
+    before = {column.name: column.hash for column in recorded.columns}
+    after = {column.name: column.hash for column in now.columns}
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    return f"These columns differ: {', '.join(changed)}." if changed else "Rows or labels are counted differently."

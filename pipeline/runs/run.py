@@ -1,0 +1,544 @@
+"""A run: slice → train and judge in time → decide → refit, with every step recorded before the next begins.
+
+What the run is about to do is in the ledger before any result exists. Windows are recorded in order, one commit
+each, by this process alone; workers only compute. The decision, the model and the end of the run are one commit,
+so a reader sees either all of them or none; a run that breaks off leaves ``run.failed`` or an open end, and
+nothing that looks like a result.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import pandas as pd
+
+from ledger.errors import Conflict
+from ledger.events import types as say
+from ledger.events.commit import from_micros, to_micros
+from ledger.events.encoding import Draft
+from ledger.events.event import About
+from ledger.ledger import Ledger
+from ledger.storage.artifacts import Artifact
+from pipeline.config.durations import parse_span
+from pipeline.config.load import LoadedPipeline
+from pipeline.data.slice import columns_there, cut
+from pipeline.evaluate import backtest, sentences
+from pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
+from pipeline.evaluate.remarks import remarks_on
+from pipeline.evaluate.result_cache import Remembered, hashes_of
+from pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
+from pipeline.evaluate.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
+from pipeline.evaluate.stability import Scores, WindowLosses
+from pipeline.evaluate.stability import scores as compare
+from pipeline.governance import gates
+from pipeline.leakage import checks
+from pipeline.records.run_record import record_of
+from pipeline.runs.model_record import Refitted, named, refitted
+from pipeline.runs.refit import refit
+from pipeline.runs.result_hash import result_hash as result_hash_of
+from pipeline.runs.start import (
+    Outline,
+    Purpose,
+    begin,
+    champion_of,
+    close_dead_runs,
+    ids_of,
+    record_failure,
+    rows_until,
+)
+
+Progress = Callable[[str, int, int], None]
+"""What was just done, how much is done, of how much."""
+
+
+class Report(NamedTuple):
+    """What a run came to."""
+
+    outline: Outline
+    described: list[Described]
+    judged: list[Judged]
+    scores: Scores | None
+    selection: Selection
+    headline: str
+    reasons: list[say.Reason]
+    checks: list[say.Check]
+    optimism: list[Optimism]
+    random_choice: str | None
+    remarks: list[str]
+    model: str | None
+    result_hash: str
+    same_result_as: str | None
+    differs_from: str | None
+    seconds: float
+    commit: str
+
+
+def run(
+    book: Ledger,
+    loaded: LoadedPipeline,
+    *,
+    workers: int,
+    on_outline: Callable[[Outline], None],
+    on_progress: Progress,
+    purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
+    labels_as_of: dt.datetime | None = None,
+    remembered: Remembered | None = None,
+) -> Report:
+    """Do a whole run and record it.
+
+    Parameters
+    ----------
+    workers : int
+        Processes that fit at the same time; results do not depend on it.
+    on_outline, on_progress : callable
+        Told what is going to happen, and how far it is.
+    purpose : Purpose
+        Whether it is an experiment, or does one again for production.
+    labels_as_of : datetime, time-zone aware, optional
+        Use only labels known by then, and no window of which none was: the run as it would have been at that time.
+        Now, where it is not given. In a replayed ledger rows from then on do not exist either.
+    remembered : Remembered, optional
+        Results of earlier runs of the same file in this process; what has the same rows is taken over, and the
+        commit of its window says so.
+
+    Raises
+    ------
+    TallyError
+        For input that does not fit; nothing is recorded then. What breaks after the run has started is recorded
+        as ``run.failed`` and raised.
+    """
+    started = time.monotonic()
+    close_dead_runs(book)
+    with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
+        as_of = to_micros(labels_as_of or book.clock())
+        slice_ = cut(loaded.settings, loaded.path.parent, Path(folder), until=rows_until(book, as_of))
+        outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
+        stage = "starting"
+
+        def progress(what: str, done: int, total: int) -> None:
+            nonlocal stage
+            stage = what
+            on_progress(what, done, total)
+
+        try:
+            on_outline(outline)
+            return _Running(book, outline, as_of, cause, progress, started, remembered).go()
+        except BaseException as error:
+            record_failure(book, outline, stage, error)
+            raise
+
+
+class _Running:
+    """One run on its way: what it has computed and recorded so far."""
+
+    def __init__(
+        self,
+        book: Ledger,
+        outline: Outline,
+        as_of: int,
+        cause: tuple[str, ...],
+        progress: Progress,
+        started: float,
+        remembered: Remembered | None,
+    ) -> None:
+        self.book = book
+        self.remembered = remembered
+        self.outline = outline
+        self.settings = outline.loaded.settings
+        self.name = outline.run
+        self.pipeline = self.settings.name
+        self.as_of = as_of
+        self.cause = cause
+        self.progress = progress
+        self.started = started
+        self.reference = next(name for name, item in self.settings.candidates.items() if item.role == "reference")
+        self.context = sentences.Context(
+            metric=self.settings.selection.metric,
+            reference=self.reference,
+            confidence=self.settings.selection.confidence,
+            period=_period(self.settings.time.window),
+        )
+        self.described: list[Described] = []
+        self.judged: list[Judged] = []
+        self.evidence: list[str] = []
+        """Ids of the events that the decision rests on."""
+        self.checks: list[say.Check] = []
+        self.done = 0
+        self.total = len(outline.windows) * len(outline.recipes)
+
+    def go(self) -> Report:
+        plan = self._plan()
+        cells = [Cell(window, recipe) for window in self.outline.windows for recipe in self.outline.recipes]
+        # The leakage checks, the optimism of up to three candidates, and the refit.
+        self.total += 1 + len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
+        self._record_windows(plan, cells)
+        self._check(plan)
+        scores = self._scores()
+        selection = self._choose(scores)
+        optimism = self._optimism(plan, selection)
+        return self._conclude(plan, scores, selection, optimism)
+
+    def _plan(self) -> Plan:
+        return backtest.make_plan(self.settings, self.outline.slice, self.outline.windows[0], as_of=self.as_of)
+
+    def _step(self, what: str) -> None:
+        self.done += 1
+        self.progress(what, self.done, self.total)
+
+    # Windows
+
+    def _record_windows(self, plan: Plan, cells: Sequence[Cell]) -> None:
+        """Compute all cells; record each window as one commit, in order, as soon as it is complete."""
+        per_window = len(self.outline.recipes)
+        open_window: Described | None = None
+        judged: list[Judged] = []
+        judge = self.remembered.backtest if self.remembered is not None else backtest.backtest
+        for result in judge(plan, cells, self.outline.windows, self.outline.workers):
+            if isinstance(result, Described):
+                open_window = result
+                continue
+            judged.append(result)
+            self._step(f"judging {result.candidate} in {result.label}")
+            if len(judged) == per_window and open_window is not None:
+                self._record_window(open_window, judged)
+                judged = []
+
+    def _record_window(self, described: Described, judged: list[Judged]) -> None:
+        window = described.window
+        about = self._about(described)
+        predictions = self._store(predictions_table(described, judged))
+        losses = self._store(losses_table(judged))
+        reference = next(item for item in judged if item.candidate == self.reference)
+        drafts: list[Draft | say.Body] = [
+            Draft(self._window_body(described), about=about, cause=self.cause),
+            self._artifact(predictions, "predictions"),
+            self._artifact(losses, "loss table"),
+        ]
+        hashes = {recipe.name: recipe.hash for recipe in self.outline.recipes}
+        for item in judged:
+            body = say.WindowEvaluated(
+                run=self.name,
+                pipeline=self.pipeline,
+                window=f"{self.pipeline}/{window.label}",
+                slice=self.outline.slice.name,
+                label=window.label,
+                candidate=item.candidate,
+                recipe_hash=hashes[item.candidate],
+                metrics=item.metrics,
+                gain=self._gain(item, reference),
+                metrics_by_overlap=item.metrics_by_overlap,
+                reliability=item.reliability,
+                scores=item.scores,
+                prediction_hash=item.prediction_hash,
+                predictions=predictions.hash,
+                losses=losses.hash,
+                fit_seconds=round(item.fit_seconds, 3),
+                predict_seconds=round(item.predict_seconds, 3),
+                warnings=item.warnings,
+            )
+            drafts.append(Draft(body, about=about, cause=self.cause))
+        appended = self.book.append(*drafts, key=f"{self.name}/{window.label}", note=self._taken_over(described))
+        self.evidence += ids_of(self.book, appended)[-len(judged) :]
+        self.described.append(described)
+        self.judged += judged
+
+    def _taken_over(self, described: Described) -> str | None:
+        """A remark where results were not computed for this run."""
+        label = described.window.label
+        names = self.remembered.taken_over.get(label, ()) if self.remembered is not None else ()
+        return f"not fitted again, the same rows were judged before: {', '.join(names)}" if names else None
+
+    def _gain(self, item: Judged, reference: Judged) -> float | None:
+        ours, theirs = (found.metrics[self.context.metric].value for found in (item, reference))
+        if ours is None or theirs is None or item.candidate == self.reference or theirs == 0.0:
+            return None
+        return (theirs - ours) / theirs
+
+    def _about(self, described: Described) -> About:
+        window = described.window
+        begin = self.outline.slice.first_time if window.train_start is None else window.train_start
+        return About(
+            trained_on=(from_micros(min(begin, window.cutoff)), from_micros(window.cutoff)),
+            tested_on=(from_micros(window.start), from_micros(window.end)),
+        )
+
+    def _window_body(self, described: Described) -> say.WindowDescribed:
+        window = described.window
+        zone = ZoneInfo(self.settings.time.timezone)
+        return say.WindowDescribed(
+            run=self.name,
+            pipeline=self.pipeline,
+            window=f"{self.pipeline}/{window.label}",
+            slice=self.outline.slice.name,
+            label=window.label,
+            cutoff=from_micros(window.cutoff),
+            start_local=from_micros(window.start).astimezone(zone).isoformat(),
+            end_local=from_micros(window.end).astimezone(zone).isoformat(),
+            train_rows=described.train_rows,
+            test_rows=described.test_rows,
+            immature_rows=described.immature_rows,
+            removed_for_overlap=described.removed_for_overlap,
+            complete=described.complete,
+            train_hash=described.train_hash,
+            test_hash=described.test_hash,
+            test_columns=described.test_columns,
+            train_target=described.train_target,
+            test_target=described.test_target,
+            overlap=described.overlap,
+            new_levels=described.new_levels,
+            missing=described.missing,
+            histograms=described.histograms,
+            warnings=described.warnings,
+        )
+
+    def _store(self, table: pd.DataFrame) -> Artifact:
+        return self.book.store(parquet(table))
+
+    def _artifact(self, artifact: Artifact, role: str) -> say.ArtifactStored:
+        return say.ArtifactStored(
+            artifact=artifact.hash, size_bytes=artifact.size_bytes, media_type=PARQUET, role=role, run=self.name
+        )
+
+    # Deciding
+
+    def _check(self, plan: Plan) -> None:
+        """Whether the data tells what could not have been known."""
+        labels = [window.label for window in self.outline.windows]
+        earlier = checks.seen_before(self.book, self.pipeline, self.name, labels)
+        self.checks = checks.run_checks(
+            plan,
+            self.settings,
+            self.outline.recipes,
+            self.described,
+            earlier,
+            self.outline.workers,
+            columns_there(self.settings.data, self.outline.loaded.path.parent),
+        )
+        self._step("checking for leaks")
+
+    def _scores(self) -> Scores | None:
+        """Scores over the complete windows; None where there is none."""
+        windows = []
+        for described in self.described:
+            if not described.complete:
+                continue
+            label = described.window.label
+            whole = {
+                item.candidate: item.losses[item.losses["segment"] == ""] for item in self.judged if item.label == label
+            }
+            windows.append(
+                WindowLosses(
+                    label,
+                    tuple(whole[self.reference]["unit"]),
+                    whole[self.reference]["rows"].to_numpy(dtype=np.float64),
+                    {name: table["sum_loss"].to_numpy(dtype=np.float64) for name, table in whole.items()},
+                )
+            )
+        if not windows:
+            return None
+        rule = self.settings.selection
+        return compare(
+            windows,
+            reference=self.reference,
+            confidence=rule.confidence,
+            seed=rule.seed,
+            validity_windows=self._horizon_windows(),
+        )
+
+    def _horizon_windows(self) -> float:
+        """The validity, counted in windows of average length."""
+        windows = self.outline.windows
+        length = (windows[-1].end - windows[0].start) / len(windows)
+        return parse_span(self.settings.validity.valid_for).exact_micros("valid_for") / length
+
+    def _choose(self, scores: Scores | None) -> Selection:
+        if scores is None:
+            facts: dict[str, Fact] = {"windows": 0, "needed": FEWEST_WINDOWS, "stays": self.reference}
+            return Selection(
+                chosen=None,
+                leader=None,
+                equals=[],
+                runner_up=None,
+                outcome="too-few-windows",
+                reasons=[Reason(TOO_FEW_WINDOWS, facts)],
+            )
+        champion = champion_of(self.book, self.pipeline)
+        champion_name = None
+        if champion is not None:
+            body = self.book.event(champion.made_by_event).event.body
+            same = (recipe.name for recipe in self.outline.recipes if recipe.hash == body.recipe_hash)
+            champion_name = next(same, None)
+        return choose(
+            scores,
+            complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
+            order=[recipe.name for recipe in self.outline.recipes],
+            margin=self.settings.selection.margin,
+            confidence=scores.confidence,
+            reference=self.reference,
+            champion=champion_name,
+            eligible=dict.fromkeys(
+                (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
+            ),
+        )
+
+    def _optimism(self, plan: Plan, selection: Selection) -> list[Optimism]:
+        """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
+        others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
+        names = [name for name in (selection.leader, selection.runner_up) if name is not None]
+        if others:
+            names.append(max(others, key=lambda recipe: recipe.complexity).name)
+        wanted = [recipe for recipe in others if recipe.name in names]
+        complete = [item.window for item in self.described if item.complete]
+        if not complete:
+            return []
+        self.total = self.done + len(wanted) * len(complete) + 1
+        known = Remembered() if self.remembered is None else self.remembered
+        rows = {item.window.label: hashes_of(item) for item in self.described}
+        workers = self.outline.workers
+        return measure_optimism(plan, complete, wanted, self.judged, workers, known, rows, self._step)
+
+    def _conclude(
+        self,
+        plan: Plan,
+        scores: Scores | None,
+        selection: Selection,
+        optimism: list[Optimism],
+    ) -> Report:
+        reasons = [
+            say.Reason(code=reason.code, facts=reason.facts, sentence=sentences.reason_sentence(reason, self.context))
+            for reason in selection.reasons
+        ]
+        headline = sentences.headline(selection, self.pipeline, scores, self.context)
+        by_chance = random_choice(optimism)
+        remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
+        champion = champion_of(self.book, self.pipeline)
+        model = self._model(plan, selection.chosen) if selection.chosen is not None else None
+        self._step("refitting" if model else "concluding")
+        result_hash = result_hash_of(self.described, self.judged)
+        same, differs = self._compare(result_hash)
+        decided = say.DecisionTaken(
+            decision=self.name,
+            run=self.name,
+            pipeline=self.pipeline,
+            rule=self.settings.selection.rule,
+            outcome=selection.outcome,
+            chosen=selection.chosen,
+            model=model.body.model if model else None,
+            champion=champion.model if champion else None,
+            headline=headline,
+            reasons=reasons,
+            scores={} if scores is None else msgspec.to_builtins(scores),
+            random_choice=by_chance,
+            remarks=remarks,
+        )
+        finished = say.RunFinished(
+            run=self.name,
+            pipeline=self.pipeline,
+            decision=self.name,
+            result_hash=result_hash,
+            same_result_as=same,
+            differs_from=differs,
+            seconds=round(time.monotonic() - self.started, 3),
+        )
+        evidence = tuple(self.evidence)
+        leakage = say.LeakageChecked(
+            run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
+        )
+        measured = [Draft(leakage, cause=evidence)]
+        measured += [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
+        while True:
+            made: list[Draft | say.Body] = []
+            if model:
+                held = self._gates(model.body, [self._optimism_body(item) for item in optimism], leakage)
+                made = [*model.files, Draft(model.body, about=model.about, cause=evidence), *held]
+            expected = {f"model:{model.body.model}": model.last_seq} if model else {}
+            try:
+                conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
+                appended = self.book.append(*conclusion, expected=expected, sign=True)
+                break
+            except Conflict:
+                if model is None:
+                    raise
+                # Another run, or a promotion, was faster: take the model's name as it is now.
+                model = named(self.book, model)
+                decided = msgspec.structs.replace(decided, model=model.body.model)
+        return Report(
+            outline=self.outline,
+            described=self.described,
+            judged=self.judged,
+            scores=scores,
+            selection=selection,
+            headline=headline,
+            reasons=reasons,
+            checks=self.checks,
+            optimism=optimism,
+            random_choice=by_chance,
+            remarks=remarks,
+            model=model.body.model if model else None,
+            result_hash=result_hash,
+            same_result_as=same,
+            differs_from=differs,
+            seconds=finished.seconds,
+            commit=self.book.commit_handle(appended.n),
+        )
+
+    def _gates(
+        self,
+        model: say.CandidateRefitted,
+        optimism: list[say.OptimismMeasured],
+        leakage: say.LeakageChecked,
+    ) -> list[Draft]:
+        """The model held against the gates that this run registered before it had any result."""
+        now = self.book.now()
+        record = record_of(self.book, now.run(self.name), now.as_of.seq)
+        evidence = gates.evidence_of(
+            self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
+        )
+        outcomes = gates.judge(record.registered.meaning["gates"], evidence)
+        bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
+        return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
+
+    def _optimism_body(self, item: Optimism) -> say.OptimismMeasured:
+        return say.OptimismMeasured(
+            run=self.name,
+            pipeline=self.pipeline,
+            candidate=item.candidate,
+            metric=item.metric,
+            windows=item.windows,
+            mean_walk_forward=item.walk_forward,
+            mean_random=item.random,
+            mean_gap=float(np.mean(item.gaps)) if item.gaps else None,
+            positive_windows=sum(gap > 0 for gap in item.gaps),
+            sentence=item.sentence,
+        )
+
+    def _model(self, plan: Plan, chosen: str) -> Refitted:
+        """The model of the chosen candidate, its files stored, ready to be recorded."""
+        recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
+        valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")
+        made = refit(recipe, self.outline.slice, seed=plan.seed, as_of=self.as_of, valid_for=valid_for)
+        environment = self.book.now().run(self.name).environment
+        slice_name = self.outline.slice.name
+        return refitted(self.book, made, recipe, run=self.name, slice_name=slice_name, environment=environment)
+
+    def _compare(self, result_hash: str) -> tuple[str | None, str | None]:
+        """The earlier run of the same configuration and slice, if its result was the same, or if it was not."""
+        earlier = self.outline.earlier
+        if earlier is None:
+            return None, None
+        return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _period(window: str) -> str:
+    """What one window is called: ``month`` for ``1 month``, ``window`` for anything of several units."""
+    count, _, unit = window.partition(" ")
+    return unit if count == "1" and unit in ("day", "week", "month", "year") else "window"

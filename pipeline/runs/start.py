@@ -1,0 +1,287 @@
+"""The beginning of a run, and its end where it breaks off: what is recorded before anything is computed."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from ledger.errors import Conflict, InvalidInput, TallyError
+from ledger.events import types as say
+from ledger.events.commit import from_micros
+from ledger.events.encoding import Draft
+from ledger.events.event import About
+from ledger.ledger import Ledger
+from ledger.query.snapshot import Snapshot
+from ledger.storage.append import Appended
+from ledger.views.entities import ModelState, RunState
+from pipeline.config.durations import parse_span
+from pipeline.config.load import LoadedPipeline
+from pipeline.config.loosening import refuse_silent_loosening
+from pipeline.config.settings import Pipeline
+from pipeline.config.windows import Window, development_windows
+from pipeline.data.slice import Slice
+from pipeline.data.timestamps import day_of
+from pipeline.evaluate.backtest import Recipe
+from pipeline.models import environment
+from pipeline.recipes import Columns
+
+CHAMPION = "champion"
+"""Name of the champion's recipe where no candidate of the file has it."""
+
+
+class Outline(NamedTuple):
+    """What a run is going to do, told before it does it."""
+
+    loaded: LoadedPipeline
+    slice: Slice
+    windows: list[Window]
+    recipes: list[Recipe]
+    workers: int
+    run: str
+    earlier: RunState | None
+    """A finished run of the same configuration on the same slice."""
+
+
+class Purpose(NamedTuple):
+    """In which of the two worlds a run happens."""
+
+    experiment: bool = False
+    """Nothing that it makes can be promoted."""
+    crosses: str | None = None
+    """The experiment that is done again for production."""
+    reason: str = ""
+
+
+def rows_until(book: Ledger, as_of: int) -> int | None:
+    """From which time on rows do not exist yet (microseconds UTC): a replayed ledger is told nothing of its future."""
+    return as_of if book.genesis.clock == "replayed" else None
+
+
+def close_dead_runs(book: Ledger) -> None:
+    """Record the end of runs whose process on this machine is gone without a word."""
+    for state in book.now().runs():
+        if state.status == "running" and state.host == platform.node() and not _is_alive(state.process):
+            done = f"{state.windows_evaluated} of {state.windows} windows were recorded"
+            body = say.RunFailed(
+                run=state.run,
+                pipeline=state.pipeline,
+                stage="unknown",
+                error="ProcessGone",
+                message=f"the process {state.process} is gone without a word; {done}",
+            )
+            try:
+                run = f"run:{state.run}"
+                book.append(body, expected={run: book.log.last_seq_of(run)})
+            except Conflict:
+                continue  # somebody else noticed at the same moment
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def record_failure(book: Ledger, outline: Outline, stage: str, error: BaseException) -> None:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    message = "interrupted" if interrupted else str(error).splitlines()[0] if str(error) else type(error).__name__
+    body = say.RunFailed(
+        run=outline.run,
+        pipeline=outline.loaded.settings.name,
+        stage=stage,
+        error=type(error).__name__,
+        message=message[:2_000],
+    )
+    try:
+        book.append(body)
+    except TallyError as second:
+        # The first error is the one to report; the open run is closed by the next one on this machine.
+        error.add_note(f"The failure itself could not be recorded: {second}")
+
+
+def begin(
+    book: Ledger,
+    loaded: LoadedPipeline,
+    slice_: Slice,
+    workers: int,
+    as_of: int,
+    purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
+) -> tuple[Outline, tuple[str, ...]]:
+    """Record what is going to happen; returns it with the ids of the events that say so."""
+    settings = loaded.settings
+    refuse_silent_loosening(book, loaded)
+    now = book.now()
+    captured = environment.capture()
+    windows = _with_labels(settings, as_of)
+    recipes = recipes_of(book, now, loaded, slice_)
+    earlier = [
+        state
+        for state in now.runs()
+        if state.status == "finished"
+        and state.pipeline == settings.name
+        and state.meaning_hash == loaded.meaning_hash
+        and state.slice == slice_.name
+    ]
+    same_slice = next((state.last_run for state in now.slices() if state.slice == slice_.name), None)
+    drafts: list[Draft | say.Body] = []
+    if book.log.last_seq_of(f"environment:{captured.environment}") is None:
+        drafts.append(captured)
+    if _registered_text(book, settings.name) != loaded.text_hash:
+        drafts.append(registration(book, loaded))
+    while True:
+        run_name = _next_run(book)
+        started = say.RunStarted(
+            run=run_name,
+            pipeline=settings.name,
+            environment=captured.environment,
+            meaning_hash=loaded.meaning_hash,
+            labels_as_of=from_micros(as_of),
+            windows=tuple(window.label for window in windows),
+            candidates=tuple(recipe.name for recipe in recipes),
+            seed=settings.selection.seed,
+            workers=workers,
+            process=os.getpid(),
+            host=platform.node(),
+        )
+        taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
+        try:
+            declared = _purpose(book, run_name, settings.name, purpose)
+            appended = book.append(*drafts, started, *declared, taken, expected={f"run:{run_name}": None})
+            break
+        except Conflict:
+            continue  # another process took the number first
+    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
+    ids = ids_of(book, appended)
+    return outline, ids[-2 - len(declared) :]
+
+
+def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Draft | say.Body]:
+    """What sets a run apart from an ordinary one, recorded before it has any result."""
+    if not purpose.experiment and purpose.crosses is None:
+        return []
+    if not purpose.reason.strip():
+        raise InvalidInput("An experiment, and a crossing into production, need a reason.", "--reason …")
+    reason = purpose.reason.strip()
+    if purpose.crosses is None:
+        return [say.ExperimentDeclared(run=run, pipeline=pipeline, reason=reason)]
+    if purpose.experiment:
+        raise InvalidInput("A run is an experiment or crosses from one into production, not both.")
+    crossed = book.now().run(purpose.crosses)
+    if not crossed.experiment:
+        raise InvalidInput(f"Run {crossed.run} is no experiment, so there is nothing to cross over from.")
+    return [say.ExperimentCrossed(run=run, experiment=crossed.run, pipeline=pipeline, reason=reason)]
+
+
+def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
+    """The windows to develop on, as far as labels of them can be known by ``as_of``."""
+    delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
+    development = development_windows(settings.time)
+    windows = [window for window in development if window.start + delay <= as_of]
+    if not windows:
+        raise InvalidInput(
+            f"On {day_of(as_of, settings.time.timezone)} no label of {development[0].label}, the first window, was "
+            "known.",
+            "Give a later --labels-as-of, or an earlier first_test.",
+        )
+    return windows
+
+
+def _next_run(book: Ledger) -> str:
+    today = book.clock().astimezone(book.zone).strftime("%Y-%m-%d")
+    taken = [int(name.rpartition(".")[2]) for name in book.log.entities(f"run:{today}.")]
+    return f"{today}.{max(taken, default=0) + 1}"
+
+
+def _registered_text(book: Ledger, name: str) -> str | None:
+    """Hash of the pipeline file as it was registered last."""
+    state = next((state for state in book.now().pipelines() if state.pipeline == name), None)
+    if state is None:
+        return None
+    body = book.event(state.registered_by).event.body
+    assert isinstance(body, say.PipelineRegistered)
+    return body.text_hash
+
+
+def registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
+    """The pipeline file as it is recorded before anything of it has a result."""
+    return say.PipelineRegistered(
+        pipeline=loaded.settings.name,
+        owner=loaded.settings.owner,
+        questions=msgspec.to_builtins(loaded.settings.questions),
+        text=loaded.text,
+        text_hash=loaded.text_hash,
+        meaning=loaded.meaning,
+        meaning_hash=loaded.meaning_hash,
+        defaulted=loaded.defaulted,
+        path=_path_from(book.folder.parent, loaded.path),
+    )
+
+
+def _path_from(home: Path, file: Path) -> str:
+    """The file as seen from the ledger's folder, so that its data is found again; its bare name from elsewhere.
+
+    Never an absolute path: those tell about people's machines.
+    """
+    home, file = home.resolve(), file.resolve()
+    return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
+
+
+def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
+    """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
+    task = "regression" if loaded.settings.data.target.rule is None else "classification"
+    recipes = [
+        Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, task)  # type: ignore[arg-type]
+        for name, item in loaded.settings.candidates.items()
+    ]
+    champion = _champion_in(known, loaded.settings.name)
+    if champion is None:
+        return recipes
+    body = book.event(champion.made_by_event).event.body
+    assert isinstance(body, say.CandidateRefitted)
+    if body.recipe_hash in {recipe.hash for recipe in recipes}:
+        return recipes
+    content = body.recipe
+    columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
+    if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
+        return recipes  # the champion needs columns that this slice does not have; it cannot be compared
+    complexity = int(content["complexity"])
+    return [*recipes, Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, task)]  # type: ignore[arg-type]
+
+
+def champion_of(book: Ledger, pipeline: str) -> ModelState | None:
+    return _champion_in(book.now(), pipeline)
+
+
+def _champion_in(known: Snapshot, pipeline: str) -> ModelState | None:
+    return known.champion(pipeline) if any(state.pipeline == pipeline for state in known.pipelines()) else None
+
+
+def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceTaken:
+    return say.SliceTaken(
+        slice=slice_.name,
+        run=run_name,
+        pipeline=pipeline,
+        source=slice_.source,
+        fingerprint=slice_.fingerprint,
+        rows=slice_.source_rows,
+        kept_rows=slice_.rows,
+        dropped=slice_.dropped,
+        columns=slice_.columns,
+        same_as=same_as,
+    )
+
+
+def _observed(slice_: Slice) -> About:
+    return About(observed_in=(from_micros(slice_.first_time), from_micros(slice_.last_time + 1)))
+
+
+def ids_of(book: Ledger, appended: Appended) -> tuple[str, ...]:
+    return tuple(event_id.hex() for event_id, _ in book.log.hashes(appended.first_seq, appended.last_seq))

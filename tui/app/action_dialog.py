@@ -1,0 +1,45 @@
+"""Appending from the app: ask for what must be said, show the very event, and append it only then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.app.actions import ACTIONS, Action, Values, preview_text
+from tui.app.screens.asking import Offer
+
+if TYPE_CHECKING:
+    import ledger
+    from tui.app.app import TallyApp
+
+
+def offer(app: TallyApp, name: str, handle: str) -> None:
+    """Do one of :data:`tui.app.actions.ACTIONS` about what is selected."""
+
+    def preview(action: Action, screen: Offer) -> None:
+        values = screen.values
+        app.ask_slowly(
+            "offer",
+            lambda book, _job: preview_text(action.preview(book, values)),
+            screen.show_event,
+            lambda error: screen.show_event(f"{error.message} {error.hint}", trouble=True),
+        )
+
+    def append(action: Action, values: Values | None) -> None:
+        if values is None:
+            app.say("Nothing was recorded.")
+            return
+
+        def record(book: ledger.Ledger, _job: object) -> str:
+            return book.commit_handle(action.record(book, values))
+
+        def done(recorded: str) -> None:
+            app.look()
+            app.notify(f"recorded in {recorded}", markup=False)
+
+        app.ask_slowly("append", record, done)
+
+    def ask(action: Action) -> None:
+        screen = Offer(action.title, action.fields, action.words, lambda shown: preview(action, shown))
+        app.push_screen(screen, lambda values: append(action, values))
+
+    app.ask_slowly("offer", lambda book, _job: ACTIONS[name](book, handle), ask)

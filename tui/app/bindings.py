@@ -1,0 +1,57 @@
+"""The keys of the app in words, from the bindings themselves: for the help and for the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from tui.app.screens.asking import Help
+from tui.app.widgets.filter import FILTER_HELP
+from tui.app.widgets.lines import Lines
+
+if TYPE_CHECKING:
+    from tui.app.app import TallyApp
+    from tui.app.screens.pane import Pane
+
+MORE = (
+    "◆ a promotion  ▲ a waiver  ✖ a failed gate  ! an alarm  ✓ a signed checkpoint; the bars are events.",
+    f"Filter: {FILTER_HELP}.",
+    "Mouse: click a line to select it, again to open it; click the strip to go there.",
+)
+
+
+def pane_class(name: str) -> type[Pane]:
+    """The class of a pane, imported when it is first wanted."""
+    found: type[Pane] = getattr(import_module(f"tui.app.screens.{name}"), f"{name.capitalize()}Pane")
+    return found
+
+
+def own_bindings(cls: type) -> list[Binding]:
+    """What a class binds itself."""
+    return [binding for binding in cls.__dict__.get("BINDINGS", []) if isinstance(binding, Binding)]
+
+
+def commands(app: TallyApp) -> Iterator[tuple[str, str, str]]:
+    """Every action that a key does here: the key, its words, the action."""
+    for binding in (*own_bindings(type(app)), *own_bindings(type(app.pane))):
+        yield app.get_key_display(binding), words(binding), binding.action
+
+
+def words(binding: Binding) -> str:
+    """What a key does, in full."""
+    return binding.tooltip or binding.description
+
+
+def help_screen(app: TallyApp, panes: tuple[str, ...]) -> Help:
+    """Every key with its words."""
+
+    def keys(cls: type) -> list[tuple[str, str]]:
+        return [(app.get_key_display(binding), words(binding)) for binding in own_bindings(cls)]
+
+    groups = [("everywhere", keys(type(app)))]
+    groups += [(cls.TITLE, keys(cls)) for cls in map(pane_class, panes) if own_bindings(cls)]
+    groups.append(("in tables and texts", keys(Lines)))
+    return Help(groups, MORE)

@@ -1,0 +1,56 @@
+"""What others append while the app is open, and the strip, which grows with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.app.widgets.timeline import Shape, Timeline
+
+if TYPE_CHECKING:
+    import ledger
+    from tui.app.app import TallyApp
+
+
+class Following:
+    """Looks whether the ledger has grown: a cursor at NOW goes along, one in the past stays."""
+
+    def __init__(self, app: TallyApp) -> None:
+        self.app = app
+        self._version: int | None = None
+        self._drawn = (0, 0)
+        """Width and newest commit of the strip."""
+
+    def poll(self) -> None:
+        """Ask for SQLite's counter of commits, which is cheaper than any table, and for the rest where it moved."""
+
+        def read(book: ledger.Ledger, _job: object) -> tuple[int, int]:
+            version = int(book.log.reader.execute("PRAGMA data_version").fetchone()[0])
+            return version, (book.log.size() - 1 if version != self._version else -1)
+
+        def done(found: tuple[int, int]) -> None:
+            self._version, newest = found
+            moment = self.app.moment
+            if moment is None or newest <= moment.newest:
+                return
+            if self.app.cursor.n is None:
+                self.app.look()
+            else:
+                self.app.moment = moment._replace(newest=newest)
+            self.draw_strip()
+
+        self.app.ask("poll", read, done)
+
+    def draw_strip(self) -> None:
+        """Count and mark anew, where there is more to show or another width to show it in."""
+        width = max(10, self.app.size.width - 2)
+        newest = self.app.moment.newest if self.app.moment else -1
+        if (width, newest) == self._drawn:
+            return
+        self._drawn = (width, newest)
+
+        def read(book: ledger.Ledger, _job: object) -> Shape:
+            from tui.app.timeline_data import read_shape
+
+            return read_shape(book, width)
+
+        self.app.ask_slowly("strip", read, self.app.query_one(Timeline).draw)

@@ -1,0 +1,79 @@
+"""The command palette: every action, and every entity as of the time cursor."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+import ledger
+from ledger.views.entities import NAMED
+from tui.app.bindings import commands
+from tui.app.reader_thread import Job
+from tui.app.screens.events import like
+from tui.output.escape import show
+
+if TYPE_CHECKING:
+    from tui.app.app import TallyApp
+
+MOST = 25
+BY_NAME = ("pipelines", "models", "runs", "decisions", "slices", "waivers", "gates", "periods", "findings", "windows",
+           "predictions", "environments")  # fmt: skip
+"""Kinds that are searched, in the order of what people look for."""
+
+
+def _app(provider: Provider) -> TallyApp:
+    from tui.app.app import TallyApp
+
+    assert isinstance(provider.app, TallyApp)
+    return provider.app
+
+
+class Actions(Provider):
+    """What the keys do, by its words."""
+
+    async def discover(self) -> Hits:
+        app = _app(self)
+        for key, words, action in commands(app):
+            yield DiscoveryHit(Content(f"{words}  ({key})"), partial(app.run_command, action), text=words)
+
+    async def search(self, query: str) -> Hits:
+        app, matcher = _app(self), self.matcher(query)
+        for key, words, action in commands(app):
+            score = matcher.match(words)
+            if score > 0:
+                # The words are the program's own; what is highlighted is text all the same, never markup.
+                yield Hit(score, Content(f"{words}  ({key})"), partial(app.run_command, action), text=words)
+
+
+class Entities(Provider):
+    """Whatever there is at the time cursor, by its name."""
+
+    async def search(self, query: str) -> Hits:
+        app = _app(self)
+        if app.moment is None or not query.strip():
+            return
+        seq = app.moment.as_of.seq
+        for handle in await app.wait_for("palette", lambda book, job: names(book, job, query.strip(), seq)):
+            yield Hit(0.5, Content(show(handle, 200)), partial(app.open, handle), text=handle)
+
+
+def names(book: ledger.Ledger, job: Job, text: str, seq: int) -> list[str]:
+    """Handles that hold a text, the newest of each kind first."""
+    connection = book.views.caught_up()
+    kinds = {projection.name: projection for projection in NAMED}
+    found: list[str] = []
+    for name in BY_NAME:
+        if job.stale or len(found) >= MOST:
+            break
+        rows = connection.execute(
+            f"SELECT key FROM {name}_keys WHERE first_seq <= ? AND key LIKE ? ESCAPE '\\' "
+            "ORDER BY first_seq DESC LIMIT 8",
+            (seq, like(text)),
+        )
+        found += [f"{kinds[name].key}:{row[0]}" for row in rows]
+    if text.lstrip("#").isdigit() and int(text.lstrip("#")) <= seq:
+        found.insert(0, f"#{int(text.lstrip('#'))}")
+    return found

@@ -1,0 +1,138 @@
+"""A position of the time cursor in full, and in which words the screen says it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import lru_cache
+from typing import NamedTuple
+
+import ledger
+from ledger.errors import Damaged
+from ledger.events.commit import decode_head, event_handle
+from ledger.events.event import Event
+from ledger.events.sentences import count, sentence
+from ledger.events.types import decode, entities, is_known, named_under
+from ledger.query.as_of import AsOf, as_of_commit
+from ledger.storage.imported_commits import names_under
+from ledger.storage.log import Commit, Stored
+from tui.app.time_cursor import At
+from tui.output.escape import show
+from tui.output.values import moment_words, period_words
+
+MOST_EVENTS = 200
+"""Events of one commit that are looked at for its line of words."""
+BOOKKEEPING = ("schema.declared", "artifact.stored", "ledger.created")
+TELLING = (
+    "event.corrected", "model.promoted", "model.retired", "promotion.decided", "waiver.granted", "waiver.ended",
+    "automation.changed", "decision.approved", "prediction.refused", "period.monitored", "finding.made",
+    "decision.taken", "gate.evaluated", "run.failed", "run.finished", "run.started", "candidate.refitted",
+)  # fmt: skip
+"""Types whose sentence stands for a whole commit, the most telling first."""
+
+
+class Moment(NamedTuple):
+    """A position in full, read from the ledger."""
+
+    at: At
+    as_of: AsOf
+    newest: int
+    """The newest commit."""
+    time: dt.datetime
+    """What "today" is there: what is compared with expiry dates."""
+    heads: tuple[str, ...]
+    """The banner's words, from the longest to the shortest."""
+    said: str
+    """What the commit at the cursor says."""
+    touched: frozenset[str]
+    """Its events, and the handles that they refer to."""
+    origin: str
+
+
+def read_moment(book: ledger.Ledger, at: At) -> Moment:
+    """Everything about a position that stands on every screen."""
+    newest = book.log.size() - 1
+    n = newest if at.is_now else min(at.n, newest)
+    at = at._replace(n=n)
+    as_of = as_of_commit(book.log, n, at.moment)
+    genesis = book.genesis
+    live_now = at.is_now and genesis.clock == "live"
+    time = book.clock() if live_now else (at.moment or as_of.recorded_at)
+    events = _events(book, n)
+    told = _told(events)
+    touched = frozenset(name for event in events.values() for name in entities(event) if is_known(event))
+    touched |= {f"#{seq}" for seq in events}
+    return Moment(at, as_of, newest, time, _heads(book, at, as_of, genesis.clock), _said(book, as_of, told),
+                  touched, book.origin)  # fmt: skip
+
+
+def _heads(book: ledger.Ledger, at: At, as_of: AsOf, clock: str) -> tuple[str, ...]:
+    replayed = "REPLAYED CLOCK · " if clock == "replayed" else ""
+    name = book.origin.rpartition("-")[0]
+    moment = (at.moment or as_of.recorded_at).astimezone(book.zone)
+    about = f" · about {period_words(at.about, book.zone)}" if at.about else ""
+    if at.is_now:
+        now = f"NOW · {as_of.handle}"
+        return (f"tallystick · {name} · {replayed}{now} · {count(as_of.seq + 1, 'event')}{about}",
+                f"{name} · {replayed}{now}{about}", f"{now}{about}")  # fmt: skip
+    known = f"THE PAST · {'known on' if at.about else 'as of'} {moment:%Y-%m-%d %H:%M}"
+    return (f"tallystick · {name} · {replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
+            f"{replayed}{known} {book.zone.key}{about} · {as_of.handle} · read-only",
+            f"{known} {book.zone.key}{about} · c{at.n}", f"{known}{about} · c{at.n}",
+            f"THE PAST · {'known' if at.about else 'as of'} {moment:%Y-%m-%d}{about.replace(' ·', ',')}")  # fmt: skip
+
+
+def _events(book: ledger.Ledger, n: int) -> dict[int, Event[object]]:
+    commit = book.log.commit(n)
+    found: dict[int, Event[object]] = {}
+    under = under_of(book, commit)
+    for stored in book.log.events(max(commit.first_seq, commit.last_seq - MOST_EVENTS + 1), commit.last_seq):
+        if stored.data is None:
+            continue
+        try:
+            found[stored.seq] = named_under(decode(stored.data), under)
+        except Damaged:
+            continue  # said on the screens that show the event itself
+    return found
+
+
+def _told(events: dict[int, Event[object]]) -> Event[object] | None:
+    def rank(item: Event[object]) -> int:
+        return TELLING.index(item.t) if item.t in TELLING else len(TELLING) + (item.t in BOOKKEEPING)
+
+    return min(events.values(), key=rank, default=None)
+
+
+def _said(book: ledger.Ledger, as_of: AsOf, event: Event[object] | None) -> str:
+    if event is None:
+        return f"{as_of.handle.partition('-')[0]} · nothing that can be read"
+    when = moment_words(as_of.recorded_at, book.zone)
+    return show(f"{as_of.handle.partition('-')[0]} · {when} · {sentence(event)}", 400)
+
+
+def under_of(book: ledger.Ledger, commit: Commit) -> str | None:
+    """What the names of an imported commit are read under; None where they are read as they are."""
+    try:
+        return names_under(book.log, commit, decode_head(commit.head))
+    except Damaged:
+        return None  # said on the screens that show the commit itself
+
+
+def told(stored: Stored, under: str | None = None) -> str:
+    """The sentence of an event; a damaged or erased one is said to be so."""
+    if stored.data is None:
+        return f"{stored.type}: its body is not here"
+    try:
+        return sentence(named_under(decode(stored.data), under))
+    except Damaged as error:
+        return f"{stored.type}: {error.message}"
+
+
+def handle_of_event(stored: Stored) -> str:
+    """``#812-k3f9``."""
+    return event_handle(stored.seq, stored.id)
+
+
+@lru_cache(maxsize=8_192)
+def commit_at(book: ledger.Ledger, seq: int) -> Commit:
+    """The commit of an event, remembered: commits never change, and the same ones are seen again at every step."""
+    return book.log.commit_of(seq)

@@ -1,0 +1,190 @@
+"""The difference of two times, or of two entities: what changed, from what to what, by whom and why."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, cast
+
+from textual.app import ComposeResult
+
+import ledger
+from ledger.events.sentences import count
+from ledger.events.types import PipelineRegistered
+from ledger.query.as_of import as_of_commit
+from ledger.query.diff import EntityChange
+from ledger.views.entities import PipelineState, RunState
+from ledger.views.entities.pipelines import PIPELINES
+from ledger.views.fold import differing
+from ledger.views.projection import State
+from tui.app.position import Moment
+from tui.app.reader_thread import Job
+from tui.app.screens.board import event_line
+from tui.app.screens.pane import Pane, Question
+from tui.app.widgets.lines import Line, Lines
+from tui.output.escape import show
+from tui.output.values import field_value_words, field_words, moment_words
+
+LISTED = 5
+MOST_FIELDS = 400
+
+
+class Mark(NamedTuple):
+    """One side of a comparison: a time, and what was selected there."""
+
+    n: int
+    handle: str = ""
+
+    @property
+    def words(self) -> str:
+        """``c41 (run:2013-01-01.1)``."""
+        return f"c{self.n}{f' ({self.handle})' if self.handle else ''}"
+
+
+def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
+    """Entities where two different ones of one kind are marked; else the two times, the earlier one first."""
+    kind_a, kind_b = a.handle.partition(":")[0], b.handle.partition(":")[0]
+    if a.handle and b.handle and a.handle != b.handle and kind_a == kind_b and not a.handle.startswith("#"):
+        return _entities(book, a, b)
+    # Who marks NOW and walks back asks what happened since, not how it would be undone.
+    return _times(book, *sorted((a, b), key=lambda mark: mark.n))
+
+
+def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
+    from tui.cli.ask.diff import LOOKED_AGAIN
+    from tui.cli.ask.history import field_change_words
+
+    first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
+    found = first.diff(second)
+    lines = [Line(f"{way} {a_time.as_of.handle}, recorded {moment_words(a_time.as_of.recorded_at, book.zone)}", "dim")
+             for way, a_time in (("from", first), ("to  ", second))]  # fmt: skip
+    if not found.changes:
+        return [*lines, Line("Nothing is different.")]
+    new: dict[str, list[EntityChange]] = {}
+    again: dict[str, int] = {}
+    made: dict[int, None] = {}
+    for change in found.changes:
+        if change.before is None and change.after is not None:
+            new.setdefault(change.kind, []).append(change)
+        elif change.after is None:
+            lines.append(Line(f"{change.handle} does not exist there", "bold", change.handle))
+            made[change.seq] = None
+        elif {field.field for field in change.fields} <= LOOKED_AGAIN:
+            again[change.kind] = again.get(change.kind, 0) + 1
+        elif len(lines) < MOST_FIELDS:
+            lines += [Line(""), Line(change.handle, "bold", change.handle)]
+            for field in change.fields:
+                lines.append(Line(f"{field_change_words(field, book)}  (#{field.seq})", "", f"#{field.seq}", 2))
+                made[field.seq] = None
+    lines.append(Line(""))
+    for kind, number in again.items():
+        lines.append(Line(f"{count(number, kind)} seen again, the same", "dim"))
+    for kind, changes in new.items():
+        lines.append(Line(f"{count(len(changes), f'new {kind}')}", "bold"))
+        for change in changes[:LISTED]:
+            lines.append(Line(f"{change.name} (#{change.seq})", "", change.handle, 2))
+        if len(changes) > LISTED:
+            lines.append(Line(f"and {len(changes) - LISTED} more", "dim", indent=2))
+        if kind in ("model", "decision", "correction", "waiver", "finding"):
+            made.update(dict.fromkeys(change.seq for change in changes[:LISTED]))
+    lines += _configuration(book, first, second)
+    if made:
+        lines += [Line(""), Line("because of", "bold")]
+        lines += [event_line(book, seq) for seq in sorted(made)[:60]]
+    return lines
+
+
+def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) -> list[Line]:
+    """Configurations that mean something else, setting by setting."""
+    before = {state.pipeline: state for state in a.pipelines()}
+    lines: list[Line] = []
+    for state in b.pipelines():
+        old = before.get(state.pipeline)
+        if old is not None and old.meaning_hash != state.meaning_hash:
+            lines += [Line(""), Line(f"configuration of {state.pipeline}", "bold")]
+            lines += _settings(_meaning(book, old), _meaning(book, state))
+    return lines
+
+
+def _settings(old: dict[str, Any], new: dict[str, Any]) -> list[Line]:
+    from pipeline.config.diff import config_changes
+    from tui.cli.ask.diff import _setting
+
+    lines = []
+    for change in config_changes(old, new):
+        way = f"  [{change.strictness}]" if change.strictness else ""
+        left, right = (_setting(value) for value in (change.old, change.new))
+        said = f"+ {right}" if change.added else f"- {left}" if change.removed else f"{left} → {right}"
+        lines.append(Line(f"{change.group}: {change.name}: {said}{way}", indent=2))
+    return lines
+
+
+def _meaning(book: ledger.Ledger, state: PipelineState) -> dict[str, Any]:
+    body = book.event(state.registered_by).event.body
+    return dict(body.meaning) if isinstance(body, PipelineRegistered) else {}
+
+
+def _entities(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
+    lines = [Line(f"from {a.handle} as of c{a.n}", "dim"), Line(f"to   {b.handle} as of c{b.n}", "dim"), Line("")]
+    states = [ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)).find(mark.handle) for mark in (a, b)]
+    for mark, state in zip((a, b), states, strict=True):
+        if state is None:
+            return [*lines, Line(f"{mark.handle} did not exist at c{mark.n}.")]
+    old, new = cast("tuple[State, State]", tuple(states))
+    kind = a.handle.partition(":")[0]
+    for field, left, right in differing(old, new):
+        if field != kind:
+            words = [show(field_value_words(field, value, book.zone), 300) for value in (left, right)]
+            lines.append(Line(f"{field_words(field)} {words[0]} → {words[1]}", indent=2))
+    if isinstance(old, RunState) and isinstance(new, RunState):
+        lines += _run_settings(book, old, new)
+    lines += [Line(""), Line("last touched by", "bold"), event_line(book, old.seq), event_line(book, new.seq)]
+    return lines
+
+
+def _run_settings(book: ledger.Ledger, old: RunState, new: RunState) -> list[Line]:
+    if old.meaning_hash == new.meaning_hash:
+        return [Line(""), Line("question and configuration: the same", "bold")]
+    meanings = []
+    for run in (old, new):
+        for version in reversed(book.views.history(PIPELINES, run.pipeline, -1, book.now().as_of.seq)):
+            state = cast("PipelineState | None", version.state)
+            if state is not None and state.meaning_hash == run.meaning_hash:
+                meanings.append(_meaning(book, state))
+                break
+    if len(meanings) < 2:
+        return [Line("The configuration of one of them is not in the ledger.")]
+    return [Line(""), Line("configuration", "bold"), *_settings(*meanings)]
+
+
+class DifferencePane(Pane):
+    """Mark A, mark B, and what lies between them."""
+
+    TITLE = "Difference"
+
+    def compose(self) -> ComposeResult:
+        yield Lines(id="difference-lines")
+
+    def question(self) -> Question:
+        a, b = self.tally.mark_a, self.tally.mark_b
+
+        def read(book: ledger.Ledger, moment: Moment, _job: Job) -> list[Line]:
+            if a is None:
+                return [
+                    Line("Nothing is marked.", "bold"),
+                    Line("Press d to mark A: the time at the cursor, and the selected run or model."),
+                    Line("Go elsewhere, press d again for B: the difference opens here."),
+                    Line("While only A is marked, the difference from A to the cursor is shown.", "dim"),
+                ]
+            return read_difference(book, a, b or Mark(moment.as_of.n, ""))
+
+        return read
+
+    def answer(self, moment: Moment, found: Any) -> None:
+        self.query_one(Lines).begin(cast("list[Line]", found))
+
+    def on_lines_opened(self, event: Lines.Opened) -> None:
+        event.stop()
+        self.tally.open(event.key)
+
+    @property
+    def selected(self) -> str:
+        return self.query_one(Lines).key

@@ -1,0 +1,1 @@
+"""The command line, one folder for each group of commands."""

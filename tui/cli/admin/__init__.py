@@ -1,0 +1,1 @@
+"""Commands of administration: keys, backup, redaction."""

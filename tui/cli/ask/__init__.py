@@ -1,0 +1,1 @@
+"""Commands that ask: status, history, diff, explain, lineage, trials."""

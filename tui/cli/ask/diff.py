@@ -1,0 +1,305 @@
+"""`tally diff`: two dates, two runs, two models, or two pipeline files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+import msgspec
+
+import ledger
+from ledger.errors import InvalidInput
+from ledger.events.sentences import count
+from ledger.query.blame import read
+from ledger.query.diff import Difference, EntityChange
+from ledger.views.entities import ModelState, RunState
+from tui.cli.ask.history import entry_json, event_line, field_change_words
+from tui.cli.ask.status import set_aside, snapshot_of, struck
+from tui.cli.main import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tui.output.console import as_of_json, clock_line, heading, print_json, table, wrap
+from tui.output.escape import show
+
+if TYPE_CHECKING:
+    from pipeline.config.diff import ConfigChange
+    from pipeline.evaluate.bootstrap import Interval
+    from pipeline.evaluate.compare_runs import Comparison
+
+LISTED = 5
+LOOKED_AGAIN = {"run", "opened_at", "runs", "described_by", "evaluated_at"}
+"""Fields of a window or an evaluation that say no more than that another run saw the same."""
+
+
+@tally.command("diff")
+@click.argument("a")
+@click.argument("b", default="now")
+@click.option("--all", "everything", is_flag=True, help="List every new entity instead of the first few of a kind.")
+@click.option("--exit-code", "exit_code", is_flag=True, help="Exit with 1 where there is a difference.")
+@ledger_option
+@axis_option
+@json_option
+def diff_command(
+    a: str, b: str, everything: bool, exit_code: bool, ledger_path: Path | None, axis: str, as_json: bool
+) -> None:
+    """What is different in B, compared with A [default: now].
+
+    Two dates (or events, or commits): every entity that changed, field by field, and by which events. Two runs or two
+    models: question, configuration, data, environment, and the results in each window with paired intervals. Two
+    pipeline files: every setting, and whether the change loosens or tightens.
+    """
+    if a.endswith(".toml") or b.endswith(".toml"):
+        differs = _files(a, b, as_json)
+    else:
+        with open_ledger(ledger_path) as book:
+            sides = _two_sides(book, a, b)
+            if sides is not None:
+                if not as_json:
+                    clock_line(book)
+                differs = _runs(book, *sides, as_json)
+            else:
+                found = snapshot_of(book, a, axis).diff(snapshot_of(book, b, axis))
+                differs = bool(found.changes)
+                _print_dates(found, book, everything, as_json)
+    exit_with(1 if differs and exit_code else 0)
+
+
+# Dates -----------------------------------------------------------------------------------------------------
+
+
+def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_json: bool) -> None:
+    # What does not count at the later of the two moments.
+    aside = set_aside(ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq)))
+    if as_json:
+        content = {
+            "a": as_of_json(found.a, book),
+            "b": as_of_json(found.b, book),
+            "compared": "moments",
+            "changes": [_change_json(change, book, aside) for change in found.changes],
+        }
+        print_json("tally.diff/1", content)
+        return
+    clock_line(book, f"from what was {found.a.words}")
+    heading(f"to what was   {found.b.words}")
+    if not found.changes:
+        click.echo("Nothing is different.")
+        return
+    made: dict[int, None] = {}
+    new: dict[str, list[EntityChange]] = {}
+    again: dict[str, list[EntityChange]] = {}
+    for change in found.changes:
+        if change.before is None and change.after is not None:
+            new.setdefault(change.kind, []).append(change)
+            continue
+        if change.after is None:
+            click.secho(f"{show(change.handle)} does not exist there", bold=True)
+            made[change.seq] = None
+            continue
+        if not everything and {field.field for field in change.fields} <= LOOKED_AGAIN:
+            again.setdefault(change.kind, []).append(change)
+            continue
+        click.secho(show(change.handle), bold=True)
+        for field in change.fields:
+            click.echo(wrap(f"{field_change_words(field, book)}  (#{field.seq})", "  "))
+            made[field.seq] = None
+    for kind, changes in again.items():
+        runs = ", ".join(dict.fromkeys(str(getattr(change.after, "run", "")) for change in changes))
+        click.echo(f"{count(len(changes), kind)} seen again, the same, by run {show(runs)} (--all lists them)")
+    for kind, changes in new.items():
+        shown = changes if everything or len(changes) <= LISTED else changes[: LISTED - 2]
+        more = len(changes) - len(shown)
+        names = ", ".join(f"{show(change.name)} (#{change.seq})" for change in shown)
+        click.echo(wrap(f"{count(len(changes), f'new {kind}')}: {names}{f' and {more} more' if more else ''}"))
+        if kind in ("model", "decision", "correction"):
+            made.update(dict.fromkeys(change.seq for change in shown))
+    if made:
+        click.echo()
+        click.echo("because of")
+        for seq in sorted(made):
+            click.echo(struck(wrap(event_line(read(book.log, seq), book), "  "), seq, aside))
+
+
+def _change_json(change: EntityChange, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+    return {
+        "handle": change.handle,
+        "before": None if change.before is None else msgspec.to_builtins(change.before),
+        "after": None if change.after is None else msgspec.to_builtins(change.after),
+        "event": entry_json(read(book.log, change.seq), book, aside),
+        "fields": [
+            {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}
+            for field in change.fields
+        ],
+    }
+
+
+# Runs and models -------------------------------------------------------------------------------------------
+
+
+class _Side(NamedTuple):
+    """A run, or a model that a run made."""
+
+    run: RunState
+    model: ModelState | None
+
+    @property
+    def candidate(self) -> str | None:
+        """Whose results it stands for; None where the run says."""
+        return None if self.model is None else self.model.candidate
+
+    @property
+    def words(self) -> str:
+        if self.model is None:
+            return f"run {show(self.run.run)}"
+        return f"{show(self.model.model)} ({show(self.model.candidate)} of run {show(self.run.run)})"
+
+
+def _two_sides(book: ledger.Ledger, a: str, b: str) -> tuple[_Side, _Side] | None:
+    now = book.now()
+    sides = [
+        _Side(now.run(state.made_by_run), state) if isinstance(state, ModelState) else _Side(state, None)
+        for state in (now.find(a), now.find(b))
+        if isinstance(state, RunState | ModelState)
+    ]
+    if len(sides) == 2:
+        return sides[0], sides[1]
+    if sides:
+        raise InvalidInput(
+            f"{a} and {b} are not of one kind.", "Compare two dates, two runs, two models, or two pipeline files."
+        )
+    return None
+
+
+def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
+    from pipeline.evaluate.compare_runs import compare_runs
+    from pipeline.records.run_record import record_of
+
+    known = book.now().as_of.seq
+    first, second = a.run, b.run
+    found = compare_runs(
+        book, record_of(book, first, known), record_of(book, second, known), (a.candidate, b.candidate)
+    )
+    same_result = first.result_hash == second.result_hash and found.candidates[0] == found.candidates[1]
+    if as_json:
+        content = {
+            "compared": "runs",
+            "a": f"run:{first.run}",
+            "b": f"run:{second.run}",
+            "candidates": found.candidates,
+            "metric": found.metric,
+            "configuration": [_config_json(change) for change in found.configuration],
+            "data": [value._asdict() for value in found.data],
+            "environment": [value._asdict() for value in found.environment],
+            "windows": [window._asdict() for window in found.windows],
+            "only_in_a": found.only_in_a,
+            "only_in_b": found.only_in_b,
+            "overall": found.overall and {"mean_gain": found.overall[0], "interval": found.overall[1]},
+        }
+        print_json("tally.diff/1", content)
+    else:
+        _print_runs(found, a, b, same_result and first.result_hash is not None)
+    return bool(found.configuration or found.data or found.environment or not same_result)
+
+
+def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> None:
+    from pipeline.evaluate.sentences import percent
+
+    click.secho(f"from {a.words} to {b.words}", bold=True)
+    _print_config(found.configuration)
+    for title, values in (("data", found.data), ("environment and code", found.environment)):
+        click.secho(title if values else f"{title}: the same", bold=True)
+        for value in values:
+            click.echo(wrap(f"{value.what}: {value.old} → {value.new}", "  "))
+    names = found.candidates
+    versus = names[0] if names[0] == names[1] else f"{names[0]} → {names[1]}"
+    click.secho(f"results of {show(versus)}, {found.metric.replace('_', '-')} by window (smaller is better)", bold=True)
+    rows = [
+        (
+            window.label,
+            _loss(window.a),
+            _loss(window.b),
+            "" if window.gain is None else percent(window.gain),
+            window.unpaired
+            or (f"{percent(window.interval.low)} to {percent(window.interval.high)}" if window.interval else ""),
+        )
+        for window in found.windows
+    ]
+    table(("window", "first", "second", "gain", "interval"), rows)
+    for label, only in (("first", found.only_in_a), ("second", found.only_in_b)):
+        if only:
+            click.echo(wrap(f"only in the {label}: {', '.join(only)}"))
+    if same_result:
+        click.echo("The results are the same, to the last bit.")
+    elif found.overall is not None:
+        gain, interval = found.overall
+        paired = count(sum(window.gain is not None for window in found.windows), "window")
+        said = f"Over {paired} the second saves {percent(gain)} of the first one's loss on average"
+        click.echo(wrap(f"{said} ({_interval(interval)})."))
+
+
+def _interval(interval: Interval) -> str:
+    from pipeline.evaluate.sentences import percent
+
+    return f"{percent(interval.low)} to {percent(interval.high)}"
+
+
+def _loss(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"
+
+
+# Files -----------------------------------------------------------------------------------------------------
+
+
+def _files(a: str, b: str, as_json: bool) -> bool:
+    from pipeline.config.diff import config_changes
+    from pipeline.config.load import read as read_config
+
+    if not (a.endswith(".toml") and b.endswith(".toml")):
+        raise InvalidInput("A pipeline file can be compared with another one only.", "tally diff OLD.toml NEW.toml")
+    first, second = read_config(Path(a)), read_config(Path(b))
+    changes = config_changes(msgspec.to_builtins(first.settings), msgspec.to_builtins(second.settings))
+    same = first.meaning_hash == second.meaning_hash
+    if as_json:
+        content = {
+            "compared": "files",
+            "a": a,
+            "b": b,
+            "same_meaning": same,
+            "changes": [_config_json(change) for change in changes],
+        }
+        print_json("tally.diff/1", content)
+    elif not changes:
+        click.echo("The two files say the same.")
+    else:
+        _print_config(changes)
+        if same:
+            click.echo("Nothing that can change a result is different.")
+    return bool(changes)
+
+
+def _print_config(changes: list[ConfigChange]) -> None:
+    if not changes:
+        click.secho("question and configuration: the same", bold=True)
+    group = ""
+    for change in changes:
+        if change.group != group:
+            group = change.group
+            click.secho(group, bold=True)
+        way = f"  [{change.strictness}]" if change.strictness else ""
+        old, new = (_setting(value) for value in (change.old, change.new))
+        said = f"+ {new}" if change.added else f"- {old}" if change.removed else f"{old} → {new}"
+        click.echo(wrap(f"{change.name}: {said}{way}", "  "))
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def _config_json(change: ConfigChange) -> dict[str, Any]:
+    return {
+        "setting": change.name,
+        "class": change.group,
+        "old": change.old,
+        "new": change.new,
+        "added": change.added,
+        "removed": change.removed,
+        "strictness": change.strictness,
+    }

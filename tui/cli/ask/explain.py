@@ -1,0 +1,239 @@
+"""`tally explain`: a decision's whole reasoning again, from recorded facts alone, the same whenever it is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import ledger
+from ledger.errors import NotFound
+from ledger.events.commit import decode_head, event_handle, from_micros
+from ledger.events.sentences import count
+from ledger.events.types import PromotionDecided
+from ledger.storage.log import Commit
+from ledger.views.entities import DecisionState, GateState, ModelState, RunState
+from tui.cli.ask.explain_period import explain_watched, watched_of
+from tui.cli.ask.status import head_line, snapshot_of
+from tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
+from tui.output.console import as_of_json, clock_line, print_json, wrap
+from tui.output.escape import show
+from tui.output.import_label import source_words
+from tui.output.trajectory import trajectory_table
+from tui.output.values import moment_words
+
+if TYPE_CHECKING:
+    from pipeline.records.run_record import Record
+
+
+@tally.command("explain")
+@click.argument("decision")
+@ledger_option
+@as_of_option
+@json_option
+def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, as_json: bool) -> None:
+    """Why DECISION was taken: the question, the data, every window, every rule that applied.
+
+    DECISION may be a decision, the run that took it, or a model of that run; or a watched period (late/2013-09) or
+    one of its findings (late/2013-09/level), with the numbers behind the sentence. Nothing is computed again and
+    nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
+    as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
+    """
+    from pipeline.records.run_record import record_of
+
+    with open_ledger(ledger_path) as book:
+        snapshot = snapshot_of(book, as_of)
+        if promotion := _promotion(snapshot, decision):
+            if not as_json:
+                head_line(snapshot, as_of, book)
+            _explain_promotion(book, promotion, as_json)
+            return
+        watched = watched_of(snapshot, decision)
+        if watched is not None:
+            if not as_json:
+                clock_line(book)
+            explain_watched(book, watched, as_json)
+            return
+        run = _run_of(snapshot, decision)
+        beside = _beside(snapshot, decision, run)
+        record = record_of(book, run, snapshot.as_of.seq)
+        if record.decision is None or record.decided is None:
+            raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
+        entry = record.decided
+        if as_json:
+            content = {
+                # Where nothing was asked for nothing is said, or the answer would be another one every day.
+                **({} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}),
+                "decision": {
+                    "handle": f"decision:{record.decision.decision}",
+                    "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+                    "recorded_at": entry.recorded_at,
+                    "actor": entry.actor,
+                    **{field: getattr(record.decision, field) for field in record.decision.__struct_fields__},
+                },
+                "questions": record.registered.questions,
+                "slice": record.slice,
+                "windows": list(record.windows.values()),
+                "evaluations": [
+                    {"window": label, "candidate": candidate, "metrics": judged.metrics, "gain": judged.gain}
+                    for (label, candidate), judged in record.evaluations.items()
+                ],
+                "optimism": record.optimism,
+                "evidence": list(entry.event.cause),
+                **({} if beside is None else {"put_forward": beside, "gates": _gates_of(snapshot, beside)}),
+            }
+            print_json("tally.explain/1", content)
+            return
+        if as_of is not None:
+            head_line(snapshot, as_of, book)
+        else:
+            clock_line(book)
+        said = record.decision
+        click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
+        click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+        _print_source(book, entry.n)
+        for name, text in record.registered.questions.items():
+            if isinstance(text, str):
+                click.echo(wrap(f"{name.replace('_', ' ')}: {text}", "  "))
+        if record.slice is not None:
+            click.echo(
+                wrap(f"slice {record.slice.slice}: {count(record.slice.rows, 'row')} of {record.slice.source}", "  ")
+            )
+            for drop in record.slice.dropped:
+                click.echo(wrap(f"{count(drop.rows, 'row')} left out where {drop.where}: {drop.why}", "  "))
+        for window in record.windows.values():
+            for warning in window.warnings:
+                click.echo(wrap(warning, "  "))
+        from pipeline.config.canonical import meaning_in
+
+        metric = str(meaning_in(record.registered)["selection"]["metric"])
+        for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
+            lines = _trajectories(record, name)
+            if lines:
+                click.echo()
+                click.secho(f"{name.replace('_', '-')} by window ({better} is better)", bold=True)
+                for line in lines:
+                    click.echo(line)
+        click.echo()
+        for item in record.optimism:
+            click.echo(wrap(item.sentence))
+        if said.random_choice:
+            click.echo(wrap(said.random_choice))
+        click.echo()
+        click.secho(wrap(said.headline), bold=True)
+        for reason in said.reasons:
+            click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+        for remark in said.remarks:
+            click.echo(wrap(f"· {remark}", "  "))
+        click.echo(
+            f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome"
+        )
+        if beside is not None:
+            _explain_beside(book, snapshot, beside)
+
+
+def _beside(snapshot: ledger.Snapshot, name: str, run: RunState) -> ModelState | None:
+    """The model that was asked about, where the decision of its run had chosen otherwise."""
+    found = snapshot.find(name)
+    return found if isinstance(found, ModelState) and found.model != run.model else None
+
+
+def _print_source(book: ledger.Ledger, n: int) -> None:
+    if source := source_words(book, book.log.commit(n)):
+        click.echo(wrap(source, "  "))
+
+
+def _gates_of(snapshot: ledger.Snapshot, model: ModelState) -> list[GateState]:
+    return [gate for gate in snapshot.gates() if gate.model == model.model]
+
+
+def _explain_beside(book: ledger.Ledger, snapshot: ledger.Snapshot, model: ModelState) -> None:
+    """A model that somebody put forward beside the decision: who, why, and what its gates said."""
+    click.echo()
+    entry = book.event(model.made_by_event)
+    click.secho(wrap(f"{model.model} is {model.candidate}, put forward beside this decision"), bold=True)
+    click.echo(f"  by {show(entry.actor)} on {moment_words(entry.recorded_at, book.zone)} (#{entry.seq})")
+    _print_source(book, entry.n)
+    if model.proposal:
+        click.echo(wrap(f"“{model.proposal}”", "  "))
+    refusals: dict[int, Commit] = {}
+    for gate in _gates_of(snapshot, model):
+        click.echo(wrap(f"[{gate.name}] {gate.verdict}: {gate.sentence}", "  "))
+        if gate.verdict != "passed":
+            commit = book.log.commit_of(gate.seq)
+            refusals[commit.n] = commit
+    for commit in refusals.values():
+        head = decode_head(commit.head)
+        if head.note:
+            said = f"{moment_words(from_micros(commit.recorded_at), book.zone)}  {head.actor}: {head.note}"
+            click.echo(wrap(said, "  "))
+
+
+def _promotion(snapshot: ledger.Snapshot, name: str) -> DecisionState | None:
+    """A decision of a person about who is champion, by its name."""
+    found = snapshot.find(name)
+    if isinstance(found, DecisionState) and found.outcome in ("promotion", "rollback", "retirement"):
+        return found
+    return None
+
+
+def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool) -> None:
+    entry = book.event(state.described_by)
+    said: PromotionDecided = entry.event.body
+    waivers = {waiver.waiver: waiver for waiver in book.now().waivers()}
+    if as_json:
+        content = {
+            "decision": {
+                "handle": f"decision:{said.decision}",
+                "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+                "recorded_at": entry.recorded_at,
+                "actor": entry.actor,
+                **{field: getattr(said, field) for field in said.__struct_fields__},
+            },
+            "waivers": [waivers[gate.waiver] for gate in said.gates if gate.waiver in waivers],
+            "evidence": list(entry.event.cause),
+        }
+        print_json("tally.explain/1", content)
+        return
+    click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
+    click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+    _print_source(book, entry.n)
+    click.secho(wrap(said.headline, "  "), bold=True)
+    click.echo(wrap(f"reason: {said.reason}", "  "))
+    if said.followed:
+        click.echo(wrap(f"follows decision {said.followed} of its run; all of it: tally explain {said.followed}", "  "))
+    elif said.run:
+        click.echo(wrap(f"goes beside what run {said.run} decided: tally explain {said.run}", "  "))
+    for gate in said.gates:
+        verdict = f"{gate.verdict}, waived" if gate.waiver else gate.verdict
+        click.echo(wrap(f"[{gate.name}] {verdict}: {gate.sentence}", "  "))
+        if gate.waiver in waivers:
+            waiver = waivers[gate.waiver]
+            until = waiver.until.astimezone(book.zone)
+            who = f"{waiver.owner} answers for it, approved by {waiver.approver}"
+            click.echo(wrap(f"waiver {waiver.waiver} until {until:%Y-%m-%d}, {who}: “{waiver.reason}”", "      "))
+    if said.approvals:
+        click.echo(wrap(f"signed by {', '.join(said.approvals)}", "  "))
+    click.echo(f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome")
+
+
+def _run_of(snapshot: ledger.Snapshot, name: str) -> RunState:
+    match snapshot.entity(name):
+        case RunState() as state:
+            return state
+        case DecisionState(run=str() as run):
+            return snapshot.run(run)
+        case ModelState() as state:
+            return snapshot.run(state.made_by_run)
+    raise NotFound(f"{name!r} is no decision, run or model.", "`tally runs` and `tally models` list them.")
+
+
+def _trajectories(record: Record, metric: str) -> list[str]:
+    values = {
+        key: judged.metrics[metric].value for key, judged in record.evaluations.items() if metric in judged.metrics
+    }
+    if all(value is None for value in values.values()):
+        return []
+    candidates = list(dict.fromkeys(candidate for _, candidate in record.evaluations))
+    return trajectory_table(list(record.windows), candidates, values)

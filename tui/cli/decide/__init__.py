@@ -1,0 +1,1 @@
+"""Commands that decide: final-test, promote, waive."""

@@ -1,0 +1,1 @@
+"""Commands that exchange: import of another ledger."""

@@ -1,0 +1,354 @@
+"""The command `tally`: the group, the options that commands share, and how errors reach people."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from ledger.errors import NotFound, TallyError
+from tui.output.escape import show, show_lines
+from tui.output.hints import here, name_ledger
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from ledger import Ledger
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module, one line for the list); modules are imported only when their command runs
+    "init": ("tui.cli.start.init", "Make a ledger in this folder."),
+    "demo": ("tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
+    "doctor": ("tui.cli.ask.trials", "Deliver what waits to be recorded; look for what is wrong."),
+    "check": ("tui.cli.work.run", "Read a pipeline file and report every mistake in it."),
+    "run": ("tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
+    "replay": ("tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
+    "reproduce": ("tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
+    "predict": ("tui.cli.work.predict", "Ask a model, inside what it was approved for."),
+    "promote": ("tui.cli.decide.promote", "Make a model the champion of its pipeline."),
+    "refit": ("tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
+    "final-test": ("tui.cli.decide.final_test", "Look at the sealed windows, once."),
+    "audit": ("tui.cli.report.audit", "What should be here and is not."),
+    "automation": ("tui.cli.report.audit", "What a pipeline may do by itself, and what is missing."),
+    "retire": ("tui.cli.decide.promote", "Take a model out of use."),
+    "waive": ("tui.cli.decide.waive", "Excuse a model from a gate, by name and for a time that ends."),
+    "correct": ("tui.cli.ask.history", "Say that an event does not count any more."),
+    "approve": ("tui.cli.decide.promote", "Sign a decision with your own key."),
+    "monitor": ("tui.cli.work.monitor", "Watch the champion in a live period; findings in words."),
+    "report": ("tui.cli.report.report", "A watched period again, in words, in pictures, as a page."),
+    "status": ("tui.cli.ask.status", "Where things stand."),
+    "champion": ("tui.cli.ask.status", "Which model decides, or decided at a date."),
+    "runs": ("tui.cli.ask.status", "All runs."),
+    "models": ("tui.cli.ask.status", "All models."),
+    "trials": ("tui.cli.ask.trials", "What notebooks and training loops tried."),
+    "log": ("tui.cli.ask.status", "The commits, newest first."),
+    "show": ("tui.cli.ask.status", "One event, commit, run, model, slice or decision."),
+    "diff": ("tui.cli.ask.diff", "What changed between two dates, runs, models or pipeline files."),
+    "why": ("tui.cli.ask.history", "Which event made something so, and what led to it."),
+    "story": ("tui.cli.ask.history", "The life of an entity in sentences."),
+    "explain": ("tui.cli.ask.explain", "A decision's whole reasoning again, from what was recorded."),
+    "lineage": ("tui.cli.ask.lineage", "What an entity comes from, and what comes from it."),
+    "know": ("tui.cli.ask.history", "What was known about a period, and how late it came."),
+    "sql": ("tui.cli.ask.status", "Ask the views a question in SQL (read only)."),
+    "tui": ("tui.start", "The terminal app: walk back through time."),
+    "verify": ("tui.cli.prove.verify", "Check everything that is stored against what was signed."),
+    "receipt": ("tui.cli.prove.verify", "The signed state of the ledger, to be kept elsewhere."),
+    "anchor": ("tui.cli.prove.anchor", "Say where a receipt is kept, or have a witness cosign."),
+    "anchors": ("tui.cli.prove.anchor", "What outside vouches for how much, and since when."),
+    "prove": ("tui.cli.prove.prove", "A folder that proves an event, model or decision to an outsider."),
+    "check-proof": ("tui.cli.prove.prove", "Check such a folder."),
+    "export": ("tui.cli.prove.prove", "The tree as static files that anybody can audit."),
+    "key": ("tui.cli.admin.key", "The log's key: show, rotate, rely on."),
+    "backup": ("tui.cli.admin.backup", "A second copy that never follows a ledger which went back."),
+    "import": ("tui.cli.exchange.import_history", "Copy the history of another ledger in, provably or labelled."),
+    "redact": ("tui.cli.admin.redact", "Erase an event's content; everything else stays provable."),
+    "seal": ("tui.cli.admin.redact", "Write closed ranges of commits as JSON lines, with their hashes."),
+    "rebuild": ("tui.cli.ask.history", "Make the views again from the events, or compare them."),
+    "adopt": ("tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
+}
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Begin": ("init", "demo", "doctor"),
+    "Make": ("check", "run", "replay", "reproduce"),
+    "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
+    "Live": ("predict", "monitor", "report"),
+    "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql", "tui"),
+    "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
+    "Trust": (
+        "verify",
+        "receipt",
+        "anchor",
+        "anchors",
+        "prove",
+        "check-proof",
+        "export",
+        "key",
+        "backup",
+        "import",
+        "redact",
+        "seal",
+        "rebuild",
+        "adopt",
+    ),
+}
+
+
+class Tally(click.Group):
+    """A group that knows its commands by name and imports them when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(COMMANDS[name][0]), f"{name.replace('-', '_')}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean `tally {near[0]}`?" if near else ""
+            raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("tallystick")
+
+
+def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"tallystick {_version()}")
+        ctx.exit()
+
+
+@click.group(cls=Tally, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_version,
+    help="Print the version.",
+)
+def tally() -> None:
+    """The ledger of a model's life, readable at any past date.
+
+    Every command explains itself with --help. Commands that read take --json for programs and, where it makes
+    sense, --as-of WHEN: a date (2013-06-30), a month (2013-06), `2 weeks ago`, an event (#812), a commit (c55),
+    or before:#812.
+    """
+
+
+def _remember_ledger(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    said = option.name and ctx.get_parameter_source(option.name)
+    # What TALLY_LEDGER says holds for the next command as well.
+    name_ledger(path if said is click.core.ParameterSource.COMMANDLINE else None)
+    return path
+
+
+def ledger_option(command: F) -> F:
+    """``--ledger``: where the ledger is."""
+    return click.option(
+        "--ledger",
+        "ledger_path",
+        metavar="PATH",
+        envvar="TALLY_LEDGER",
+        callback=_remember_ledger,
+        type=click.Path(path_type=Path, readable=False),  # what may not be read is said in words of our own
+        help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``: one JSON document on standard output, errors as JSON on standard error."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
+
+
+def as_of_option(command: F) -> F:
+    """``--as-of``: answer as it was known then."""
+    return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
+
+
+def axis_option(command: F) -> F:
+    """``--axis``: which time a date is on."""
+    return click.option(
+        "--axis",
+        type=click.Choice(["recorded", "occurred"]),
+        default="recorded",
+        show_default=True,
+        help="Whether WHEN is about when things were recorded, or when they happened according to the events.",
+    )(command)
+
+
+def labels_option(command: F) -> F:
+    """``--labels-as-of``: which labels were known."""
+    return click.option(
+        "--labels-as-of",
+        "labels_as_of",
+        metavar="WHEN",
+        help="Use only labels known by the end of WHEN (a date, a month, a time), as if it were then [default: now].",
+    )(command)
+
+
+def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
+    """What a person means by a date, in the ledger's zone; None where nothing was said."""
+    if text is None:
+        return None
+    from ledger.query.as_of import parse_moment
+
+    return parse_moment(text, book.zone, book.clock())
+
+
+def open_ledger(path: Path | None, for_verification: bool = False, *, records: bool = False) -> Ledger:
+    """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
+
+    Parameters
+    ----------
+    records : bool
+        Whether the command is going to append what happens today.
+
+    Raises
+    ------
+    NotFound
+        When there is none, with the next step.
+    Refused
+        When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
+    """
+    import ledger
+    from ledger.storage.sqlite import replaced
+    from ledger.verify.rollback_check import look
+
+    folder = path or ledger.find(Path.cwd())
+    if folder is None:
+        raise NotFound(
+            f"There is no ledger at or above {Path.cwd()}.",
+            "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
+        )
+    jump = os.environ.get("TALLY_ALLOW_JUMP") == "1"
+    book = ledger.open(folder, allow_jump=jump, for_verification=for_verification)
+    if records:
+        try:
+            book.refuse_mixed_times()
+        except TallyError:
+            book.close()
+            raise
+    book.views.on_trouble = lambda words: say("note", words)
+    try:
+        if for_verification and replaced(book.log.reader):
+            return book
+        standing, newer = look(book), book.newer_types()
+    except sqlite3.DatabaseError:
+        return book  # what is wrong with the file is said by whatever is asked of it
+    if newer:
+        say("note", f"Newer than this program, so shown but not followed: {', '.join(newer)}. Answers may lack what "
+            "they say; a newer tallystick knows it.")  # fmt: skip
+    for words in standing.news:
+        say("note", words)
+    for words in standing.warnings:
+        say("warning", words)
+    if standing.warnings:
+        say("warning", "Do not rely on what follows. To see what is wrong: tally verify")
+    return book
+
+
+def say(kind: str, words: str) -> None:
+    """A remark beside the answer, on standard error; as JSON where the answer is."""
+    words = here(words)
+    if "--json" in sys.argv[1:]:
+        click.echo(json.dumps({kind: words}), err=True)
+    else:
+        click.secho(
+            f"{kind.upper() + ': ' if kind == 'warning' else ''}{show(words)}", err=True, bold=kind == "warning"
+        )
+
+
+def main() -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        # https://no-color.org: any value but an empty one.
+        color = False if os.environ.get("NO_COLOR") else None
+        code = tally.main(prog_name="tally", standalone_mode=False, color=color)
+        sys.stdout.flush()
+        sys.exit(code if isinstance(code, int) else 0)
+    except TallyError as error:
+        _report(error.code, error.message, error.hint, as_json)
+        _debug()
+        sys.exit(error.exit_code)
+    except sqlite3.DatabaseError as error:
+        from ledger.storage.sqlite import trouble
+
+        told = trouble(error)
+        _report(told.code, told.message, told.hint, as_json)
+        _debug()
+        sys.exit(told.exit_code)
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx else "tally"
+        _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)
+        sys.exit(2)
+    except click.ClickException as error:
+        _report("usage", error.format_message(), "", as_json)
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", as_json)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
+        _report(
+            "unexpected",
+            f"An unexpected error, which is a defect of tallystick: {type(error).__name__}: {error}",
+            "TALLY_DEBUG=1 shows where; please report it.",
+            as_json,
+        )
+        _debug()
+        sys.exit(2)
+
+
+def _debug() -> None:
+    if os.environ.get("TALLY_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+
+
+def _report(code: str, message: str, hint: str, as_json: bool) -> None:
+    hint = here(hint)
+    if as_json:
+        click.echo(json.dumps({"error": {"code": code, "message": message, "hint": hint}}), err=True)
+        return
+    words = show_lines(message)
+    if code != "configuration":  # whose lines are mistakes, one a line; elsewhere a break may come with a name
+        words = words.replace("\n", "\n       ")
+    click.echo(f"tally: {words}", err=True)
+    if hint:
+        click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
+
+
+def exit_with(code: int) -> None:
+    """End the current command with an exit code."""
+    click.get_current_context().exit(code)

@@ -1,0 +1,1 @@
+"""Commands that prove: verify, anchor, prove."""

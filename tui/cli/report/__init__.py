@@ -1,0 +1,1 @@
+"""Commands that report: a watched period, the audit."""

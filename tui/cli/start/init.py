@@ -1,0 +1,69 @@
+"""`tally init`: making a ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+import ledger
+from ledger.errors import Refused
+from ledger.tlog import key_store
+from tui.cli.main import json_option, tally
+from tui.output.console import print_json
+from tui.output.escape import show
+
+
+@tally.command("init")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.option("--name", help="Beginning of the ledger's name, as acme/credit [default: the folder's name].")
+@click.option("--timezone", help="Zone in which dates are read, as Europe/Berlin [default: this machine's].")
+@click.option(
+    "--key",
+    "key_home",
+    type=click.Choice(["auto", "agent", "file"]),
+    default="auto",
+    show_default=True,
+    help="Where its private key lives: auto takes an ed25519 key of your ssh-agent where there is one.",
+)
+@json_option
+def init_command(
+    folder: Path, name: str | None, timezone: str | None, key_home: Literal["auto", "agent", "file"], as_json: bool
+) -> None:
+    """Make a ledger in FOLDER/.tally, and its private key outside of it."""
+    try:
+        book = ledger.create(folder, name=name, timezone=timezone, key_home=key_home)
+    except Refused as error:
+        raise Refused(error.message, "`tally status` shows it.") from error
+    with book:
+        genesis = book.genesis
+        if as_json:
+            print_json(
+                "tally.init/1",
+                {
+                    "folder": str(book.folder),
+                    "origin": genesis.origin,
+                    "verifier_key": genesis.verifier_key,
+                    "timezone": genesis.timezone,
+                    "key_file": str(path) if (path := key_store.key_path(book.identity.key)).exists() else None,
+                },
+            )
+            return
+        announce(book)
+
+
+def announce(book: ledger.Ledger) -> None:
+    """Say what was made and where, on standard error."""
+    genesis = book.genesis
+    path = key_store.key_path(book.identity.key)
+    where = (
+        f"Its private key is {show(path)}. Keep a copy of it, never in the ledger's folder."
+        if path.exists()
+        else "It is signed by the ed25519 key in your ssh-agent, which has to be there whenever something is signed."
+    )
+    for line in (
+        f"Made a ledger in {show(book.folder)}: {show(genesis.origin)}, dates are read in {genesis.timezone}.",
+        where,
+    ):
+        click.echo(line, err=True)

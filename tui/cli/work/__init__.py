@@ -1,0 +1,1 @@
+"""Commands of the daily work: check, run, reproduce, monitor, predict, replay."""

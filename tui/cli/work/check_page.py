@@ -1,0 +1,237 @@
+"""A pipeline file as a page that somebody who reads no code can judge: question, data, time line, rules, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import click
+import msgspec
+
+from ledger.events.sentences import count
+from pipeline.config.durations import parse_span, parse_time_expression, words
+from pipeline.config.load import LoadedPipeline
+from pipeline.config.settings import Pipeline, Rolling
+from pipeline.config.timeline import LEGEND, timeline
+from pipeline.config.windows import development_windows, sealed_windows
+from tui.output.console import wrap
+from tui.output.escape import show
+
+INDENT = 20
+GATES = {
+    "beats_reference_in": "better than the reference",
+    "worst_window_gain": "gain in the worst window",
+    "optimism_gap": "flattery by a random split",
+    "calibration_in_large": "predicted less observed",
+    "leakage": "leakage checks",
+    "reproduced": "done again",
+    "final_test": "sealed windows",
+}
+
+
+def print_page(loaded: LoadedPipeline) -> None:
+    """The whole page."""
+    settings = loaded.settings
+    _section("The question", _question(settings))
+    _section("The data", _data(settings))
+    _heading("The time line")
+    for line in timeline(settings.time, settings.validity.valid_for):
+        click.echo(f"  {show(line)}")
+    click.echo(wrap(LEGEND, "  "))
+    _lines(_time(settings))
+    _section("The candidates", _candidates(settings))
+    _section("The choice", _choice(settings))
+    _section("The gates: all must hold before anything is promoted, or be waived by name", _gates(settings))
+    _section("Afterwards", _afterwards(settings))
+    _heading("What is refused")
+    for sentence in _refused(settings):
+        click.echo(_hanging("-", sentence, 4))
+    if loaded.defaulted:
+        _heading("Left to their defaults")
+        click.echo(wrap(", ".join(loaded.defaulted), "  "))
+    for note in loaded.notes:
+        click.echo(wrap(f"note: {note}", "  "))
+
+
+def _heading(text: str) -> None:
+    click.echo()
+    click.secho(text, bold=True)
+
+
+def _section(title: str, lines: Iterator[tuple[str, str]]) -> None:
+    _heading(title)
+    _lines(lines)
+
+
+def _lines(lines: Iterator[tuple[str, str]]) -> None:
+    for name, text in lines:
+        click.echo(_hanging(name, text, INDENT))
+
+
+def _hanging(name: str, text: str, indent: int) -> str:
+    """A name at the left of a wrapped paragraph; above it where it is too long."""
+    body = wrap(text, " " * indent)
+    name = show(name)
+    if len(name) + 3 > indent:
+        return f"  {name}\n{body}"
+    return f"  {name}".ljust(indent) + body[indent:]
+
+
+def _because(text: str, why: str) -> str:
+    return f"{text}. Why: {why}"
+
+
+def _question(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    asked = settings.questions
+    yield "decision", asked.decision
+    yield "asked of", asked.unit
+    yield "asked by", settings.owner
+    yield "answer needed", _moment(asked.prediction_at)
+    yield "used for", asked.used_for
+    yield "not for", "; ".join(asked.not_for) or "nothing is excluded"
+    yield "when it is wrong", asked.cost_of_wrong
+
+
+def _moment(text: str) -> str:
+    """``time_hour - 3h`` as ``3 hours before time_hour``."""
+    expression = parse_time_expression(text)
+    if expression.offset_micros == 0:
+        return f"at {expression.column}"
+    way = "before" if expression.offset_micros < 0 else "after"
+    return f"{words(abs(expression.offset_micros), in_steps=expression.in_steps)} {way} {expression.column}"
+
+
+def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    data = settings.data
+    rows = f", {data.rows_expected:,} rows" if data.rows_expected is not None else ""
+    pinned = ", pinned by its fingerprint" if data.fingerprint is not None else ""
+    yield "source", _because(f"{data.source}{rows}{pinned}", data.why)
+    target = data.target
+    yield (
+        "answer",
+        f"{target.positive}: {target.column} {target.rule}" if target.rule else f"the number {target.column}",
+    )
+    yield "one row is", f"one {' + '.join(data.key)}"
+    for name, join in data.joins.items():
+        yield f"joined: {name}", _because(f"{join.source} on {', '.join(join.on)}", join.why)
+    if data.group is not None:
+        yield (
+            "groups",
+            _because(f"the same {data.group.column} in training and test is {data.group.overlap}", data.group.why),
+        )
+    for drop in data.drop_rows:
+        yield "left out", _because(f"rows where {drop.where}", drop.why)
+    known: dict[tuple[str, str | None], list[str]] = {}
+    for name, feature in data.features.known_at.items():
+        known.setdefault((feature.known_at, feature.why), []).append(name)
+    for (at, why), names in known.items():
+        text = f"{', '.join(names)}: known {_moment(at)}"
+        yield "features", _because(text, why) if why else text
+    if data.features.forbidden is not None:
+        forbidden = data.features.forbidden
+        yield "never used", _because(", ".join(forbidden.columns), forbidden.why)
+
+
+def _time(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    time = settings.time
+    development, sealed = development_windows(time), sealed_windows(time)
+    train = f"the last {time.train.rolling}" if isinstance(time.train, Rolling) else "everything before"
+    text = (
+        f"{count(len(development), 'window')} of {time.window} by {time.column}, {development[0].label} to "
+        f"{development[-1].label}, in {time.timezone}; before each, every candidate learns from {train}"
+    )
+    yield "judged on", _because(text, time.why)
+    gap = "" if parse_span(time.gap).micros == 0 else f", and {time.gap} more are left between training and test"
+    yield "labels", f"usable {time.label_delay} after {time.column}{gap}"
+    if sealed:
+        looks = count(time.final.looks, "look")
+        text = f"{', '.join(window.label for window in sealed)}: shut until promotion, {looks}"
+        yield "sealed", _because(text, time.final.why)
+    validity = settings.validity
+    outside = "refuses to predict" if validity.outside == "refuse" else "warns"
+    text = f"a model is valid for {validity.valid_for} after the last label it used; outside it {outside}"
+    yield "valid", _because(text, validity.why)
+
+
+def _candidates(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    for name, item in settings.candidates.items():
+        role = "the reference that others must beat" if item.role == "reference" else f"complexity {item.complexity}"
+        params = ", ".join(f"{key} = {value}" for key, value in item.params.items())
+        built = f"{item.estimator}({params})"
+        yield name, _because(f"{role}; {built}", item.why)
+
+
+def _choice(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    rule = settings.selection
+    yield "judged by", f"{rule.metric.replace('_', ' ')}, against the reference in the same window"
+    text = (
+        "the highest mean gain leads; who cannot be told apart from the leader, or is not worse by more than "
+        f"{rule.margin:g} of the reference's loss, is its equal; among equals the one with the best worst quarter, "
+        "then the simplest"
+    )
+    yield "rule", _because(text, rule.why)
+    yield "told apart by", f"{rule.confidence:.0%} intervals, drawing whole units ({rule.resample}), seed {rule.seed}"
+
+
+def _gates(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    any_gate = False
+    for field in msgspec.structs.fields(settings.gates):
+        gate = getattr(settings.gates, field.name)
+        if gate is None:
+            continue
+        any_gate = True
+        parts = []
+        for name in gate.__struct_fields__:
+            value = getattr(gate, name)
+            if name != "why" and value is not None:
+                parts.append(
+                    f"{name.replace('_', ' ')} {value:g}"
+                    if isinstance(value, float)
+                    else f"{name.replace('_', ' ')} {value}"
+                )
+        yield field.name, _because(f"{GATES[field.name]}: {', '.join(parts)}", gate.why)
+    if not any_gate:
+        yield "none", "anything that a run chooses can be promoted"
+
+
+def _afterwards(settings: Pipeline) -> Iterator[tuple[str, str]]:
+    automation, monitoring = settings.automation, settings.monitoring
+    unlock = automation.unlock
+    terms = (
+        ""
+        if unlock is None
+        else f"; more only after {unlock.stable_windows} quiet periods and {count(unlock.approved_by, 'approval')}"
+    )
+    yield "automation", _because(f"{automation.level}{terms}; nothing is ever promoted by itself", automation.why)
+    segments = f", by {', '.join(monitoring.segments)}" if monitoring.segments else ""
+    yield (
+        "watched",
+        _because(f"every {monitoring.every}{segments}, compared to {monitoring.compare_to}", monitoring.why),
+    )
+    yield "notice", monitoring.notice
+    yield "alarm", monitoring.alarm
+
+
+def _refused(settings: Pipeline) -> Sequence[str]:
+    data, time = settings.data, settings.time
+    said = []
+    if data.rows_expected is not None or data.fingerprint is not None:
+        said.append("Any other table than the one described above.")
+    said.append(f"Rows that repeat {' + '.join(data.key)}, rows without a time, and rows whose answer is unknown.")
+    if time.ambiguous == "refuse":
+        said.append(f"Times of the clock that occur twice or never in {time.timezone} when clocks change.")
+    needed = _moment(settings.questions.prediction_at)
+    said.append(f"Features that are not listed above, and any that is known later than {needed}.")
+    said.append("A choice where a leakage check fails: a feature that knows too much, copied rows, rewritten history.")
+    said.append(
+        f"To count a window with fewer than {count(time.min_rows, 'row')}, or with more than 5% of its answers unknown."
+    )
+    said.append("A choice from fewer than 3 windows; with 3 to 5 one only where every window agrees.")
+    if time.final.test:
+        said.append(f"More than {count(time.final.looks, 'look')} at the sealed windows.")
+    said.append("A promotion while a gate does not hold, unless somebody answers for a waiver by name and for a time.")
+    if settings.validity.outside == "refuse":
+        said.append(
+            f"Predictions later than {settings.validity.valid_for} after the last label used, and for rows that the "
+            "model was trained on."
+        )
+    return said

@@ -1,0 +1,1 @@
+"""How answers look: escaping, tables, charts, pages, hints."""

@@ -1,0 +1,28 @@
+"""A line a candidate: a sparkline over the windows, the values, and their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tui.output.console import aligned, sparkline, terminal_columns
+
+
+def trajectory_table(
+    labels: Sequence[str],
+    candidates: Sequence[str],
+    values: Mapping[tuple[str, str], float | None],
+    columns: int | None = None,
+) -> list[str]:
+    """Lines of a table; ``values`` are by label and candidate. Months of one year are written without it."""
+    known = [value for value in values.values() if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    rows = []
+    for candidate in candidates:
+        series = [values.get((label, candidate)) for label in labels]
+        present = [value for value in series if value is not None]
+        mean = f"{sum(present) / len(present):.3f}" if present else "–"
+        cells = [f"{value:.3f}" if value is not None else "–" for value in series]
+        rows.append((candidate, sparkline(series, low, high), mean, *cells))
+    common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
+    headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))
+    return ["  " + line for line in aligned(headers, rows, columns or max(60, terminal_columns() - 2))]

@@ -1,0 +1,62 @@
+"""How a recorded value is written for people: times in the ledger's zone, periods as days, numbers short."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from ledger.views.entities import Championship
+from tui.output.escape import show
+
+EARLIEST_END = dt.datetime(1, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
+"""The end of a period that a stranger wrote may be the first moment of all, before which there is none to name."""
+PLACES = ("registered_by", "described_by", "made_by_event")
+
+
+def value_words(value: Any, zone: ZoneInfo) -> str:  # noqa: PLR0911 - one kind of value a line
+    """One line, safe for a terminal."""
+    match value:
+        case None:
+            return "–"
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:.4g}"
+        case dt.datetime():
+            return value.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+        case (dt.datetime() as start, dt.datetime() as end):
+            return period_words((start, end), zone)
+        case Championship():
+            return show(value.model)
+        case dict():
+            return "; ".join(f"{show(key)} {value_words(item, zone)}" for key, item in value.items()) or "–"
+        case list() | tuple():
+            return ", ".join(value_words(item, zone) for item in value) or "–"
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return f"{value[:12]}…"
+    return show(value)
+
+
+def field_value_words(field: str, value: Any, zone: ZoneInfo) -> str:
+    """The same, where the field says that a number is the place of an event."""
+    return f"#{value}" if field in PLACES and isinstance(value, int) else value_words(value, zone)
+
+
+def period_words(period: tuple[dt.datetime, dt.datetime], zone: ZoneInfo) -> str:
+    """``2013-01-01 to 2013-03-31``: the last day is the one before the exclusive end."""
+    last = max(period[1], EARLIEST_END) - dt.timedelta(microseconds=1)
+    return f"{period[0].astimezone(zone):%Y-%m-%d} to {last.astimezone(zone):%Y-%m-%d}"
+
+
+def field_words(field: str) -> str:
+    """``made_by_run`` as ``made by run``."""
+    return field.replace("_", " ")
+
+
+def moment_words(moment: dt.datetime, zone: ZoneInfo) -> str:
+    """To the second, with the zone's name at that time."""
+    return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
