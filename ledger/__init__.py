@@ -1,6 +1,6 @@
 """What happened in the life of models, and everything that follows from it alone.
 
-    import ledger
+    from tallystick import ledger
 
     with ledger.open(".") as book:
         print(book.at("2013-06-30").champion("late-arrivals"))
@@ -13,16 +13,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.errors import Busy, Conflict, Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
-    from ledger.events.encoding import Draft
-    from ledger.events.event import About, Event
-    from ledger.ledger import Ledger
-    from ledger.opening import create, find
-    from ledger.opening import open_ledger as open
-    from ledger.query.as_of import AsOf
-    from ledger.query.snapshot import Snapshot
-    from ledger.storage.append import Appended
-    from ledger.tracking.trial import Trial, run
+    from tallystick.ledger.errors import (
+        Busy,
+        Conflict,
+        Damaged,
+        InvalidInput,
+        NewerFormat,
+        NotFound,
+        Refused,
+        TallyError,
+    )
+    from tallystick.ledger.events.encoding import Draft
+    from tallystick.ledger.events.event import About, Event
+    from tallystick.ledger.ledger import Ledger
+    from tallystick.ledger.opening import create, find
+    from tallystick.ledger.opening import open_ledger as open
+    from tallystick.ledger.query.as_of import AsOf
+    from tallystick.ledger.query.snapshot import Snapshot
+    from tallystick.ledger.storage.append import Appended
+    from tallystick.ledger.tracking.trial import Trial, run
 
 __all__ = [
     "About",
@@ -68,6 +77,6 @@ def __getattr__(name: str) -> object:
     module = next((module for module, names in PLACES.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module 'ledger' has no attribute {name!r}")
-    found: object = getattr(import_module(f"ledger.{module}"), "open_ledger" if name == "open" else name)
+    found: object = getattr(import_module(f"{__name__}.{module}"), "open_ledger" if name == "open" else name)
     globals()[name] = found
     return found

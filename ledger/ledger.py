@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
-from ledger.events import types as vocabulary
-from ledger.events.commit import (
+from tallystick.ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.commit import (
     COMMIT_CONTEXT,
     commit_text,
     decode_head,
@@ -25,33 +25,33 @@ from ledger.events.commit import (
     leaf_entry,
     to_micros,
 )
-from ledger.events.encoding import Draft, content_digest, encoded
-from ledger.events.event import (
+from tallystick.ledger.events.encoding import Draft, content_digest, encoded
+from tallystick.ledger.events.event import (
     EVENT_CONTEXT,
     new_salts,
 )
-from ledger.events.types import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
-from ledger.query.as_of import AsOf, as_of_commit, handle_of, resolve
-from ledger.query.diff import Difference
-from ledger.query.event_time import Axis, occurred_by
-from ledger.query.snapshot import Snapshot
-from ledger.storage.append import Appended, Encoded, Piece, Sealing
-from ledger.storage.artifacts import Artifact, Objects
-from ledger.storage.entries import entries
-from ledger.storage.imported_commits import told_here
-from ledger.storage.key_history import Identity, identities_of
-from ledger.storage.log import LOCK_DEADLINE_SECONDS, Log
-from ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT
-from ledger.system.provenance import Recorder, this_process
-from ledger.system.timezone import zone_of
-from ledger.tlog import key_store, merkle, pins
-from ledger.tlog.key_store import Signer
-from ledger.tlog.note import Checkpoint, receipt_line, sign_checkpoint
-from ledger.views.projection import Entry
-from ledger.views.store import Views
+from tallystick.ledger.events.types import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
+from tallystick.ledger.query.as_of import AsOf, as_of_commit, handle_of, resolve
+from tallystick.ledger.query.diff import Difference
+from tallystick.ledger.query.event_time import Axis, occurred_by
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.append import Appended, Encoded, Piece, Sealing
+from tallystick.ledger.storage.artifacts import Artifact, Objects
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.storage.imported_commits import told_here
+from tallystick.ledger.storage.key_history import Identity, identities_of
+from tallystick.ledger.storage.log import LOCK_DEADLINE_SECONDS, Log
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT
+from tallystick.ledger.system.provenance import Recorder, this_process
+from tallystick.ledger.system.timezone import zone_of
+from tallystick.ledger.tlog import key_store, merkle, pins
+from tallystick.ledger.tlog.key_store import Signer
+from tallystick.ledger.tlog.note import Checkpoint, receipt_line, sign_checkpoint
+from tallystick.ledger.views.projection import Entry
+from tallystick.ledger.views.store import Views
 
 if TYPE_CHECKING:
-    from ledger.importing.importer import Imported
+    from tallystick.ledger.importing.importer import Imported
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
@@ -273,8 +273,8 @@ class Ledger:
         ------
         Refused, NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
         """
-        from ledger.importing.importer import import_history
-        from ledger.tlog.note import VerifierKey, parse_receipt
+        from tallystick.ledger.importing.importer import import_history
+        from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
 
         return import_history(
             self,

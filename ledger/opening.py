@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ledger.errors import Damaged, InvalidInput, NotFound, Refused
-from ledger.events.event import new_salts
-from ledger.ledger import Clock, Ledger, Salts, utc_now
-from ledger.storage.log import LEDGER_FILE
-from ledger.storage.sqlite import replaced
-from ledger.system.files import sync_folder
-from ledger.system.provenance import Recorder
-from ledger.tlog import key_store, pins
-from ledger.tlog.note import SignerKey
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused
+from tallystick.ledger.events.event import new_salts
+from tallystick.ledger.ledger import Clock, Ledger, Salts, utc_now
+from tallystick.ledger.storage.log import LEDGER_FILE
+from tallystick.ledger.storage.sqlite import replaced
+from tallystick.ledger.system.files import sync_folder
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.tlog import key_store, pins
+from tallystick.ledger.tlog.note import SignerKey
 
 FOLDER = ".tally"
 

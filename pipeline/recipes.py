@@ -12,9 +12,10 @@ import importlib
 import inspect
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 LIBRARIES = sys.stdlib_module_names | {
     "cloudpickle", "dask", "distributed", "joblib", "numpy", "pandas", "pyarrow", "scipy", "skops", "sklearn",
@@ -132,7 +133,7 @@ def resolve(estimator: str) -> Any:
             f"{estimator} belongs to Python itself; it makes no model.", "Name a class or function that makes one."
         )
     try:
-        found = getattr(importlib.import_module(module_name), name)
+        found = getattr(_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise InvalidInput(
             f"There is no {estimator}: {error}.",
@@ -146,6 +147,15 @@ def resolve(estimator: str) -> Any:
     return found
 
 
+def _module(name: str) -> ModuleType:
+    """The module that an estimator's name begins with.
+
+    ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
+    else of that name a program could import.
+    """
+    return sys.modules[__name__] if name == "pipeline.recipes" else importlib.import_module(name)
+
+
 def code_hash(estimator: str) -> str:
     """SHA-256 of the source file that an estimator's name leads to, for recipes outside installed libraries.
 
@@ -153,6 +163,6 @@ def code_hash(estimator: str) -> str:
     """
     if estimator.startswith("sklearn."):
         return ""
-    module = importlib.import_module(estimator.partition(":")[0])
+    module = _module(estimator.partition(":")[0])
     source = getattr(module, "__file__", None)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

@@ -11,8 +11,8 @@ from given import FIXTURES, Ticking, seeded_salts
 from once import made_once
 from shell import Answer, Demo, Done, tally
 
-import ledger
-from ledger.system.provenance import this_process
+from tallystick import ledger
+from tallystick.ledger.system.provenance import this_process
 
 
 @pytest.fixture(autouse=True)

@@ -23,12 +23,12 @@ from expressions import Expression, attack, expressions
 from foreign import KEY, WITNESS, target
 from law import Trespass, bounded
 
-from ledger.errors import InvalidInput, TallyError
-from ledger.tlog.note import parse_receipt
-from ledger.tlog.policy import parse_policy
-from pipeline.config.conditions import parse_condition
-from pipeline.config.load import parse
-from pipeline.recipes import resolve
+from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.ledger.tlog.note import parse_receipt
+from tallystick.ledger.tlog.policy import parse_policy
+from tallystick.pipeline.config.conditions import parse_condition
+from tallystick.pipeline.config.load import parse
+from tallystick.pipeline.recipes import resolve
 
 
 def test_no_regular_expression_takes_more_than_its_share_of_time() -> None:

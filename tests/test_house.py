@@ -15,41 +15,44 @@ HEAVY = ("pandas", "sklearn", "textual", "numpy", "pyarrow", "sqlite_utils", "cr
 
 
 def imported(file: Path) -> set[str]:
-    """Top-level names of everything that a file imports, wherever in it."""
+    """Every module that a file imports, wherever in it: ``tallystick.ledger.errors``, ``pandas``."""
     found = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module.partition(".")[0])
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_imports_point_one_way(layer: str) -> None:
-    above = set(LAYERS[LAYERS.index(layer) + 1 :])
+    above = LAYERS[LAYERS.index(layer) + 1 :]
     files = sorted((ROOT / layer).rglob("*.py"))
     assert files
     for file in files:
-        assert not imported(file) & above, f"{file} imports from a layer above"
+        for name in imported(file):
+            assert name.split(".")[0] not in LAYERS, f"{file} imports {name}, which is not what is installed"
+            assert not any(f"{name}.".startswith(f"tallystick.{one}.") for one in above), f"{file} imports {name}"
 
 
 def test_the_ledger_needs_no_data_science() -> None:
     for file in (ROOT / "ledger").rglob("*.py"):
-        assert not imported(file) & {"pandas", "sklearn", "numpy", "pyarrow", "textual", "joblib"}, file
+        roots = {name.partition(".")[0] for name in imported(file)}
+        assert not roots & {"pandas", "sklearn", "numpy", "pyarrow", "textual", "joblib"}, file
 
 
 def test_quick_commands_load_nothing_heavy(tmp_path: Path) -> None:
     """`--help`, `log`, `champion`, `status`, `show`: what they import decides how quickly they answer."""
     import histories
 
-    import ledger
+    from tallystick import ledger
 
     with ledger.create(tmp_path, timezone="UTC") as book:
         book.append(histories.registered("p"), histories.refitted("p-v1", "r", "p"))
         book.append(histories.promoted("p-v1", "p", None))
     code = (
-        "import sys\nsys.argv = ['tally', *sys.argv[1:]]\nfrom tui.cli.main import main\n"
+        "import sys\nsys.argv = ['tally', *sys.argv[1:]]\nfrom tallystick.tui.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit as end:\n"
         f"    loaded = [name for name in {HEAVY!r} if name in sys.modules]\n"
         "    print('CODE', end.code, 'LOADED', loaded, file=sys.stderr)\n"
@@ -71,17 +74,19 @@ def test_the_top_level_holds_what_was_agreed() -> None:
 
 
 def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
-    import ledger
+    from tallystick import ledger
 
     for name in ledger.__all__:
         assert getattr(ledger, name).__doc__, name
 
 
 def test_every_package_is_installed() -> None:
-    import tomllib
+    """What setuptools finds below ``.src``: one package, with every folder that holds Python."""
+    from setuptools import find_packages
 
-    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
     packages = {
-        ".".join(file.parent.relative_to(ROOT).parts) for n in LAYERS for file in (ROOT / n).rglob("__init__.py")
+        ".".join(("tallystick", *file.parent.relative_to(ROOT).parts))
+        for layer in LAYERS
+        for file in (ROOT / layer).rglob("*.py")
     }
-    assert set(told) == packages
+    assert set(find_packages(str(ROOT / ".src"))) == {"tallystick", *packages}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from ledger.errors import InvalidInput
-from tui.cli.main import ledger_option, tally
+from tallystick.ledger.errors import InvalidInput
+from tallystick.tui.cli.main import ledger_option, tally
 
 
 @tally.command("tui")
@@ -28,8 +28,8 @@ def tui_command(as_of: str | None, ledger_path: Path | None) -> None:
     In a browser, on this machine alone (pip install textual-dev):
       textual serve "tally tui --ledger PATH"
     """
-    import ledger
-    from tui.app.app import TallyApp
+    from tallystick import ledger
+    from tallystick.tui.app.app import TallyApp
 
     # A server such as textual-serve is the terminal itself, and says its size by the environment.
     is_served = "TEXTUAL_DRIVER" in os.environ

@@ -6,12 +6,12 @@ correction is an event like others and can be corrected, which brings back what 
 
 from __future__ import annotations
 
-from ledger.amend.redaction import KEPT
-from ledger.errors import Damaged, NotFound, Refused
-from ledger.events.encoding import Draft
-from ledger.events.types import EventCorrected
-from ledger.ledger import Ledger
-from ledger.storage.append import Appended
+from tallystick.ledger.amend.redaction import KEPT
+from tallystick.ledger.errors import Damaged, NotFound, Refused
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import EventCorrected
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.append import Appended
 
 UNCORRECTABLE = KEPT
 """About evidence itself: that a key signed, that content was erased, is so whatever anybody says later."""

@@ -16,13 +16,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events import types
-from ledger.events.encoding import Draft
-from ledger.events.types import ArtifactStored, EventRedacted
-from ledger.ledger import Ledger
-from ledger.publish import segments
-from ledger.storage.append import Appended
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import ArtifactStored, EventRedacted
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish import segments
+from tallystick.ledger.storage.append import Appended
 
 KEPT = frozenset(
     {"ledger.created", "schema.declared", "key.rotated", "fork.adopted", "event.redacted", "anchor.recorded",

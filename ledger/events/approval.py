@@ -14,10 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.events.types import DecisionApproved, DecisionTaken
-from ledger.tlog.key_store import Signer
-from ledger.tlog.note import Note, VerifierKey, verify_note
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.events.types import DecisionApproved, DecisionTaken
+from tallystick.ledger.tlog.key_store import Signer
+from tallystick.ledger.tlog.note import Note, VerifierKey, verify_note
 
 FIRST_LINE = "tallystick.approval/1"
 

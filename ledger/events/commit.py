@@ -21,9 +21,9 @@ from itertools import chain
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import Damaged
-from ledger.events.event import Hashes, Instant, check_letters, encode_canonical
-from ledger.system.provenance import Recorder
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.event import Hashes, Instant, check_letters, encode_canonical
+from tallystick.ledger.system.provenance import Recorder
 
 COMMIT_CONTEXT = "tallystick 2026-11 commit id v1"
 FIRST_LINE = b"tallystick.commit/1\n"

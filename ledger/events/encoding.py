@@ -9,9 +9,16 @@ from typing import NamedTuple
 import msgspec
 from blake3 import blake3
 
-from ledger.events.event import About, Event, encode, encode_canonical, hashes_of_many, refuse_unrepresentable
-from ledger.events.types import RELEASED, Body
-from ledger.storage.append import Encoded
+from tallystick.ledger.events.event import (
+    About,
+    Event,
+    encode,
+    encode_canonical,
+    hashes_of_many,
+    refuse_unrepresentable,
+)
+from tallystick.ledger.events.types import RELEASED, Body
+from tallystick.ledger.storage.append import Encoded
 
 
 class Draft(NamedTuple):

@@ -19,7 +19,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import Meta
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 EVENT_CONTEXT = "tallystick 2026-11 event id v1"
 MAX_EVENT_BYTES = 1 << 20

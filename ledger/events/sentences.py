@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ledger.errors import Damaged
-from ledger.events import types as say
-from ledger.events.commit import decode_head
-from ledger.events.event import Event
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.event import Event
 
 
 def sentence(event: Event[Any]) -> str:

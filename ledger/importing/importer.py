@@ -16,26 +16,26 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
-from ledger.events import types as vocabulary
-from ledger.events.commit import Head, commit_text, decode_head, leaf_entry
-from ledger.events.encoding import Draft
-from ledger.events.event import hashes
-from ledger.events.sentences import count
-from ledger.events.types import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
-from ledger.importing.plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
-from ledger.ledger import Copy, Ledger
-from ledger.opening import open_ledger
-from ledger.storage.append import Encoded
-from ledger.storage.artifacts import Objects
-from ledger.storage.imported_commits import Places, names_there, walk
-from ledger.storage.key_history import Identity, leads_from, leads_on
-from ledger.storage.log import Stored
-from ledger.tlog import key_store, pins
-from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.note import Checkpoint, Receipt, VerifierKey, receipt_line
-from ledger.verify.report import Asked, Progress, silent
-from ledger.verify.verify import verify
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.commit import Head, commit_text, decode_head, leaf_entry
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
+from tallystick.ledger.importing.plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
+from tallystick.ledger.ledger import Copy, Ledger
+from tallystick.ledger.opening import open_ledger
+from tallystick.ledger.storage.append import Encoded
+from tallystick.ledger.storage.artifacts import Objects
+from tallystick.ledger.storage.imported_commits import Places, names_there, walk
+from tallystick.ledger.storage.key_history import Identity, leads_from, leads_on
+from tallystick.ledger.storage.log import Stored
+from tallystick.ledger.tlog import key_store, pins
+from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
+from tallystick.ledger.tlog.note import Checkpoint, Receipt, VerifierKey, receipt_line
+from tallystick.ledger.verify.report import Asked, Progress, silent
+from tallystick.ledger.verify.verify import verify
 
 EVENTS_AT_ONCE = 1_000
 COMMITS_AT_ONCE = 250

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.amend.redaction import KEPT
-from ledger.errors import InvalidInput, NewerFormat, Refused, TallyError
-from ledger.events import types as vocabulary
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.events.event import MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
-from ledger.events.sentences import count
-from ledger.events.types import (
+from tallystick.ledger.amend.redaction import KEPT
+from tallystick.ledger.errors import InvalidInput, NewerFormat, Refused, TallyError
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.event import MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import (
     BY_CONTENT,
     RELEASED,
     ArtifactStored,
@@ -27,13 +27,13 @@ from ledger.events.types import (
     SchemaDeclared,
     TrialStored,
 )
-from ledger.ledger import Ledger
-from ledger.storage.artifacts import LARGE_BYTES
-from ledger.storage.imported_commits import Places, copied_in, under_both
-from ledger.storage.log import Commit, Log, Stored
-from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.note import Checkpoint
-from ledger.verify.report import Progress
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.artifacts import LARGE_BYTES
+from tallystick.ledger.storage.imported_commits import Places, copied_in, under_both
+from tallystick.ledger.storage.log import Commit, Log, Stored
+from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
+from tallystick.ledger.tlog.note import Checkpoint
+from tallystick.ledger.verify.report import Progress
 
 ABOUT_ITS_LOG = KEPT - {"experiment.declared"} | {EventCorrected.TYPE}
 """Types that name keys, positions or sizes of the log that they are in: in another they would mean something else."""

@@ -14,17 +14,17 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput, Refused, TallyError
-from ledger.events import types
-from ledger.events.commit import from_micros
-from ledger.events.types import AnchorRecorded
-from ledger.ledger import Ledger
-from ledger.system.files import write_whole
-from ledger.system.git import AS_STORED, ask_git, tell_git
-from ledger.tlog import pins
-from ledger.tlog.cosignature import WitnessKey, cosignatures
-from ledger.tlog.note import Checkpoint, Note, is_signed, parse_checkpoint, parse_receipt, receipt_line
-from ledger.tlog.policy import Policy
+from tallystick.ledger.errors import InvalidInput, Refused, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.types import AnchorRecorded
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.system.files import write_whole
+from tallystick.ledger.system.git import AS_STORED, ask_git, tell_git
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.cosignature import WitnessKey, cosignatures
+from tallystick.ledger.tlog.note import Checkpoint, Note, is_signed, parse_checkpoint, parse_receipt, receipt_line
+from tallystick.ledger.tlog.policy import Policy
 
 GIT_FILE = "receipts.txt"
 

@@ -17,17 +17,17 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from ledger.errors import Damaged, InvalidInput, Refused, TallyError
-from ledger.events import types
-from ledger.events.types import ArtifactStored
-from ledger.ledger import Ledger
-from ledger.opening import FOLDER
-from ledger.publish import segments
-from ledger.storage.log import LEDGER_FILE
-from ledger.storage.sqlite import open_read_only
-from ledger.system.files import sync_folder, write_whole
-from ledger.tlog.note import Checkpoint
-from ledger.views.cache_file import VIEWS_FILE
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.types import ArtifactStored
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.opening import FOLDER
+from tallystick.ledger.publish import segments
+from tallystick.ledger.storage.log import LEDGER_FILE
+from tallystick.ledger.storage.sqlite import open_read_only
+from tallystick.ledger.system.files import sync_folder, write_whole
+from tallystick.ledger.tlog.note import Checkpoint
+from tallystick.ledger.views.cache_file import VIEWS_FILE
 
 PAGES_A_STEP = 4096
 

@@ -19,19 +19,19 @@ import msgspec
 from blake3 import blake3
 from msgspec import Meta
 
-from ledger.errors import InvalidInput, NotFound, Refused, TallyError
-from ledger.events import types
-from ledger.events.commit import FIRST_LINE, commit_text, leaf_entry
-from ledger.events.event import MAX_EVENT_BYTES, MAX_INTEGER, hashes
-from ledger.events.sentences import sentence
-from ledger.events.types import ArtifactStored, CommitImported
-from ledger.ledger import Ledger
-from ledger.storage.imported_commits import copied_in
-from ledger.storage.key_history import in_force
-from ledger.system.files import read_foreign, write_whole
-from ledger.tlog import merkle
-from ledger.tlog.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
-from ledger.tlog.proof import Proof, parse_proof
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import FIRST_LINE, commit_text, leaf_entry
+from tallystick.ledger.events.event import MAX_EVENT_BYTES, MAX_INTEGER, hashes
+from tallystick.ledger.events.sentences import sentence
+from tallystick.ledger.events.types import ArtifactStored, CommitImported
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.imported_commits import copied_in
+from tallystick.ledger.storage.key_history import in_force
+from tallystick.ledger.system.files import read_foreign, write_whole
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
+from tallystick.ledger.tlog.proof import Proof, parse_proof
 
 LARGEST_TEXT_BYTES = 64 << 20
 LARGEST_PROOF_BYTES = 1 << 20

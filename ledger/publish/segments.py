@@ -15,14 +15,14 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from ledger.errors import InvalidInput, Refused
-from ledger.events import types
-from ledger.events.encoding import Draft
-from ledger.events.sentences import commit_range
-from ledger.events.types import SegmentSealed
-from ledger.ledger import Ledger
-from ledger.storage.log import Commit, Log
-from ledger.system.files import read_foreign, write_whole
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.events import types
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import commit_range
+from tallystick.ledger.events.types import SegmentSealed
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.log import Commit, Log
+from tallystick.ledger.system.files import read_foreign, write_whole
 
 FOLDER = "segments"
 _NAME = re.compile(r"[0-9]{4,12}")

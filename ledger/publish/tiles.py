@@ -16,12 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.ledger import Ledger
-from ledger.system.files import read_foreign, write_whole
-from ledger.tlog import merkle
-from ledger.tlog.note import LONGEST_NOTE_CHARACTERS, Checkpoint, parse_receipt
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.system.files import read_foreign, write_whole
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.note import LONGEST_NOTE_CHARACTERS, Checkpoint, parse_receipt
 
 WIDTH = 256
 

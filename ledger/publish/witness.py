@@ -8,11 +8,11 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.ledger import Ledger
-from ledger.tlog import merkle
-from ledger.tlog.cosignature import Cosigned, WitnessKey, check_cosignature
-from ledger.tlog.note import Note, Signature, parse_receipt, to_base64
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.cosignature import Cosigned, WitnessKey, check_cosignature
+from tallystick.ledger.tlog.note import Note, Signature, parse_receipt, to_base64
 
 TIMEOUT_SECONDS = 30.0
 LARGEST_ANSWER_BYTES = 1 << 16

@@ -12,9 +12,9 @@ import re
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from ledger.errors import InvalidInput, NotFound
-from ledger.events.commit import commit_handle, commit_text, event_handle, from_micros, leaf_entry, to_micros
-from ledger.storage.log import Commit, Log
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.commit import commit_handle, commit_text, event_handle, from_micros, leaf_entry, to_micros
+from tallystick.ledger.storage.log import Commit, Log
 
 FORMS = (
     "a date (2013-06-30), a month (2013-06), a year (2013), a time (2013-06-30 17:00), `now`, `yesterday`, "

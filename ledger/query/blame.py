@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
-from ledger.events import types
-from ledger.events.commit import decode_head, from_micros
-from ledger.events.event import Event
-from ledger.storage.imported_commits import told_here
-from ledger.storage.log import Commit, Log, Stored
-from ledger.views.projection import Entry, Projection, State
-from ledger.views.store import Views
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.storage.imported_commits import told_here
+from tallystick.ledger.storage.log import Commit, Log, Stored
+from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.store import Views
 
 SEARCHED_FIRST = 250
 DEPTH = 4

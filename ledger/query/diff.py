@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ledger.query.as_of import AsOf
-from ledger.views.entities import NAMED
-from ledger.views.fold import differing
-from ledger.views.projection import Projection, State
-from ledger.views.store import Views
-from ledger.views.tables import NEW
+from tallystick.ledger.query.as_of import AsOf
+from tallystick.ledger.views.entities import NAMED
+from tallystick.ledger.views.fold import differing
+from tallystick.ledger.views.projection import Projection, State
+from tallystick.ledger.views.store import Views
+from tallystick.ledger.views.tables import NEW
 
 
 class FieldChange(msgspec.Struct, frozen=True, gc=False):

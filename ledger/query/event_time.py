@@ -11,17 +11,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Literal
 
-from ledger.errors import InvalidInput, NotFound
-from ledger.query.as_of import as_of_commit, parse_moment
-from ledger.query.snapshot import Snapshot
-from ledger.storage.entries import entries
-from ledger.views.entities.corrections import corrected
-from ledger.views.fold import READ_TYPES
-from ledger.views.projection import Entry
-from ledger.views.store import MemoryViews
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.query.as_of import as_of_commit, parse_moment
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.views.entities.corrections import corrected
+from tallystick.ledger.views.fold import READ_TYPES
+from tallystick.ledger.views.projection import Entry
+from tallystick.ledger.views.store import MemoryViews
 
 if TYPE_CHECKING:
-    from ledger.ledger import Ledger
+    from tallystick.ledger.ledger import Ledger
 
 Axis = Literal["recorded", "occurred"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple, cast
 
-from ledger.events.event import Period
-from ledger.views.entities.corrections import CORRECTIONS, CorrectionState
-from ledger.views.entities.evaluations import EVALUATIONS, EvaluationState
-from ledger.views.entities.models import MODELS, ModelState
-from ledger.views.entities.periods import PERIODS, PeriodState
-from ledger.views.entities.slices import SLICES, SliceState
-from ledger.views.store import Views
+from tallystick.ledger.events.event import Period
+from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
+from tallystick.ledger.views.entities.evaluations import EVALUATIONS, EvaluationState
+from tallystick.ledger.views.entities.models import MODELS, ModelState
+from tallystick.ledger.views.entities.periods import PERIODS, PeriodState
+from tallystick.ledger.views.entities.slices import SLICES, SliceState
+from tallystick.ledger.views.store import Views
 
 
 class Known(NamedTuple):

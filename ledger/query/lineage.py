@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
-from ledger.errors import NotFound
-from ledger.views.entities import LinkState
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.views.entities import LinkState
 
 Direction = Literal["up", "down", "both"]
 Links = Callable[[str, str], list[LinkState]]

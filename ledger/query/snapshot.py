@@ -7,16 +7,16 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
-from ledger.errors import InvalidInput, NotFound
-from ledger.events.event import Period
-from ledger.query import blame, knowledge, lineage
-from ledger.query.as_of import AsOf, resolve_event
-from ledger.query.blame import Told, Why
-from ledger.query.diff import Difference, compare, difference
-from ledger.query.knowledge import Knowledge
-from ledger.query.lineage import Direction, Lineage
-from ledger.storage.entries import entries
-from ledger.views.entities import (
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.event import Period
+from tallystick.ledger.query import blame, knowledge, lineage
+from tallystick.ledger.query.as_of import AsOf, resolve_event
+from tallystick.ledger.query.blame import Told, Why
+from tallystick.ledger.query.diff import Difference, compare, difference
+from tallystick.ledger.query.knowledge import Knowledge
+from tallystick.ledger.query.lineage import Direction, Lineage
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.views.entities import (
     BY_KEY,
     BY_NAME,
     BY_STATE,
@@ -44,10 +44,10 @@ from ledger.views.entities import (
     WaiverState,
     WindowState,
 )
-from ledger.views.entities.corrections import CORRECTIONS
-from ledger.views.fold import READ_TYPES
-from ledger.views.projection import Entry, Projection, State
-from ledger.views.store import MemoryViews, Views
+from tallystick.ledger.views.entities.corrections import CORRECTIONS
+from tallystick.ledger.views.fold import READ_TYPES
+from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)
 

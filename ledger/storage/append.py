@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import Conflict, Damaged, Refused, TallyError
-from ledger.events.commit import commit_text, from_micros, leaf_entry
-from ledger.events.event import Hashes
-from ledger.storage.sqlite import circumstance, trouble
-from ledger.tlog import merkle
+from tallystick.ledger.errors import Conflict, Damaged, Refused, TallyError
+from tallystick.ledger.events.commit import commit_text, from_micros, leaf_entry
+from tallystick.ledger.events.event import Hashes
+from tallystick.ledger.storage.sqlite import circumstance, trouble
+from tallystick.ledger.tlog import merkle
 
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
 

@@ -14,8 +14,8 @@ from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
-from ledger.errors import Damaged, InvalidInput, NotFound
-from ledger.system.files import regular_file, write_pieces, write_whole
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound
+from tallystick.ledger.system.files import regular_file, write_pieces, write_whole
 
 LARGE_BYTES = 64 << 20
 _HASH = re.compile("[0-9a-f]{64}")

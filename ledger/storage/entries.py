@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.errors import Damaged
-from ledger.events import types as vocabulary
-from ledger.events.commit import decode_head, from_micros
-from ledger.storage.imported_commits import names_under
-from ledger.storage.log import Commit, Log
-from ledger.views.projection import Entry
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.storage.imported_commits import names_under
+from tallystick.ledger.storage.log import Commit, Log
+from tallystick.ledger.views.projection import Entry
 
 
 class Recorded:

@@ -12,12 +12,12 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ledger.errors import Damaged
-from ledger.events import types
-from ledger.events.commit import Head, decode_head
-from ledger.events.event import Event, Hashes
-from ledger.events.types import CommitImported
-from ledger.storage.log import Commit, Log
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import Head, decode_head
+from tallystick.ledger.events.event import Event, Hashes
+from tallystick.ledger.events.types import CommitImported
+from tallystick.ledger.storage.log import Commit, Log
 
 
 class Copied(NamedTuple):

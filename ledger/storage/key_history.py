@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from ledger.errors import Damaged
-from ledger.events import types
-from ledger.events.types import ForkAdopted, KeyRotated, LedgerCreated
-from ledger.storage.log import Log
-from ledger.tlog.note import Checkpoint, Note, VerifierKey, parse_checkpoint, verify_note
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events import types
+from tallystick.ledger.events.types import ForkAdopted, KeyRotated, LedgerCreated
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.tlog.note import Checkpoint, Note, VerifierKey, parse_checkpoint, verify_note
 
 Change = KeyRotated | ForkAdopted
 

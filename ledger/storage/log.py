@@ -17,11 +17,21 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import Busy, Damaged, InvalidInput, TallyError
-from ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
-from ledger.events.event import Hashes
-from ledger.storage.append import Appended, Encoded, Piece, Sealing, Transaction, seen, subtree, unwritten, write
-from ledger.storage.sqlite import (
+from tallystick.ledger.errors import Busy, Damaged, InvalidInput, TallyError
+from tallystick.ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
+from tallystick.ledger.events.event import Hashes
+from tallystick.ledger.storage.append import (
+    Appended,
+    Encoded,
+    Piece,
+    Sealing,
+    Transaction,
+    seen,
+    subtree,
+    unwritten,
+    write,
+)
+from tallystick.ledger.storage.sqlite import (
     APPLICATION_ID,
     PLAIN_FORMAT,
     SCHEMA,
@@ -35,8 +45,8 @@ from ledger.storage.sqlite import (
     stamp,
     trouble,
 )
-from ledger.system.file_lock import FileLock
-from ledger.tlog import merkle
+from tallystick.ledger.system.file_lock import FileLock
+from tallystick.ledger.tlog import merkle
 
 LEDGER_FILE = "ledger.db"
 LOCK_DEADLINE_SECONDS = 10.0

@@ -7,8 +7,8 @@ import sqlite3
 from pathlib import Path
 from typing import Literal
 
-from ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
-from ledger.system.files import network_file_system
+from tallystick.ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
+from tallystick.ledger.system.files import network_file_system
 
 APPLICATION_ID = 0x54414C59  # "TALY"
 FORMAT = 2

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from ledger.errors import Busy, InvalidInput
+from tallystick.ledger.errors import Busy, InvalidInput
 
 SHORTEST_PAUSE_SECONDS = 0.0005
 LONGEST_PAUSE_SECONDS = 0.01

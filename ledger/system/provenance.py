@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.system.git import tell_git
+from tallystick import __version__
+from tallystick.ledger.system.git import tell_git
 
 
 class Recorder(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,10 +44,8 @@ def this_process(actor: str | None = None) -> Recorder:
 
 
 def this_program() -> str:
-    """Name and version, as commits record them; unlike the rest it is known without asking git."""
-    from importlib import metadata
-
-    return f"tallystick {metadata.version('tallystick')}"
+    """Name and version, as commits record them; known without git and without the package's metadata."""
+    return f"tallystick {__version__}"
 
 
 def _account() -> str:

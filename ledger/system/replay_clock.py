@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 
 class StoryClock:

@@ -6,7 +6,7 @@ import datetime as dt
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged
 
 
 class Zone(ZoneInfo):

@@ -11,8 +11,8 @@ import datetime as dt
 import struct
 from typing import NamedTuple
 
-from ledger.errors import Damaged, InvalidInput
-from ledger.tlog.note import Note, Signature, key_id, parse_key, to_base64, verifies
+from tallystick.ledger.errors import Damaged, InvalidInput
+from tallystick.ledger.tlog.note import Note, Signature, key_id, parse_key, to_base64, verifies
 
 COSIGNATURE = b"\x04"
 LATEST_SECONDS = 253_402_300_799  # 9999-12-31T23:59:59Z, the last second that a date here can say

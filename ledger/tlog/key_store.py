@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import quote
 
-from ledger.errors import InvalidInput, NotFound
-from ledger.system.files import sync_folder
-from ledger.tlog.note import Signature, SignerKey, VerifierKey
-from ledger.tlog.ssh_agent import agent_keys
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.system.files import sync_folder
+from tallystick.ledger.tlog.note import Signature, SignerKey, VerifierKey
+from tallystick.ledger.tlog.ssh_agent import agent_keys
 
 Home = Literal["auto", "agent", "file"]
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 
-from ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged
 
 HASH_BYTES = 32
 LONGEST_PATH = 63

@@ -25,10 +25,10 @@ from urllib.parse import quote
 
 import msgspec
 
-from ledger.errors import Busy, InvalidInput, TallyError
-from ledger.system.file_lock import FileLock
-from ledger.system.files import read_foreign, write_whole
-from ledger.tlog.note import Checkpoint, VerifierKey, parse_receipt, receipt_line
+from tallystick.ledger.errors import Busy, InvalidInput, TallyError
+from tallystick.ledger.system.file_lock import FileLock
+from tallystick.ledger.system.files import read_foreign, write_whole
+from tallystick.ledger.tlog.note import Checkpoint, VerifierKey, parse_receipt, receipt_line
 
 LARGEST_MARK_BYTES = 1 << 16
 MARK_DEADLINE_SECONDS = 5.0

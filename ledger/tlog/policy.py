@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput
-from ledger.tlog.cosignature import WitnessKey
-from ledger.tlog.note import VerifierKey
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.tlog.cosignature import WitnessKey
+from tallystick.ledger.tlog.note import VerifierKey
 
 LONGEST_POLICY_CHARACTERS = 1 << 20
 

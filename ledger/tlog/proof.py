@@ -15,9 +15,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput
-from ledger.tlog import merkle
-from ledger.tlog.note import LONGEST_NOTE_CHARACTERS, from_base64, to_base64
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.note import LONGEST_NOTE_CHARACTERS, from_base64, to_base64
 
 HEADER = "c2sp.org/tlog-proof@v1"
 

@@ -11,8 +11,8 @@ import socket
 import struct
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput
-from ledger.tlog.note import Signature, VerifierKey
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.tlog.note import Signature, VerifierKey
 
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14

@@ -20,14 +20,14 @@ from urllib.parse import quote
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import Damaged
-from ledger.events.encoding import Draft
-from ledger.events.event import Instant
-from ledger.events.types import ArtifactStored, Body, TrialFinished, TrialMeasured, TrialStarted, TrialStored
-from ledger.ledger import Ledger
-from ledger.system.file_lock import FileLock
-from ledger.system.files import sync_folder, write_whole
-from ledger.tlog.pins import state_home
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.types import ArtifactStored, Body, TrialFinished, TrialMeasured, TrialStarted, TrialStored
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.system.file_lock import FileLock
+from tallystick.ledger.system.files import sync_folder, write_whole
+from tallystick.ledger.tlog.pins import state_home
 
 RECORDS = "records.jsonl"
 _DIGEST = re.compile(r"[0-9a-f]{64}")

@@ -1,6 +1,6 @@
 """Recording from notebooks and training loops: it must never kill, nor hold up, what it records.
 
-    with ledger.run("churn-notebook", params={"depth": 4}) as run:
+    with tallystick.run("churn-notebook", params={"depth": 4}) as run:
         for epoch in range(100):
             run.log(step=epoch, loss=train())
         run.store("model.skops", data)
@@ -31,8 +31,8 @@ from typing import Any, Literal
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import NotFound, TallyError
-from ledger.events.types import (
+from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.events.types import (
     ArtifactStored,
     Body,
     Point,
@@ -41,10 +41,10 @@ from ledger.events.types import (
     TrialStarted,
     TrialStored,
 )
-from ledger.ledger import Ledger, utc_now
-from ledger.opening import FOLDER, find
-from ledger.tracking.spool import Record, Spool, deliver, empty, read, record
-from ledger.tracking.worker import KeptOpen
+from tallystick.ledger.ledger import Ledger, utc_now
+from tallystick.ledger.opening import FOLDER, find
+from tallystick.ledger.tracking.spool import Record, Spool, deliver, empty, read, record
+from tallystick.ledger.tracking.worker import KeptOpen
 
 FLUSH_EVERY_SECONDS = 2.0
 MOST_NUMBERS_HELD = 5_000
@@ -234,8 +234,8 @@ def run(name: str, *, params: Mapping[str, Any] | None = None, folder: Path | st
 
     Examples
     --------
-    >>> import ledger
-    >>> with ledger.run("churn-notebook", params={"depth": 4}) as run:  # doctest: +SKIP
+    >>> import tallystick
+    >>> with tallystick.run("churn-notebook", params={"depth": 4}) as run:  # doctest: +SKIP
     ...     run.log(step=1, loss=0.3)
     """
     start = Path(folder or os.environ.get("TALLY_LEDGER") or ".").absolute()

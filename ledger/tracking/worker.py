@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ledger.ledger import Ledger
-from ledger.opening import open_ledger
-from ledger.storage.log import LEDGER_FILE
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.opening import open_ledger
+from tallystick.ledger.storage.log import LEDGER_FILE
 
 IDLE_SECONDS = 1.0
 Work = Callable[[Ledger], None]

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ledger.events.event import encode_canonical
-from ledger.events.types import RELEASED
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.types import RELEASED
 
 _type_and_version = attrgetter("t", "v")
 _body = attrgetter("body")

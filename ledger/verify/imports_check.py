@@ -11,12 +11,12 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ledger.errors import Damaged, InvalidInput, TallyError
-from ledger.events import types
-from ledger.events.commit import commit_text, decode_head, event_handle, leaf_entry
-from ledger.events.event import hashes
-from ledger.events.sentences import commit_range, count, vouched_words
-from ledger.events.types import (
+from tallystick.ledger.errors import Damaged, InvalidInput, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import commit_text, decode_head, event_handle, leaf_entry
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.sentences import commit_range, count, vouched_words
+from tallystick.ledger.events.types import (
     CommitImported,
     EventCorrected,
     ForkAdopted,
@@ -25,12 +25,12 @@ from ledger.events.types import (
     LedgerCreated,
     LeftOut,
 )
-from ledger.storage.imported_commits import Copied, Places, copied_in, names_there, under_both, within
-from ledger.storage.key_history import Change, Identity, chain, in_force, leads_from, leads_on, open_stored
-from ledger.storage.log import Log, Stored
-from ledger.tlog.merkle import Frontier, leaf_hash
-from ledger.tlog.note import VerifierKey, parse_receipt
-from ledger.verify.scan import Class, Finding
+from tallystick.ledger.storage.imported_commits import Copied, Places, copied_in, names_there, under_both, within
+from tallystick.ledger.storage.key_history import Change, Identity, chain, in_force, leads_from, leads_on, open_stored
+from tallystick.ledger.storage.log import Log, Stored
+from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
+from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
+from tallystick.ledger.verify.scan import Class, Finding
 
 Tick = Callable[[str, int, int], None]
 MOST_FINDINGS = 20

@@ -14,18 +14,18 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from ledger.errors import Damaged, InvalidInput, TallyError
-from ledger.events import types
-from ledger.events.types import ForkAdopted, KeyRotated, LedgerCreated
-from ledger.ledger import Ledger
-from ledger.storage.entries import entries
-from ledger.storage.key_history import Change, Identity, chain
-from ledger.storage.sqlite import integrity
-from ledger.tlog import merkle, pins
-from ledger.tlog.note import Checkpoint
-from ledger.verify.report import Asked, Progress, Report
-from ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
-from ledger.verify.views_check import views_elsewhere
+from tallystick.ledger.errors import Damaged, InvalidInput, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.types import ForkAdopted, KeyRotated, LedgerCreated
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.storage.key_history import Change, Identity, chain
+from tallystick.ledger.storage.sqlite import integrity
+from tallystick.ledger.tlog import merkle, pins
+from tallystick.ledger.tlog.note import Checkpoint
+from tallystick.ledger.verify.report import Asked, Progress, Report
+from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
+from tallystick.ledger.verify.views_check import views_elsewhere
 
 READ_WHOLE_EVENTS = 200_000
 """A ledger up to this size is read whole by default; that takes about a second."""

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from ledger.tlog.note import Receipt
-from ledger.tlog.policy import Policy
-from ledger.verify.scan import Class, Finding
+from tallystick.ledger.tlog.note import Receipt
+from tallystick.ledger.tlog.policy import Policy
+from tallystick.ledger.verify.scan import Class, Finding
 
 Progress = Callable[[str, int, int], None]
 """What is being checked, how much is done, of how much."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import datetime as dt
 from typing import NamedTuple
 
-from ledger.errors import Busy, InvalidInput, TallyError
-from ledger.events.commit import from_micros
-from ledger.ledger import Ledger
-from ledger.storage.key_history import Identity, open_stored
-from ledger.tlog import pins
-from ledger.tlog.note import Checkpoint, receipt_line
+from tallystick.ledger.errors import Busy, InvalidInput, TallyError
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.key_history import Identity, open_stored
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.note import Checkpoint, receipt_line
 
 CLOCKS_DIFFER_BY = dt.timedelta(minutes=10)
 

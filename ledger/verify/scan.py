@@ -17,11 +17,11 @@ from typing import Any, Literal
 
 import msgspec
 
-from ledger.errors import Damaged, TallyError
-from ledger.events import types as vocabulary
-from ledger.events.commit import decode_head, event_handle, leaf_entry, text_of_hashes, to_micros
-from ledger.events.event import encode_canonical, hashes, hashes_of_many
-from ledger.events.types import (
+from tallystick.ledger.errors import Damaged, TallyError
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.commit import decode_head, event_handle, leaf_entry, text_of_hashes, to_micros
+from tallystick.ledger.events.event import encode_canonical, hashes, hashes_of_many
+from tallystick.ledger.events.types import (
     AnchorRecorded,
     ArtifactStored,
     CommitImported,
@@ -31,11 +31,11 @@ from ledger.events.types import (
     KeyRotated,
     SegmentSealed,
 )
-from ledger.storage.key_history import Identity, open_stored
-from ledger.storage.log import Commit, Log, Stored
-from ledger.tlog import merkle
-from ledger.tlog.note import Checkpoint
-from ledger.verify.batch_decode import Alike
+from tallystick.ledger.storage.key_history import Identity, open_stored
+from tallystick.ledger.storage.log import Commit, Log, Stored
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.note import Checkpoint
+from tallystick.ledger.verify.batch_decode import Alike
 
 Class = Literal[
     "FILE",

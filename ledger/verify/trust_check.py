@@ -11,25 +11,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ledger.errors import InvalidInput, TallyError
-from ledger.events import types as vocabulary
-from ledger.events.approval import check_approval
-from ledger.events.commit import event_handle
-from ledger.events.sentences import commit_range, count
-from ledger.events.types import DecisionApproved
-from ledger.ledger import Ledger
-from ledger.publish import anchors
-from ledger.storage.key_history import Identity, in_force, open_stored
-from ledger.storage.log import LEDGER_FILE
-from ledger.tlog import key_store, merkle
-from ledger.tlog import pins as memory
-from ledger.tlog.merkle import InvalidProof
-from ledger.tlog.note import Checkpoint, Receipt, VerifierKey, is_signed, receipt_line, to_base64
-from ledger.tlog.policy import Policy
-from ledger.verify.imports_check import Imports
-from ledger.verify.rollback_check import pin_trouble
-from ledger.verify.scan import Class, Finding, Told
-from ledger.views.cache_file import VIEWS_FILE
+from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.approval import check_approval
+from tallystick.ledger.events.commit import event_handle
+from tallystick.ledger.events.sentences import commit_range, count
+from tallystick.ledger.events.types import DecisionApproved
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish import anchors
+from tallystick.ledger.storage.key_history import Identity, in_force, open_stored
+from tallystick.ledger.storage.log import LEDGER_FILE
+from tallystick.ledger.tlog import key_store, merkle
+from tallystick.ledger.tlog import pins as memory
+from tallystick.ledger.tlog.merkle import InvalidProof
+from tallystick.ledger.tlog.note import Checkpoint, Receipt, VerifierKey, is_signed, receipt_line, to_base64
+from tallystick.ledger.tlog.policy import Policy
+from tallystick.ledger.verify.imports_check import Imports
+from tallystick.ledger.verify.rollback_check import pin_trouble
+from tallystick.ledger.verify.scan import Class, Finding, Told
+from tallystick.ledger.views.cache_file import VIEWS_FILE
 
 _CONVICTS = "Keep both: together they prove that one history was rewritten."
 _STATES = (

@@ -16,23 +16,23 @@ import sqlite3
 
 import msgspec
 
-from ledger.errors import Damaged, InvalidInput, NotFound, TallyError
-from ledger.events import types
-from ledger.events.commit import from_micros
-from ledger.events.sentences import count
-from ledger.events.types import EventRedacted
-from ledger.ledger import Ledger
-from ledger.storage.artifacts import LARGE_BYTES
-from ledger.storage.schema_check import schema_differences
-from ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
-from ledger.system.provenance import this_program
-from ledger.tlog import pins
-from ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
-from ledger.verify.log_check import Contents, result_of
-from ledger.verify.report import Asked, Progress, Report, Verdict, silent
-from ledger.verify.scan import Class, Finding, Told
-from ledger.verify.trust_check import Vouching
-from ledger.verify.views_check import views_differences
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import EventRedacted
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.artifacts import LARGE_BYTES
+from tallystick.ledger.storage.schema_check import schema_differences
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
+from tallystick.ledger.system.provenance import this_program
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
+from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.report import Asked, Progress, Report, Verdict, silent
+from tallystick.ledger.verify.scan import Class, Finding, Told
+from tallystick.ledger.verify.trust_check import Vouching
+from tallystick.ledger.verify.views_check import views_differences
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -289,7 +289,7 @@ class _Examination:
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
-        from ledger.publish.segments import compare, sealed
+        from tallystick.ledger.publish.segments import compare, sealed
 
         folder = self.asked.segments
         known = list(sealed(self.log))

@@ -10,18 +10,18 @@ from pathlib import Path
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import Damaged, TallyError
-from ledger.events import types
-from ledger.ledger import Ledger
-from ledger.storage.entries import Recorded, entries
-from ledger.storage.schema_check import schema_differences
-from ledger.storage.sqlite import circumstance
-from ledger.verify.report import silent
-from ledger.views.entities import PROJECTIONS
-from ledger.views.fold import READ_TYPES, Changed, changes, readers
-from ledger.views.projection import Lookup, Projection, State
-from ledger.views.rows import changed_words
-from ledger.views.tables import altered, encode_state, first_row, index_of, schema
+from tallystick.ledger.errors import Damaged, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.entries import Recorded, entries
+from tallystick.ledger.storage.schema_check import schema_differences
+from tallystick.ledger.storage.sqlite import circumstance
+from tallystick.ledger.verify.report import silent
+from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.fold import READ_TYPES, Changed, changes, readers
+from tallystick.ledger.views.projection import Lookup, Projection, State
+from tallystick.ledger.views.rows import changed_words
+from tallystick.ledger.views.tables import altered, encode_state, first_row, index_of, schema
 
 MOST_WORDS = 5
 UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."

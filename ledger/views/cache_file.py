@@ -15,14 +15,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput
-from ledger.storage.entries import Recorded, entries
-from ledger.storage.log import Log
-from ledger.storage.sqlite import circumstance, trouble
-from ledger.system.files import network_file_system
-from ledger.views.entities import PROJECTIONS
-from ledger.views.rows import Stored, advance
-from ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.storage.entries import Recorded, entries
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.sqlite import circumstance, trouble
+from tallystick.ledger.system.files import network_file_system
+from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.rows import Stored, advance
+from tallystick.ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
 
 VIEWS_FILE = "views.db"
 BATCH_EVENTS = 20_000

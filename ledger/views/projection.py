@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 from blake3 import blake3
 
-from ledger.events import types as vocabulary
-from ledger.events.event import Event
+from tallystick.ledger.events import types as vocabulary
+from tallystick.ledger.events.event import Event
 
 
 class Entry(NamedTuple):

@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from ledger.events import types
-from ledger.views.entities import PROJECTIONS
-from ledger.views.fold import Changed, History, changed_fields, changes, readers
-from ledger.views.projection import Entry, Lookup, Projection, State
-from ledger.views.tables import NEW, ROWS_AN_EVENT, decoder, encode_states, first_row
+from tallystick.ledger.events import types
+from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.fold import Changed, History, changed_fields, changes, readers
+from tallystick.ledger.views.projection import Entry, Lookup, Projection, State
+from tallystick.ledger.views.tables import NEW, ROWS_AN_EVENT, decoder, encode_states, first_row
 
 MOST_STATES_HELD = 50_000
 

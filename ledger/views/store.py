@@ -8,15 +8,25 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import Damaged
-from ledger.storage.log import Log
-from ledger.views.cache_file import ViewsFile
-from ledger.views.entities import NAMED, PROJECTIONS, LinkState
-from ledger.views.entities.links import SEPARATOR
-from ledger.views.fold import Told, Versions
-from ledger.views.projection import Entry, Projection, State
-from ledger.views.rows import Stored, advance
-from ledger.views.tables import LAST_SEQ, NEW, all_as_of, decoder, first_row, list_decoder, newest, select, tables
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.views.cache_file import ViewsFile
+from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
+from tallystick.ledger.views.entities.links import SEPARATOR
+from tallystick.ledger.views.fold import Told, Versions
+from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.rows import Stored, advance
+from tallystick.ledger.views.tables import (
+    LAST_SEQ,
+    NEW,
+    all_as_of,
+    decoder,
+    first_row,
+    list_decoder,
+    newest,
+    select,
+    tables,
+)
 
 
 class Version(NamedTuple):

@@ -21,9 +21,9 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from ledger.views import fold
-from ledger.views.entities import PROJECTIONS
-from ledger.views.projection import Projection, State
+from tallystick.ledger.views import fold
+from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.projection import Projection, State
 
 VIEWS_FORMAT = 3
 LAST_SEQ = (1 << 63) - 1

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ledger.errors import Damaged
-from ledger.events import types as say
-from pipeline.config.settings import Gates
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events import types as say
+from tallystick.pipeline.config.settings import Gates
 
 
 class _Candidate(msgspec.Struct):

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 import pandas as pd
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 # Possessive: giving a word back letter by letter to look at the rest again takes the square of its length.

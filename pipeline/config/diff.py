@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from ledger.errors import InvalidInput
-from pipeline.config.durations import parse_span
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.durations import parse_span
 
 Class = Literal["question", "evidence", "candidates", "policy", "words"]
 Strictness = Literal["loosened", "tightened"]

@@ -15,7 +15,7 @@ import re
 
 import msgspec
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 _MICROS = {
     "second": 1_000_000,

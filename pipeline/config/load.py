@@ -20,11 +20,11 @@ from typing import Any, Literal
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import InvalidInput
-from ledger.events.event import encode_canonical
-from pipeline.config.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
-from pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
-from pipeline.config.validate import notes_about, wrong_together
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.pipeline.config.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
+from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
+from tallystick.pipeline.config.validate import notes_about, wrong_together
 
 LARGEST_FILE_BYTES = 1 << 20
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from ledger.errors import Refused
-from ledger.events import types as say
-from ledger.ledger import Ledger
-from pipeline.config.diff import ConfigChange, config_changes
-from pipeline.config.load import LoadedPipeline
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.config.diff import ConfigChange, config_changes
+from tallystick.pipeline.config.load import LoadedPipeline
 
 BEYOND_POLICY = (("time", "final", "looks"),)
 """Settings outside of the policy that protect the team all the same."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from zoneinfo import ZoneInfo
 
-from ledger.events.commit import from_micros
-from pipeline.config.durations import STEP_MICROS, parse_span
-from pipeline.config.settings import Time
-from pipeline.config.windows import Window, all_windows
+from tallystick.ledger.events.commit import from_micros
+from tallystick.pipeline.config.durations import STEP_MICROS, parse_span
+from tallystick.pipeline.config.settings import Time
+from tallystick.pipeline.config.windows import Window, all_windows
 
 COLUMNS = 60
 MOST_LINES = 24

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from ledger.errors import InvalidInput
-from pipeline.config.conditions import parse_condition, parse_rule
-from pipeline.config.durations import Span, parse_span, parse_time_expression, windows_between_looks, words
-from pipeline.config.settings import Pipeline, Rolling
-from pipeline.config.toml_lines import Path
-from pipeline.config.windows import all_windows, as_day, development_windows, midnight
-from pipeline.data.timestamps import LARGEST_STEP
-from pipeline.monitoring.own_range import compares_live, parse_alarm, parse_notice
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.conditions import parse_condition, parse_rule
+from tallystick.pipeline.config.durations import Span, parse_span, parse_time_expression, windows_between_looks, words
+from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.toml_lines import Path
+from tallystick.pipeline.config.windows import all_windows, as_day, development_windows, midnight
+from tallystick.pipeline.data.timestamps import LARGEST_STEP
+from tallystick.pipeline.monitoring.own_range import compares_live, parse_alarm, parse_notice
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")

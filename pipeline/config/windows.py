@@ -15,10 +15,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ledger.errors import InvalidInput
-from ledger.events.commit import from_micros, to_micros
-from pipeline.config.durations import Span, parse_span
-from pipeline.config.settings import Rolling, Time
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.pipeline.config.durations import Span, parse_span
+from tallystick.pipeline.config.settings import Rolling, Time
 
 Micros = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

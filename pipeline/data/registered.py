@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from ledger.errors import InvalidInput
-from ledger.events import types as say
-from ledger.ledger import Ledger
-from pipeline.config.load import LoadedPipeline, parse, read
-from pipeline.config.settings import Pipeline
-from pipeline.data.sources import column_names
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events import types as say
+from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.config.load import LoadedPipeline, parse, read
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.data.sources import column_names
 
 
 def registered(body: say.PipelineRegistered) -> LoadedPipeline:

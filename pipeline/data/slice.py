@@ -25,16 +25,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from blake3 import blake3
 
-from ledger.errors import InvalidInput
-from ledger.events.commit import from_micros
-from ledger.events.event import encode_canonical
-from ledger.events.types import Column, Dropped
-from pipeline.config.conditions import parse_condition, parse_rule
-from pipeline.config.durations import parse_span, parse_time_expression
-from pipeline.config.settings import Data, Join, Pipeline
-from pipeline.data.sources import as_number, column_names, is_text, missing_column, read_source
-from pipeline.data.timestamps import moments, row_times
-from pipeline.recipes import Columns
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.types import Column, Dropped
+from tallystick.pipeline.config.conditions import parse_condition, parse_rule
+from tallystick.pipeline.config.durations import parse_span, parse_time_expression
+from tallystick.pipeline.config.settings import Data, Join, Pipeline
+from tallystick.pipeline.data.sources import as_number, column_names, is_text, missing_column, read_source
+from tallystick.pipeline.data.timestamps import moments, row_times
+from tallystick.pipeline.recipes import Columns
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
 HOUR_BAND = "hour band"

@@ -36,7 +36,7 @@ import pyarrow.csv
 import pyarrow.parquet
 from sqlite_utils import Database
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 _QUERY = re.compile(r"(select|with)\s", re.IGNORECASE)
 MOST_SQLITE_ROWS = 20_000_000

@@ -17,10 +17,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ledger.errors import InvalidInput
-from ledger.events.commit import from_micros, to_micros
-from pipeline.config.durations import STEP_MICROS
-from pipeline.config.settings import Time
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.pipeline.config.durations import STEP_MICROS
+from tallystick.pipeline.config.settings import Time
 
 Ambiguous = Literal["refuse", "earlier", "later"]
 

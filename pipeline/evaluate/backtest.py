@@ -19,12 +19,12 @@ import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
 
-from ledger.errors import InvalidInput
-from ledger.events.event import encode_canonical
-from ledger.events.types import Levels, Metric, Overlap, Reliability
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window
-from pipeline.data.slice import (
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.slice import (
     HOUR_BAND,
     LABEL_KNOWN,
     TARGET,
@@ -38,11 +38,11 @@ from pipeline.data.slice import (
     rows_of,
     text_series,
 )
-from pipeline.evaluate import metrics as measure
-from pipeline.evaluate import sentences
-from pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
-from pipeline.models.model_file import predict, prediction_hash
-from pipeline.recipes import Columns, Task, build, code_hash
+from tallystick.pipeline.evaluate import metrics as measure
+from tallystick.pipeline.evaluate import sentences
+from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
+from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.recipes import Columns, Task, build, code_hash
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMMATURE_SHARE = 0.05

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]

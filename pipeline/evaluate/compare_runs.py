@@ -10,16 +10,16 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from ledger.errors import TallyError
-from ledger.events import types as say
-from ledger.events.commit import decode_head
-from ledger.ledger import Ledger
-from pipeline.config.canonical import meaning_in
-from pipeline.config.diff import ConfigChange, config_changes
-from pipeline.evaluate.bootstrap import Interval, WindowLosses
-from pipeline.evaluate.stability import scores
-from pipeline.records.run_record import Record
-from pipeline.records.stored_tables import stored_table
+from tallystick.ledger.errors import TallyError
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.diff import ConfigChange, config_changes
+from tallystick.pipeline.evaluate.bootstrap import Interval, WindowLosses
+from tallystick.pipeline.evaluate.stability import scores
+from tallystick.pipeline.records.run_record import Record
+from tallystick.pipeline.records.stored_tables import stored_table
 
 
 class Values(NamedTuple):

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ledger.events.types import Levels, Metric, Reliability
-from pipeline.evaluate.stability import auc_with_cluster_se, calibration_in_large, cluster_se_of_mean
-from pipeline.recipes import Task
+from tallystick.ledger.events.types import Levels, Metric, Reliability
+from tallystick.pipeline.evaluate.stability import auc_with_cluster_se, calibration_in_large, cluster_se_of_mean
+from tallystick.pipeline.recipes import Task
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

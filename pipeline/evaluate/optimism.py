@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.events import types as say
-from pipeline.config.windows import Window
-from pipeline.evaluate import sentences
-from pipeline.evaluate.backtest import Cell, Judged, Plan, Recipe
-from pipeline.evaluate.result_cache import Remembered, RowHashes
+from tallystick.ledger.events import types as say
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.evaluate import sentences
+from tallystick.pipeline.evaluate.backtest import Cell, Judged, Plan, Recipe
+from tallystick.pipeline.evaluate.result_cache import Remembered, RowHashes
 
 
 class Optimism(NamedTuple):

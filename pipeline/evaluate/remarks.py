@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipeline.config.settings import Pipeline
-from pipeline.evaluate import sentences
-from pipeline.evaluate.backtest import Described, Judged
-from pipeline.evaluate.selection import Selection
-from pipeline.evaluate.stability import Scores
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.evaluate import sentences
+from tallystick.pipeline.evaluate.backtest import Described, Judged
+from tallystick.pipeline.evaluate.selection import Selection
+from tallystick.pipeline.evaluate.stability import Scores
 
 
 def remarks_on(

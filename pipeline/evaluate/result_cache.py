@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pipeline.config.windows import Window
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
 
 Key = tuple[object, ...]
 RowHashes = tuple[str, str]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from pipeline.evaluate.backtest import Described, Judged
+from tallystick.pipeline.evaluate.backtest import Described, Judged
 
 PARQUET = "application/vnd.apache.parquet"
 

@@ -11,8 +11,8 @@ from typing import Literal
 
 import msgspec
 
-from ledger.errors import InvalidInput
-from pipeline.evaluate.stability import Interval, Pair, Score, Scores
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.evaluate.stability import Interval, Pair, Score, Scores
 
 FEWEST_WINDOWS = 3
 FULL_RULE_WINDOWS = 6

@@ -12,10 +12,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.events.sentences import count
-from pipeline.evaluate import selection as rule
-from pipeline.evaluate.selection import Reason
-from pipeline.evaluate.stability import Pair, Score, Scores
+from tallystick.ledger.events.sentences import count
+from tallystick.pipeline.evaluate import selection as rule
+from tallystick.pipeline.evaluate.selection import Reason
+from tallystick.pipeline.evaluate.stability import Pair, Score, Scores
 
 MONTHS = "January February March April May June July August September October November December"
 METRIC_WORDS = {

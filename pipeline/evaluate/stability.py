@@ -16,8 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from ledger.errors import InvalidInput, NotFound
-from pipeline.evaluate.bootstrap import (
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.pipeline.evaluate.bootstrap import (
     Floats,
     Indices,
     Interval,

@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ledger.events import types as say
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.views.entities import ModelState, PipelineState
-from ledger.views.entities.pipelines import PIPELINES
-from pipeline.config.canonical import meaning_in
-from pipeline.config.diff import config_changes
-from pipeline.config.durations import parse_span, windows_between_looks
-from pipeline.governance.waivers import expired_under, that_weigh
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import ModelState, PipelineState
+from tallystick.ledger.views.entities.pipelines import PIPELINES
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.diff import config_changes
+from tallystick.pipeline.config.durations import parse_span, windows_between_looks
+from tallystick.pipeline.governance.waivers import expired_under, that_weigh
 
 SOON = dt.timedelta(days=14)
 MOST_PERIODS = 1_000

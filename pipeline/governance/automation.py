@@ -9,16 +9,16 @@ import re
 from typing import Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.storage.append import Appended
-from ledger.views.entities import AutomationState
-from pipeline.config.canonical import meaning_in
-from pipeline.governance.gates import approvals_of
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.append import Appended
+from tallystick.ledger.views.entities import AutomationState
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.governance.gates import approvals_of
 
 Level = Literal["manual", "suggest", "auto_refit"]
 LEVELS: tuple[Level, ...] = ("manual", "suggest", "auto_refit")

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
-from ledger.errors import TallyError
-from ledger.events import types as say
-from ledger.events.approval import check_approval
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.storage.entries import entries
-from ledger.views.entities import GateState, LookState, ModelState, ReproductionState, RunState
-from ledger.views.entities.pipelines import PIPELINES, PipelineState
-from pipeline.config.canonical import meaning_in
-from pipeline.config.diff import config_changes
-from pipeline.records.run_record import Record, record_of
+from tallystick.ledger.errors import TallyError
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.approval import check_approval
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.views.entities import GateState, LookState, ModelState, ReproductionState, RunState
+from tallystick.ledger.views.entities.pipelines import PIPELINES, PipelineState
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.diff import config_changes
+from tallystick.pipeline.records.run_record import Record, record_of
 
 Verdict = Literal["passed", "failed", "open"]
 Rule = Mapping[str, Any]

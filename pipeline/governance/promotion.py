@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from ledger.errors import InvalidInput, Refused
-from ledger.events import types as say
-from ledger.events.commit import decode_head
-from ledger.events.encoding import Draft
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.storage.append import Appended
-from ledger.views.entities import ModelState, RunState
-from pipeline.governance import waivers
-from pipeline.governance.gates import Outcome, gate_events, standing
-from pipeline.records.run_record import record_of
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.append import Appended
+from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.pipeline.governance import waivers
+from tallystick.pipeline.governance.gates import Outcome, gate_events, standing
+from tallystick.pipeline.records.run_record import record_of
 
 Kind = Literal["promotion", "rollback", "retirement"]
 

@@ -10,18 +10,18 @@ import datetime as dt
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.storage.append import Appended
-from ledger.storage.imported_commits import was_imported
-from ledger.views.entities import GateState, ModelState, WaiverState
-from pipeline.config.canonical import meaning_in
-from pipeline.config.durations import parse_span
-from pipeline.governance.gates import GATES, standing
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.append import Appended
+from tallystick.ledger.storage.imported_commits import was_imported
+from tallystick.ledger.views.entities import GateState, ModelState, WaiverState
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.governance.gates import GATES, standing
 
 SHORTEST_REASON = 20
 """Characters."""

@@ -13,19 +13,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ledger.events import types as say
-from ledger.events.sentences import count
-from ledger.events.types import Check
-from ledger.ledger import Ledger
-from ledger.views.entities.windows import WINDOWS, WindowState
-from pipeline.config.durations import parse_time_expression, words
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window
-from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Described, Plan, Recipe
-from pipeline.leakage import feature_scan
-from pipeline.leakage.feature_scan import bins_of
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import Check
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.views.entities.windows import WINDOWS, WindowState
+from tallystick.pipeline.config.durations import parse_time_expression, words
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Described, Plan, Recipe
+from tallystick.pipeline.leakage import feature_scan
+from tallystick.pipeline.leakage.feature_scan import bins_of
 
 Result = Literal["pass", "look", "fail"]
 

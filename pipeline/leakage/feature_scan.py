@@ -19,14 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ledger.events.types import Check
-from pipeline.config.windows import Window
-from pipeline.data.slice import TARGET, frame_of, numbers, open_table, rows_of
-from pipeline.evaluate import backtest, metrics
-from pipeline.evaluate.backtest import Plan, Recipe
-from pipeline.evaluate.stability import auc_with_cluster_se
-from pipeline.models.model_file import predict
-from pipeline.recipes import Columns, Task
+from tallystick.ledger.events.types import Check
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.slice import TARGET, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.evaluate import backtest, metrics
+from tallystick.pipeline.evaluate.backtest import Plan, Recipe
+from tallystick.pipeline.evaluate.stability import auc_with_cluster_se
+from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.recipes import Columns, Task
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

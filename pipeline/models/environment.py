@@ -11,11 +11,10 @@ from typing import Any
 
 from blake3 import blake3
 
-import ledger
-import pipeline
-from ledger.events.event import encode_canonical
-from ledger.events.types import EnvironmentCaptured
-from ledger.system.provenance import git_answer
+from tallystick import ledger, pipeline
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.types import EnvironmentCaptured
+from tallystick.ledger.system.provenance import git_answer
 
 VARIABLES = (
     "OMP_NUM_THREADS",

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput
 
 Engine = Literal["processes", "dask"]
 CONNECT_SECONDS = 10
@@ -111,8 +111,8 @@ def describe() -> dict[str, str]:
     import sys
     from importlib import metadata
 
-    from pipeline.models.environment import source_hash
-    from pipeline.models.model_file import LIBRARIES
+    from tallystick.pipeline.models.environment import source_hash
+    from tallystick.pipeline.models.model_file import LIBRARIES
 
     versions = {name: metadata.version(name) for name in (*LIBRARIES, "pyarrow")}
     return {"python": sys.version.split()[0], **versions, "tallystick's code": source_hash()[:12]}

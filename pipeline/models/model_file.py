@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.parquet
 from blake3 import blake3
 
-from ledger.errors import Damaged, Refused, TallyError
-from pipeline.recipes import Columns
+from tallystick.ledger.errors import Damaged, Refused, TallyError
+from tallystick.pipeline.recipes import Columns
 
 MEDIA_TYPE = "application/vnd.skops"
 EARLIEST_ZIP_DATE = (1980, 1, 1, 0, 0, 0)

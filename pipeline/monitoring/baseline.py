@@ -9,15 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ledger.events import types as say
-from ledger.events.types import Levels
-from ledger.ledger import Ledger
-from ledger.views.entities import ModelState
-from pipeline.evaluate.metrics import Units
-from pipeline.monitoring.statistics import statistics
-from pipeline.recipes import Task
-from pipeline.records.run_record import record_of
-from pipeline.records.stored_tables import stored_table
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.types import Levels
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.evaluate.metrics import Units
+from tallystick.pipeline.monitoring.statistics import statistics
+from tallystick.pipeline.recipes import Task
+from tallystick.pipeline.records.run_record import record_of
+from tallystick.pipeline.records.stored_tables import stored_table
 
 LOSS_COLUMNS = ["segment", "level", "unit", "rows", "sum_y", "sum_p", "sum_loss"]
 

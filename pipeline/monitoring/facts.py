@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ledger.events.types import Levels
-from pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
-from pipeline.evaluate.stability import cluster_se_of_mean
-from pipeline.monitoring.baseline import History
-from pipeline.monitoring.own_range import FEWEST_WINDOWS, Standing, Thresholds, stand
-from pipeline.monitoring.statistics import (
+from tallystick.ledger.events.types import Levels
+from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
+from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
+from tallystick.pipeline.monitoring.baseline import History
+from tallystick.pipeline.monitoring.own_range import FEWEST_WINDOWS, Standing, Thresholds, stand
+from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
     Episode,
     SinceWhen,
@@ -31,7 +31,7 @@ from pipeline.monitoring.statistics import (
     statistics,
     without,
 )
-from pipeline.recipes import Task
+from tallystick.pipeline.recipes import Task
 
 Decision = Literal["nothing", "wait", "recalibrate", "challenger", "fix data", "refuse"]
 Cause = Literal["nothing", "data", "level", "ranking", "episode", "unexplained"]

@@ -13,28 +13,28 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 import pandas as pd
 
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import from_micros, to_micros
-from ledger.events.encoding import Draft
-from ledger.events.event import About
-from ledger.ledger import Ledger
-from ledger.views.entities import ModelState
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window, period_window
-from pipeline.data.timestamps import day_of
-from pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
-from pipeline.evaluate.metrics import loss_table, row_losses
-from pipeline.monitoring import sentences as words
-from pipeline.monitoring.baseline import History, history_of
-from pipeline.monitoring.facts import Decision, Facts, estimate_error, facts_of
-from pipeline.monitoring.own_range import compares_live, thresholds
-from pipeline.monitoring.period_data import Live, columns_known, live_of, model_of, period_cut, trained_until
-from pipeline.monitoring.sentences import Finding
-from pipeline.monitoring.statistics import expected_losses
-from pipeline.recipes import Task
-from pipeline.runs.start import champion_of, rows_until
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window, period_window
+from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
+from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
+from tallystick.pipeline.monitoring import sentences as words
+from tallystick.pipeline.monitoring.baseline import History, history_of
+from tallystick.pipeline.monitoring.facts import Decision, Facts, estimate_error, facts_of
+from tallystick.pipeline.monitoring.own_range import compares_live, thresholds
+from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, model_of, period_cut, trained_until
+from tallystick.pipeline.monitoring.sentences import Finding
+from tallystick.pipeline.monitoring.statistics import expected_losses
+from tallystick.pipeline.recipes import Task
+from tallystick.pipeline.runs.start import champion_of, rows_until
 
 PARQUET = "application/vnd.apache.parquet"
 

@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ledger.errors import InvalidInput
-from pipeline.config.settings import Monitoring
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.settings import Monitoring
 
 Level = Literal["normal", "notable", "alarm"]
 FEWEST_WINDOWS = 3

@@ -14,16 +14,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from ledger.errors import InvalidInput
-from ledger.events import types as say
-from ledger.events.commit import to_micros
-from ledger.events.types import Levels
-from ledger.ledger import Ledger
-from ledger.storage.entries import entries
-from ledger.views.entities import ModelState
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window
-from pipeline.data.slice import (
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import to_micros
+from tallystick.ledger.events.types import Levels
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
     TIME,
@@ -37,15 +37,15 @@ from pipeline.data.slice import (
     rows_of,
     text_series,
 )
-from pipeline.evaluate import backtest
-from pipeline.evaluate import metrics as measure
-from pipeline.evaluate.backtest import Plan, Recipe
-from pipeline.evaluate.metrics import Floats, Units
-from pipeline.models.model_file import predict
-from pipeline.monitoring.baseline import History
-from pipeline.monitoring.facts import Rows
-from pipeline.monitoring.predict import open_model
-from pipeline.recipes import Columns, Task
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate import metrics as measure
+from tallystick.pipeline.evaluate.backtest import Plan, Recipe
+from tallystick.pipeline.evaluate.metrics import Floats, Units
+from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.monitoring.baseline import History
+from tallystick.pipeline.monitoring.facts import Rows
+from tallystick.pipeline.monitoring.predict import open_model
+from tallystick.pipeline.recipes import Columns, Task
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):

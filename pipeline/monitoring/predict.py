@@ -24,25 +24,25 @@ import pyarrow.csv
 import pyarrow.parquet
 from blake3 import blake3
 
-from ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import from_micros, to_micros
-from ledger.events.encoding import Draft
-from ledger.events.event import About
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.storage.imported_commits import was_imported
-from ledger.system.files import sync_folder
-from ledger.views.entities import ModelState, WaiverState
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.settings import Pipeline
-from pipeline.data.registered import find_base, registered
-from pipeline.data.slice import TIME, compact, frame_of, kind_of, numbers, rows_hash, rows_without_answers
-from pipeline.data.sources import KINDS, column_names
-from pipeline.evaluate.backtest import one_thread
-from pipeline.models.model_file import LIBRARIES, MEDIA_TYPE, load, predict, prediction_hash, probe_frame
-from pipeline.recipes import Columns
-from pipeline.records.run_record import registered_for
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.imported_commits import was_imported
+from tallystick.ledger.system.files import sync_folder
+from tallystick.ledger.views.entities import ModelState, WaiverState
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.data.registered import find_base, registered
+from tallystick.pipeline.data.slice import TIME, compact, frame_of, kind_of, numbers, rows_hash, rows_without_answers
+from tallystick.pipeline.data.sources import KINDS, column_names
+from tallystick.pipeline.evaluate.backtest import one_thread
+from tallystick.pipeline.models.model_file import LIBRARIES, MEDIA_TYPE, load, predict, prediction_hash, probe_frame
+from tallystick.pipeline.recipes import Columns
+from tallystick.pipeline.records.run_record import registered_for
 
 Floats = npt.NDArray[np.float64]
 ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}

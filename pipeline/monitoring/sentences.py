@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ledger.events.sentences import count
-from pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
-from pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
-from pipeline.monitoring.own_range import FEWEST_WINDOWS, Level, Standing
+from tallystick.ledger.events.sentences import count
+from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
+from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
+from tallystick.pipeline.monitoring.own_range import FEWEST_WINDOWS, Level, Standing
 
 SHOWN_FEATURES = 3
 

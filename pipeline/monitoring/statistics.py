@@ -15,9 +15,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.evaluate.metrics import Floats, Units, row_losses
-from pipeline.evaluate.stability import auc_with_cluster_se, cluster_se_of_mean
-from pipeline.recipes import Task
+from tallystick.pipeline.evaluate.metrics import Floats, Units, row_losses
+from tallystick.pipeline.evaluate.stability import auc_with_cluster_se, cluster_se_of_mean
+from tallystick.pipeline.recipes import Task
 
 STATISTICS = ("extra_loss", "level", "ranking")
 """Those that decide: loss beyond the model's own expectation at the period's level, mean prediction less observed

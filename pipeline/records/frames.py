@@ -10,9 +10,9 @@ from typing import Any, Literal, get_args, get_origin
 import msgspec
 import pandas as pd
 
-from ledger.errors import InvalidInput
-from ledger.query.snapshot import Snapshot
-from ledger.views.entities import BY_KEY, BY_NAME
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import BY_KEY, BY_NAME
 
 DTYPES: dict[Any, Any] = {bool: "boolean", int: "Int64", float: "Float64", str: "string"}
 
@@ -33,7 +33,7 @@ def table(snapshot: Snapshot, kind: str, timezone: str = "UTC") -> pd.DataFrame:
 
     Examples
     --------
-    >>> import ledger
+    >>> from tallystick import ledger
     >>> book = ledger.open(".")  # doctest: +SKIP
     >>> table(book.at("2013-06"), "models", book.zone.key)  # doctest: +SKIP
     """

@@ -8,12 +8,12 @@ from typing import Annotated, Any, NamedTuple, cast
 import msgspec
 from msgspec import Meta
 
-from ledger.errors import NotFound
-from ledger.events import types as say
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.views.entities import PeriodState
-from ledger.views.entities.periods import PERIODS
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events import types as say
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import PeriodState
+from tallystick.ledger.views.entities.periods import PERIODS
 
 
 class PeriodRecord(NamedTuple):

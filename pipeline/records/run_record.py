@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple, cast
 
-from ledger.errors import NotFound
-from ledger.events import types as say
-from ledger.ledger import Ledger
-from ledger.storage.entries import entries
-from ledger.views.entities import EnvironmentState, PipelineState, RunState
-from ledger.views.entities.environments import ENVIRONMENTS
-from ledger.views.entities.pipelines import PIPELINES
-from ledger.views.entities.runs import RUNS
-from ledger.views.projection import Entry
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events import types as say
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.views.entities import EnvironmentState, PipelineState, RunState
+from tallystick.ledger.views.entities.environments import ENVIRONMENTS
+from tallystick.ledger.views.entities.pipelines import PIPELINES
+from tallystick.ledger.views.entities.runs import RUNS
+from tallystick.ledger.views.projection import Entry
 
 TYPES = frozenset(
     body.TYPE

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
 
-from ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged
 
 
 def stored_table(data: bytes, numbers: Sequence[str], others: Sequence[str] = ()) -> pd.DataFrame:

@@ -17,25 +17,25 @@ from typing import Any
 import msgspec
 from blake3 import blake3
 
-from ledger.errors import Busy, Conflict, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import decode_head, from_micros, to_micros
-from ledger.events.event import encode_canonical
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.opening import FOLDER, create, open_ledger
-from ledger.query.as_of import as_of_commit
-from ledger.query.snapshot import Snapshot
-from ledger.system.file_lock import FileLock
-from ledger.system.provenance import this_process
-from ledger.system.replay_clock import StoryClock
-from ledger.views.entities import ModelState, PeriodState
-from ledger.views.projection import Entry
-from pipeline.config.durations import parse_span, windows_between_looks
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.windows import Window, development_windows, periods_between
-from pipeline.governance import waivers
-from pipeline.runs.start import registration
+from tallystick.ledger.errors import Busy, Conflict, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import decode_head, from_micros, to_micros
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.opening import FOLDER, create, open_ledger
+from tallystick.ledger.query.as_of import as_of_commit
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.system.file_lock import FileLock
+from tallystick.ledger.system.provenance import this_process
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.ledger.views.entities import ModelState, PeriodState
+from tallystick.ledger.views.projection import Entry
+from tallystick.pipeline.config.durations import parse_span, windows_between_looks
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.windows import Window, development_windows, periods_between
+from tallystick.pipeline.governance import waivers
+from tallystick.pipeline.runs.start import registration
 
 OPENING = dt.timedelta(hours=9)
 """From the moment when the last label of a month is known until somebody looks: nine in the morning of that day."""

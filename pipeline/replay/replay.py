@@ -16,25 +16,25 @@ import datetime as dt
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from ledger.errors import InvalidInput
-from ledger.events import types as say
-from ledger.events.approval import approval_event, sign_approval
-from ledger.events.commit import from_micros
-from ledger.events.encoding import Draft
-from ledger.events.sentences import count
-from ledger.ledger import Ledger, utc_now
-from ledger.system.replay_clock import StoryClock
-from ledger.tlog.key_store import Signer
-from ledger.views.entities import ModelState, RunState
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.windows import Window, development_windows, sealed_windows
-from pipeline.data.timestamps import day_of
-from pipeline.evaluate.result_cache import Remembered
-from pipeline.governance import automation, waivers
-from pipeline.governance.gates import Outcome, standing
-from pipeline.governance.promotion import promote
-from pipeline.monitoring.monitor import monitor
-from pipeline.replay.chapters import (
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger, utc_now
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.ledger.tlog.key_store import Signer
+from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.windows import Window, development_windows, sealed_windows
+from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.evaluate.result_cache import Remembered
+from tallystick.pipeline.governance import automation, waivers
+from tallystick.pipeline.governance.gates import Outcome, standing
+from tallystick.pipeline.governance.promotion import promote
+from tallystick.pipeline.monitoring.monitor import monitor
+from tallystick.pipeline.replay.chapters import (
     WORKDAY,
     Chapter,
     Grants,
@@ -46,11 +46,11 @@ from pipeline.replay.chapters import (
     period_of,
     stands_still,
 )
-from pipeline.runs.final_test import look
-from pipeline.runs.propose import propose
-from pipeline.runs.reproduce import reproduce
-from pipeline.runs.run import run
-from pipeline.runs.start import champion_of
+from tallystick.pipeline.runs.final_test import look
+from tallystick.pipeline.runs.propose import propose
+from tallystick.pipeline.runs.reproduce import reproduce
+from tallystick.pipeline.runs.run import run
+from tallystick.pipeline.runs.start import champion_of
 
 Progress = Callable[[str, int, int], None]
 COMMAND = "tally replay"

@@ -19,23 +19,23 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from ledger.errors import Conflict, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import from_micros
-from ledger.events.encoding import Draft
-from ledger.events.event import About
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.views.entities import ModelState
-from pipeline.config.canonical import meaning_in
-from pipeline.config.windows import Window, sealed_windows
-from pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest
-from pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from pipeline.governance import waivers
-from pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
-from pipeline.models.model_file import prediction_hash
-from pipeline.runs.reopen import Again, recipe_of, taken_up
+from tallystick.ledger.errors import Conflict, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.windows import Window, sealed_windows
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest
+from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
+from tallystick.pipeline.governance import waivers
+from tallystick.pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
+from tallystick.pipeline.models.model_file import prediction_hash
+from tallystick.pipeline.runs.reopen import Again, recipe_of, taken_up
 
 Progress = Callable[[str, int, int], None]
 

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.events import types as say
-from ledger.events.event import About
-from ledger.ledger import Ledger
-from pipeline.evaluate.backtest import Recipe
-from pipeline.evaluate.result_tables import PARQUET, parquet
-from pipeline.models.model_file import MEDIA_TYPE
-from pipeline.runs.refit import Refit
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.event import About
+from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.result_tables import PARQUET, parquet
+from tallystick.pipeline.models.model_file import MEDIA_TYPE
+from tallystick.pipeline.runs.refit import Refit
 
 
 class Refitted(NamedTuple):

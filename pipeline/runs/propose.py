@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.errors import Conflict, InvalidInput, Refused
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.ledger import Ledger
-from ledger.storage.append import Appended
-from pipeline.config.canonical import meaning_in
-from pipeline.config.durations import parse_span
-from pipeline.evaluate.backtest import Recipe
-from pipeline.governance import gates
-from pipeline.models import environment
-from pipeline.runs.model_record import refitted
-from pipeline.runs.refit import Refit, refit
-from pipeline.runs.reopen import Again, candidate_recipe, taken_up
+from tallystick.ledger.errors import Conflict, InvalidInput, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.append import Appended
+from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.governance import gates
+from tallystick.pipeline.models import environment
+from tallystick.pipeline.runs.model_record import refitted
+from tallystick.pipeline.runs.refit import Refit, refit
+from tallystick.pipeline.runs.reopen import Again, candidate_recipe, taken_up
 
 
 class Proposed(NamedTuple):

@@ -7,12 +7,12 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ledger.events.commit import from_micros
-from ledger.events.event import About
-from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, Slice, frame_of, numbers, open_table, rows_of
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Recipe
-from pipeline.models.model_file import ModelFile, dump, predict, prediction_hash
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.event import About
+from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, Slice, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.models.model_file import ModelFile, dump, predict, prediction_hash
 
 PROBE_ROWS = 1_000
 

@@ -10,19 +10,19 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import to_micros
-from ledger.ledger import Ledger
-from ledger.views.entities import RunState
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.windows import development_windows
-from pipeline.data.registered import registered, with_data
-from pipeline.data.slice import Slice, cut
-from pipeline.evaluate.backtest import Plan, Recipe, make_plan
-from pipeline.recipes import Columns
-from pipeline.records.run_record import Record, record_of
-from pipeline.runs.start import rows_until
+from tallystick.ledger.errors import NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import to_micros
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.views.entities import RunState
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.data.registered import registered, with_data
+from tallystick.pipeline.data.slice import Slice, cut
+from tallystick.pipeline.evaluate.backtest import Plan, Recipe, make_plan
+from tallystick.pipeline.recipes import Columns
+from tallystick.pipeline.records.run_record import Record, record_of
+from tallystick.pipeline.runs.start import rows_until
 
 
 class Again(NamedTuple):

@@ -18,27 +18,27 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from ledger.errors import Conflict, Damaged, InvalidInput, NotFound
-from ledger.events import types as say
-from ledger.events.commit import to_micros
-from ledger.events.encoding import Draft
-from ledger.events.sentences import count
-from ledger.ledger import Ledger
-from ledger.views.entities import RunState
-from pipeline.config.durations import parse_span
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.windows import development_windows
-from pipeline.data.registered import registered, with_data
-from pipeline.data.slice import Slice, cut
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Cell, Described, Judged, Plan, Recipe
-from pipeline.models import environment
-from pipeline.models.model_file import load, predict, probe_frame
-from pipeline.records.run_record import Record, record_of
-from pipeline.records.stored_tables import stored_table
-from pipeline.runs.refit import refit
-from pipeline.runs.result_hash import result_hash
-from pipeline.runs.start import recipes_of, rows_until
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import to_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.views.entities import RunState
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.data.registered import registered, with_data
+from tallystick.pipeline.data.slice import Slice, cut
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan, Recipe
+from tallystick.pipeline.models import environment
+from tallystick.pipeline.models.model_file import load, predict, probe_frame
+from tallystick.pipeline.records.run_record import Record, record_of
+from tallystick.pipeline.records.stored_tables import stored_table
+from tallystick.pipeline.runs.refit import refit
+from tallystick.pipeline.runs.result_hash import result_hash
+from tallystick.pipeline.runs.start import recipes_of, rows_until
 
 DEFAULT_TOLERANCE = 1e-9
 """Largest difference between two predictions that still counts as the same, where no gate says otherwise."""

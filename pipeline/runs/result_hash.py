@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from blake3 import blake3
 
-from ledger.events.event import encode_canonical
-from pipeline.evaluate.backtest import Described, Judged
-from pipeline.runs.start import CHAMPION
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.pipeline.evaluate.backtest import Described, Judged
+from tallystick.pipeline.runs.start import CHAMPION
 
 
 def result_hash(described: Sequence[Described], judged: Sequence[Judged]) -> str:

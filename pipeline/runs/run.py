@@ -20,32 +20,32 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from ledger.errors import Conflict
-from ledger.events import types as say
-from ledger.events.commit import from_micros, to_micros
-from ledger.events.encoding import Draft
-from ledger.events.event import About
-from ledger.ledger import Ledger
-from ledger.storage.artifacts import Artifact
-from pipeline.config.durations import parse_span
-from pipeline.config.load import LoadedPipeline
-from pipeline.data.slice import columns_there, cut
-from pipeline.evaluate import backtest, sentences
-from pipeline.evaluate.backtest import Cell, Described, Judged, Plan
-from pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
-from pipeline.evaluate.remarks import remarks_on
-from pipeline.evaluate.result_cache import Remembered, hashes_of
-from pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from pipeline.evaluate.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
-from pipeline.evaluate.stability import Scores, WindowLosses
-from pipeline.evaluate.stability import scores as compare
-from pipeline.governance import gates
-from pipeline.leakage import checks
-from pipeline.records.run_record import record_of
-from pipeline.runs.model_record import Refitted, named, refitted
-from pipeline.runs.refit import refit
-from pipeline.runs.result_hash import result_hash as result_hash_of
-from pipeline.runs.start import (
+from tallystick.ledger.errors import Conflict
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.artifacts import Artifact
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.data.slice import columns_there, cut
+from tallystick.pipeline.evaluate import backtest, sentences
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
+from tallystick.pipeline.evaluate.remarks import remarks_on
+from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
+from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
+from tallystick.pipeline.evaluate.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
+from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
+from tallystick.pipeline.evaluate.stability import scores as compare
+from tallystick.pipeline.governance import gates
+from tallystick.pipeline.leakage import checks
+from tallystick.pipeline.records.run_record import record_of
+from tallystick.pipeline.runs.model_record import Refitted, named, refitted
+from tallystick.pipeline.runs.refit import refit
+from tallystick.pipeline.runs.result_hash import result_hash as result_hash_of
+from tallystick.pipeline.runs.start import (
     Outline,
     Purpose,
     begin,

@@ -9,25 +9,25 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.errors import Conflict, InvalidInput, TallyError
-from ledger.events import types as say
-from ledger.events.commit import from_micros
-from ledger.events.encoding import Draft
-from ledger.events.event import About
-from ledger.ledger import Ledger
-from ledger.query.snapshot import Snapshot
-from ledger.storage.append import Appended
-from ledger.views.entities import ModelState, RunState
-from pipeline.config.durations import parse_span
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.loosening import refuse_silent_loosening
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window, development_windows
-from pipeline.data.slice import Slice
-from pipeline.data.timestamps import day_of
-from pipeline.evaluate.backtest import Recipe
-from pipeline.models import environment
-from pipeline.recipes import Columns
+from tallystick.ledger.errors import Conflict, InvalidInput, TallyError
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.storage.append import Appended
+from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.loosening import refuse_silent_loosening
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window, development_windows
+from tallystick.pipeline.data.slice import Slice
+from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.models import environment
+from tallystick.pipeline.recipes import Columns
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""

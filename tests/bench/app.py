@@ -31,7 +31,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 EMPTY = """
@@ -42,7 +42,7 @@ class Empty(App):
         yield Static("READY")
 Empty().run()
 """
-TALLY = "from tui.cli.main import main; main()"
+TALLY = "from tallystick.tui.cli.main import main; main()"
 FILTERS = ("promoted", "type:decision", "pipeline-7 type:promoted", "actor:nobody", "entity:2013-01-01.77")
 JUMPS = 30
 STEPS = 100
@@ -139,7 +139,7 @@ def starting(folder: Path) -> None:
 
 
 def stepping(folder: Path) -> None:
-    import ledger
+    from tallystick import ledger
 
     with ledger.open(folder) as book:
         newest = book.log.size() - 1
@@ -161,7 +161,7 @@ def stepping(folder: Path) -> None:
 
 
 def jumping(folder: Path) -> None:
-    import ledger
+    from tallystick import ledger
 
     chance, wanted = random.Random(1), []
     with ledger.open(folder) as book:
@@ -218,7 +218,8 @@ def filtering(folder: Path) -> None:
 WRITER = """
 import json, sys, time
 sys.path[:0] = [{support!r}]
-import ledger, histories
+import histories
+from tallystick import ledger
 from pathlib import Path
 waits = []
 with ledger.open(Path({folder!r})) as book:
@@ -234,7 +235,7 @@ print(json.dumps([len(waits), waits[len(waits) // 2], waits[-len(waits) // 100],
 
 
 def following(place: Path) -> None:
-    import ledger
+    from tallystick import ledger
 
     with ledger.create(place, timezone="UTC", key_home="file") as book:
         folder = book.folder

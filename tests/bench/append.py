@@ -17,9 +17,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import ledger
-from ledger.events import types
-from ledger.storage.sqlite import SCHEMA
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.ledger.storage.sqlite import SCHEMA
 
 TARGETS = {1: 0.8, 12: 0.6, 1000: 0.4}
 ROUNDS = {1: 1500, 12: 600, 1000: 60}

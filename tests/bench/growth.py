@@ -20,9 +20,9 @@ from pathlib import Path
 from sized import compare
 from travel import MODELS, PIPELINES, ROOT, make, median_ms
 
-import ledger
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
@@ -46,7 +46,14 @@ def append_ms(book: ledger.Ledger) -> float:
 
 def command_ms(folder: Path, *words: str) -> float:
     """Median of a whole process."""
-    program = [sys.executable, "-c", "from tui.cli.main import main; main()", *words, "--ledger", str(folder)]
+    program = [
+        sys.executable,
+        "-c",
+        "from tallystick.tui.cli.main import main; main()",
+        *words,
+        "--ledger",
+        str(folder),
+    ]
     took = []
     for _ in range(COMMANDS):
         started = time.perf_counter()

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-sys.path[1:1] = [str(ROOT), str(HERE / "peers")]
+sys.path[1:1] = [str(ROOT / ".src"), str(HERE / "peers")]
 
 from limits import limits  # noqa: E402
 from protocol import FILE_BYTES, FILES, loss  # noqa: E402
@@ -60,7 +60,10 @@ class Peer(NamedTuple):
 
 PEERS = (
     Peer(
-        "tallystick", (), "import ledger; ledger.open, ledger.run", ((HELP, "tally --help"), (STATUS, "tally status"))
+        "tallystick",
+        (),
+        "from tallystick import ledger; ledger.open, ledger.run",
+        ((HELP, "tally --help"), (STATUS, "tally status")),
     ),
     Peer("sqlite", (), "import sqlite3"),
     Peer(

@@ -19,14 +19,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-import ledger
-from pipeline import recipes
-from pipeline.config.load import LoadedPipeline, read
-from pipeline.config.windows import development_windows
-from pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, cut, frame_of, numbers, open_table
-from pipeline.evaluate import backtest
-from pipeline.models.model_file import predict
-from pipeline.runs.run import run
+from tallystick import ledger
+from tallystick.pipeline import recipes
+from tallystick.pipeline.config.load import LoadedPipeline, read
+from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, cut, frame_of, numbers, open_table
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.runs.run import run
 
 TARGET_RATIO = 1.3
 ROUNDS = 2

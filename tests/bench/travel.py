@@ -20,18 +20,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import decided, described, evaluated, finished, promoted, refitted, registered, started, taken  # noqa: E402
 from sized import compare  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.events import types as say  # noqa: E402
-from ledger.events.encoding import Draft  # noqa: E402
-from ledger.storage.append import Appended  # noqa: E402
-from ledger.storage.entries import entries  # noqa: E402
-from ledger.views.fold import READ_TYPES  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.events import types as say  # noqa: E402
+from tallystick.ledger.events.encoding import Draft  # noqa: E402
+from tallystick.ledger.storage.append import Appended  # noqa: E402
+from tallystick.ledger.storage.entries import entries  # noqa: E402
+from tallystick.ledger.views.fold import READ_TYPES  # noqa: E402
 
 PIPELINES, MODELS, WINDOWS, CANDIDATES = 20, 200, 12, 4
 QUESTIONS = 200
@@ -124,7 +124,7 @@ def measure(folder: Path) -> dict[str, float]:
         found["rebuild, events/s"] = (last + 1) / (time.perf_counter() - start)
         found["only decoding, events/s"] = decoding
         found["events that views read"] = count
-        program = [sys.executable, "-c", "from tui.cli.main import main; main()"]
+        program = [sys.executable, "-c", "from tallystick.tui.cli.main import main; main()"]
         asked = [*program, "champion", "pipeline-7", "--as-of", f"#{places[0]}", "--ledger", str(folder)]
         for title, command in (("command", asked), ("bare python", [sys.executable, "-c", "pass"])):
             took = []

@@ -22,22 +22,22 @@ from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
-import ledger  # noqa: E402
-from ledger.tlog import key_store, merkle  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.tlog import key_store, merkle  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 
 def template(folder: Path) -> list[list[ledger.Draft]]:
     """The commits of one real run, as drafts."""
     from given import FIXTURES
 
-    from ledger.events.encoding import Draft
-    from pipeline.config.load import read
-    from pipeline.runs.run import run
+    from tallystick.ledger.events.encoding import Draft
+    from tallystick.pipeline.config.load import read
+    from tallystick.pipeline.runs.run import run
 
     loaded = read(FIXTURES / "late-arrivals.toml")
     with ledger.create(folder / "template", timezone="UTC") as book:
@@ -71,7 +71,7 @@ def small() -> list[list[ledger.Draft]]:
     """Ten commits of ten events of about 300 bytes."""
     from histories import HASH, finished
 
-    from ledger.events.types import ArtifactStored
+    from tallystick.ledger.events.types import ArtifactStored
 
     stored = ArtifactStored(artifact=HASH, size_bytes=1234, media_type="application/x", role="loss table", run="r")
     return [[ledger.Draft(finished("r", "p")), *(ledger.Draft(stored) for _ in range(9))] for _ in range(10)]
@@ -96,8 +96,8 @@ def raw(path: Path) -> float:
     """Processor seconds to read every body and hash it twice."""
     from blake3 import blake3
 
-    from ledger.events.event import EVENT_CONTEXT
-    from ledger.storage.sqlite import open_read_only
+    from tallystick.ledger.events.event import EVENT_CONTEXT
+    from tallystick.ledger.storage.sqlite import open_read_only
 
     hasher = blake3(derive_key_context=EVENT_CONTEXT)
     start = time.process_time()

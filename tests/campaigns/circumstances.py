@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from causes import (  # noqa: E402
@@ -62,8 +62,8 @@ from causes import (  # noqa: E402
 from shell import PROGRAM  # noqa: E402
 from stories import told  # noqa: E402
 
-import ledger  # noqa: E402
-from tui.cli.main import main as tally_main  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.tui.cli.main import main as tally_main  # noqa: E402
 
 READS: tuple[tuple[str, ...], ...] = (
     ("status",), ("champion", "p"), ("log",), ("models",), ("why", "p.champion"), ("sql", "select model from models"),

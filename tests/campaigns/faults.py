@@ -24,16 +24,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import failed, registered  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.errors import TallyError  # noqa: E402
-from ledger.tlog.pins import state_home  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.errors import TallyError  # noqa: E402
+from tallystick.ledger.tlog.pins import state_home  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 CALLS = ("write", "pwrite64", "fsync", "fdatasync", "rename", "unlink", "ftruncate")
 FAULTS = {"EIO": "error=EIO", "ENOSPC": "error=ENOSPC", "SIGKILL": "signal=SIGKILL"}
@@ -43,8 +43,8 @@ import sys
 sys.path[:0] = [{root!r}, {support!r}]
 import os
 from histories import failed
-import ledger
-from ledger.amend.redaction import redact
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
 def say(text):
     # A failure that hits this very line is none of the ledger's.
     try:
@@ -68,10 +68,10 @@ class Case(NamedTuple):
 
 
 def _child(team: Path, said: Path, inject: list[str]) -> subprocess.CompletedProcess[str]:
-    program = CHILD.format(root=str(ROOT), support=str(ROOT / "tests" / "support"), team=str(team))
+    program = CHILD.format(root=str(ROOT / ".src"), support=str(ROOT / "tests" / "support"), team=str(team))
     wrapped = (
         "import os,sys\n"
-        "from ledger.errors import TallyError\n"
+        "from tallystick.ledger.errors import TallyError\n"
         f"descriptor = os.open({str(said)!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)\n"
         "os.dup2(descriptor, 9)\n"
         "try:\n"
@@ -80,7 +80,12 @@ def _child(team: Path, said: Path, inject: list[str]) -> subprocess.CompletedPro
     )
     command = ["strace", "-f", "-o", "/dev/null", *inject, sys.executable, "-c", wrapped]
     return subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=120, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ROOT / ".src")},
     )
 
 

@@ -19,21 +19,21 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path[:0] = [str(ROOT / ".src"), str(ROOT / "tests" / "support")]
 
 from histories import RUNS, decided, finished, promoted, refitted, registered, started  # noqa: E402
 
-import ledger as face  # noqa: E402
-from ledger.errors import InvalidInput  # noqa: E402
-from ledger.events import types  # noqa: E402
-from ledger.events.commit import decode_head  # noqa: E402
-from ledger.publish.anchors import receipts_in  # noqa: E402
-from ledger.publish.bundle import _claim  # noqa: E402
-from ledger.publish.witness import _signature, _size  # noqa: E402
-from ledger.query.as_of import parse_moment, parse_period, resolve  # noqa: E402
-from ledger.tlog import ssh_agent  # noqa: E402
-from ledger.tlog.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
-from ledger.tlog.note import (  # noqa: E402
+from tallystick import ledger as face  # noqa: E402
+from tallystick.ledger.errors import InvalidInput  # noqa: E402
+from tallystick.ledger.events import types  # noqa: E402
+from tallystick.ledger.events.commit import decode_head  # noqa: E402
+from tallystick.ledger.publish.anchors import receipts_in  # noqa: E402
+from tallystick.ledger.publish.bundle import _claim  # noqa: E402
+from tallystick.ledger.publish.witness import _signature, _size  # noqa: E402
+from tallystick.ledger.query.as_of import parse_moment, parse_period, resolve  # noqa: E402
+from tallystick.ledger.tlog import ssh_agent  # noqa: E402
+from tallystick.ledger.tlog.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
+from tallystick.ledger.tlog.note import (  # noqa: E402
     Checkpoint,
     Note,
     SignerKey,
@@ -45,15 +45,15 @@ from ledger.tlog.note import (  # noqa: E402
     receipt_line,
     sign_checkpoint,
 )
-from ledger.tlog.policy import parse_policy  # noqa: E402
-from ledger.tlog.proof import Proof, parse_proof  # noqa: E402
-from ledger.tracking import spool  # noqa: E402
-from pipeline.config import load  # noqa: E402
-from pipeline.config.conditions import parse_condition, parse_rule  # noqa: E402
-from pipeline.config.durations import parse_span, parse_time_expression  # noqa: E402
-from pipeline.config.settings import Monitoring  # noqa: E402
-from pipeline.monitoring import own_range  # noqa: E402
-from tui.app.screens.events import search, stretches  # noqa: E402
+from tallystick.ledger.tlog.policy import parse_policy  # noqa: E402
+from tallystick.ledger.tlog.proof import Proof, parse_proof  # noqa: E402
+from tallystick.ledger.tracking import spool  # noqa: E402
+from tallystick.pipeline.config import load  # noqa: E402
+from tallystick.pipeline.config.conditions import parse_condition, parse_rule  # noqa: E402
+from tallystick.pipeline.config.durations import parse_span, parse_time_expression  # noqa: E402
+from tallystick.pipeline.config.settings import Monitoring  # noqa: E402
+from tallystick.pipeline.monitoring import own_range  # noqa: E402
+from tallystick.tui.app.screens.events import search, stretches  # noqa: E402
 
 SIGNER = SignerKey("example.org/log", bytes(range(32)))
 OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))

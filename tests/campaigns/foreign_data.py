@@ -12,8 +12,8 @@ from foreign import ROOT, Target, as_bytes
 from law import allow_no_new_packages, printable
 from scratch import parts, scratch, text_of
 
-from ledger.errors import Damaged
-from tui.output.escape import show, show_lines
+from tallystick.ledger.errors import Damaged
+from tallystick.tui.output.escape import show, show_lines
 
 
 def _text(data: bytes) -> str:
@@ -28,8 +28,8 @@ def _honest() -> bytes:
     import numpy as np
     import pandas as pd
 
-    from pipeline.models import model_file
-    from pipeline.recipes import Columns, linear
+    from tallystick.pipeline.models import model_file
+    from tallystick.pipeline.recipes import Columns, linear
 
     source = np.random.default_rng(1)
     frame = pd.DataFrame({"a": source.random(60), "b": source.choice(["x", "y"], 60)}).astype({"b": object})
@@ -41,7 +41,7 @@ def _load(data: bytes) -> object:
     """As `predict` does it, where a stranger's ledger has recorded the stranger's hash."""
     from blake3 import blake3
 
-    from pipeline.models import model_file
+    from tallystick.pipeline.models import model_file
 
     return model_file.load(data, blake3(data).hexdigest())
 
@@ -79,8 +79,8 @@ def _probe() -> Target:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from pipeline.models import model_file
-    from pipeline.recipes import Columns
+    from tallystick.pipeline.models import model_file
+    from tallystick.pipeline.recipes import Columns
 
     corpus = []
     for options in ({}, {"compression": "none", "use_dictionary": False}):
@@ -95,8 +95,8 @@ def _stored() -> Target:
     """The sums of losses that a run recorded, used as a comparison of two runs does it."""
     import pandas as pd
 
-    from pipeline.evaluate.result_tables import parquet
-    from pipeline.records.stored_tables import stored_table
+    from tallystick.pipeline.evaluate.result_tables import parquet
+    from tallystick.pipeline.records.stored_tables import stored_table
 
     whole = pd.DataFrame({"segment": ["", "", "origin"], "level": ["", "", "EWR"], "unit": ["a", "b", "a"],
                           "rows": [3, 4, 2], "sum_y": [1.0, 2, 0], "sum_loss_x": [0.5, None, 0.25]})  # fmt: skip
@@ -114,7 +114,7 @@ def _stored() -> Target:
 
 def _table(source: str, name: str, corpus: list[bytes], sample: int = 100) -> Target:
     """A file of data, read whole as a pipeline reads it."""
-    from pipeline.data.sources import read_source
+    from tallystick.pipeline.data.sources import read_source
 
     place = scratch("table")
 
@@ -162,8 +162,8 @@ def _slice() -> Target:
     import pyarrow.csv
     import pyarrow.parquet as pq
 
-    from pipeline.config import load
-    from pipeline.data.slice import cut
+    from tallystick.pipeline.config import load
+    from tallystick.pipeline.data.slice import cut
 
     place = scratch("slice")
     file = (ROOT / "fixtures" / "late-arrivals.toml").read_text()

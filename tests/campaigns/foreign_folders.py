@@ -23,20 +23,20 @@ from law import printable
 from scratch import at_home, parts, rewrite, scratch, text_of, text_of_folder, write
 from stories import told
 
-import ledger as face
-from ledger.errors import InvalidInput, TallyError
-from ledger.events import types
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.events.event import hashes
-from ledger.events.types import ArtifactStored, SegmentSealed
-from ledger.ledger import Ledger
-from ledger.publish import auditor, bundle, segments
-from ledger.publish.tiles import export_tiles
-from ledger.system.provenance import Recorder
-from ledger.tlog import merkle, pins
-from ledger.tlog.note import Checkpoint, SignerKey, receipt_line, sign_checkpoint
-from ledger.tlog.proof import Proof
-from ledger.tracking import spool
+from tallystick import ledger as face
+from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.types import ArtifactStored, SegmentSealed
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish import auditor, bundle, segments
+from tallystick.ledger.publish.tiles import export_tiles
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.tlog import merkle, pins
+from tallystick.ledger.tlog.note import Checkpoint, SignerKey, receipt_line, sign_checkpoint
+from tallystick.ledger.tlog.proof import Proof
+from tallystick.ledger.tracking import spool
 
 TEAM_KEY = SignerKey("p-" + "0" * 16, bytes(range(32)))
 

@@ -15,11 +15,11 @@ from given import Ticking, seeded_salts
 from histories import registered
 from scratch import at_home, parts, scratch, text_of
 
-import ledger as face
-from ledger.importing.importer import import_history
-from ledger.tlog.note import SignerKey
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger as face
+from tallystick.ledger.importing.importer import import_history
+from tallystick.ledger.tlog.note import SignerKey
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 
 def _import() -> Target:

@@ -22,17 +22,17 @@ from foreign_folders import TEAM_KEY, a_seeded_key, a_team
 from law import printable
 from scratch import at_home, parts, scratch, text_of
 
-from ledger.errors import TallyError
-from ledger.events import types
-from ledger.events.commit import commit_text, leaf_entry, to_micros
-from ledger.events.event import hashes
-from ledger.events.sentences import sentence
-from ledger.ledger import Ledger
-from ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
-from ledger.tlog import merkle
-from ledger.tlog.note import Checkpoint, sign_checkpoint
-from ledger.views import fold
-from ledger.views.projection import Entry
+from tallystick.ledger.errors import TallyError
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import commit_text, leaf_entry, to_micros
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.sentences import sentence
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.note import Checkpoint, sign_checkpoint
+from tallystick.ledger.views import fold
+from tallystick.ledger.views.projection import Entry
 
 
 def _lived() -> list[tuple[str, bytes]]:
@@ -123,7 +123,7 @@ COMMANDS = (
 
 def _asked(folder: Path, text: str) -> None:
     """Give one of the commands, which the text itself chooses, to a foreign ledger; only our errors, safe to print."""
-    from tui.cli.main import tally
+    from tallystick.tui.cli.main import tally
 
     number = zlib.crc32(as_bytes(text))
     words = COMMANDS[number % len(COMMANDS)].split()
@@ -148,7 +148,7 @@ def _ready(place: Path) -> None:
         return str(text)
 
     click.style = click.termui.style = plain  # type: ignore[assignment]
-    from tui.cli.main import tally
+    from tallystick.tui.cli.main import tally
 
     with at_home(place):
         for command in COMMANDS:
@@ -289,7 +289,7 @@ def _pages() -> Target:
 
 def _backup() -> Target:
     """A folder that is said to hold an earlier backup: its files changed as above, then brought up to date."""
-    from ledger.publish.backup import back_up
+    from tallystick.ledger.publish.backup import back_up
 
     place = scratch("backup")
     book = a_team(place)

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from foreign import names, target
 from law import Trespass, bounded
 
-from ledger.errors import TallyError
+from tallystick.ledger.errors import TallyError
 
 LONGEST_SECONDS = 0.5
 """Of the processor, for one input, however busy the machine is."""

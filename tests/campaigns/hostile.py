@@ -84,7 +84,7 @@ class Watch:
         from fuzz_parsers import LONG_CHARACTERS, LONGEST_SECONDS, MOST_BYTES
         from law import bounded
 
-        from ledger.errors import TallyError
+        from tallystick.ledger.errors import TallyError
 
         kept = self.kept
         text = data.decode(errors="surrogateescape")
@@ -155,7 +155,7 @@ class Watch:
 
 def fingerprint(target: Any) -> str:
     """A hash of those of our files that the parser's valid texts pass through."""
-    from ledger.errors import TallyError
+    from tallystick.ledger.errors import TallyError
 
     files: set[str] = set()
 
@@ -168,7 +168,9 @@ def fingerprint(target: Any) -> str:
     sys.setprofile(lambda frame, _event, _argument: files.add(frame.f_code.co_filename))
     parse_all()
     sys.setprofile(None)
-    ours = sorted(Path(file) for file in files if file.startswith(tuple(f"{ROOT / package}/" for package in PACKAGES)))
+    # What is imported lies below links to the packages.
+    resolved = {Path(file).resolve() for file in files if not file.startswith("<")}
+    ours = sorted(file for file in resolved if any(file.is_relative_to(ROOT / package) for package in PACKAGES))
     together = b"".join(f"{file.relative_to(ROOT)}\n".encode() + file.read_bytes() for file in ours)
     return hashlib.sha256(together).hexdigest()[:16]
 
@@ -188,9 +190,9 @@ def child(options: argparse.Namespace) -> None:
     """One parser, in this process, to the end."""
     import atheris
 
-    sys.path[:0] = [str(HERE), str(ROOT)]
+    sys.path[:0] = [str(HERE), str(ROOT / ".src")]
     # The product's own lines lead; those of the libraries below it would cost more time than they tell.
-    with atheris.instrument_imports(include=list(PACKAGES)):
+    with atheris.instrument_imports(include=["tallystick"]):
         import foreign
 
         foreign.target(options.child)  # now, so that what it imports is instrumented

@@ -32,19 +32,19 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import failed, finished, promoted, refitted, registered, started  # noqa: E402
 from shell import PROGRAM  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.amend.redaction import redact  # noqa: E402
-from ledger.errors import Refused  # noqa: E402
-from ledger.publish.segments import seal  # noqa: E402
-from ledger.tlog.note import parse_receipt, receipt_line  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.amend.redaction import redact  # noqa: E402
+from tallystick.ledger.errors import Refused  # noqa: E402
+from tallystick.ledger.publish.segments import seal  # noqa: E402
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 ACTIONS = ("append", "batch", "run", "checkpoint", "promote", "redact", "seal", "rebuild", "artifact")
 LONGEST_LIFE_SECONDS = 0.25

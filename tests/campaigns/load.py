@@ -36,16 +36,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import failed, finished, registered, started  # noqa: E402
 from shell import PROGRAM  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.errors import Refused  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.errors import Refused  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 PIPELINE = "late-arrivals"
 LONGEST_WAIT_SECONDS = 0.5

@@ -31,17 +31,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from histories import registered  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.errors import TallyError  # noqa: E402
-from ledger.tlog.note import parse_receipt  # noqa: E402
-from ledger.tlog.pins import state_home  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.errors import TallyError  # noqa: E402
+from tallystick.ledger.tlog.note import parse_receipt  # noqa: E402
+from tallystick.ledger.tlog.pins import state_home  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 SECTOR_BYTES = 512
 CALLS = "openat,creat,write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,mkdir"
@@ -50,9 +50,9 @@ CHILD = """
 import os, sys
 sys.path[:0] = [{root!r}, {support!r}]
 from histories import failed
-import ledger
-from ledger.tlog.note import parse_receipt, receipt_line
-from ledger.amend.redaction import redact
+from tallystick import ledger
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.ledger.amend.redaction import redact
 said = os.open({said!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(said, b"begin\\n")
 for session in range(3):
@@ -88,7 +88,7 @@ def record(folder: Path) -> tuple[list[Op], Path]:
     shutil.copytree(state_home(), before / "state")
     trace = folder / "trace.txt"
     program = CHILD.format(
-        root=str(ROOT), support=str(ROOT / "tests" / "support"), said=str(folder / "said"), team=str(team)
+        root=str(ROOT / ".src"), support=str(ROOT / "tests" / "support"), said=str(folder / "said"), team=str(team)
     )
     # No -f: git, which is asked who acts, is another process with files of its own.
     command = ["strace", "-y", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(trace)]

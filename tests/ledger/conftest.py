@@ -10,9 +10,9 @@ import pytest
 from given import Ticking, seeded_salts
 from stories import told
 
-import ledger
-from ledger.system.provenance import Recorder
-from ledger.tlog import pins
+from tallystick import ledger
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.tlog import pins
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)

@@ -15,11 +15,11 @@ import pytest
 from histories import finished, registered
 from shell import tally
 
-import ledger
-from ledger.errors import InvalidInput, NotFound
-from ledger.tlog import key_store, ssh_agent
-from ledger.tlog.note import open_checkpoint
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.tlog import key_store, ssh_agent
+from tallystick.ledger.tlog.note import open_checkpoint
+from tallystick.ledger.verify.verify import verify
 
 needs_openssh = pytest.mark.skipif(
     not all(map(shutil.which, ("ssh-agent", "ssh-add", "ssh-keygen"))), reason="OpenSSH's client tools are not here"

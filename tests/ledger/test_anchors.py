@@ -14,16 +14,16 @@ from shell import tally
 from stories import told
 from witness import Answer, Witness
 
-import ledger
-from ledger.errors import Damaged, InvalidInput, Refused, TallyError
-from ledger.publish import anchors
-from ledger.publish.anchors import Anchor, between
-from ledger.publish.witness import ask
-from ledger.tlog.cosignature import WitnessKey
-from ledger.tlog.note import Checkpoint, SignerKey, parse_receipt, receipt_line
-from ledger.tlog.policy import parse_policy
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused, TallyError
+from tallystick.ledger.publish import anchors
+from tallystick.ledger.publish.anchors import Anchor, between
+from tallystick.ledger.publish.witness import ask
+from tallystick.ledger.tlog.cosignature import WitnessKey
+from tallystick.ledger.tlog.note import Checkpoint, SignerKey, parse_receipt, receipt_line
+from tallystick.ledger.tlog.policy import parse_policy
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 
 def git(folder: Path, *arguments: str) -> str:

@@ -17,11 +17,11 @@ from histories import finished, promoted, started
 from shell import tally
 from stories import damage, rewrite_everything, told
 
-import ledger
-from ledger.events import types as say
-from ledger.storage.log import Log
-from ledger.storage.sqlite import SCHEMA
-from ledger.tlog.note import SignerKey, parse_receipt, receipt_line
+from tallystick import ledger
+from tallystick.ledger.events import types as say
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.sqlite import SCHEMA
+from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
 
 RESIDUAL = "rollback NOT excluded"
 

@@ -12,7 +12,7 @@ from blake3 import blake3
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from ledger.publish import auditor
+from tallystick.ledger.publish import auditor
 
 CONTEXT = "tallystick 2026-11 event id v1"
 EDGES = [0, 1, 63, 64, 65, 127, 128, 129, 1023, 1024, 1025, 2048, 2049, 3072, 3073, 4096, 5 * 1024 + 7]

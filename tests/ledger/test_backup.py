@@ -12,17 +12,18 @@ import pytest
 from histories import finished, promoted, registered
 from shell import tally
 
-import ledger
-from ledger.amend.redaction import redact
-from ledger.errors import Refused
-from ledger.events.types import ArtifactStored
-from ledger.publish.backup import back_up
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events.types import ArtifactStored
+from tallystick.ledger.publish.backup import back_up
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITER = """
 import sys
 sys.path[:0] = ["tests/support"]
-import ledger, histories
+import histories
+from tallystick import ledger
 with ledger.open(sys.argv[1], allow_jump=True) as book:
     print("ready", flush=True)
     while True:

@@ -26,19 +26,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import told
 
-import ledger
-from ledger.amend.redaction import redact
-from ledger.errors import InvalidInput, NotFound, Refused, TallyError
-from ledger.events import types as say
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.events.encoding import Draft
-from ledger.events.event import hashes
-from ledger.events.types import entities
-from ledger.publish import auditor, bundle
-from ledger.publish.bundle import Claim, CommitPart
-from ledger.tlog import key_store, merkle
-from ledger.tlog.note import Checkpoint, SignerKey, sign_checkpoint
-from ledger.tlog.proof import Proof
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused, TallyError
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.types import entities
+from tallystick.ledger.publish import auditor, bundle
+from tallystick.ledger.publish.bundle import Claim, CommitPart
+from tallystick.ledger.tlog import key_store, merkle
+from tallystick.ledger.tlog.note import Checkpoint, SignerKey, sign_checkpoint
+from tallystick.ledger.tlog.proof import Proof
 
 MODEL = b"forty bytes that stand for a whole model"
 NOT_PROVED = ("README.txt", "check.py")

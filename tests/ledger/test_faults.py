@@ -12,9 +12,9 @@ from histories import failed
 from kill import campaign as kill_campaign
 from power import campaign as power_campaign
 
-import ledger
-from ledger.amend.redaction import redact
-from ledger.errors import InvalidInput
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import InvalidInput
 
 
 def _traces() -> bool:

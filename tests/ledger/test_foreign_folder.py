@@ -15,24 +15,24 @@ from histories import finished, promoted, registered, started
 from shell import tally
 from stories import damage
 
-import ledger
-from ledger.amend.redaction import redact
-from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.event import encode_canonical
-from ledger.publish.anchors import from_git, receipts_in
-from ledger.publish.backup import back_up
-from ledger.publish.tiles import export_tiles
-from ledger.storage.log import _commit
-from ledger.system import git as git_asked
-from ledger.system.timezone import zone_of
-from ledger.tlog.note import Checkpoint, receipt_line
-from ledger.tracking import spool
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
-from ledger.views.fold import fold
-from tui.output.console import parsed
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.publish.anchors import from_git, receipts_in
+from tallystick.ledger.publish.backup import back_up
+from tallystick.ledger.publish.tiles import export_tiles
+from tallystick.ledger.storage.log import _commit
+from tallystick.ledger.system import git as git_asked
+from tallystick.ledger.system.timezone import zone_of
+from tallystick.ledger.tlog.note import Checkpoint, receipt_line
+from tallystick.ledger.tracking import spool
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.views.fold import fold
+from tallystick.tui.output.console import parsed
 
 ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM c)"
 

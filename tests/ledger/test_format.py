@@ -11,7 +11,7 @@ from typing import Any
 
 from histories import promoted, refitted, registered, started
 
-import ledger
+from tallystick import ledger
 
 
 def sha256(data: bytes) -> bytes:

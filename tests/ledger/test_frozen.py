@@ -15,15 +15,15 @@ import pytest
 from given import FIXTURES
 from shell import tally
 
-import ledger
-from ledger.events import types
-from ledger.events.event import encode_canonical, hashes
-from ledger.publish.bundle import check
-from ledger.publish.tiles import export_tiles
-from ledger.tlog.note import parse_receipt
-from ledger.tlog.policy import parse_policy
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.ledger.events.event import encode_canonical, hashes
+from tallystick.ledger.publish.bundle import check
+from tallystick.ledger.publish.tiles import export_tiles
+from tallystick.ledger.tlog.note import parse_receipt
+from tallystick.ledger.tlog.policy import parse_policy
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 FROZEN = FIXTURES / "frozen"
 NAMES = sorted(path.name for path in FROZEN.iterdir() if path.is_dir())

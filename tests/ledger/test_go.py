@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 from histories import RUNS, decided, finished, promoted, refitted, registered, started, taken
 
-import ledger
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.tlog import merkle
-from ledger.tlog.key_store import load_key
-from ledger.tlog.note import Checkpoint, SignerKey, VerifierKey, open_checkpoint
+from tallystick import ledger
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.tlog import merkle
+from tallystick.ledger.tlog.key_store import load_key
+from tallystick.ledger.tlog.note import Checkpoint, SignerKey, VerifierKey, open_checkpoint
 
 PROGRAM = Path(__file__).parent / "interop" / "main.go"
 GOPATH = Path("/usr/share/gocode")
@@ -150,7 +150,7 @@ def test_we_open_the_checkpoint_that_go_signs_with_our_key(book: ledger.Ledger, 
 
 def test_go_reads_exported_tiles(book: ledger.Ledger, go: Go, tmp_path: Path) -> None:
     """Two tiles of leaves and one above them; trees around the border of a tile are read from the same files."""
-    from ledger.publish.tiles import export_tiles
+    from tallystick.ledger.publish.tiles import export_tiles
 
     sizes = (1, 2, 255, 256, 257, 300)
     fill(book, sizes)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from shell import Answer, tally
 from stories import damage, told
 
-import ledger
-from ledger.storage.key_history import open_stored
-from ledger.tlog import key_store
-from ledger.tlog.note import Note, parse_receipt, sign_checkpoint
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.storage.key_history import open_stored
+from tallystick.ledger.tlog import key_store
+from tallystick.ledger.tlog.note import Note, parse_receipt, sign_checkpoint
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_an_approval_is_somebody_elses_word_or_none(folder: Path, tmp_path: Path
     with ledger.open(folder) as book:
         own = key_store.load_key(book.identity.key)
         assert own is not None
-        from ledger.events.approval import sign_approval
+        from tallystick.ledger.events.approval import sign_approval
 
         seq = book.now().decision("r1").seq
         (tmp_path / "own").write_text(sign_approval(book.origin, book.log.event(seq).id.hex(), own))
@@ -161,8 +161,8 @@ def test_an_approval_is_somebody_elses_word_or_none(folder: Path, tmp_path: Path
 
 
 def test_an_approval_of_another_event_in_the_ledger_is_found(folder: Path) -> None:
-    from ledger.events.approval import approval_event, sign_approval
-    from ledger.tlog.note import SignerKey
+    from tallystick.ledger.events.approval import approval_event, sign_approval
+    from tallystick.ledger.tlog.note import SignerKey
 
     with ledger.open(folder) as book:
         signer = SignerKey.generate("eve@example.org")
@@ -180,7 +180,7 @@ def test_an_approval_of_another_event_in_the_ledger_is_found(folder: Path) -> No
 def test_whatever_happens_to_keys_every_checkpoint_opens(
     tmp_path_factory: pytest.TempPathFactory, steps: list[str]
 ) -> None:
-    from ledger.events.types import KeyRotated
+    from tallystick.ledger.events.types import KeyRotated
 
     with ledger.create(tmp_path_factory.mktemp("any"), timezone="UTC") as book:
         for number, step in enumerate(steps):

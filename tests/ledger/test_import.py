@@ -19,26 +19,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import damage, rewrite_everything
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.amend.redaction import redact
-from ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
-from ledger.events import types as say
-from ledger.events.approval import approval_event, sign_approval
-from ledger.events.encoding import Draft
-from ledger.events.event import encode_canonical, hashes
-from ledger.events.sentences import sentence
-from ledger.importing.importer import Imported, import_history
-from ledger.ledger import Copy
-from ledger.storage.append import Encoded
-from ledger.system.provenance import Recorder
-from ledger.system.replay_clock import StoryClock
-from ledger.tlog import pins
-from ledger.tlog.key_store import new_signer
-from ledger.tlog.note import SignerKey, VerifierKey, parse_receipt
-from ledger.verify.report import Asked, Verdict
-from ledger.verify.verify import verify
-from ledger.views.entities import NAMED
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import encode_canonical, hashes
+from tallystick.ledger.events.sentences import sentence
+from tallystick.ledger.importing.importer import Imported, import_history
+from tallystick.ledger.ledger import Copy
+from tallystick.ledger.storage.append import Encoded
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.key_store import new_signer
+from tallystick.ledger.tlog.note import SignerKey, VerifierKey, parse_receipt
+from tallystick.ledger.verify.report import Asked, Verdict
+from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.views.entities import NAMED
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -154,7 +154,7 @@ def test_a_dry_run_says_the_same_and_appends_nothing(book: ledger.Ledger, ann: l
 def test_interrupted_it_goes_on_from_there(
     batches: int, book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.importing.importer.COMMITS_AT_ONCE", 2)
+    monkeypatch.setattr("tallystick.ledger.importing.importer.COMMITS_AT_ONCE", 2)
     correct(ann, ann.log.commit(4).last_seq, "no")
     ann.checkpoint()
     real, left = type(book).append_copies, iter(range(batches))

@@ -9,15 +9,15 @@ import pytest
 from histories import promoted, registered
 from stories import told
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.amend.redaction import redact
-from ledger.errors import Refused
-from ledger.events import types as say
-from ledger.importing.importer import import_history
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
-from tui.app.screens.events import search
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.importing.importer import import_history
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
+from tallystick.tui.app.screens.events import search
 
 
 @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 from histories import registered, started
 from stories import damage, rewrite_everything
 
-import ledger
-from ledger.errors import Refused
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.importing.importer import import_history
-from ledger.ledger import Copy
-from ledger.tlog import pins
-from ledger.tlog.note import SignerKey, parse_receipt, receipt_line
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
-from tui.output.import_label import imported_json, source_words
+from tallystick import ledger
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.importing.importer import import_history
+from tallystick.ledger.ledger import Copy
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
+from tallystick.tui.output.import_label import imported_json, source_words
 
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
 
@@ -106,7 +106,7 @@ def test_names_stay_under_what_was_said(
     book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else somebody could let one promotion of Ann's speak of a model of ours, with an index that fits."""
-    monkeypatch.setattr("ledger.importing.plan.under_both", lambda _outer, _inner: "bob")
+    monkeypatch.setattr("tallystick.ledger.importing.plan.under_both", lambda _outer, _inner: "bob")
     import_history(book, ann.folder, named_under="ann")
     assert {kind for kind, _ in found(book)} == {"IMPORT"}
     assert "under something else" in found(book)[0][1]
@@ -152,6 +152,6 @@ def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
     import_history(book, ann.folder)
     book.checkpoint()
     verify(book, Asked(full=True))
-    monkeypatch.setattr("ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
+    monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
     (line,) = (words for name, words in verify(book, Asked()).lines if name == "import")
     assert "recomputed on" in line and "UNPROVEN" in line

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from histories import finished
 
-import ledger
-from ledger.errors import NotFound
-from ledger.tracking import worker
-from ledger.tracking.worker import KeptOpen
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.tracking import worker
+from tallystick.ledger.tracking.worker import KeptOpen
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from blake3 import blake3
 from given import Ticking, seeded_salts
 from histories import HASH, decided, finished, promoted, registered, started
 
-import ledger
-from ledger.errors import Busy, Conflict, InvalidInput, NewerFormat, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.events.encoding import Draft
-from ledger.events.event import MAX_EVENT_BYTES
-from ledger.system.file_lock import FileLock
+from tallystick import ledger
+from tallystick.ledger.errors import Busy, Conflict, InvalidInput, NewerFormat, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import MAX_EVENT_BYTES
+from tallystick.ledger.system.file_lock import FileLock
 
 
 def test_the_first_event_says_what_the_rest_is_read_by(book: ledger.Ledger) -> None:
@@ -195,14 +195,14 @@ def test_who_waits_has_the_lock_before_it_is_taken_again(tmp_path: Path) -> None
 def test_one_that_was_stopped_in_the_next_place_does_not_stop_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ledger.system.file_lock.COURTESY_SECONDS", 0.02)
+    monkeypatch.setattr("tallystick.ledger.system.file_lock.COURTESY_SECONDS", 0.02)
     with FileLock(tmp_path / "lock.next", 1.0), FileLock(tmp_path / "lock", 1.0, in_turn=True):
         pass
 
 
 def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> None:
     code = (
-        "import sys, time; from pathlib import Path; from ledger.system.file_lock import FileLock\n"
+        "import sys, time; from pathlib import Path; from tallystick.ledger.system.file_lock import FileLock\n"
         "with FileLock(Path(sys.argv[1]), 1.0):\n    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(book.log.lock.path)], stdout=subprocess.PIPE)
@@ -248,7 +248,7 @@ def test_a_ledger_behind_its_mark_is_not_signed(tmp_path: Path) -> None:
 
 
 def test_a_key_that_others_can_read_is_not_used(book: ledger.Ledger) -> None:
-    from ledger.tlog import key_store
+    from tallystick.ledger.tlog import key_store
 
     path = key_store.key_path(book.identity.key)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -275,7 +275,7 @@ def test_a_read_only_copy_can_be_read(tmp_path: Path) -> None:
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path: Path) -> None:
-    from ledger.system.provenance import Recorder
+    from tallystick.ledger.system.provenance import Recorder
 
     recorder = Recorder(actor="a", user="u", host="h", tool="t")
     roots = []

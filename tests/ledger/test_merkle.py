@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.tlog import merkle
+from tallystick.ledger.tlog import merkle
 
 CLASSIC_ENTRIES = [
     bytes.fromhex(text)

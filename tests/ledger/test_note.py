@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import Damaged, InvalidInput, TallyError
-from ledger.tlog.note import (
+from tallystick.ledger.errors import Damaged, InvalidInput, TallyError
+from tallystick.ledger.tlog.note import (
     Checkpoint,
     Note,
     Signature,

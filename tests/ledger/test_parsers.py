@@ -8,7 +8,7 @@ from fuzz_parsers import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.tlog.note import Checkpoint, parse_receipt, receipt_line
+from tallystick.ledger.tlog.note import Checkpoint, parse_receipt, receipt_line
 
 
 @pytest.mark.parametrize("name", names())

@@ -10,16 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stories import damage, told
 
-import ledger
-from ledger.amend import redaction
-from ledger.errors import Conflict, InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.types import ModelPromoted
-from ledger.publish import segments
-from ledger.storage.log import Log
-from ledger.tlog.note import parse_receipt
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.amend import redaction
+from tallystick.ledger.errors import Conflict, InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.types import ModelPromoted
+from tallystick.ledger.publish import segments
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.tlog.note import parse_receipt
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 SECRET = "Mrs Miller asked for it"
 

@@ -13,11 +13,11 @@ from given import FIXTURES
 from histories import registered
 from shell import tally
 
-import ledger
-from ledger.errors import InvalidInput, Refused
-from ledger.publish import bundle
-from ledger.system.replay_clock import StoryClock
-from tui.cli.main import tally as command
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.publish import bundle
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.tui.cli.main import tally as command
 
 APRIL = dt.datetime(2013, 4, 1, tzinfo=dt.UTC)
 

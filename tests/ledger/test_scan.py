@@ -6,15 +6,15 @@ import pytest
 from histories import HASH, finished, started
 from stories import damage, told
 
-import ledger
-from ledger.events import types
-from ledger.events.commit import from_micros, head_text
-from ledger.events.event import hashes
-from ledger.events.types import AnchorRecorded, EventRedacted
-from ledger.storage.append import Encoded
-from ledger.verify.batch_decode import Alike
-from ledger.verify.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import from_micros, head_text
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.events.types import AnchorRecorded, EventRedacted
+from tallystick.ledger.storage.append import Encoded
+from tallystick.ledger.verify.batch_decode import Alike
+from tallystick.ledger.verify.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
+from tallystick.ledger.verify.verify import verify
 
 UNKNOWN = (
     b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'

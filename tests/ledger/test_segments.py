@@ -11,12 +11,12 @@ from blake3 import blake3
 from histories import finished
 from stories import damage, rewrite_everything, told
 
-import ledger
-from ledger.errors import Refused
-from ledger.events.event import hashes
-from ledger.publish import segments
-from ledger.verify.report import Asked
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.publish import segments
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.verify import verify
 
 
 def test_every_commit_is_sealed_once_and_can_be_read_by_anybody(

@@ -21,12 +21,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from histories import finished, promoted
 from stories import damage, told
 
-import ledger
-from ledger.amend.redaction import redact
-from ledger.errors import Damaged, InvalidInput, Refused
-from ledger.events import types as say
-from ledger.publish.tiles import export_tiles, tile_path
-from ledger.tlog import key_store
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.publish.tiles import export_tiles, tile_path
+from tallystick.ledger.tlog import key_store
 
 # A stranger's reader ------------------------------------------------------------------------------------------
 

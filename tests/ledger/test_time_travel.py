@@ -27,17 +27,17 @@ from histories import (
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.amend.redaction import KEPT
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events.encoding import Draft
-from ledger.events.types import EventCorrected
-from ledger.storage.entries import Recorded
-from ledger.system.provenance import Recorder
-from ledger.views.entities import NAMED, PROJECTIONS
-from ledger.views.fold import READ_TYPES, fold, fold_live, live, same
-from ledger.views.projection import Entry, State
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.amend.redaction import KEPT
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import EventCorrected
+from tallystick.ledger.storage.entries import Recorded
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.views.entities import NAMED, PROJECTIONS
+from tallystick.ledger.views.fold import READ_TYPES, fold, fold_live, live, same
+from tallystick.ledger.views.projection import Entry, State
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
 SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

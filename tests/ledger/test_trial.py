@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from shell import tally
 
-import ledger
-from ledger.events import types
-from ledger.tracking import spool
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.ledger.tracking import spool
 
 
 def open_at(folder: Path) -> ledger.Ledger:
@@ -121,7 +121,7 @@ def test_a_broken_ledger_does_not_break_the_training(team: Path) -> None:
 
 FULL_DISK = """
 import resource, sys, warnings
-import ledger
+from tallystick import ledger
 # No file of this process may grow beyond this size: a full disk, as far as writing goes.
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 import signal
@@ -156,7 +156,7 @@ def test_a_disk_that_takes_nothing_at_all_says_so_and_trains_on(team: Path) -> N
 
 KILLED = """
 import sys, time, warnings
-import ledger
+from tallystick import ledger
 warnings.simplefilter("ignore")
 with ledger.run("killed", folder=sys.argv[1]) as run:
     run.store("a", b"1")

@@ -14,14 +14,14 @@ from histories import finished, promoted, registered
 from stories import damage, rewrite_everything, told
 from writers import write_many
 
-import ledger
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.types import entities
-from ledger.tlog.note import parse_receipt
-from ledger.verify.report import Asked
-from ledger.verify.scan import Finding
-from ledger.verify.verify import verify
+from tallystick import ledger
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import entities
+from tallystick.ledger.tlog.note import parse_receipt
+from tallystick.ledger.verify.report import Asked
+from tallystick.ledger.verify.scan import Finding
+from tallystick.ledger.verify.verify import verify
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_every_kind_of_edit_has_its_class(story: ledger.Ledger, statement: str, 
 
 
 def test_an_event_rewritten_with_its_hashes_is_placed_by_the_tree(story: ledger.Ledger) -> None:
-    from ledger.events.event import hashes
+    from tallystick.ledger.events.event import hashes
 
     seq = next(entry.seq for entry in story.events() if isinstance(entry.event.body, say.RunStarted))
     stored = story.log.event(seq)
@@ -324,7 +324,7 @@ def test_however_the_work_is_shared_the_verdict_is_the_same(book: ledger.Ledger,
 def test_sizes_of_every_shape_are_joined_to_the_right_root(
     book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ledger.verify import scan as scanning
+    from tallystick.ledger.verify import scan as scanning
 
     many(book, 40)
     for workers in range(1, 9):
@@ -337,7 +337,7 @@ def test_sizes_of_every_shape_are_joined_to_the_right_root(
 def test_a_large_ledger_is_read_from_where_the_last_verification_ended(
     book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch, own_home: Path
 ) -> None:
-    monkeypatch.setattr("ledger.verify.log_check.READ_WHOLE_EVENTS", 100)
+    monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 100)
     many(book, 100)
     assert verify(book).read_from == 0
     book.append(finished("new", "p"), sign=True)
@@ -361,7 +361,7 @@ def test_a_large_ledger_is_read_from_where_the_last_verification_ended(
 
 
 def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> None:
-    from ledger.tlog import key_store
+    from tallystick.ledger.tlog import key_store
 
     assert verify(story).warnings == []
     path = key_store.key_path(story.identity.key)
@@ -373,8 +373,8 @@ def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> N
 
 def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -> None:
     """A type that this program does not know is hashed, proved and left alone."""
-    from ledger.events.event import hashes
-    from ledger.storage.append import Encoded
+    from tallystick.ledger.events.event import hashes
+    from tallystick.ledger.storage.append import Encoded
 
     data = (
         b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'

@@ -14,12 +14,12 @@ from histories import PIPELINES, commits, finished, promoted, refitted, register
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import ledger
-from ledger.events.encoding import Draft
-from ledger.system.provenance import Recorder
-from ledger.views import cache_file, tables
-from ledger.views.entities import PROJECTIONS
-from ledger.views.fold import fold
+from tallystick import ledger
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.views import cache_file, tables
+from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.fold import fold
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
 SLOW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

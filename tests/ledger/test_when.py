@@ -11,10 +11,10 @@ from histories import finished
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ledger
-from ledger.errors import InvalidInput, NotFound
-from ledger.query.as_of import parse_moment, parse_period
-from ledger.storage.log import Commit, Log
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.query.as_of import parse_moment, parse_period
+from tallystick.ledger.storage.log import Commit, Log
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOON = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)

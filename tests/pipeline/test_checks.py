@@ -18,17 +18,17 @@ from given import FIXTURES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import ledger
-from ledger.events import types as say
-from ledger.events.commit import to_micros
-from pipeline.config.load import read
-from pipeline.config.settings import Pipeline
-from pipeline.config.windows import Window, development_windows
-from pipeline.data.slice import cut, open_table
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Described, Plan, Recipe
-from pipeline.leakage import checks, feature_scan
-from pipeline.runs.run import Report, run
+from tallystick import ledger
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import to_micros
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window, development_windows
+from tallystick.pipeline.data.slice import cut, open_table
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Described, Plan, Recipe
+from tallystick.pipeline.leakage import checks, feature_scan
+from tallystick.pipeline.runs.run import Report, run
 
 FLIGHTS = "late-arrivals.parquet"
 

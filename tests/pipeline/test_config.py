@@ -10,9 +10,9 @@ from given import FIXTURES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InvalidInput, TallyError
-from pipeline.config.load import ConfigurationError, LoadedPipeline, read
-from pipeline.config.toml_lines import find_lines
+from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, read
+from tallystick.pipeline.config.toml_lines import find_lines
 
 TEXT = (FIXTURES / "late-arrivals.toml").read_text()
 LINES = TEXT.split("\n")

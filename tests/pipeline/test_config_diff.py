@@ -11,8 +11,8 @@ from given import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.diff import config_changes
-from pipeline.config.load import read
+from tallystick.pipeline.config.diff import config_changes
+from tallystick.pipeline.config.load import read
 
 PLAIN: dict[str, Any] = msgspec.to_builtins(read(FIXTURES / "late-arrivals.toml").settings)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tiny import done, tiny
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events import types as say
-from pipeline.models.executor import engine
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events import types as say
+from tallystick.pipeline.models.executor import engine
 
 distributed = pytest.importorskip("distributed")
 
@@ -51,7 +51,7 @@ def test_workers_of_several_threads_are_refused_before_anything_begins() -> None
 
 
 def test_workers_with_another_program_are_refused(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.models.environment.source_hash", lambda: "0" * 64)
+    monkeypatch.setattr("tallystick.pipeline.models.environment.source_hash", lambda: "0" * 64)
     with pytest.raises(InvalidInput, match="tallystick's code"), engine("dask", cluster, 1):
         pass
 
@@ -60,7 +60,7 @@ def test_a_worker_that_does_not_see_the_slice_is_named(
     cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its temporary folder is another machine's, as far as it knows."""
-    monkeypatch.setattr("pipeline.models.executor._is_there", lambda path: False)
+    monkeypatch.setattr("tallystick.pipeline.models.executor._is_there", lambda path: False)
     with pytest.raises(InvalidInput, match="does not see the folder"), engine("dask", cluster, 1):
         pass
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.data.slice import column_hash
+from tallystick.pipeline.data.slice import column_hash
 
 texts = st.lists(st.none() | st.text("ab\0é", max_size=3), min_size=1, max_size=4)
 numbers = st.lists(st.none() | st.sampled_from([0.0, -0.0, 1.0, 5e-324, float("inf"), 2.0**53]), min_size=1, max_size=4)

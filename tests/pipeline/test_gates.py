@@ -14,20 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from judged import judged_run, looked, passes_everything
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.amend.redaction import redact
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events import types as say
-from ledger.events.approval import approval_event, sign_approval
-from ledger.tlog.note import SignerKey
-from ledger.views.entities import WaiverState
-from pipeline.config.loosening import refuse_silent_loosening
-from pipeline.governance import automation
-from pipeline.governance.audit import audit
-from pipeline.governance.gates import GATES, Evidence, judge, standing
-from pipeline.governance.promotion import GatesClosed, promote, retire
-from pipeline.governance.waivers import end, expired_under, in_force, longest, refuse_unfit, waive
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.tlog.note import SignerKey
+from tallystick.ledger.views.entities import WaiverState
+from tallystick.pipeline.config.loosening import refuse_silent_loosening
+from tallystick.pipeline.governance import automation
+from tallystick.pipeline.governance.audit import audit
+from tallystick.pipeline.governance.gates import GATES, Evidence, judge, standing
+from tallystick.pipeline.governance.promotion import GatesClosed, promote, retire
+from tallystick.pipeline.governance.waivers import end, expired_under, in_force, longest, refuse_unfit, waive
 
 FILE = FIXTURES / "late-arrivals.toml"
 RUN, MODEL = "2013-01-01.1", "late-arrivals-v1"
@@ -349,7 +349,7 @@ NEW_WHY = ("A larger gap means that", "After the review of 12 May: a larger gap 
 
 
 def test_loosening_without_a_new_why_is_refused_in_words(book: ledger.Ledger, tmp_path: Path) -> None:
-    from pipeline.config.load import read
+    from tallystick.pipeline.config.load import read
 
     judged_run(book, FILE, RUN, GOOD)
     with pytest.raises(Refused) as refused:
@@ -377,7 +377,7 @@ def test_a_gate_loosened_after_the_windows_were_seen_is_marked(book: ledger.Ledg
 
 
 def test_optional_tables_that_came_later_leave_older_files_their_meaning(tmp_path: Path) -> None:
-    from pipeline.config.load import read
+    from tallystick.pipeline.config.load import read
 
     plain = read(FILE)
     assert "approved_by" not in plain.meaning["gates"]
@@ -475,6 +475,6 @@ def test_the_audit_asks_for_looks_as_often_as_the_file_says(
 
 
 def test_every_gate_of_a_file_is_a_gate_that_is_judged() -> None:
-    from pipeline.config.settings import Gates
+    from tallystick.pipeline.config.settings import Gates
 
     assert {field.name for field in msgspec.structs.fields(Gates)} - {"why"} == set(GATES)

@@ -23,12 +23,12 @@ from blake3 import blake3
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
-from ledger.errors import Damaged, InvalidInput, Refused, TallyError
-from pipeline.data import sources
-from pipeline.data.sources import read_source
-from pipeline.models import model_file
-from pipeline.recipes import Columns
-from pipeline.records.stored_tables import stored_table
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused, TallyError
+from tallystick.pipeline.data import sources
+from tallystick.pipeline.data.sources import read_source
+from tallystick.pipeline.models import model_file
+from tallystick.pipeline.recipes import Columns
+from tallystick.pipeline.records.stored_tables import stored_table
 
 
 @pytest.fixture(scope="module")

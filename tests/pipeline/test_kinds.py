@@ -13,17 +13,17 @@ from given import FIXTURES
 from hypothesis import given
 from hypothesis import strategies as st
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.commit import to_micros
-from pipeline.config.durations import STEP_MICROS
-from pipeline.config.load import ConfigurationError, read
-from pipeline.config.settings import Final, Rolling, Time
-from pipeline.config.windows import all_windows, development_windows
-from pipeline.data.slice import cut
-from pipeline.evaluate import backtest
-from pipeline.evaluate.backtest import Cell, Recipe
-from pipeline.runs.run import Report, run
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import to_micros
+from tallystick.pipeline.config.durations import STEP_MICROS
+from tallystick.pipeline.config.load import ConfigurationError, read
+from tallystick.pipeline.config.settings import Final, Rolling, Time
+from tallystick.pipeline.config.windows import all_windows, development_windows
+from tallystick.pipeline.data.slice import cut
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import Cell, Recipe
+from tallystick.pipeline.runs.run import Report, run
 
 FLIGHTS = "late-arrivals.parquet"
 NUMBER = {

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.config.load import read
-from pipeline.data.slice import column_hash, cut, open_table, rows_of
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.data.slice import column_hash, cut, open_table, rows_of
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

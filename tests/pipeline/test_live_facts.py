@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from periods import CAUSES, RULES, SEGMENTS, history, judged, make
 from sklearn.metrics import roc_auc_score
 
-from pipeline.evaluate.metrics import Units, row_losses
-from pipeline.monitoring import sentences as words
-from pipeline.monitoring.baseline import History
-from pipeline.monitoring.facts import psi
-from pipeline.monitoring.own_range import stand
-from pipeline.monitoring.statistics import (
+from tallystick.pipeline.evaluate.metrics import Units, row_losses
+from tallystick.pipeline.monitoring import sentences as words
+from tallystick.pipeline.monitoring.baseline import History
+from tallystick.pipeline.monitoring.facts import psi
+from tallystick.pipeline.monitoring.own_range import stand
+from tallystick.pipeline.monitoring.statistics import (
     calm_error,
     episode,
     expected_losses,

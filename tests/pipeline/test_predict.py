@@ -23,12 +23,12 @@ from hypothesis import strategies as st
 from shell import tally
 from tiny import done, table, tiny
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events import types as say
-from ledger.events.commit import to_micros
-from pipeline.models import model_file
-from pipeline.monitoring.predict import PredictionRefused, _asked, _check_validity, answer, open_model
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import to_micros
+from tallystick.pipeline.models import model_file
+from tallystick.pipeline.monitoring.predict import PredictionRefused, _asked, _check_validity, answer, open_model
 
 TODAY = dt.datetime(2013, 11, 2, 12, tzinfo=dt.UTC)
 """The day after the last label that the model of these tests has used."""

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 from shell import tally
 from tiny import done, silent, table, tiny
 
-import ledger
-from ledger.errors import NotFound
-from ledger.events.commit import to_micros
-from pipeline.config.load import read
-from pipeline.data.slice import cut
-from pipeline.runs.reproduce import REFIT, CandidateDifference, Found, Reproduced, reproduce
-from pipeline.runs.run import _Running
-from pipeline.runs.start import begin
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.commit import to_micros
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.data.slice import cut
+from tallystick.pipeline.runs.reproduce import REFIT, CandidateDifference, Found, Reproduced, reproduce
+from tallystick.pipeline.runs.run import _Running
+from tallystick.pipeline.runs.start import begin
 
 
 @pytest.fixture(scope="module")

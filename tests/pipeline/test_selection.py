@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InvalidInput
-from pipeline.evaluate import selection as rule
-from pipeline.evaluate.selection import Selection, choose
-from pipeline.evaluate.stability import Scores, WindowLosses, scores
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.evaluate import selection as rule
+from tallystick.pipeline.evaluate.selection import Selection, choose
+from tallystick.pipeline.evaluate.stability import Scores, WindowLosses, scores
 
 REFERENCE = "rate"
 COMPLEXITY = {"rate": 0, "plain": 1, "middle": 2, "rich": 3}

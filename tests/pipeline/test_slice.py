@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from blake3 import blake3
 
-from ledger.errors import InvalidInput
-from pipeline.config.load import read
-from pipeline.config.settings import DropRows, Feature, Features, Group, Join, Pipeline, Target
-from pipeline.data.slice import (
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.config.settings import DropRows, Feature, Features, Group, Join, Pipeline, Target
+from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
     TIME,

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ledger.errors import InvalidInput
-from pipeline.data.sources import column_names, read_source
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.data.sources import column_names, read_source
 
 TABLE = pa.table({"shop": ["north", None, "süd"], "number": [1, 2, 3], "weight": [0.5, None, -0.0]})
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import InvalidInput
-from pipeline.config.durations import parse_span, parse_time_expression, words
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.durations import parse_span, parse_time_expression, words
 
 HOUR = 3_600_000_000
 DAY = 24 * HOUR

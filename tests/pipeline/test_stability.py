@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.errors import InvalidInput, NotFound
-from pipeline.evaluate.stability import (
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.pipeline.evaluate.stability import (
     Scores,
     WindowLosses,
     auc_with_cluster_se,

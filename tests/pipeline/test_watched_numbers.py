@@ -13,12 +13,12 @@ import pytest
 from judged import let_through
 from tiny import silent, table, tiny
 
-import ledger
-from pipeline.config.load import read
-from pipeline.governance.promotion import promote
-from pipeline.monitoring.monitor import Watched, monitor
-from pipeline.runs.propose import propose
-from pipeline.runs.run import run
+from tallystick import ledger
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.governance.promotion import promote
+from tallystick.pipeline.monitoring.monitor import Watched, monitor
+from tallystick.pipeline.runs.propose import propose
+from tallystick.pipeline.runs.run import run
 
 OCTOBER = dt.datetime(2013, 10, 1, 4, tzinfo=dt.UTC)
 

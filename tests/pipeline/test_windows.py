@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.errors import InvalidInput
-from ledger.events.commit import from_micros
-from pipeline.config.settings import Final, Rolling, Time
-from pipeline.config.windows import all_windows, development_windows, midnight, sealed_windows
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import from_micros
+from tallystick.pipeline.config.settings import Final, Rolling, Time
+from tallystick.pipeline.config.windows import all_windows, development_windows, midnight, sealed_windows
 
 DAY = 86_400_000_000
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.evaluate import selection as rule
-from pipeline.evaluate import sentences
-from pipeline.evaluate.selection import Reason
-from pipeline.evaluate.sentences import Context, reason_sentence
-from pipeline.evaluate.stability import Interval, Pair, Score, Scores
+from tallystick.pipeline.evaluate import selection as rule
+from tallystick.pipeline.evaluate import sentences
+from tallystick.pipeline.evaluate.selection import Reason
+from tallystick.pipeline.evaluate.sentences import Context, reason_sentence
+from tallystick.pipeline.evaluate.stability import Interval, Pair, Score, Scores
 
 CONTEXT = Context(metric="log_loss", reference="base_rate", confidence=0.9, period="month")
 

@@ -240,8 +240,8 @@ def clock_behind(place: Place, folder: Path) -> AbstractContextManager[Place]:
 NEWER = """
 import sys
 sys.path[:0] = [{root!r}]
-import ledger
-from ledger.events.types.schema import Body, ModelRef, PipelineRef, Words, released
+from tallystick import ledger
+from tallystick.ledger.events.types.schema import Body, ModelRef, PipelineRef, Words, released
 # What a later version of the program may bring: a second version of a word, and a word of its own.
 @released("model.promoted", 2)
 class Promoted(Body, frozen=True, kw_only=True):
@@ -259,7 +259,7 @@ with ledger.open({team!r}) as book:
 
 def written_by_a_newer_program(place: Place, bodies: str) -> None:
     """Let a program that knows more types record events of them, for ever."""
-    code = NEWER.format(root=str(ROOT), team=str(place.team), bodies=bodies)
+    code = NEWER.format(root=str(ROOT / ".src"), team=str(place.team), bodies=bodies)
     subprocess.run([sys.executable, "-c", code], check=True, env=environment(place))
 
 

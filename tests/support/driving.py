@@ -11,8 +11,8 @@ from pathlib import Path
 from textual import events
 from textual.pilot import Pilot
 
-from tui.app.app import TallyApp
-from tui.app.widgets.rows import Rows
+from tallystick.tui.app.app import TallyApp
+from tallystick.tui.app.widgets.rows import Rows
 
 NAMED = {"[": "left_square_bracket", "]": "right_square_bracket", "/": "slash", "?": "question_mark", " ": "space",
          "-": "minus", "#": "number_sign", "+": "plus", ":": "colon", ".": "full_stop", "@": "at",

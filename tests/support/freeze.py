@@ -24,9 +24,9 @@ from histories import failed, started
 from shell import Answer, tally
 from witness import Witness
 
-import ledger
-from ledger.events import types
-from pipeline.governance.gates import standing
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.pipeline.governance.gates import standing
 
 ANN = {"TALLY_ACTOR": "ann@example.org"}
 BEN = {"TALLY_ACTOR": "ben@example.org"}

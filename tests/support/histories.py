@@ -7,9 +7,9 @@ import datetime as dt
 from hypothesis import strategies as st
 from living import lives
 
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.event import About
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
 
 HASH = "ab" * 32
 PIPELINES = ("late-arrivals", "no-shows")

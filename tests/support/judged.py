@@ -11,12 +11,12 @@ import msgspec
 from blake3 import blake3
 from histories import HASH, PERIOD, decided, finished, refitted, started, taken
 
-import ledger
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from pipeline.config.load import LoadedPipeline, read
-from pipeline.governance.gates import standing
-from pipeline.governance.waivers import waive
+from tallystick import ledger
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.pipeline.config.load import LoadedPipeline, read
+from tallystick.pipeline.governance.gates import standing
+from tallystick.pipeline.governance.waivers import waive
 
 ENVIRONMENT = "0123456789ab"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from given import Ticking, seeded_salts
 from histories import HASH, decided, failed, finished, promoted, refitted, registered, started, taken
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.event import About
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
 
 LATE, SHOWS = "late-arrivals", "no-shows"
 CANDIDATES = ("base_rate", "small_trees")

@@ -6,9 +6,9 @@ import datetime as dt
 
 from hypothesis import strategies as st
 
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.events.event import About
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import About
 
 HASH = "ab" * 32
 APRIL = (dt.datetime(2013, 4, 1, tzinfo=dt.UTC), dt.datetime(2013, 5, 1, tzinfo=dt.UTC))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.evaluate import metrics
-from pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
-from pipeline.monitoring.baseline import History, Past
-from pipeline.monitoring.facts import Facts, Rows, facts_of
-from pipeline.monitoring.own_range import Thresholds
-from pipeline.monitoring.period_data import bins_of
-from pipeline.monitoring.statistics import statistics
+from tallystick.pipeline.evaluate import metrics
+from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
+from tallystick.pipeline.monitoring.baseline import History, Past
+from tallystick.pipeline.monitoring.facts import Facts, Rows, facts_of
+from tallystick.pipeline.monitoring.own_range import Thresholds
+from tallystick.pipeline.monitoring.period_data import bins_of
+from tallystick.pipeline.monitoring.statistics import statistics
 
 RULES = Thresholds(0.8, 0.5, True)
 EDGES = {name: [-6.0, *np.linspace(-1.3, 1.3, 9).tolist(), 6.0] for name in ("x", "w", "v")}

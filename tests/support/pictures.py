@@ -25,7 +25,7 @@ from driving import Driver, driven
 from rich.style import Style
 from textual.widgets import Input
 
-import ledger
+from tallystick import ledger
 
 SIZES = ((80, 24), (140, 40))
 THEN = "2013-08-20"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-PROGRAM = [sys.executable, "-c", "from tui.cli.main import main; main()"]
+PROGRAM = [sys.executable, "-c", "from tallystick.tui.cli.main import main; main()"]
 
 
 class Answer:

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from histories import decided, finished, promoted, refitted, registered, started, taken
 
-import ledger
-from ledger.events import types as say
-from ledger.events.commit import commit_text, leaf_entry
-from ledger.events.event import hashes
-from ledger.storage.sqlite import SCHEMA
-from ledger.tlog import merkle
+from tallystick import ledger
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.event import hashes
+from tallystick.ledger.storage.sqlite import SCHEMA
+from tallystick.ledger.tlog import merkle
 
 
 def told(book: ledger.Ledger) -> ledger.Ledger:

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-import ledger
-from ledger.events.encoding import Draft
-from ledger.events.event import MAX_INTEGER, About
-from ledger.events.types import RELEASED
+from tallystick import ledger
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import MAX_INTEGER, About
+from tallystick.ledger.events.types import RELEASED
 
 HOSTILE = (
     "\x1b]0;owned\x07\x1b[2J\x1b[31mred\x9b2J\u202elive\u2066x\u200b\r\n\t\x00\u2028\ue000\x7f[bold]@click=app.quit[/]"

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from given import FIXTURES
 
-import ledger
-from pipeline.config.load import read
-from pipeline.runs.run import Report, run
+from tallystick import ledger
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.runs.run import Report, run
 
 
 def table() -> pa.Table:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from histories import finished
 
-import ledger
+from tallystick import ledger
 
 
 def write_many(folder: str, name: str, count: int) -> None:

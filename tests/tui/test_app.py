@@ -12,15 +12,15 @@ from driving import Driver, driven
 from given import FIXTURES
 from judged import judged_run
 
-import ledger
-from pipeline.governance.gates import standing
-from tui.app.app import PANES, TallyApp
-from tui.app.bindings import commands
-from tui.app.screens.events import EventsPane
-from tui.app.screens.runs import COLUMN_SETS, RunsPane
-from tui.app.widgets.lines import Lines
-from tui.app.widgets.rows import Rows
-from tui.app.widgets.timeline import Timeline
+from tallystick import ledger
+from tallystick.pipeline.governance.gates import standing
+from tallystick.tui.app.app import PANES, TallyApp
+from tallystick.tui.app.bindings import commands
+from tallystick.tui.app.screens.events import EventsPane
+from tallystick.tui.app.screens.runs import COLUMN_SETS, RunsPane
+from tallystick.tui.app.widgets.lines import Lines
+from tallystick.tui.app.widgets.rows import Rows
+from tallystick.tui.app.widgets.timeline import Timeline
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_the_board_is_as_it_was(folder: Path) -> None:
 
 
 def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.app.app.HIGHLIGHT_SECONDS", 600)
+    monkeypatch.setattr("tallystick.tui.app.app.HIGHLIGHT_SECONDS", 600)
 
     async def go() -> None:
         async with driven(folder) as app:
@@ -125,7 +125,7 @@ def test_a_step_is_told_in_words_and_stands_out_for_a_moment(folder: Path, monke
             assert ending is not None and ending._task is None, "what an earlier step would end is ended already"
             await app.press("2", "1")
             assert not story.changed
-            monkeypatch.setattr("tui.app.app.HIGHLIGHT_SECONDS", 0.01)
+            monkeypatch.setattr("tallystick.tui.app.app.HIGHLIGHT_SECONDS", 0.01)
             await app.press("left")
             await app.until(lambda: "•" not in app.text and not story.changed)
 
@@ -813,7 +813,7 @@ def test_starting_needs_no_data_science(folder: Path) -> None:
     import sys
 
     code = (
-        "import asyncio, sys\nfrom pathlib import Path\nfrom tui.app.app import TallyApp\n"
+        "import asyncio, sys\nfrom pathlib import Path\nfrom tallystick.tui.app.app import TallyApp\n"
         f"async def go():\n    app = TallyApp(Path({str(folder)!r}))\n"
         "    async with app.run_test():\n        while app.moment is None:\n            await asyncio.sleep(0.05)\n"
         "asyncio.run(go())\n"
@@ -826,7 +826,7 @@ def test_starting_needs_no_data_science(folder: Path) -> None:
 def test_the_app_is_one_of_the_commands() -> None:
     from click.testing import CliRunner
 
-    from tui.cli.main import tally
+    from tallystick.tui.cli.main import tally
 
     done = CliRunner().invoke(tally, ["tui", "--help"])
     assert done.exit_code == 0 and "Walk back through time" in done.output

@@ -22,11 +22,11 @@ import pytest
 from driving import driven
 from shell import Demo, tally
 
-import ledger
-from tui.app.position import Moment
+from tallystick import ledger
+from tallystick.tui.app.position import Moment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PROGRAM = [sys.executable, "-c", "from tui.cli.main import main; main()", "tui"]
+PROGRAM = [sys.executable, "-c", "from tallystick.tui.cli.main import main; main()", "tui"]
 HOSTILE = (
     " \x1b]0;owned\x07\x1b[31m\x9b2J [@click=app.quit]x[/] [bold red]y[/] \u202eback\u2066 \u200b\u200d \x00\x08\r\n\t "
     "🧨👩‍👩‍👧 漢字 e\u0301 \ufeff ％"
@@ -249,7 +249,8 @@ def test_it_runs_in_a_browser(lived: Path) -> None:
 WRITER = """
 import sys, time
 sys.path[:0] = [{support!r}]
-import ledger, histories
+import histories
+from tallystick import ledger
 from pathlib import Path
 with ledger.open(Path({folder!r})) as book:
     for count in range(10_000):  # ended by the test long before
@@ -294,7 +295,7 @@ def test_it_follows_a_busy_writer_and_keeps_still_in_the_past(tmp_path: Path) ->
 def test_it_ends_with_its_terminal(lived: Path) -> None:
     """Also where nobody sends a signal: a terminal that is gone reads as empty at once, for ever."""
     leader, follower = pty.openpty()
-    code = "from tui.cli.main import main; main()"
+    code = "from tallystick.tui.cli.main import main; main()"
     app = subprocess.Popen(
         [sys.executable, "-c", code, "tui", "--ledger", str(lived)], stdin=follower, stdout=follower, stderr=follower
     )

@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from shell import tally
 
-from pipeline.config.load import read
-from pipeline.config.settings import Final, Rolling, Time
-from pipeline.config.timeline import COLUMNS, SEALED, TEST, TRAIN, VALID, WAIT, timeline
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.config.settings import Final, Rolling, Time
+from tallystick.pipeline.config.timeline import COLUMNS, SEALED, TEST, TRAIN, VALID, WAIT, timeline
 
 
 def test_the_page_says_what_the_file_says(tmp_path: Path) -> None:

@@ -19,12 +19,12 @@ from shell import tally
 from stories import told
 from textual.widget import Widget
 
-import ledger
-from ledger.errors import Busy, InvalidInput
-from ledger.storage.sqlite import AsItLies
-from ledger.system.file_lock import FileLock
-from ledger.system.files import network_file_system
-from ledger.tlog import pins
+from tallystick import ledger
+from tallystick.ledger.errors import Busy, InvalidInput
+from tallystick.ledger.storage.sqlite import AsItLies
+from tallystick.ledger.system.file_lock import FileLock
+from tallystick.ledger.system.files import network_file_system
+from tallystick.ledger.tlog import pins
 
 
 @pytest.mark.parametrize("cause", sorted(CAUSES.keys() - SLOW))
@@ -160,7 +160,7 @@ def test_a_network_file_system_is_refused_for_writing_and_read_as_it_lies(
     (tmp_path / "far" / "local disk").mkdir()
     mounts = tmp_path / "mountinfo"
     mounts.write_text(MOUNTINFO.format(here=tmp_path / "far", kind=kind))
-    monkeypatch.setattr("ledger.system.files.MOUNTS", mounts)
+    monkeypatch.setattr("tallystick.ledger.system.files.MOUNTS", mounts)
     is_network = kind in ("nfs4", "cifs", "fuse.sshfs")
     assert (network_file_system(tmp_path / "far" / "new" / "x") == kind) is is_network
     assert network_file_system(tmp_path / "far" / "local disk") is None

@@ -19,13 +19,13 @@ from driving import driven
 from given import FIXTURES
 from shell import PROGRAM, Answer, Demo, tally
 
-import ledger
-from ledger.errors import Refused
-from pipeline.config.load import read
-from pipeline.replay.demo import late_arrivals
-from pipeline.replay.demo.late_arrivals import ANN, BEN
-from pipeline.replay.demo.stage import FILE, FLIGHTS, Step
-from tui.cli.start.demo import demo_command
+from tallystick import ledger
+from tallystick.ledger.errors import Refused
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.replay.demo import late_arrivals
+from tallystick.pipeline.replay.demo.late_arrivals import ANN, BEN
+from tallystick.pipeline.replay.demo.stage import FILE, FLIGHTS, Step
+from tallystick.tui.cli.start.demo import demo_command
 
 V1, V2 = "late-arrivals-v1", "late-arrivals-v2"
 STORY = Path(late_arrivals.__file__).parent
@@ -240,4 +240,4 @@ def test_the_installed_package_brings_the_flights(tmp_path: Path) -> None:
     assert (STORY / FLIGHTS).read_bytes() == (FIXTURES / FLIGHTS).read_bytes()
     assert read(STORY / FILE).settings.data.source == "parquet:flights/*.parquet"
     built = (Path(__file__).parent.parent.parent / "pyproject.toml").read_text()
-    assert f'"pipeline.replay.demo" = ["{FILE}", "{FLIGHTS}"]' in built
+    assert f'"tallystick.pipeline.replay.demo" = ["{FILE}", "{FLIGHTS}"]' in built

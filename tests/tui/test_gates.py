@@ -9,8 +9,8 @@ import pytest
 from given import FIXTURES
 from shell import Done, copy_of, tally
 
-import ledger
-from pipeline.governance.waivers import expired_under
+from tallystick import ledger
+from tallystick.pipeline.governance.waivers import expired_under
 
 FILE = str(FIXTURES / "late-arrivals.toml")
 REASON = "the department insists; every prediction is reviewed by hand"

@@ -16,14 +16,14 @@ from driving import driven
 from stories import told
 from strangers import FIRST, Filling
 
-import ledger
-from ledger.amend.redaction import KEPT
-from ledger.events.encoding import Draft
-from ledger.events.types import RELEASED
-from ledger.ledger import Copy
-from ledger.system.provenance import Recorder
-from ledger.tlog.note import parse_receipt, receipt_line
-from tui.cli import main
+from tallystick import ledger
+from tallystick.ledger.amend.redaction import KEPT
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import RELEASED
+from tallystick.ledger.ledger import Copy
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.tui.cli import main
 
 
 @pytest.fixture
@@ -173,7 +173,7 @@ def test_what_cannot_be_is_said_with_its_exit_code(team: Path, both: tuple[Path,
 
 def test_interrupted_it_says_how_to_go_on(team: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C between two transactions; the campaign of kills ends real processes anywhere."""
-    monkeypatch.setattr("ledger.importing.importer.COMMITS_AT_ONCE", 2)
+    monkeypatch.setattr("tallystick.ledger.importing.importer.COMMITS_AT_ONCE", 2)
     real, left = ledger.Ledger.append_copies, iter(range(2))
 
     def interrupted(self: ledger.Ledger, copies: list[Copy]) -> object:

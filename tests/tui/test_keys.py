@@ -14,15 +14,14 @@ from driving import Driver, driven
 from textual.command import CommandPalette
 from textual.dom import DOMNode
 
-import ledger
-import tui.app.screens
-import tui.app.widgets
-from tui.app.app import PANES, TallyApp
-from tui.app.bindings import own_bindings
-from tui.app.screens.asking import Ask, Help, Offer
-from tui.app.time_steps import a_day, a_decision
-from tui.app.widgets.lines import Lines
-from tui.app.widgets.rows import Rows
+from tallystick import ledger
+from tallystick.tui.app import screens, widgets
+from tallystick.tui.app.app import PANES, TallyApp
+from tallystick.tui.app.bindings import own_bindings
+from tallystick.tui.app.screens.asking import Ask, Help, Offer
+from tallystick.tui.app.time_steps import a_day, a_decision
+from tallystick.tui.app.widgets.lines import Lines
+from tallystick.tui.app.widgets.rows import Rows
 
 THEN = 32
 """A commit of the past, with decisions before and after it."""
@@ -326,11 +325,11 @@ async def _(at: Place, key: str) -> None:
 def every_key() -> set[str]:
     """Everything that a class of the app binds."""
     found = {TallyApp}
-    for package in (tui.app.screens, tui.app.widgets):
+    for package in (screens, widgets):
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             members = vars(importlib.import_module(module.name)).values()
             found |= {cls for cls in members if isinstance(cls, type) and issubclass(cls, DOMNode)}
-    own = [cls for cls in found if cls.__module__.startswith("tui.")]
+    own = [cls for cls in found if cls.__module__.startswith("tallystick.tui.")]
     return {f"{cls.__name__}.{key}" for cls in own for binding in own_bindings(cls) for key in binding.key.split(",")}
 
 

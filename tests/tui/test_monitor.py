@@ -16,8 +16,8 @@ from given import FIXTURES
 from judged import let_through
 from shell import Answer, tally
 
-import ledger
-from ledger.events import types as say
+from tallystick import ledger
+from tallystick.ledger.events import types as say
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 Home = dict[str, str]
@@ -302,7 +302,7 @@ def test_the_page_is_made_again_to_the_byte_and_holds_everything_itself(team: tu
 
 
 def test_foreign_text_cannot_become_markup(team: tuple[Path, Home]) -> None:
-    from tui.output.svg_charts import bars, text_of, trajectory
+    from tallystick.tui.output.svg_charts import bars, text_of, trajectory
 
     evil = "<script>alert(1)</script>\x1b[31m\u202e\"'"
     for drawn in (

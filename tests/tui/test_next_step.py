@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 from shell import tally
 
-from tui.cli.main import COMMANDS
-from tui.cli.main import tally as program
-from tui.output.hints import WITHOUT_A_LEDGER
+from tallystick.tui.cli.main import COMMANDS
+from tallystick.tui.cli.main import tally as program
+from tallystick.tui.output.hints import WITHOUT_A_LEDGER
 
 
 def test_commands_in_sentences_ask_the_ledger_that_was_named(tmp_path: Path) -> None:

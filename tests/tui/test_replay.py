@@ -21,17 +21,17 @@ from given import FIXTURES
 from shell import PROGRAM, Answer, tally
 from tiny import silent, tiny
 
-import ledger
-from ledger.errors import InvalidInput, NotFound
-from ledger.events import types as say
-from ledger.events.commit import decode_head, to_micros
-from ledger.system.replay_clock import StoryClock
-from pipeline.config.load import read
-from pipeline.config.windows import periods_between
-from pipeline.evaluate.result_cache import Remembered
-from pipeline.replay import replay as telling
-from pipeline.replay.chapters import Grants, refuse_unfit_grants
-from pipeline.replay.chapters import telling as telling_of
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.commit import decode_head, to_micros
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.config.windows import periods_between
+from tallystick.pipeline.evaluate.result_cache import Remembered
+from tallystick.pipeline.replay import replay as telling
+from tallystick.pipeline.replay.chapters import Grants, refuse_unfit_grants
+from tallystick.pipeline.replay.chapters import telling as telling_of
 
 GRANTS = (
     *("--waive", "beats_reference_in", "--waive", "worst_window_gain", "--waive", "calibration_in_large"),

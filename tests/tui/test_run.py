@@ -17,8 +17,8 @@ from given import FIXTURES
 from judged import let_through
 from shell import PROGRAM, Answer, copy_of, tally
 
-import ledger
-from ledger.events import types as say
+from tallystick import ledger
+from tallystick.ledger.events import types as say
 
 
 def slower(folder: Path) -> Path:
@@ -147,7 +147,7 @@ def test_results_do_not_depend_on_workers_or_processes(tmp_path: Path) -> None:
         assert model.runs == 2
         windows = [e.event.body.label for e in book.events() if isinstance(e.event.body, say.WindowDescribed)]
         assert windows == [f"2013-{month:02d}" for month in range(4, 11)] * 2
-        from ledger.verify.verify import verify
+        from tallystick.ledger.verify.verify import verify
 
         assert verify(book).verified
     again = tally(tmp_path, "run", str(file), "--workers", "2")
@@ -162,7 +162,7 @@ def test_a_stored_model_predicts_as_on_the_day_it_was_made(
 
     import pandas as pd
 
-    from pipeline.models.model_file import load, predict, prediction_hash
+    from tallystick.pipeline.models.model_file import load, predict, prediction_hash
 
     with ledger.open(done[0]) as book:
         model = book.now().models()[0]
@@ -224,7 +224,7 @@ def test_bad_input_is_refused_in_words_and_leaves_no_half_result(name: str, tmp_
         with ledger.open(tmp_path) as book:
             assert all(run.status == "failed" for run in book.now().runs())
             assert book.now().models() == []
-            from ledger.verify.verify import verify
+            from tallystick.ledger.verify.verify import verify
 
             assert verify(book).verified
     as_json = tally(tmp_path, "run", str(file), "--workers", "1", "--json")
@@ -455,6 +455,6 @@ def test_runs_that_start_at_once_in_an_empty_folder_all_come_to_their_end(tmp_pa
         assert len({run.result_hash for run in states}) == 1
         (model,) = book.now().models()
         assert (model.model, model.runs) == ("late-arrivals-v1", 2)
-        from ledger.verify.verify import verify
+        from tallystick.ledger.verify.verify import verify
 
         assert verify(book).verified

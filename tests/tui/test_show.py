@@ -7,9 +7,9 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.app.widgets.lines import wrapped
-from tui.output.console import aligned, clip, sparkline, width
-from tui.output.escape import show, show_lines
+from tallystick.tui.app.widgets.lines import wrapped
+from tallystick.tui.output.console import aligned, clip, sparkline, width
+from tallystick.tui.output.escape import show, show_lines
 
 HOSTILE = "\x1b[31mred\x07\x9b2J\u202eevil\u2066x\u200b\r\n\t\x00\ud800\ue000"
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from strangers import FIRST, HOSTILE, LAST, Filling, stranger
 
-import ledger
-from tui.cli import main
+from tallystick import ledger
+from tallystick.tui.cli import main
 
 
 def acts(text: str) -> list[str]:

@@ -18,14 +18,14 @@ from given import FIXTURES
 from shell import PROGRAM, Answer, tally
 from terminal import on_a_terminal
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.events import types as say
-from ledger.events.encoding import Draft
-from ledger.system.provenance import Recorder
-from pipeline.config.load import read
-from pipeline.records.frames import table
-from pipeline.runs.run import run
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.system.provenance import Recorder
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.records.frames import table
+from tallystick.pipeline.runs.run import run
 
 
 class Calendar:

@@ -11,7 +11,7 @@ from blake3 import blake3
 from shell import tally
 from stories import told
 
-import ledger
+from tallystick import ledger
 
 
 @pytest.fixture

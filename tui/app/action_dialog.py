@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.app.actions import ACTIONS, Action, Values, preview_text
-from tui.app.screens.asking import Offer
+from tallystick.tui.app.actions import ACTIONS, Action, Values, preview_text
+from tallystick.tui.app.screens.asking import Offer
 
 if TYPE_CHECKING:
-    import ledger
-    from tui.app.app import TallyApp
+    from tallystick import ledger
+    from tallystick.tui.app.app import TallyApp
 
 
 def offer(app: TallyApp, name: str, handle: str) -> None:

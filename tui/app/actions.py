@@ -8,16 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import ledger
-from ledger.amend.correction import UNCORRECTABLE, correct
-from ledger.errors import InvalidInput, NotFound, Refused
-from ledger.events.approval import approval_event, sign_approval
-from ledger.events.encoding import Draft
-from ledger.events.event import encode_canonical
-from ledger.events.types import Body, EventCorrected, WaiverGranted
-from ledger.views.entities import DecisionState, GateState
-from tui.app.position import told
-from tui.app.screens.asking import Field
+from tallystick import ledger
+from tallystick.ledger.amend.correction import UNCORRECTABLE, correct
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.types import Body, EventCorrected, WaiverGranted
+from tallystick.ledger.views.entities import DecisionState, GateState
+from tallystick.tui.app.position import told
+from tallystick.tui.app.screens.asking import Field
 
 Values = dict[str, str]
 
@@ -64,7 +64,7 @@ def correction(book: ledger.Ledger, handle: str) -> Action:
 
 def approval(book: ledger.Ledger, handle: str) -> Action:
     """Sign a decision or an event with one's own key."""
-    from tui.cli.decide.promote import personal_signer
+    from tallystick.tui.cli.decide.promote import personal_signer
 
     seq = _event_of(book, handle)
     stored = book.log.event(seq)
@@ -84,7 +84,7 @@ def approval(book: ledger.Ledger, handle: str) -> Action:
 
 def waiver(book: ledger.Ledger, handle: str) -> Action:
     """Excuse a model from one gate for a time."""
-    from pipeline.governance import waivers
+    from tallystick.pipeline.governance import waivers
 
     gate = book.now().find(handle)
     if not isinstance(gate, GateState):
@@ -124,7 +124,7 @@ def waiver(book: ledger.Ledger, handle: str) -> Action:
 
 
 def _until(book: ledger.Ledger, text: str) -> Any:
-    from ledger.query.as_of import parse_period
+    from tallystick.ledger.query.as_of import parse_period
 
     return parse_period(text, book.zone)[1]
 

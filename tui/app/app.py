@@ -18,26 +18,26 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 
-from ledger.errors import TallyError
-from tui.app.follow import Following
-from tui.app.reader_thread import Desk, Work
-from tui.app.startup import is_damage, opening, standing, trouble_lines
-from tui.app.time_cursor import DATES, Cursor
-from tui.app.widgets.bar import Bar, Menu
-from tui.app.widgets.keys import STAYING, Keys
-from tui.app.widgets.timeline import Timeline
-from tui.output.escape import show
+from tallystick.ledger.errors import TallyError
+from tallystick.tui.app.follow import Following
+from tallystick.tui.app.reader_thread import Desk, Work
+from tallystick.tui.app.startup import is_damage, opening, standing, trouble_lines
+from tallystick.tui.app.time_cursor import DATES, Cursor
+from tallystick.tui.app.widgets.bar import Bar, Menu
+from tallystick.tui.app.widgets.keys import STAYING, Keys
+from tallystick.tui.app.widgets.timeline import Timeline
+from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
     from textual.command import Provider
     from textual.timer import Timer
     from textual.widgets import Input
 
-    import ledger
-    from tui.app.position import Moment
-    from tui.app.screens.difference import Mark
-    from tui.app.screens.pane import Pane
-    from tui.app.widgets.filter import Filter
+    from tallystick import ledger
+    from tallystick.tui.app.position import Moment
+    from tallystick.tui.app.screens.difference import Mark
+    from tallystick.tui.app.screens.pane import Pane
+    from tallystick.tui.app.widgets.filter import Filter
 
 Failed = Callable[[TallyError], None]
 POLL_SECONDS = 0.25
@@ -49,14 +49,14 @@ COMMIT, DAY, DECISION = (Binding.Group(words, compact=True) for words in ("commi
 
 def actions() -> type[Provider]:
     """The palette's actions, imported when the palette is opened."""
-    from tui.app.palette import Actions
+    from tallystick.tui.app.palette import Actions
 
     return Actions
 
 
 def entities() -> type[Provider]:
     """The palette's entities."""
-    from tui.app.palette import Entities
+    from tallystick.tui.app.palette import Entities
 
     return Entities
 
@@ -158,7 +158,7 @@ class TallyApp(App[None]):
 
     def _furnish(self) -> None:
         """What can wait until the first frame is on the screen."""
-        from tui.app.widgets.filter import Filter
+        from tallystick.tui.app.widgets.filter import Filter
 
         self._filter = Filter()
         self._filter.display = False
@@ -182,7 +182,7 @@ class TallyApp(App[None]):
 
     def _trouble(self, message: str, hint: str, is_damaged: bool = False) -> None:
         """Instead of the panes: what is wrong and what to do."""
-        from tui.app.widgets.lines import Lines
+        from tallystick.tui.app.widgets.lines import Lines
 
         self._is_open, self._is_broken = False, True
         self._banner.say("tally · there is nothing to show")
@@ -208,7 +208,7 @@ class TallyApp(App[None]):
     def _pane(self, name: str) -> Pane:
         """A pane; one that is wanted for the first time is made, and looks at the ledger once it stands."""
         if name not in self._panes:
-            from tui.app.bindings import pane_class
+            from tallystick.tui.app.bindings import pane_class
 
             pane = self._panes[name] = pane_class(name)(id=name)
             pane.display = not self._panes.keys() - {name}
@@ -268,7 +268,7 @@ class TallyApp(App[None]):
         question = pane.question()
 
         def read(book: ledger.Ledger, job: Any) -> tuple[Moment, Any]:
-            from tui.app.position import read_moment
+            from tallystick.tui.app.position import read_moment
 
             # Read here and not when it was asked: several movements may have been made since.
             moment = read_moment(book, self.cursor.at)
@@ -366,7 +366,7 @@ class TallyApp(App[None]):
         self._ask_for("Knowledge about which period?", hint, self.cursor.set_about)
 
     def _ask_for(self, title: str, hint: str, done: Callable[[str, Failed], None], value: str = "") -> None:
-        from tui.app.screens.asking import Ask
+        from tallystick.tui.app.screens.asking import Ask
 
         def typed(text: str | None) -> None:
             if text is not None:
@@ -408,7 +408,7 @@ class TallyApp(App[None]):
 
     def action_lineage_of(self) -> None:
         """The lineage around what is selected."""
-        from tui.app.screens.lineage import LineagePane
+        from tallystick.tui.app.screens.lineage import LineagePane
 
         handle = self.selected
         if not handle:
@@ -452,7 +452,7 @@ class TallyApp(App[None]):
 
     def action_mark(self) -> None:
         """Mark A, then B: the second opens the difference."""
-        from tui.app.screens.difference import Mark
+        from tallystick.tui.app.screens.difference import Mark
 
         if self.moment is None:
             return
@@ -487,7 +487,7 @@ class TallyApp(App[None]):
         if not handle:
             self.say("Nothing is selected.")
             return
-        from tui.app.action_dialog import offer
+        from tallystick.tui.app.action_dialog import offer
 
         offer(self, name, handle)
 
@@ -495,7 +495,7 @@ class TallyApp(App[None]):
 
     def action_help(self) -> None:
         """Every key, from the bindings."""
-        from tui.app.bindings import help_screen
+        from tallystick.tui.app.bindings import help_screen
 
         self.push_screen(help_screen(self, PANES))
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from tui.app.screens.asking import Help
-from tui.app.widgets.filter import FILTER_HELP
-from tui.app.widgets.lines import Lines
+from tallystick.tui.app.screens.asking import Help
+from tallystick.tui.app.widgets.filter import FILTER_HELP
+from tallystick.tui.app.widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from tui.app.app import TallyApp
-    from tui.app.screens.pane import Pane
+    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.screens.pane import Pane
 
 MORE = (
     "◆ a promotion  ▲ a waiver  ✖ a failed gate  ! an alarm  ✓ a signed checkpoint; the bars are events.",
@@ -25,7 +25,7 @@ MORE = (
 
 def pane_class(name: str) -> type[Pane]:
     """The class of a pane, imported when it is first wanted."""
-    found: type[Pane] = getattr(import_module(f"tui.app.screens.{name}"), f"{name.capitalize()}Pane")
+    found: type[Pane] = getattr(import_module(f"tallystick.tui.app.screens.{name}"), f"{name.capitalize()}Pane")
     return found
 
 

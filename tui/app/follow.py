@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.app.widgets.timeline import Shape, Timeline
+from tallystick.tui.app.widgets.timeline import Shape, Timeline
 
 if TYPE_CHECKING:
-    import ledger
-    from tui.app.app import TallyApp
+    from tallystick import ledger
+    from tallystick.tui.app.app import TallyApp
 
 
 class Following:
@@ -49,7 +49,7 @@ class Following:
         self._drawn = (width, newest)
 
         def read(book: ledger.Ledger, _job: object) -> Shape:
-            from tui.app.timeline_data import read_shape
+            from tallystick.tui.app.timeline_data import read_shape
 
             return read_shape(book, width)
 

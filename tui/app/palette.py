@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-import ledger
-from ledger.views.entities import NAMED
-from tui.app.bindings import commands
-from tui.app.reader_thread import Job
-from tui.app.screens.events import like
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.views.entities import NAMED
+from tallystick.tui.app.bindings import commands
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.events import like
+from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
-    from tui.app.app import TallyApp
+    from tallystick.tui.app.app import TallyApp
 
 MOST = 25
 BY_NAME = ("pipelines", "models", "runs", "decisions", "slices", "waivers", "gates", "periods", "findings", "windows",
@@ -25,7 +25,7 @@ BY_NAME = ("pipelines", "models", "runs", "decisions", "slices", "waivers", "gat
 
 
 def _app(provider: Provider) -> TallyApp:
-    from tui.app.app import TallyApp
+    from tallystick.tui.app.app import TallyApp
 
     assert isinstance(provider.app, TallyApp)
     return provider.app

@@ -6,9 +6,9 @@ from functools import lru_cache
 
 import msgspec
 
-import ledger
-from ledger.events.event import About, Period
-from ledger.views.projection import State
+from tallystick import ledger
+from tallystick.ledger.events.event import About, Period
+from tallystick.ledger.views.projection import State
 
 ROLES = ("about", "tested_on", "observed_in", "intended_for", "period")
 """Fields of a state that say which period it is about. What a model was trained on is not what it is about."""

@@ -6,18 +6,18 @@ import datetime as dt
 from functools import lru_cache
 from typing import NamedTuple
 
-import ledger
-from ledger.errors import Damaged
-from ledger.events.commit import decode_head, event_handle
-from ledger.events.event import Event
-from ledger.events.sentences import count, sentence
-from ledger.events.types import decode, entities, is_known, named_under
-from ledger.query.as_of import AsOf, as_of_commit
-from ledger.storage.imported_commits import names_under
-from ledger.storage.log import Commit, Stored
-from tui.app.time_cursor import At
-from tui.output.escape import show
-from tui.output.values import moment_words, period_words
+from tallystick import ledger
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.commit import decode_head, event_handle
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.sentences import count, sentence
+from tallystick.ledger.events.types import decode, entities, is_known, named_under
+from tallystick.ledger.query.as_of import AsOf, as_of_commit
+from tallystick.ledger.storage.imported_commits import names_under
+from tallystick.ledger.storage.log import Commit, Stored
+from tallystick.tui.app.time_cursor import At
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.values import moment_words, period_words
 
 MOST_EVENTS = 200
 """Events of one commit that are looked at for its line of words."""

@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ledger.errors import Damaged, TallyError
+from tallystick.ledger.errors import Damaged, TallyError
 
 if TYPE_CHECKING:
-    import ledger
+    from tallystick import ledger
 
 Work = Callable[["ledger.Ledger", "Job"], Any]
 Deliver = Callable[[Callable[[], None]], None]
@@ -85,8 +85,8 @@ class Desk(threading.Thread):
             self._wake.notify()
 
     def run(self) -> None:
-        import ledger  # here, so that the screen need not wait for it
-        from ledger.storage.sqlite import trouble
+        from tallystick import ledger  # here, so that the screen need not wait for it
+        from tallystick.ledger.storage.sqlite import trouble
 
         book: ledger.Ledger | None = None
         while (job := self._next()) is not None:

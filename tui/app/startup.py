@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ledger.errors import Busy, InvalidInput, NewerFormat, NotFound, TallyError
+from tallystick.ledger.errors import Busy, InvalidInput, NewerFormat, NotFound, TallyError
 
 if TYPE_CHECKING:
-    import ledger
-    from tui.app.reader_thread import Job
-    from tui.app.widgets.lines import Line
+    from tallystick import ledger
+    from tallystick.tui.app.reader_thread import Job
+    from tallystick.tui.app.widgets.lines import Line
 
 
 def opening(begin_at: str | None) -> Callable[[ledger.Ledger, Job], tuple[str, ledger.AsOf | None]]:
     """The question for the origin, and for what time ``begin_at`` means."""
 
     def read(book: ledger.Ledger, _job: Job) -> tuple[str, ledger.AsOf | None]:
-        import tui.app.screens.board  # noqa: F401 - imported here, beside the screen's thread, for the first pane
+        import tallystick.tui.app.screens.board  # noqa: F401 - imported here, beside the screen's thread, for the first pane
 
         return book.origin, book.when(begin_at) if begin_at else None
 
@@ -26,7 +26,7 @@ def opening(begin_at: str | None) -> Callable[[ledger.Ledger, Job], tuple[str, l
 
 def standing(book: ledger.Ledger, _job: Job) -> list[str]:
     """Everything that there is to say where the ledger contradicts what this account remembers; else nothing."""
-    from ledger.verify.rollback_check import look
+    from tallystick.ledger.verify.rollback_check import look
 
     found = look(book)
     return [*found.news, *found.warnings] if found.warnings else []
@@ -39,7 +39,7 @@ def is_damage(error: TallyError) -> bool:
 
 def trouble_lines(message: str, hint: str, is_damaged: bool) -> list[Line]:
     """What is wrong and what to do; of evidence, only where there is a ledger that cannot be read."""
-    from tui.app.widgets.lines import Line
+    from tallystick.tui.app.widgets.lines import Line
 
     lines = [Line(message, "bold"), Line(hint), Line("")]
     if is_damaged:

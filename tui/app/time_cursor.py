@@ -6,9 +6,9 @@ import datetime as dt
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
-    import ledger
-    from ledger.events.event import Period
-    from tui.app.app import Failed, TallyApp
+    from tallystick import ledger
+    from tallystick.ledger.events.event import Period
+    from tallystick.tui.app.app import Failed, TallyApp
 
 DATES = "a date, a month, `2 weeks ago`, an event (#812) or a commit (c55)"
 
@@ -61,7 +61,7 @@ class Cursor:
             return
 
         def read(book: ledger.Ledger, _job: object) -> None:
-            from tui.app import time_steps
+            from tallystick.tui.app import time_steps
 
             last = book.log.size() - 1
             there = getattr(time_steps, name)(book, last if self.n is None else self.n, way)
@@ -86,7 +86,7 @@ class Cursor:
         """To a moment of the strip."""
 
         def read(book: ledger.Ledger, _job: object) -> int | None:
-            from ledger.events.commit import to_micros
+            from tallystick.ledger.events.commit import to_micros
 
             commit = book.log.last_commit_by(to_micros(at))
             return 0 if commit is None else None if commit.n == book.log.size() - 1 else commit.n
@@ -97,7 +97,7 @@ class Cursor:
         """Knowledge about a period that was typed; about everything where nothing was."""
 
         def read(book: ledger.Ledger, _job: object) -> Period | None:
-            from ledger.query.as_of import parse_period
+            from tallystick.ledger.query.as_of import parse_period
 
             return parse_period(text, book.zone) if text.strip() else None
 

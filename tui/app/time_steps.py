@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 
-import ledger
-from ledger.events.commit import from_micros, to_micros
-from ledger.views.entities.decisions import DECISIONS
-from ledger.views.entities.pipelines import PIPELINES
-from ledger.views.entities.waivers import WAIVERS
-from ledger.views.tables import first_row
+from tallystick import ledger
+from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.ledger.views.entities.decisions import DECISIONS
+from tallystick.ledger.views.entities.pipelines import PIPELINES
+from tallystick.ledger.views.entities.waivers import WAIVERS
+from tallystick.ledger.views.tables import first_row
 
 
 def a_day(book: ledger.Ledger, n: int, way: int) -> int:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-import ledger
-from ledger.events.commit import from_micros
-from tui.app.widgets.timeline import MARKS, Shape
+from tallystick import ledger
+from tallystick.ledger.events.commit import from_micros
+from tallystick.tui.app.widgets.timeline import MARKS, Shape
 
 FROM_VIEWS = {
     "◆": "SELECT from_seq FROM pipelines_versions WHERE instr(changed, ',champion,')",

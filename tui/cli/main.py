@@ -13,67 +13,71 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
-from ledger.errors import NotFound, TallyError
-from tui.output.escape import show, show_lines
-from tui.output.hints import here, name_ledger
+from tallystick import __version__
+from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.tui.output.escape import show, show_lines
+from tallystick.tui.output.hints import here, name_ledger
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from ledger import Ledger
+    from tallystick.ledger import Ledger
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
-    "init": ("tui.cli.start.init", "Make a ledger in this folder."),
-    "demo": ("tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
-    "doctor": ("tui.cli.ask.trials", "Deliver what waits to be recorded; look for what is wrong."),
-    "check": ("tui.cli.work.run", "Read a pipeline file and report every mistake in it."),
-    "run": ("tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
-    "replay": ("tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
-    "reproduce": ("tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
-    "predict": ("tui.cli.work.predict", "Ask a model, inside what it was approved for."),
-    "promote": ("tui.cli.decide.promote", "Make a model the champion of its pipeline."),
-    "refit": ("tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
-    "final-test": ("tui.cli.decide.final_test", "Look at the sealed windows, once."),
-    "audit": ("tui.cli.report.audit", "What should be here and is not."),
-    "automation": ("tui.cli.report.audit", "What a pipeline may do by itself, and what is missing."),
-    "retire": ("tui.cli.decide.promote", "Take a model out of use."),
-    "waive": ("tui.cli.decide.waive", "Excuse a model from a gate, by name and for a time that ends."),
-    "correct": ("tui.cli.ask.history", "Say that an event does not count any more."),
-    "approve": ("tui.cli.decide.promote", "Sign a decision with your own key."),
-    "monitor": ("tui.cli.work.monitor", "Watch the champion in a live period; findings in words."),
-    "report": ("tui.cli.report.report", "A watched period again, in words, in pictures, as a page."),
-    "status": ("tui.cli.ask.status", "Where things stand."),
-    "champion": ("tui.cli.ask.status", "Which model decides, or decided at a date."),
-    "runs": ("tui.cli.ask.status", "All runs."),
-    "models": ("tui.cli.ask.status", "All models."),
-    "trials": ("tui.cli.ask.trials", "What notebooks and training loops tried."),
-    "log": ("tui.cli.ask.status", "The commits, newest first."),
-    "show": ("tui.cli.ask.status", "One event, commit, run, model, slice or decision."),
-    "diff": ("tui.cli.ask.diff", "What changed between two dates, runs, models or pipeline files."),
-    "why": ("tui.cli.ask.history", "Which event made something so, and what led to it."),
-    "story": ("tui.cli.ask.history", "The life of an entity in sentences."),
-    "explain": ("tui.cli.ask.explain", "A decision's whole reasoning again, from what was recorded."),
-    "lineage": ("tui.cli.ask.lineage", "What an entity comes from, and what comes from it."),
-    "know": ("tui.cli.ask.history", "What was known about a period, and how late it came."),
-    "sql": ("tui.cli.ask.status", "Ask the views a question in SQL (read only)."),
-    "tui": ("tui.start", "The terminal app: walk back through time."),
-    "verify": ("tui.cli.prove.verify", "Check everything that is stored against what was signed."),
-    "receipt": ("tui.cli.prove.verify", "The signed state of the ledger, to be kept elsewhere."),
-    "anchor": ("tui.cli.prove.anchor", "Say where a receipt is kept, or have a witness cosign."),
-    "anchors": ("tui.cli.prove.anchor", "What outside vouches for how much, and since when."),
-    "prove": ("tui.cli.prove.prove", "A folder that proves an event, model or decision to an outsider."),
-    "check-proof": ("tui.cli.prove.prove", "Check such a folder."),
-    "export": ("tui.cli.prove.prove", "The tree as static files that anybody can audit."),
-    "key": ("tui.cli.admin.key", "The log's key: show, rotate, rely on."),
-    "backup": ("tui.cli.admin.backup", "A second copy that never follows a ledger which went back."),
-    "import": ("tui.cli.exchange.import_history", "Copy the history of another ledger in, provably or labelled."),
-    "redact": ("tui.cli.admin.redact", "Erase an event's content; everything else stays provable."),
-    "seal": ("tui.cli.admin.redact", "Write closed ranges of commits as JSON lines, with their hashes."),
-    "rebuild": ("tui.cli.ask.history", "Make the views again from the events, or compare them."),
-    "adopt": ("tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
+    "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
+    "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
+    "doctor": ("tallystick.tui.cli.ask.trials", "Deliver what waits to be recorded; look for what is wrong."),
+    "check": ("tallystick.tui.cli.work.run", "Read a pipeline file and report every mistake in it."),
+    "run": ("tallystick.tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
+    "replay": ("tallystick.tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
+    "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
+    "predict": ("tallystick.tui.cli.work.predict", "Ask a model, inside what it was approved for."),
+    "promote": ("tallystick.tui.cli.decide.promote", "Make a model the champion of its pipeline."),
+    "refit": ("tallystick.tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
+    "final-test": ("tallystick.tui.cli.decide.final_test", "Look at the sealed windows, once."),
+    "audit": ("tallystick.tui.cli.report.audit", "What should be here and is not."),
+    "automation": ("tallystick.tui.cli.report.audit", "What a pipeline may do by itself, and what is missing."),
+    "retire": ("tallystick.tui.cli.decide.promote", "Take a model out of use."),
+    "waive": ("tallystick.tui.cli.decide.waive", "Excuse a model from a gate, by name and for a time that ends."),
+    "correct": ("tallystick.tui.cli.ask.history", "Say that an event does not count any more."),
+    "approve": ("tallystick.tui.cli.decide.promote", "Sign a decision with your own key."),
+    "monitor": ("tallystick.tui.cli.work.monitor", "Watch the champion in a live period; findings in words."),
+    "report": ("tallystick.tui.cli.report.report", "A watched period again, in words, in pictures, as a page."),
+    "status": ("tallystick.tui.cli.ask.status", "Where things stand."),
+    "champion": ("tallystick.tui.cli.ask.status", "Which model decides, or decided at a date."),
+    "runs": ("tallystick.tui.cli.ask.status", "All runs."),
+    "models": ("tallystick.tui.cli.ask.status", "All models."),
+    "trials": ("tallystick.tui.cli.ask.trials", "What notebooks and training loops tried."),
+    "log": ("tallystick.tui.cli.ask.status", "The commits, newest first."),
+    "show": ("tallystick.tui.cli.ask.status", "One event, commit, run, model, slice or decision."),
+    "diff": ("tallystick.tui.cli.ask.diff", "What changed between two dates, runs, models or pipeline files."),
+    "why": ("tallystick.tui.cli.ask.history", "Which event made something so, and what led to it."),
+    "story": ("tallystick.tui.cli.ask.history", "The life of an entity in sentences."),
+    "explain": ("tallystick.tui.cli.ask.explain", "A decision's whole reasoning again, from what was recorded."),
+    "lineage": ("tallystick.tui.cli.ask.lineage", "What an entity comes from, and what comes from it."),
+    "know": ("tallystick.tui.cli.ask.history", "What was known about a period, and how late it came."),
+    "sql": ("tallystick.tui.cli.ask.status", "Ask the views a question in SQL (read only)."),
+    "tui": ("tallystick.tui.start", "The terminal app: walk back through time."),
+    "verify": ("tallystick.tui.cli.prove.verify", "Check everything that is stored against what was signed."),
+    "receipt": ("tallystick.tui.cli.prove.verify", "The signed state of the ledger, to be kept elsewhere."),
+    "anchor": ("tallystick.tui.cli.prove.anchor", "Say where a receipt is kept, or have a witness cosign."),
+    "anchors": ("tallystick.tui.cli.prove.anchor", "What outside vouches for how much, and since when."),
+    "prove": ("tallystick.tui.cli.prove.prove", "A folder that proves an event, model or decision to an outsider."),
+    "check-proof": ("tallystick.tui.cli.prove.prove", "Check such a folder."),
+    "export": ("tallystick.tui.cli.prove.prove", "The tree as static files that anybody can audit."),
+    "key": ("tallystick.tui.cli.admin.key", "The log's key: show, rotate, rely on."),
+    "backup": ("tallystick.tui.cli.admin.backup", "A second copy that never follows a ledger which went back."),
+    "import": (
+        "tallystick.tui.cli.exchange.import_history",
+        "Copy the history of another ledger in, provably or labelled.",
+    ),
+    "redact": ("tallystick.tui.cli.admin.redact", "Erase an event's content; everything else stays provable."),
+    "seal": ("tallystick.tui.cli.admin.redact", "Write closed ranges of commits as JSON lines, with their hashes."),
+    "rebuild": ("tallystick.tui.cli.ask.history", "Make the views again from the events, or compare them."),
+    "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
     "Begin": ("init", "demo", "doctor"),
@@ -131,15 +135,9 @@ class Tally(click.Group):
                 formatter.write_dl([(name, COMMANDS[name][1]) for name in names])
 
 
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version("tallystick")
-
-
 def _print_version(ctx: click.Context, _option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        click.echo(f"tallystick {_version()}")
+        click.echo(f"tallystick {__version__}")
         ctx.exit()
 
 
@@ -216,7 +214,7 @@ def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
     """What a person means by a date, in the ledger's zone; None where nothing was said."""
     if text is None:
         return None
-    from ledger.query.as_of import parse_moment
+    from tallystick.ledger.query.as_of import parse_moment
 
     return parse_moment(text, book.zone, book.clock())
 
@@ -236,9 +234,9 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
     Refused
         When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
     """
-    import ledger
-    from ledger.storage.sqlite import replaced
-    from ledger.verify.rollback_check import look
+    from tallystick import ledger
+    from tallystick.ledger.storage.sqlite import replaced
+    from tallystick.ledger.verify.rollback_check import look
 
     folder = path or ledger.find(Path.cwd())
     if folder is None:
@@ -298,7 +296,7 @@ def main() -> NoReturn:
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
-        from ledger.storage.sqlite import trouble
+        from tallystick.ledger.storage.sqlite import trouble
 
         told = trouble(error)
         _report(told.code, told.message, told.hint, as_json)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from ledger.errors import Damaged
-from ledger.query.as_of import AsOf
-from tui.output.escape import show
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.query.as_of import AsOf
+from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
-    from ledger import Ledger
+    from tallystick.ledger import Ledger
 
 SPARKS = "▁▂▃▄▅▆▇█"
 

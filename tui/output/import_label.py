@@ -5,16 +5,16 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-import ledger
-from ledger.errors import Damaged
-from ledger.events.commit import decode_head
-from ledger.events.sentences import count
-from ledger.events.types import CommitImported
-from ledger.storage.imported_commits import Copied, copied_in, within
-from ledger.storage.log import Commit
-from ledger.views.entities import HistoryState
-from tui.output.console import heading
-from tui.output.values import moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import CommitImported
+from tallystick.ledger.storage.imported_commits import Copied, copied_in, within
+from tallystick.ledger.storage.log import Commit
+from tallystick.ledger.views.entities import HistoryState
+from tallystick.tui.output.console import heading
+from tallystick.tui.output.values import moment_words
 
 
 def source_words(book: ledger.Ledger, commit: Commit) -> str:

@@ -6,12 +6,12 @@ import datetime as dt
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ledger.events.sentences import count
-from ledger.events.types import FindingMade, Reliability
-from pipeline.records.period_record import PeriodRecord, drawable
-from tui.output.period_text import change_words
-from tui.output.svg_charts import bars, calibration, text_of, trajectory
-from tui.output.values import moment_words
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import FindingMade, Reliability
+from tallystick.pipeline.records.period_record import PeriodRecord, drawable
+from tallystick.tui.output.period_text import change_words
+from tallystick.tui.output.svg_charts import bars, calibration, text_of, trajectory
+from tallystick.tui.output.values import moment_words
 
 STYLE = """
 :root{--ink:#1c2126;--soft:#59636e;--line:#d4d9de;--paper:#fff;--band:#e8edf2;--mark:#0b5cad;--own:#8b96a1;

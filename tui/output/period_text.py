@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.events.types import Reliability
-from pipeline.records.period_record import drawable
-from tui.output.console import aligned, sparkline, terminal_columns, wrap
+from tallystick.ledger.events.types import Reliability
+from tallystick.pipeline.records.period_record import drawable
+from tallystick.tui.output.console import aligned, sparkline, terminal_columns, wrap
 
 WIDTH = 30
 NAMES = (("loss", "loss"), ("extra_loss", "extra loss"), ("level", "level"), ("auc", "AUC"))

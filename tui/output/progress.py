@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from tui.output.escape import show
+from tallystick.tui.output.escape import show
 
 PATIENCE_SECONDS = 0.7
 

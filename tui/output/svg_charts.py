@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from tui.output.escape import show
+from tallystick.tui.output.escape import show
 
 WIDTH = 320
 BAR = 22

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tui.output.console import aligned, sparkline, terminal_columns
+from tallystick.tui.output.console import aligned, sparkline, terminal_columns
 
 
 def trajectory_table(

@@ -7,8 +7,8 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from ledger.views.entities import Championship
-from tui.output.escape import show
+from tallystick.ledger.views.entities import Championship
+from tallystick.tui.output.escape import show
 
 EARLIEST_END = dt.datetime(1, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
 """The end of a period that a stranger wrote may be the first moment of all, before which there is none to name."""

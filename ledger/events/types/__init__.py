@@ -5,7 +5,7 @@ hand. A released ``(type, version)`` is never changed: another shape is another 
 another type. Types that this program does not know pass through unread and are shown as they are.
 """
 
-from ledger.events.types.decisions import (
+from tallystick.ledger.events.types.decisions import (
     AutomationChanged,
     CandidateProposed,
     Check,
@@ -23,7 +23,7 @@ from ledger.events.types.decisions import (
     WaiverEnded,
     WaiverGranted,
 )
-from ledger.events.types.log import (
+from tallystick.ledger.events.types.log import (
     AnchorRecorded,
     ArtifactStored,
     CommitImported,
@@ -39,8 +39,8 @@ from ledger.events.types.log import (
     SchemaDeclared,
     SegmentSealed,
 )
-from ledger.events.types.monitoring import FindingMade, PeriodMonitored, PredictionMade, PredictionRefused
-from ledger.events.types.runs import (
+from tallystick.ledger.events.types.monitoring import FindingMade, PeriodMonitored, PredictionMade, PredictionRefused
+from tallystick.ledger.events.types.runs import (
     CandidateRefitted,
     Column,
     DecisionTaken,
@@ -61,7 +61,7 @@ from ledger.events.types.runs import (
     WindowDescribed,
     WindowEvaluated,
 )
-from ledger.events.types.schema import (
+from tallystick.ledger.events.types.schema import (
     BY_CONTENT,
     KINDS,
     RELEASED,
@@ -103,7 +103,7 @@ from ledger.events.types.schema import (
     names_in_bodies,
     released,
 )
-from ledger.events.types.trials import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
+from tallystick.ledger.events.types.trials import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
 
 __all__ = [
     "BY_CONTENT",

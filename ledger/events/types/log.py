@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.events.event import Instant
-from ledger.events.types.schema import (
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.types.schema import (
     AnchorRef,
     ArtifactRef,
     Body,

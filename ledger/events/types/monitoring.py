@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ledger.events.event import Instant
-from ledger.events.types.runs import Levels, Metric, Reliability
-from ledger.events.types.schema import (
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.types.runs import Levels, Metric, Reliability
+from tallystick.ledger.events.types.schema import (
     ArtifactRef,
     Body,
     Count,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.events.event import Instant
-from ledger.events.types.schema import (
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.types.schema import (
     ArtifactRef,
     Body,
     Count,

@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar, TypeVar
 import msgspec
 from msgspec import Meta
 
-from ledger.errors import Damaged
-from ledger.events.event import MAX_INTEGER, Event, kind
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.event import MAX_INTEGER, Event, kind
 
 Count = Annotated[int, Meta(ge=0, le=MAX_INTEGER)]
 HexHash = Annotated[str, Meta(min_length=64, max_length=64)]

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from ledger.views.entities.anchors import ANCHORS, AnchorState
-from ledger.views.entities.automations import AUTOMATIONS, AutomationState
-from ledger.views.entities.corrections import CORRECTIONS, CorrectionState
-from ledger.views.entities.decisions import DECISIONS, DecisionState
-from ledger.views.entities.environments import ENVIRONMENTS, EnvironmentState
-from ledger.views.entities.evaluations import EVALUATIONS, EvaluationState
-from ledger.views.entities.findings import FINDINGS, FindingState
-from ledger.views.entities.gates import GATES, GateState
-from ledger.views.entities.histories import HISTORIES, HistoryState
-from ledger.views.entities.keys import KEYS, KeyState
-from ledger.views.entities.links import LINKS, LinkState
-from ledger.views.entities.looks import LOOKS, LookState
-from ledger.views.entities.models import MODELS, ModelState
-from ledger.views.entities.periods import PERIODS, PeriodState
-from ledger.views.entities.pipelines import PIPELINES, Championship, PipelineState
-from ledger.views.entities.predictions import PREDICTIONS, PredictionState
-from ledger.views.entities.reproductions import REPRODUCTIONS, ReproductionState
-from ledger.views.entities.runs import RUNS, RunState
-from ledger.views.entities.slices import SLICES, SliceState
-from ledger.views.entities.trials import TRIALS, TrialState
-from ledger.views.entities.waivers import WAIVERS, WaiverState
-from ledger.views.entities.windows import WINDOWS, WindowState
-from ledger.views.projection import Projection, State
+from tallystick.ledger.views.entities.anchors import ANCHORS, AnchorState
+from tallystick.ledger.views.entities.automations import AUTOMATIONS, AutomationState
+from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
+from tallystick.ledger.views.entities.decisions import DECISIONS, DecisionState
+from tallystick.ledger.views.entities.environments import ENVIRONMENTS, EnvironmentState
+from tallystick.ledger.views.entities.evaluations import EVALUATIONS, EvaluationState
+from tallystick.ledger.views.entities.findings import FINDINGS, FindingState
+from tallystick.ledger.views.entities.gates import GATES, GateState
+from tallystick.ledger.views.entities.histories import HISTORIES, HistoryState
+from tallystick.ledger.views.entities.keys import KEYS, KeyState
+from tallystick.ledger.views.entities.links import LINKS, LinkState
+from tallystick.ledger.views.entities.looks import LOOKS, LookState
+from tallystick.ledger.views.entities.models import MODELS, ModelState
+from tallystick.ledger.views.entities.periods import PERIODS, PeriodState
+from tallystick.ledger.views.entities.pipelines import PIPELINES, Championship, PipelineState
+from tallystick.ledger.views.entities.predictions import PREDICTIONS, PredictionState
+from tallystick.ledger.views.entities.reproductions import REPRODUCTIONS, ReproductionState
+from tallystick.ledger.views.entities.runs import RUNS, RunState
+from tallystick.ledger.views.entities.slices import SLICES, SliceState
+from tallystick.ledger.views.entities.trials import TRIALS, TrialState
+from tallystick.ledger.views.entities.waivers import WAIVERS, WaiverState
+from tallystick.ledger.views.entities.windows import WINDOWS, WindowState
+from tallystick.ledger.views.projection import Projection, State
 
 PROJECTIONS: tuple[Projection, ...] = (
     PIPELINES,

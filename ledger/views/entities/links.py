@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from ledger.events import types as say
-from ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.events import types as say
+from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
 
 SEPARATOR = "\x1f"
 

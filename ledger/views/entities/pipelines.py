@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import msgspec
 
-from ledger.events import types as say
-from ledger.events.event import Instant
-from ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.views.projection import Change, Entry, Lookup, State, follow, projection
 
 
 class Championship(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.events import types as say
-from ledger.events.event import Instant, Period
-from ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.event import Instant, Period
+from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
 
 
 class PredictionState(State, frozen=True, kw_only=True):

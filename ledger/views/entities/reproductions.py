@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from ledger.events import types as say
-from ledger.events.event import Instant
-from ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.events import types as say
+from tallystick.ledger.events.event import Instant
+from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
 
 
 class ReproductionState(State, frozen=True, kw_only=True):

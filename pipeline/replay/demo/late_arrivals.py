@@ -10,20 +10,20 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ledger import Ledger
-from ledger.amend.redaction import redact
-from ledger.errors import Refused
-from ledger.query.as_of import parse_moment
-from ledger.tlog.note import parse_receipt, receipt_line
-from pipeline.governance.promotion import GatesClosed, promote
-from pipeline.governance.waivers import waive
-from pipeline.monitoring.monitor import monitor
-from pipeline.replay.demo.stage import Act, Person, Stage, Step, local
-from pipeline.runs.final_test import look
-from pipeline.runs.propose import propose
-from pipeline.runs.reproduce import reproduce
-from pipeline.runs.run import run
-from pipeline.runs.start import Purpose
+from tallystick.ledger import Ledger
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.query.as_of import parse_moment
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.pipeline.governance.promotion import GatesClosed, promote
+from tallystick.pipeline.governance.waivers import waive
+from tallystick.pipeline.monitoring.monitor import monitor
+from tallystick.pipeline.replay.demo.stage import Act, Person, Stage, Step, local
+from tallystick.pipeline.runs.final_test import look
+from tallystick.pipeline.runs.propose import propose
+from tallystick.pipeline.runs.reproduce import reproduce
+from tallystick.pipeline.runs.run import run
+from tallystick.pipeline.runs.start import Purpose
 
 PIPELINE = "late-arrivals"
 STEADY, BETTER = f"{PIPELINE}-v1", f"{PIPELINE}-v2"

@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-import ledger
-from ledger.system.provenance import Recorder, this_process
-from ledger.system.replay_clock import StoryClock
-from ledger.tlog import key_store, pins
-from pipeline.config.load import LoadedPipeline, read
-from pipeline.runs.run import Progress
+from tallystick import ledger
+from tallystick.ledger.system.provenance import Recorder, this_process
+from tallystick.ledger.system.replay_clock import StoryClock
+from tallystick.ledger.tlog import key_store, pins
+from tallystick.pipeline.config.load import LoadedPipeline, read
+from tallystick.pipeline.runs.run import Progress
 
 ZONE = ZoneInfo("America/New_York")
 FLIGHTS = "late-arrivals.parquet"
@@ -139,7 +139,7 @@ def _recorder(person: Person) -> Recorder:
 
 
 def _shipped(name: str) -> resources.abc.Traversable:
-    return resources.files("pipeline.replay.demo") / name
+    return resources.files("tallystick.pipeline.replay.demo") / name
 
 
 Act = Callable[[Stage, ledger.Ledger], str]

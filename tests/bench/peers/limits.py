@@ -15,8 +15,8 @@ import msgspec
 from blake3 import blake3
 from table import spread
 
-from ledger.events.event import Event, encode, hashes
-from ledger.events.types import RELEASED
+from tallystick.ledger.events.event import Event, encode, hashes
+from tallystick.ledger.events.types import RELEASED
 
 
 def limits(work: Path, rounds: int) -> list[str]:

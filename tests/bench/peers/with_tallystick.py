@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
-sys.path[1:1] = [str(ROOT), str(ROOT / "tests" / "support")]
+sys.path[1:1] = [str(ROOT / ".src"), str(ROOT / "tests" / "support")]
 
 from histories import promoted, refitted, registered  # noqa: E402
 from protocol import WINDOWS, files, loss, numbers, params, repeated, seconds, serve  # noqa: E402
 
-import ledger  # noqa: E402
-from ledger.events import types as say  # noqa: E402
-from ledger.events.types import Point  # noqa: E402
-from ledger.system.provenance import this_program  # noqa: E402
-from ledger.verify.report import Asked  # noqa: E402
-from ledger.verify.verify import verify  # noqa: E402
+from tallystick import ledger  # noqa: E402
+from tallystick.ledger.events import types as say  # noqa: E402
+from tallystick.ledger.events.types import Point  # noqa: E402
+from tallystick.ledger.system.provenance import this_program  # noqa: E402
+from tallystick.ledger.verify.report import Asked  # noqa: E402
+from tallystick.ledger.verify.verify import verify  # noqa: E402
 
 PIPELINE = "late-arrivals"
 

@@ -11,8 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from tui.app.widgets.lines import Line, Lines, code_line
-from tui.output.escape import show
+from tallystick.tui.app.widgets.lines import Line, Lines, code_line
+from tallystick.tui.output.escape import show
 
 
 class Ask(ModalScreen[str | None]):

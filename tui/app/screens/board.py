@@ -8,25 +8,25 @@ from typing import Any, NamedTuple, cast
 import msgspec
 from textual.app import ComposeResult
 
-import ledger
-from ledger.events.commit import from_micros
-from ledger.events.event import Period
-from ledger.events.sentences import count
-from ledger.query.as_of import AsOf
-from ledger.views.entities import AutomationState, ModelState, PipelineState, WaiverState
-from ledger.views.entities.automations import AUTOMATIONS
-from ledger.views.entities.corrections import CORRECTIONS
-from ledger.views.entities.models import MODELS
-from ledger.views.tables import first_row
-from tui.app.period_filter import touches
-from tui.app.position import Moment, commit_at, told, under_of
-from tui.app.reader_thread import Job
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.lines import Line, Lines
-from tui.app.widgets.rows import Column, Row, Rows, cell
-from tui.output.console import sparkline
-from tui.output.escape import show
-from tui.output.values import moment_words, period_words
+from tallystick import ledger
+from tallystick.ledger.events.commit import from_micros
+from tallystick.ledger.events.event import Period
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.as_of import AsOf
+from tallystick.ledger.views.entities import AutomationState, ModelState, PipelineState, WaiverState
+from tallystick.ledger.views.entities.automations import AUTOMATIONS
+from tallystick.ledger.views.entities.corrections import CORRECTIONS
+from tallystick.ledger.views.entities.models import MODELS
+from tallystick.ledger.views.tables import first_row
+from tallystick.tui.app.period_filter import touches
+from tallystick.tui.app.position import Moment, commit_at, told, under_of
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.lines import Line, Lines
+from tallystick.tui.app.widgets.rows import Column, Row, Rows, cell
+from tallystick.tui.output.console import sparkline
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.values import moment_words, period_words
 
 WINDOWS = 12
 STORY = 24
@@ -239,7 +239,7 @@ def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
 
 def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
     """What was known about a period, with how late it came: the answer of `tally know`."""
-    from tui.cli.ask.history import late_words
+    from tallystick.tui.cli.ask.history import late_words
 
     found = snapshot.know(about, pipeline.pipeline)
     lines = [Line(f"{pipeline.pipeline}, about {period_words(about, book.zone)}", "bold")]

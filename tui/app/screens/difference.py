@@ -6,22 +6,22 @@ from typing import Any, NamedTuple, cast
 
 from textual.app import ComposeResult
 
-import ledger
-from ledger.events.sentences import count
-from ledger.events.types import PipelineRegistered
-from ledger.query.as_of import as_of_commit
-from ledger.query.diff import EntityChange
-from ledger.views.entities import PipelineState, RunState
-from ledger.views.entities.pipelines import PIPELINES
-from ledger.views.fold import differing
-from ledger.views.projection import State
-from tui.app.position import Moment
-from tui.app.reader_thread import Job
-from tui.app.screens.board import event_line
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.lines import Line, Lines
-from tui.output.escape import show
-from tui.output.values import field_value_words, field_words, moment_words
+from tallystick import ledger
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import PipelineRegistered
+from tallystick.ledger.query.as_of import as_of_commit
+from tallystick.ledger.query.diff import EntityChange
+from tallystick.ledger.views.entities import PipelineState, RunState
+from tallystick.ledger.views.entities.pipelines import PIPELINES
+from tallystick.ledger.views.fold import differing
+from tallystick.ledger.views.projection import State
+from tallystick.tui.app.position import Moment
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.board import event_line
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.lines import Line, Lines
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.values import field_value_words, field_words, moment_words
 
 LISTED = 5
 MOST_FIELDS = 400
@@ -49,8 +49,8 @@ def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 
 
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
-    from tui.cli.ask.diff import LOOKED_AGAIN
-    from tui.cli.ask.history import field_change_words
+    from tallystick.tui.cli.ask.diff import LOOKED_AGAIN
+    from tallystick.tui.cli.ask.history import field_change_words
 
     first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
     found = first.diff(second)
@@ -105,8 +105,8 @@ def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) 
 
 
 def _settings(old: dict[str, Any], new: dict[str, Any]) -> list[Line]:
-    from pipeline.config.diff import config_changes
-    from tui.cli.ask.diff import _setting
+    from tallystick.pipeline.config.diff import config_changes
+    from tallystick.tui.cli.ask.diff import _setting
 
     lines = []
     for change in config_changes(old, new):

@@ -9,18 +9,18 @@ from typing import Any, NamedTuple, cast
 
 from textual.app import ComposeResult
 
-import ledger
-from ledger.events import types
-from ledger.events.commit import decode_head, from_micros
-from ledger.storage.log import Commit, Stored
-from ledger.views.entities.corrections import CORRECTIONS
-from ledger.views.projection import State
-from tui.app.period_filter import event_touches
-from tui.app.position import BOOKKEEPING, Moment, commit_at, told, under_of
-from tui.app.reader_thread import Job
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.events import types
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.storage.log import Commit, Stored
+from tallystick.ledger.views.entities.corrections import CORRECTIONS
+from tallystick.ledger.views.projection import State
+from tallystick.tui.app.period_filter import event_touches
+from tallystick.tui.app.position import BOOKKEEPING, Moment, commit_at, told, under_of
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
+from tallystick.tui.output.escape import show
 
 COLUMNS = (
     Column("event", 8),

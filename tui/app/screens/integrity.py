@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-import ledger
-from ledger.errors import TallyError
-from ledger.events.sentences import count
-from ledger.tlog.note import parse_receipt, receipt_line
-from ledger.tlog.pins import read_mark, read_watermark
-from tui.app.position import Moment
-from tui.app.reader_thread import Job
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.lines import Line, Lines
-from tui.output.import_label import history_words
-from tui.output.values import moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import TallyError
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.ledger.tlog.pins import read_mark, read_watermark
+from tallystick.tui.app.position import Moment
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.lines import Line, Lines
+from tallystick.tui.output.import_label import history_words
+from tallystick.tui.output.values import moment_words
 
 if TYPE_CHECKING:
-    from ledger.verify.report import Verdict
+    from tallystick.ledger.verify.report import Verdict
 
 
 class Trust(NamedTuple):
@@ -123,8 +123,8 @@ class IntegrityPane(Pane):
         thread.start()
 
     def _verify(self) -> None:
-        from ledger.verify.report import Asked
-        from ledger.verify.verify import verify
+        from tallystick.ledger.verify.report import Asked
+        from tallystick.ledger.verify.verify import verify
 
         told = 0.0
 
@@ -152,7 +152,7 @@ class IntegrityPane(Pane):
         self._show()
 
     def _done(self, verdict: Verdict | None, trouble: str) -> None:
-        from tui.cli.prove.verify import verdict_text
+        from tallystick.tui.cli.prove.verify import verdict_text
 
         self.running = False
         if verdict is None:

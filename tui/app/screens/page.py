@@ -8,25 +8,25 @@ from zoneinfo import ZoneInfo
 import msgspec
 from textual.app import ComposeResult
 
-import ledger
-from ledger.errors import NotFound, TallyError
-from ledger.events.commit import decode_head, from_micros
-from ledger.events.event import Event
-from ledger.events.sentences import count
-from ledger.events.types import DecisionTaken, PromotionDecided, decode, entities, is_known, named_under
-from ledger.views.entities import BY_KEY, DecisionState, RunState
-from ledger.views.entities.runs import RUNS
-from ledger.views.projection import State
-from ledger.views.store import Views
-from tui.app.position import Moment, commit_at, handle_of_event, told, under_of
-from tui.app.reader_thread import Job
-from tui.app.screens.board import event_line
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.lines import Line, Lines, code_line
-from tui.output.escape import show, show_lines
-from tui.output.import_label import source_words
-from tui.output.trajectory import trajectory_table
-from tui.output.values import field_value_words, field_words, moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, decode, entities, is_known, named_under
+from tallystick.ledger.views.entities import BY_KEY, DecisionState, RunState
+from tallystick.ledger.views.entities.runs import RUNS
+from tallystick.ledger.views.projection import State
+from tallystick.ledger.views.store import Views
+from tallystick.tui.app.position import Moment, commit_at, handle_of_event, told, under_of
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.board import event_line
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.lines import Line, Lines, code_line
+from tallystick.tui.output.escape import show, show_lines
+from tallystick.tui.output.import_label import source_words
+from tallystick.tui.output.trajectory import trajectory_table
+from tallystick.tui.output.values import field_value_words, field_words, moment_words
 
 FORWARD = 20_000
 """Events that are searched for what an event caused."""
@@ -148,7 +148,7 @@ def _proof(book: ledger.Ledger, moment: Moment, n: int) -> str:
 
 
 def _causes(book: ledger.Ledger, event: Event[Any], seq: int) -> list[int]:
-    from ledger.query.blame import find
+    from tallystick.ledger.query.blame import find
 
     return sorted(find(book.log, seq, event.cause).values()) if event.cause else []
 
@@ -166,7 +166,7 @@ def _effects(book: ledger.Ledger, moment: Moment, seq: int, event_id: bytes) -> 
 
 
 def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[Line]:
-    from pipeline.records.run_record import record_of
+    from tallystick.pipeline.records.run_record import record_of
 
     zone = book.zone
     ended = f" to {run.ended_at.astimezone(zone):%H:%M}" if run.ended_at else ""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual.containers import Vertical
 
 if TYPE_CHECKING:
-    import ledger
-    from tui.app.app import TallyApp
-    from tui.app.position import Moment
-    from tui.app.reader_thread import Job
+    from tallystick import ledger
+    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.position import Moment
+    from tallystick.tui.app.reader_thread import Job
 
 Question = Callable[["ledger.Ledger", "Moment", "Job"], Any]
 
@@ -27,7 +27,7 @@ class Pane(Vertical):
     @property
     def tally(self) -> TallyApp:
         """The app, by its own name."""
-        from tui.app.app import TallyApp
+        from tallystick.tui.app.app import TallyApp
 
         assert isinstance(self.app, TallyApp)
         return self.app

@@ -8,14 +8,14 @@ import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
-import ledger
-from ledger.views.entities import RunState
-from tui.app.period_filter import runs_about
-from tui.app.position import Moment
-from tui.app.reader_thread import Job
-from tui.app.screens.events import like
-from tui.app.screens.pane import Pane, Question
-from tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
+from tallystick import ledger
+from tallystick.ledger.views.entities import RunState
+from tallystick.tui.app.period_filter import runs_about
+from tallystick.tui.app.position import Moment
+from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.screens.events import like
+from tallystick.tui.app.screens.pane import Pane, Question
+from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
 
 ORDERS = {
     "started": "k.first_seq",

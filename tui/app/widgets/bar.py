@@ -12,8 +12,8 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.widgets.rows import fitted
-from tui.output.escape import show
+from tallystick.tui.app.widgets.rows import fitted
+from tallystick.tui.output.escape import show
 
 
 class Bar(Widget):

@@ -14,9 +14,9 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.app.widgets.paint import Paint
-from tui.app.widgets.rows import fitted, marked
-from tui.output.escape import show
+from tallystick.tui.app.widgets.paint import Paint
+from tallystick.tui.app.widgets.rows import fitted, marked
+from tallystick.tui.output.escape import show
 
 
 class Line(NamedTuple):

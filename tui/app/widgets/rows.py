@@ -15,8 +15,8 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from tui.app.widgets.paint import Paint
-from tui.output.escape import show
+from tallystick.tui.app.widgets.paint import Paint
+from tallystick.tui.output.escape import show
 
 PAGE = 120
 """Rows that are asked for at once."""

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.app.widgets.paint import Paint
+from tallystick.tui.app.widgets.paint import Paint
 
 BARS = "▁▂▃▄▅▆▇"
 MARKS = {"✖": "bad", "!": "bad", "▲": "waived", "◆": "good", "✓": "dim"}

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from ledger.events.sentences import count
-from ledger.publish.backup import back_up
-from ledger.tlog.note import receipt_line
-from tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.output.console import clock_line, print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.publish.backup import back_up
+from tallystick.ledger.tlog.note import receipt_line
+from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import clock_line, print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 
 @tally.command("backup")

@@ -7,15 +7,15 @@ from typing import Literal
 
 import click
 
-from ledger.errors import InvalidInput, Refused
-from ledger.events.types import ForkAdopted, KeyRotated
-from ledger.opening import new_origin
-from ledger.tlog import key_store, pins
-from ledger.tlog.note import VerifierKey, receipt_line
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import clock_line, print_json, wrap
-from tui.output.escape import show
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.events.types import ForkAdopted, KeyRotated
+from tallystick.ledger.opening import new_origin
+from tallystick.ledger.tlog import key_store, pins
+from tallystick.ledger.tlog.note import VerifierKey, receipt_line
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import clock_line, print_json, wrap
+from tallystick.tui.output.escape import show
 
 home_option = click.option(
     "--to",

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import click
 
-from ledger.amend import redaction
-from ledger.errors import InvalidInput
-from ledger.events.sentences import commit_range, count
-from ledger.publish import segments
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick.ledger.amend import redaction
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.sentences import commit_range, count
+from tallystick.ledger.publish import segments
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 
 @tally.command("redact")

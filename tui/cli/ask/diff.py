@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 import msgspec
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.sentences import count
-from ledger.query.blame import read
-from ledger.query.diff import Difference, EntityChange
-from ledger.views.entities import ModelState, RunState
-from tui.cli.ask.history import entry_json, event_line, field_change_words
-from tui.cli.ask.status import set_aside, snapshot_of, struck
-from tui.cli.main import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, clock_line, heading, print_json, table, wrap
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.blame import read
+from tallystick.ledger.query.diff import Difference, EntityChange
+from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.tui.cli.ask.history import entry_json, event_line, field_change_words
+from tallystick.tui.cli.ask.status import set_aside, snapshot_of, struck
+from tallystick.tui.cli.main import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import as_of_json, clock_line, heading, print_json, table, wrap
+from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
-    from pipeline.config.diff import ConfigChange
-    from pipeline.evaluate.bootstrap import Interval
-    from pipeline.evaluate.compare_runs import Comparison
+    from tallystick.pipeline.config.diff import ConfigChange
+    from tallystick.pipeline.evaluate.bootstrap import Interval
+    from tallystick.pipeline.evaluate.compare_runs import Comparison
 
 LISTED = 5
 LOOKED_AGAIN = {"run", "opened_at", "runs", "described_by", "evaluated_at"}
@@ -169,8 +169,8 @@ def _two_sides(book: ledger.Ledger, a: str, b: str) -> tuple[_Side, _Side] | Non
 
 
 def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
-    from pipeline.evaluate.compare_runs import compare_runs
-    from pipeline.records.run_record import record_of
+    from tallystick.pipeline.evaluate.compare_runs import compare_runs
+    from tallystick.pipeline.records.run_record import record_of
 
     known = book.now().as_of.seq
     first, second = a.run, b.run
@@ -200,7 +200,7 @@ def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
 
 
 def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> None:
-    from pipeline.evaluate.sentences import percent
+    from tallystick.pipeline.evaluate.sentences import percent
 
     click.secho(f"from {a.words} to {b.words}", bold=True)
     _print_config(found.configuration)
@@ -236,7 +236,7 @@ def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> Non
 
 
 def _interval(interval: Interval) -> str:
-    from pipeline.evaluate.sentences import percent
+    from tallystick.pipeline.evaluate.sentences import percent
 
     return f"{percent(interval.low)} to {percent(interval.high)}"
 
@@ -249,8 +249,8 @@ def _loss(value: float | None) -> str:
 
 
 def _files(a: str, b: str, as_json: bool) -> bool:
-    from pipeline.config.diff import config_changes
-    from pipeline.config.load import read as read_config
+    from tallystick.pipeline.config.diff import config_changes
+    from tallystick.pipeline.config.load import read as read_config
 
     if not (a.endswith(".toml") and b.endswith(".toml")):
         raise InvalidInput("A pipeline file can be compared with another one only.", "tally diff OLD.toml NEW.toml")

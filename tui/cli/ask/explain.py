@@ -7,24 +7,24 @@ from typing import TYPE_CHECKING
 
 import click
 
-import ledger
-from ledger.errors import NotFound
-from ledger.events.commit import decode_head, event_handle, from_micros
-from ledger.events.sentences import count
-from ledger.events.types import PromotionDecided
-from ledger.storage.log import Commit
-from ledger.views.entities import DecisionState, GateState, ModelState, RunState
-from tui.cli.ask.explain_period import explain_watched, watched_of
-from tui.cli.ask.status import head_line, snapshot_of
-from tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, clock_line, print_json, wrap
-from tui.output.escape import show
-from tui.output.import_label import source_words
-from tui.output.trajectory import trajectory_table
-from tui.output.values import moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.commit import decode_head, event_handle, from_micros
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import PromotionDecided
+from tallystick.ledger.storage.log import Commit
+from tallystick.ledger.views.entities import DecisionState, GateState, ModelState, RunState
+from tallystick.tui.cli.ask.explain_period import explain_watched, watched_of
+from tallystick.tui.cli.ask.status import head_line, snapshot_of
+from tallystick.tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import as_of_json, clock_line, print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.import_label import source_words
+from tallystick.tui.output.trajectory import trajectory_table
+from tallystick.tui.output.values import moment_words
 
 if TYPE_CHECKING:
-    from pipeline.records.run_record import Record
+    from tallystick.pipeline.records.run_record import Record
 
 
 @tally.command("explain")
@@ -40,7 +40,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
     nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
     as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
     """
-    from pipeline.records.run_record import record_of
+    from tallystick.pipeline.records.run_record import record_of
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
@@ -105,7 +105,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         for window in record.windows.values():
             for warning in window.warnings:
                 click.echo(wrap(warning, "  "))
-        from pipeline.config.canonical import meaning_in
+        from tallystick.pipeline.config.canonical import meaning_in
 
         metric = str(meaning_in(record.registered)["selection"]["metric"])
         for name, better in ((metric, "smaller"), ("roc_auc", "larger")):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-import ledger
-from ledger.events.types import FindingMade
-from ledger.views.entities import FindingState, PeriodState
-from pipeline.records.period_record import period_record
-from tui.output.console import aligned, print_json, terminal_columns, wrap
-from tui.output.escape import show
-from tui.output.period_html import flat
-from tui.output.values import moment_words
+from tallystick import ledger
+from tallystick.ledger.events.types import FindingMade
+from tallystick.ledger.views.entities import FindingState, PeriodState
+from tallystick.pipeline.records.period_record import period_record
+from tallystick.tui.output.console import aligned, print_json, terminal_columns, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.period_html import flat
+from tallystick.tui.output.values import moment_words
 
 
 def watched_of(snapshot: ledger.Snapshot, name: str) -> PeriodState | FindingState | None:

@@ -9,25 +9,25 @@ from typing import Any
 import click
 import msgspec
 
-import ledger
-from ledger.amend.correction import correct
-from ledger.errors import InvalidInput
-from ledger.events.commit import event_handle
-from ledger.events.sentences import count, sentence
-from ledger.query.as_of import parse_period, resolve_event
-from ledger.query.blame import Cause, Told
-from ledger.query.diff import EntityChange, FieldChange
-from ledger.verify.views_check import views_differences
-from ledger.views.entities import PeriodState
-from ledger.views.projection import Entry
-from tui.cli.ask.status import corrected_by, head_line, set_aside, snapshot_of, struck
-from tui.cli.main import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import as_of_json, clock_line, print_json, table, wrap
-from tui.output.escape import show
-from tui.output.import_label import aside_words, imported_json, unproven_line
-from tui.output.progress import Bar
-from tui.output.values import field_value_words, field_words, moment_words, period_words, value_words
+from tallystick import ledger
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import event_handle
+from tallystick.ledger.events.sentences import count, sentence
+from tallystick.ledger.query.as_of import parse_period, resolve_event
+from tallystick.ledger.query.blame import Cause, Told
+from tallystick.ledger.query.diff import EntityChange, FieldChange
+from tallystick.ledger.verify.views_check import views_differences
+from tallystick.ledger.views.entities import PeriodState
+from tallystick.ledger.views.projection import Entry
+from tallystick.tui.cli.ask.status import corrected_by, head_line, set_aside, snapshot_of, struck
+from tallystick.tui.cli.main import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import as_of_json, clock_line, print_json, table, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.import_label import aside_words, imported_json, unproven_line
+from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.values import field_value_words, field_words, moment_words, period_words, value_words
 
 SHOWN_CAUSES = 6
 

@@ -7,12 +7,12 @@ from typing import cast
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.sentences import count, sentence
-from ledger.query.blame import read
-from ledger.query.lineage import Direction, Label, Lineage, dot, mermaid, tree
-from ledger.views.entities import (
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.sentences import count, sentence
+from tallystick.ledger.query.blame import read
+from tallystick.ledger.query.lineage import Direction, Label, Lineage, dot, mermaid, tree
+from tallystick.ledger.views.entities import (
     DecisionState,
     EnvironmentState,
     ModelState,
@@ -21,11 +21,11 @@ from ledger.views.entities import (
     SliceState,
     WindowState,
 )
-from tui.cli.ask.status import head_line, snapshot_of
-from tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, clip, print_json, terminal_columns
-from tui.output.escape import show
-from tui.output.import_label import unproven_line
+from tallystick.tui.cli.ask.status import head_line, snapshot_of
+from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import as_of_json, clip, print_json, terminal_columns
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.import_label import unproven_line
 
 
 @tally.command("lineage")

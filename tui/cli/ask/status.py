@@ -11,22 +11,31 @@ from typing import Any
 import click
 import msgspec
 
-import ledger
-from ledger.errors import Damaged, InvalidInput, NotFound
-from ledger.events.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
-from ledger.events.sentences import count, sentence
-from ledger.events.types import decode, is_known
-from ledger.storage.imported_commits import read_here, was_imported
-from ledger.storage.log import Commit, Stored
-from ledger.views.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
-from ledger.views.projection import State
-from pipeline.governance.waivers import Expired, expired_under, that_weigh, waiver_words
-from tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, clock_line, heading, parsed, print_json, print_json_line, table, wrap
-from tui.output.escape import show, show_lines
-from tui.output.hints import here
-from tui.output.import_label import aside_words, history_words, imported_json, source_words, unproven_line
-from tui.output.values import field_value_words, field_words, moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound
+from tallystick.ledger.events.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
+from tallystick.ledger.events.sentences import count, sentence
+from tallystick.ledger.events.types import decode, is_known
+from tallystick.ledger.storage.imported_commits import read_here, was_imported
+from tallystick.ledger.storage.log import Commit, Stored
+from tallystick.ledger.views.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
+from tallystick.ledger.views.projection import State
+from tallystick.pipeline.governance.waivers import Expired, expired_under, that_weigh, waiver_words
+from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import (
+    as_of_json,
+    clock_line,
+    heading,
+    parsed,
+    print_json,
+    print_json_line,
+    table,
+    wrap,
+)
+from tallystick.tui.output.escape import show, show_lines
+from tallystick.tui.output.hints import here
+from tallystick.tui.output.import_label import aside_words, history_words, imported_json, source_words, unproven_line
+from tallystick.tui.output.values import field_value_words, field_words, moment_words
 
 
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
@@ -477,7 +486,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
 
 
 def _show_reasons(book: ledger.Ledger, run: str) -> None:
-    from ledger.events.types import DecisionTaken
+    from tallystick.ledger.events.types import DecisionTaken
 
     last = book.log.last_seq_of(f"decision:{run}")
     for entry in book.events(0 if last is None else book.log.commit_of(last).first_seq, last):

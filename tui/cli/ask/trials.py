@@ -12,20 +12,20 @@ from typing import Any, Literal, NamedTuple
 import click
 import msgspec
 
-import ledger
-from ledger.errors import NotFound, TallyError
-from ledger.events.sentences import count
-from ledger.opening import find
-from ledger.tlog import key_store, pins
-from ledger.tracking import spool
-from ledger.verify.rollback_check import clock_trouble
-from ledger.views.entities import TrialState
-from tui.cli.ask.status import head_line, snapshot_of
-from tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, print_json, table
-from tui.output.escape import show
-from tui.output.import_label import unproven_line
-from tui.output.values import moment_words
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.opening import find
+from tallystick.ledger.tlog import key_store, pins
+from tallystick.ledger.tracking import spool
+from tallystick.ledger.verify.rollback_check import clock_trouble
+from tallystick.ledger.views.entities import TrialState
+from tallystick.tui.cli.ask.status import head_line, snapshot_of
+from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import as_of_json, print_json, table
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.import_label import unproven_line
+from tallystick.tui.output.values import moment_words
 
 LEAST_FREE_BYTES = 100_000_000
 
@@ -47,7 +47,7 @@ def trials_command(
     axis: str,
     as_json: bool,
 ) -> None:
-    """What notebooks and training loops tried (`with ledger.run(…)` in Python), newest first."""
+    """What notebooks and training loops tried (`with tallystick.run(…)` in Python), newest first."""
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         trials = snapshot.trials()[::-1]
@@ -67,7 +67,9 @@ def trials_command(
         head_line(snapshot, as_of, book)
         unproven_line(snapshot)
         if not trials:
-            click.echo("There are no trials yet. In Python: with ledger.run('name') as run: run.log(loss=…)", err=True)
+            click.echo(
+                "There are no trials yet. In Python: with tallystick.run('name') as run: run.log(loss=…)", err=True
+            )
             return
         shown = [best] if best else sorted({name for trial in trials for name in trial.last})[:4]
         headers = ("trial", "state", "by", "began", *shown, "parameters")

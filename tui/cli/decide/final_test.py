@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 FILE_OPTION = click.option(
     "--data",
@@ -40,7 +40,7 @@ def final_test_command(
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with open_ledger(ledger_path, records=True) as book, Bar() as progress:
-        from pipeline.runs.final_test import look
+        from tallystick.pipeline.runs.final_test import look
 
         command = shlex.join(["tally", *sys.argv[1:]])
         announced, body, gate = look(
@@ -89,7 +89,7 @@ def refit_command(
     Its gates are evaluated at once. That it went beside the rule is recorded with who and why.
     """
     with open_ledger(ledger_path, records=True) as book:
-        from pipeline.runs.propose import propose
+        from tallystick.pipeline.runs.propose import propose
 
         made = propose(book, run, candidate, reason, file)
         commit = book.commit_handle(made.appended.n)

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.approval import approval_event, check_approval, sign_approval
-from ledger.events.encoding import Draft
-from ledger.tlog import key_store
-from ledger.tlog.note import SignerKey, VerifierKey
-from ledger.tlog.ssh_agent import agent_keys
-from ledger.views.entities import ModelState, RunState
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.import_label import source_words
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.approval import approval_event, check_approval, sign_approval
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.tlog import key_store
+from tallystick.ledger.tlog.note import SignerKey, VerifierKey
+from tallystick.ledger.tlog.ssh_agent import agent_keys
+from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.import_label import source_words
 
 if TYPE_CHECKING:
-    from pipeline.governance.promotion import Decided
+    from tallystick.pipeline.governance.promotion import Decided
 
 
 @tally.command("promote")
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @json_option
 def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: bool) -> None:
     """Make MODEL the champion of its pipeline. A run never does this by itself."""
-    from pipeline.governance.promotion import promote
+    from tallystick.pipeline.governance.promotion import promote
 
     with open_ledger(ledger_path, records=True) as book:
         decided = promote(book, model, reason)
@@ -48,7 +48,7 @@ def promote_command(model: str, reason: str, ledger_path: Path | None, as_json: 
 @json_option
 def retire_command(model: str, reason: str, ledger_path: Path | None, as_json: bool) -> None:
     """Take MODEL out of use. If it is champion, its pipeline has none until another is promoted."""
-    from pipeline.governance.promotion import retire
+    from tallystick.pipeline.governance.promotion import retire
 
     with open_ledger(ledger_path, records=True) as book:
         decided = retire(book, model, reason)

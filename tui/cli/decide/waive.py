@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.query.as_of import parse_moment
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.query.as_of import parse_moment
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
 
 
 @tally.command("waive")
@@ -49,7 +49,7 @@ def waive_command(
     When the time is over the gate counts again by itself. GATE is a gate of the pipeline file, final_test_looks for
     another look at the sealed windows, or validity for predictions outside it.
     """
-    from pipeline.governance import waivers
+    from tallystick.pipeline.governance import waivers
 
     with open_ledger(ledger_path, records=True) as book:
         if take_back:
@@ -103,7 +103,7 @@ def _fields(body: object) -> dict[str, object]:
 
 def _end(until: str, book: ledger.Ledger) -> dt.datetime:
     """The end of the day that was named, or of the last day of a length of time from now."""
-    from pipeline.config.durations import parse_span
+    from tallystick.pipeline.config.durations import parse_span
 
     now = book.clock().astimezone(book.zone)
     try:

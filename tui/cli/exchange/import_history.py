@@ -10,17 +10,17 @@ from typing import Any
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.sentences import commit_range, count, vouched_words
-from ledger.importing.importer import Imported, brought, import_history
-from ledger.tlog import pins
-from ledger.tlog.note import VerifierKey, parse_receipt
-from tui.cli.main import json_option, ledger_option, open_ledger, say, tally
-from tui.cli.prove.verify import print_receipt, read_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.hints import here
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.sentences import commit_range, count, vouched_words
+from tallystick.ledger.importing.importer import Imported, brought, import_history
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, say, tally
+from tallystick.tui.cli.prove.verify import print_receipt, read_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.hints import here
+from tallystick.tui.output.progress import Bar
 
 MOST_NAMED = 5
 

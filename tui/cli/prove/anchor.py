@@ -9,19 +9,26 @@ from typing import Any
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.events.commit import decode_head, from_micros
-from ledger.events.sentences import commit_range
-from ledger.publish import anchors as found_outside
-from ledger.publish import witness
-from ledger.publish.anchors import Anchor, Between, between, gather
-from ledger.tlog.note import receipt_line
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import policy_option, print_receipt, read_policy, read_receipt, receipt_json, shared_option
-from tui.output.console import clock_line, print_json, table, wrap
-from tui.output.escape import show
-from tui.output.hints import here
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.sentences import commit_range
+from tallystick.ledger.publish import anchors as found_outside
+from tallystick.ledger.publish import witness
+from tallystick.ledger.publish.anchors import Anchor, Between, between, gather
+from tallystick.ledger.tlog.note import receipt_line
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import (
+    policy_option,
+    print_receipt,
+    read_policy,
+    read_receipt,
+    receipt_json,
+    shared_option,
+)
+from tallystick.tui.output.console import clock_line, print_json, table, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.hints import here
 
 
 @tally.command("anchor")
@@ -75,7 +82,7 @@ def anchor_command(
 
 
 def _witness_key(url: str, stated: str | None, policy: Any) -> Any:
-    from ledger.tlog.cosignature import WitnessKey
+    from tallystick.ledger.tlog.cosignature import WitnessKey
 
     if stated:
         return WitnessKey.parse(stated)

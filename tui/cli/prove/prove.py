@@ -7,17 +7,17 @@ from pathlib import Path
 
 import click
 
-import ledger
-from ledger.errors import NotFound
-from ledger.events.sentences import count
-from ledger.events.types import entities
-from ledger.publish import bundle
-from ledger.tlog.note import receipt_line
-from ledger.views.entities import DecisionState, ModelState, RunState
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.output.console import clock_line, print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import entities
+from tallystick.ledger.publish import bundle
+from tallystick.ledger.tlog.note import receipt_line
+from tallystick.ledger.views.entities import DecisionState, ModelState, RunState
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import clock_line, print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 
 @tally.command("prove")
@@ -148,7 +148,7 @@ def export_tiles_command(folder: Path, ledger_path: Path | None, as_json: bool) 
     Any static web server can publish it, and any client of transparency logs can audit it. Repeating it adds what
     is new.
     """
-    from ledger.publish.tiles import export_tiles
+    from tallystick.ledger.publish.tiles import export_tiles
 
     with open_ledger(ledger_path) as book, Bar() as bar:
         exported = export_tiles(book, folder, bar)

@@ -9,18 +9,18 @@ from typing import Any
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput, NotFound
-from ledger.events.sentences import count
-from ledger.opening import ledger_folder
-from ledger.tlog.note import parse_receipt, receipt_line
-from ledger.tlog.policy import Policy, parse_policy
-from ledger.verify.report import Asked, Verdict
-from ledger.verify.verify import verify
-from tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.output.console import clock_line, print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.opening import ledger_folder
+from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.ledger.tlog.policy import Policy, parse_policy
+from tallystick.ledger.verify.report import Asked, Verdict
+from tallystick.ledger.verify.verify import verify
+from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import clock_line, print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 LARGEST_RECEIPT_BYTES = 1 << 20
 MOST_FINDINGS = 10
@@ -218,7 +218,7 @@ def receipt_command(as_note: bool, to_git: bool, ledger_path: Path | None, as_js
     Paste it into a ticket, a mail, a git commit. `tally verify --against` later proves that nothing which it
     covers was changed.
     """
-    from ledger.publish.anchors import commit_receipt
+    from tallystick.ledger.publish.anchors import commit_receipt
 
     with open_ledger(ledger_path) as book:
         note = _newest_note(book)

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tui.cli.ask.status import head_line, snapshot_of
-from tui.cli.main import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import as_of_json, print_json, wrap
-from tui.output.escape import show
-from tui.output.hints import here
-from tui.output.import_label import unproven_line
+from tallystick.tui.cli.ask.status import head_line, snapshot_of
+from tallystick.tui.cli.main import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import as_of_json, print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.hints import here
+from tallystick.tui.output.import_label import unproven_line
 
 if TYPE_CHECKING:
-    from pipeline.governance.automation import Level
+    from tallystick.pipeline.governance.automation import Level
 
 
 @tally.command("audit")
@@ -30,7 +30,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
     without a slice or an end; periods that nobody watched; gates that the configuration asks for and that have no
     answer; exceptions that end within two weeks.
     """
-    from pipeline.governance.audit import audit, audit_words
+    from tallystick.pipeline.governance.audit import audit, audit_words
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
@@ -70,8 +70,8 @@ def automation_command(
     as_json: bool,
 ) -> None:
     """What PIPELINE may do by itself, and what is missing for more. Nothing is ever promoted by itself."""
-    from ledger.errors import InvalidInput
-    from pipeline.governance.automation import automation_of, automation_words, change
+    from tallystick.ledger.errors import InvalidInput
+    from tallystick.pipeline.governance.automation import automation_of, automation_words, change
 
     if (unlock or lock) and as_of:
         raise InvalidInput("The past cannot be changed: --unlock and --lock go without --as-of.")

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from ledger.system.files import write_whole
-from pipeline.records.period_record import PeriodRecord, newest_period, period_record
-from tui.cli.ask.status import head_line, snapshot_of
-from tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
-from tui.output.console import as_of_json, print_json, wrap
-from tui.output.escape import show, show_lines
-from tui.output.period_html import as_if_words, late_words, page
-from tui.output.period_text import plot_lines
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.system.files import write_whole
+from tallystick.pipeline.records.period_record import PeriodRecord, newest_period, period_record
+from tallystick.tui.cli.ask.status import head_line, snapshot_of
+from tallystick.tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.output.console import as_of_json, print_json, wrap
+from tallystick.tui.output.escape import show, show_lines
+from tallystick.tui.output.period_html import as_if_words, late_words, page
+from tallystick.tui.output.period_text import plot_lines
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

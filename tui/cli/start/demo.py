@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput, Refused, TallyError
-from ledger.events.sentences import count
-from tui.cli.main import json_option, tally
-from tui.cli.prove.verify import receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, Refused, TallyError
+from tallystick.ledger.events.sentences import count
+from tallystick.tui.cli.main import json_option, tally
+from tallystick.tui.cli.prove.verify import receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 if TYPE_CHECKING:
-    from pipeline.replay.demo.late_arrivals import Told
-    from pipeline.runs.run import Progress
+    from tallystick.pipeline.replay.demo.late_arrivals import Told
+    from tallystick.pipeline.runs.run import Progress
 
 INDENT = " " * 12
 
@@ -105,7 +105,7 @@ def _print_step(told: Told) -> None:
 
 def _questions(folder: Path) -> list[tuple[str, str]]:
     """Three questions that only such a ledger answers, and the commands that do, from where one stands."""
-    from pipeline.replay.demo.late_arrivals import BETTER, PIPELINE, RECEIPT
+    from tallystick.pipeline.replay.demo.late_arrivals import BETTER, PIPELINE, RECEIPT
 
     return [
         (
@@ -148,9 +148,9 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) 
         ) from error
     stage = None
     try:
-        from pipeline.replay.demo.late_arrivals import STEPS, tell
-        from pipeline.replay.demo.stage import Stage, local
-        from tui.cli.work.run import cores
+        from tallystick.pipeline.replay.demo.late_arrivals import STEPS, tell
+        from tallystick.pipeline.replay.demo.stage import Stage, local
+        from tallystick.tui.cli.work.run import cores
 
         workplace.chmod(0o755)
         stage = Stage(

@@ -7,12 +7,12 @@ from typing import Literal
 
 import click
 
-import ledger
-from ledger.errors import Refused
-from ledger.tlog import key_store
-from tui.cli.main import json_option, tally
-from tui.output.console import print_json
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.tlog import key_store
+from tallystick.tui.cli.main import json_option, tally
+from tallystick.tui.output.console import print_json
+from tallystick.tui.output.escape import show
 
 
 @tally.command("init")

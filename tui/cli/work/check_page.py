@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 import click
 import msgspec
 
-from ledger.events.sentences import count
-from pipeline.config.durations import parse_span, parse_time_expression, words
-from pipeline.config.load import LoadedPipeline
-from pipeline.config.settings import Pipeline, Rolling
-from pipeline.config.timeline import LEGEND, timeline
-from pipeline.config.windows import development_windows, sealed_windows
-from tui.output.console import wrap
-from tui.output.escape import show
+from tallystick.ledger.events.sentences import count
+from tallystick.pipeline.config.durations import parse_span, parse_time_expression, words
+from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.timeline import LEGEND, timeline
+from tallystick.pipeline.config.windows import development_windows, sealed_windows
+from tallystick.tui.output.console import wrap
+from tallystick.tui.output.escape import show
 
 INDENT = 20
 GATES = {

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json
-from tui.output.escape import show
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json
+from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
-    from pipeline.monitoring.monitor import Watched
+    from tallystick.pipeline.monitoring.monitor import Watched
 
 
 @tally.command("monitor")
@@ -43,12 +43,12 @@ def monitor_command(
     [monitoring] says so, the periods in which it was watched before. Everything that is said is recorded, with the
     numbers behind it.
     """
-    from pipeline.config.load import read
+    from tallystick.pipeline.config.load import read
 
     loaded = read(file)
-    from pipeline.monitoring.monitor import monitor
-    from pipeline.records.period_record import newest_period, period_record
-    from tui.cli.report.report import print_record, write_page
+    from tallystick.pipeline.monitoring.monitor import monitor
+    from tallystick.pipeline.records.period_record import newest_period, period_record
+    from tallystick.tui.cli.report.report import print_record, write_page
 
     with open_ledger(ledger_path, records=True) as book:
         watched = monitor(book, loaded, period, model=model, labels_as_of=moment_of(labels_as_of, book))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from ledger.events.sentences import count
-from tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
+from tallystick.ledger.events.sentences import count
+from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
 
 
 @tally.command("predict")
@@ -31,7 +31,7 @@ def predict_command(
     The model must be the champion, its file the recorded one, every row after its training, and rows and today
     inside its validity; what is refused is recorded, and ends with 1. Each written row says which model answered.
     """
-    from pipeline.monitoring.predict import answer
+    from tallystick.pipeline.monitoring.predict import answer
 
     with open_ledger(ledger_path, records=True) as book:
         done = answer(book, model, data, output, challenger=challenger)

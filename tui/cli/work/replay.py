@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-import ledger
-from ledger.errors import InvalidInput
-from tui.cli.main import json_option, say, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.output.console import print_json, table, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput
+from tallystick.tui.cli.main import json_option, say, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.output.console import print_json, table, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 if TYPE_CHECKING:
     import datetime as dt
 
-    from ledger.tlog.key_store import Signer
-    from pipeline.replay.chapters import Chapter
+    from tallystick.ledger.tlog.key_store import Signer
+    from tallystick.pipeline.replay.chapters import Chapter
 
 
 @tally.command("replay")
@@ -79,15 +79,15 @@ def replay_command(
     Told twice, a story is the same to the last bit: rows, predictions, models, decisions, findings. Its hash says so;
     keys, salts and durations, which have to differ, are not part of it.
     """
-    from pipeline.config.load import read
+    from tallystick.pipeline.config.load import read
 
     loaded = read(file)
     with Bar() as progress:
-        from pipeline.config.durations import parse_span
-        from pipeline.config.windows import periods_between
-        from pipeline.replay.chapters import Grants, begin_story, refuse_unfit_grants, story_hash, telling
-        from pipeline.replay.replay import refuse_unlived, replay
-        from tui.cli.work.run import cores
+        from tallystick.pipeline.config.durations import parse_span
+        from tallystick.pipeline.config.windows import periods_between
+        from tallystick.pipeline.replay.chapters import Grants, begin_story, refuse_unfit_grants, story_hash, telling
+        from tallystick.pipeline.replay.replay import refuse_unlived, replay
+        from tallystick.tui.cli.work.run import cores
 
         if not waived and (reason or owner or approver or waive_for):
             raise InvalidInput("--reason, --owner, --approver and --waive-for go with --waive GATE.")
@@ -149,7 +149,7 @@ def _days(micros: int) -> dt.timedelta:
 
 def _signers(names: tuple[str, ...], book: ledger.Ledger) -> list[Signer]:
     """The keys of those who sign; where one had to be made, that is said."""
-    from tui.cli.decide.promote import personal_signer
+    from tallystick.tui.cli.decide.promote import personal_signer
 
     found = []
     for name in names:

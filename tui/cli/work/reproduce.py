@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import ledger
-from ledger.views.entities import ModelState
-from tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.cli.work.run import FILE, cores
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.progress import Bar
+from tallystick import ledger
+from tallystick.ledger.views.entities import ModelState
+from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.work.run import FILE, cores
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.progress import Bar
 
 if TYPE_CHECKING:
-    from pipeline.runs.reproduce import Reproduced
+    from tallystick.pipeline.runs.reproduce import Reproduced
 
 EXIT_CODES = {"identical": 0, "equal": 0, "different": 1, "cannot compare": 3}
 HEADLINES = {
@@ -46,7 +46,7 @@ def reproduce_command(
     pipeline file whose sources are read instead. The verdict is recorded. It ends with 0 where the run is identical
     or equal within tolerance, with 1 where it is different, with 3 where it cannot be compared.
     """
-    from pipeline.runs.reproduce import reproduce
+    from tallystick.pipeline.runs.reproduce import reproduce
 
     with Bar() as progress, open_ledger(ledger_path, records=True) as book:
         made = book.now().find(run)

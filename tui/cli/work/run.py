@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-import ledger
-from ledger.errors import Refused
-from ledger.events.sentences import count
-from tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
-from tui.cli.prove.verify import print_receipt, receipt_json
-from tui.cli.start.init import announce
-from tui.output.console import print_json, wrap
-from tui.output.escape import show
-from tui.output.hints import here
-from tui.output.progress import Bar
-from tui.output.trajectory import trajectory_table
+from tallystick import ledger
+from tallystick.ledger.errors import Refused
+from tallystick.ledger.events.sentences import count
+from tallystick.tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
+from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.start.init import announce
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+from tallystick.tui.output.hints import here
+from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.trajectory import trajectory_table
 
 if TYPE_CHECKING:
-    from pipeline.models.executor import Engine
-    from pipeline.runs.run import Report
-    from pipeline.runs.start import Outline
+    from tallystick.pipeline.models.executor import Engine
+    from tallystick.pipeline.runs.run import Report
+    from tallystick.pipeline.runs.start import Outline
 
 FILE = click.Path(path_type=Path)
 
@@ -36,9 +36,9 @@ def check_command(file: Path, as_json: bool) -> None:
 
     Reports every mistake at once, each with its line. Runs and records nothing.
     """
-    from pipeline.config.load import read
-    from pipeline.config.windows import development_windows, sealed_windows
-    from tui.cli.work.check_page import print_page
+    from tallystick.pipeline.config.load import read
+    from tallystick.pipeline.config.windows import development_windows, sealed_windows
+    from tallystick.tui.cli.work.check_page import print_page
 
     loaded = read(file)
     development, sealed = development_windows(loaded.settings.time), sealed_windows(loaded.settings.time)
@@ -99,13 +99,13 @@ def run_command(
     Makes a ledger in this folder if there is none. It never makes a champion: that is for a person, with
     `tally promote`.
     """
-    from pipeline.config.load import read
+    from tallystick.pipeline.config.load import read
 
     loaded = read(file)
     with Bar() as progress:
-        from pipeline.models.executor import engine
-        from pipeline.runs.run import run
-        from pipeline.runs.start import Purpose
+        from tallystick.pipeline.models.executor import engine
+        from tallystick.pipeline.runs.run import run
+        from tallystick.pipeline.runs.start import Purpose
 
         with (
             engine(kind, scheduler, workers or cores()) as at_a_time,
@@ -148,7 +148,7 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
 
 
 def _print_outline(outline: Outline) -> None:
-    from pipeline.evaluate.sentences import dropped_rows_sentence
+    from tallystick.pipeline.evaluate.sentences import dropped_rows_sentence
 
     settings, slice_ = outline.loaded.settings, outline.slice
     click.secho(f"Run {outline.run} of {show(settings.name)}", bold=True)
@@ -187,8 +187,8 @@ def _print_outline(outline: Outline) -> None:
 
 
 def _print_report(report: Report, book: ledger.Ledger) -> None:
-    from pipeline.evaluate.sentences import METRIC_WORDS
-    from pipeline.leakage.checks import summary
+    from tallystick.pipeline.evaluate.sentences import METRIC_WORDS
+    from tallystick.pipeline.leakage.checks import summary
 
     settings = report.outline.loaded.settings
     metric = settings.selection.metric
@@ -260,7 +260,7 @@ def _trajectories(report: Report, metric: str) -> list[str]:
 
 
 def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
-    from pipeline.leakage.checks import worst_of
+    from tallystick.pipeline.leakage.checks import worst_of
 
     outline = report.outline
     return {
