@@ -233,6 +233,22 @@ class Evidence:
         end = self.as_of.seq + 1
         return blame.find(self._log, end if before is None else min(before, end), ids)
 
+    def effects(self, event: RecordedEvent, *, within: int, most: int) -> list[int]:
+        """Positions of later events that name an event, as a cause for example; oldest first.
+
+        Parameters
+        ----------
+        within : int
+            How many events behind it are searched: no index holds what a body names.
+        most : int
+            How many positions are returned.
+        """
+        rows = self._log.reader.execute(
+            "SELECT seq FROM events WHERE seq > ? AND seq <= ? AND instr(body, ?) ORDER BY seq LIMIT ?",
+            (event.seq, min(self.as_of.seq, event.seq + within), event.id.hex(), most),
+        )
+        return [int(row[0]) for row in rows]
+
     # Commits -----------------------------------------------------------------------------------------------
 
     def commit(self, n: int) -> RecordedCommit:
@@ -292,6 +308,16 @@ class Evidence:
             return Source(copied.said, head, None)
 
     # -------------------------------------------------------------------------------------------------------
+
+    @property
+    def views(self) -> Views:
+        """Where the states are kept, for the questions in :mod:`ledger.query`."""
+        return self._views
+
+    @property
+    def position(self) -> int:
+        """The position that the views are asked at: that of an event, or a place in another order of time."""
+        return self._position
 
     @property
     def _log(self) -> Log:
