@@ -13,13 +13,13 @@ from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import event_handle
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.sentences import count, sentence
 from tallystick.ledger.query.as_of import parse_period, resolve_event
 from tallystick.ledger.query.blame import Cause, Told
 from tallystick.ledger.query.diff import EntityChange, FieldChange
 from tallystick.ledger.verify.views_check import views_differences
 from tallystick.ledger.views.entities import PeriodState
-from tallystick.ledger.views.projection import Entry
 from tallystick.tui.cli.ask.status import corrected_by, head_line, set_aside, snapshot_of, struck
 from tallystick.tui.cli.main import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
 from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
