@@ -41,7 +41,7 @@ class WindowGain(msgspec.Struct, frozen=True):
     """A candidate's result in one window."""
 
     gain: float | None = None
-    """Mean loss of the reference minus its own, relative to the reference; higher is better."""
+    """Relative improvement of the selection loss on the reference in the same window; None for the reference."""
     tested_on: Period | None = None
 
 

@@ -8,7 +8,7 @@ evidence for a decision comes from :meth:`Evidence.counted_events`, which yields
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, cast
 
@@ -26,6 +26,7 @@ from tallystick.ledger.events.commit import (
 )
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.events.types import CommitImported, EventRedacted
 from tallystick.ledger.query import blame
 from tallystick.ledger.query.as_of import AsOf
@@ -34,6 +35,9 @@ from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
 from tallystick.ledger.views.fold import READ_TYPES
 from tallystick.ledger.views.store import MemoryViews, Views
+
+FEW = 1_000
+"""Events for which corrections are looked up one by one; for more, all corrections are read."""
 
 
 class Erased(NamedTuple):
@@ -91,6 +95,17 @@ class RecordedEvent(NamedTuple):
     def counts(self) -> bool:
         """Whether it is evidence: readable and not corrected."""
         return self.corrected_by is None and isinstance(self.content, Event)
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in one line; an erased or damaged event is said to be so. Not made safe for a terminal."""
+        match self.content:
+            case Event() as event:
+                return sentence(event)
+            case Erased(seq=said):
+                return f"{self.type}, erased (#{said} says why)"
+            case Unreadable(message=message):
+                return f"{self.type}: {message}"
 
     @property
     def event(self) -> Event[Any]:
@@ -155,15 +170,24 @@ class Evidence:
         NotFound
             When the snapshot does not hold it: it was recorded later, never, or is supposed not to have been.
         """
-        if not 0 <= seq <= self.as_of.seq:
-            raise self._not_known(f"event #{seq}")
-        log = self._log
-        stored, commit = log.event(seq), log.commit_of(seq)
-        if not self._holds(seq, stored.type):
-            raise self._not_known(f"event #{seq}")
-        aside = cast("CorrectionState | None", self._views.get(CORRECTIONS, str(seq), self._position))
-        reader = _CommitReader(log)
-        return reader.read(commit, stored, aside)
+        return self.some_events([seq])[0]
+
+    def some_events(self, seqs: Sequence[int]) -> list[RecordedEvent]:
+        """Events at certain positions, in the order asked for; NotFound as for :meth:`event`."""
+        wanted = sorted(set(seqs))
+        for seq in wanted:
+            if not 0 <= seq <= self.as_of.seq:
+                raise self._not_known(f"event #{seq}")
+        log, aside, reader = self._log, self._corrections(wanted), _CommitReader(self._log)
+        found: dict[int, RecordedEvent] = {}
+        for stored in log.some(wanted):
+            if self._holds(stored.seq, stored.type):
+                found[stored.seq] = reader.read(log.commit_of(stored.seq), stored, aside.get(stored.seq))
+        for seq in wanted:
+            if seq not in found:
+                log.event(seq)  # says so where the file has lost it
+                raise self._not_known(f"event #{seq}")
+        return [found[seq] for seq in seqs]
 
     def events(
         self,
@@ -188,7 +212,8 @@ class Evidence:
         end = self.as_of.seq if last is None else min(last, self.as_of.seq)
         if first > end:
             return
-        log, aside = self._log, self._aside
+        log = self._log
+        aside = self._all_corrections if end - first >= FEW else self._corrections(range(first, end + 1))
         held = frozenset(held for name in names for held in vocabulary.names_in_bodies(name))
         commit = log.commit_of(first)
         reader = _CommitReader(log)
@@ -198,10 +223,6 @@ class Evidence:
             if stored.seq > commit.last_seq:
                 commit = log.commit_of(stored.seq, commit.n + 1)
             yield reader.read(commit, stored, aside.get(stored.seq))
-
-    def some_events(self, seqs: Iterable[int]) -> list[RecordedEvent]:
-        """Events at certain positions, in the order asked for; NotFound as for :meth:`event`."""
-        return [self.event(seq) for seq in seqs]
 
     def counted_events(
         self,
@@ -323,8 +344,12 @@ class Evidence:
     def _log(self) -> Log:
         return self._views.log
 
+    def _corrections(self, seqs: Iterable[int]) -> dict[int, CorrectionState]:
+        found = self._views.some(CORRECTIONS, map(str, seqs), self._position)
+        return {int(key): cast("CorrectionState", state) for key, state in found.items()}
+
     @cached_property
-    def _aside(self) -> dict[int, CorrectionState]:
+    def _all_corrections(self) -> dict[int, CorrectionState]:
         states = cast("list[CorrectionState]", self._views.all(CORRECTIONS, self._position))
         return {int(state.correction): state for state in states}
 

@@ -9,7 +9,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.text_match import containing
 from tallystick.ledger.views.entities import BY_KEY, BY_NAME, RunState
 from tallystick.ledger.views.entities.runs import RUNS
-from tallystick.ledger.views.projection import Projection
+from tallystick.ledger.views.projection import Projection, State
 
 MOST_OF_A_KIND = 8
 
@@ -66,6 +66,13 @@ def changes_query(projection: Projection) -> str:
         f"SELECT from_seq FROM {projection.name}_versions WHERE key = ? AND from_seq <= ? "
         "ORDER BY from_seq DESC LIMIT ?"
     )
+
+
+def states_of(snapshot: Snapshot, handle: str) -> list[State]:
+    """All states that ``pipeline:late-arrivals`` has had, newest first; without those in which it did not exist."""
+    kind, _, name = handle.partition(":")
+    versions = snapshot.views.history(BY_KEY[kind], name, -1, snapshot.position)
+    return [version.state for version in reversed(versions) if version.state is not None]
 
 
 def end_of_run(snapshot: Snapshot, run: str) -> int:
