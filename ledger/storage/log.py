@@ -20,10 +20,10 @@ import msgspec
 
 from tallystick.ledger.errors import Busy, Damaged, InvalidInput, TallyError
 from tallystick.ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
+from tallystick.ledger.events.encoding import Encoded
 from tallystick.ledger.events.event import Hashes, event_hasher
 from tallystick.ledger.storage.append import (
     Appended,
-    Encoded,
     Piece,
     Sealing,
     Transaction,
