@@ -15,8 +15,8 @@ from tallystick.ledger.query import board
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.periods import overlaps
 from tallystick.ledger.views.entities import AutomationState, ModelState, PipelineState, WaiverState
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
 from tallystick.tui.app.widgets.rows import Column, Row, Rows, cell

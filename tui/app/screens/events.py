@@ -13,8 +13,8 @@ from textual.app import ComposeResult
 from tallystick import ledger
 from tallystick.ledger.query.event_search import Stretch, find_events, interruptible, stretches
 from tallystick.ledger.query.evidence import RecordedEvent
-from tallystick.tui.app.position import BOOKKEEPING, Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import BOOKKEEPING, Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
 from tallystick.tui.output.escape import show

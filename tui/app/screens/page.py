@@ -18,8 +18,8 @@ from tallystick.ledger.query.evidence import Erased, RecordedEvent
 from tallystick.ledger.query.names import end_of_run, first_event, newest_changes
 from tallystick.ledger.views.entities import DecisionState, RunState
 from tallystick.ledger.views.projection import State
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_lines
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines, code_line

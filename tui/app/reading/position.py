@@ -6,11 +6,10 @@ import datetime as dt
 from typing import NamedTuple
 
 from tallystick import ledger
-from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.event import Event, Period
 from tallystick.ledger.events.sentences import count, sentence
 from tallystick.ledger.events.types import entities, is_known
 from tallystick.ledger.query.as_of import AsOf
-from tallystick.tui.app.time_cursor import At
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.values import moment_words, period_words
 
@@ -23,6 +22,30 @@ TELLING = (
     "decision.taken", "gate.evaluated", "run.failed", "run.finished", "run.started", "candidate.refitted",
 )  # fmt: skip
 """Types whose sentence stands for a whole commit, the most telling first."""
+
+
+class At(NamedTuple):
+    """Where the cursor stands."""
+
+    n: int
+    """Commit."""
+    is_now: bool
+    about: Period | None = None
+    """The period that knowledge is about."""
+    moment: dt.datetime | None = None
+    """The date that was typed, where one was."""
+
+
+class Mark(NamedTuple):
+    """One side of a comparison: a position in time, and what was selected there."""
+
+    n: int
+    handle: str = ""
+
+    @property
+    def words(self) -> str:
+        """``c41 (run:2013-01-01.1)``."""
+        return f"c{self.n}{f' ({self.handle})' if self.handle else ''}"
 
 
 class Moment(NamedTuple):
