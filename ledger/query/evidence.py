@@ -24,12 +24,13 @@ from tallystick.ledger.events.commit import (
     leaf_entry,
     to_micros,
 )
-from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.entry import Entry, Erased, Unreadable
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import sentence
-from tallystick.ledger.events.types import CommitImported, EventRedacted
+from tallystick.ledger.events.types import CommitImported
 from tallystick.ledger.query import blame
-from tallystick.ledger.query.as_of import AsOf
+from tallystick.ledger.query.as_of import AsOf, resolve_event
+from tallystick.ledger.query.erasures import in_place_of_body
 from tallystick.ledger.storage.imported_commits import copied_in, within
 from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
@@ -38,27 +39,6 @@ from tallystick.ledger.views.store import MemoryViews, Views
 
 FEW = 1_000
 """Events for which corrections are looked up one by one; for more, all corrections are read."""
-
-
-class Erased(NamedTuple):
-    """What stands in place of an event whose content was erased.
-
-    Erasing is final: the content is missing at every date, also at dates before the erasure.
-    """
-
-    seq: int
-    """Position of the ``event.redacted`` that says so."""
-    by: str
-    at: dt.datetime
-    """When that was recorded, UTC."""
-    reason: str
-    authority: str
-
-
-class Unreadable(NamedTuple):
-    """What stands in place of an event whose content is missing without an erasure, or is damaged."""
-
-    message: str
 
 
 Content = Event[Any] | Erased | Unreadable
@@ -102,10 +82,8 @@ class RecordedEvent(NamedTuple):
         match self.content:
             case Event() as event:
                 return sentence(event)
-            case Erased(seq=said):
-                return f"{self.type}, erased (#{said} says why)"
-            case Unreadable(message=message):
-                return f"{self.type}: {message}"
+            case instead:
+                return instead.words(self.type)
 
     @property
     def event(self) -> Event[Any]:
@@ -242,6 +220,34 @@ class Evidence:
         for found in self.events(first, last, types=types, names=names):
             if found.corrected_by is None and not isinstance(found.content, Erased):
                 yield self._supposed.get(found.seq) or found.entry
+
+    def entry(self, seq: int) -> Entry:
+        """One event with its place, for showing it: in place of a body that was erased stands an :class:`Erased`.
+
+        Also of an event that is supposed not to have been recorded, since what is shown may have it as a cause.
+
+        Raises
+        ------
+        NotFound
+            When it was recorded later, or never.
+        """
+        if not 0 <= seq <= self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        return blame.read(self._log, seq)
+
+    def event_handle(self, seq: int) -> str:
+        """``#812-k3f9``; NotFound as for :meth:`entry`."""
+        if not 0 <= seq <= self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        [(event_id, _sha256)] = self._log.hashes(seq, seq)
+        return event_handle(seq, event_id)
+
+    def position_of(self, handle: str) -> int:
+        """The position of ``#812`` or ``#812-k3f9``; InvalidInput for other texts, NotFound for other events."""
+        seq = resolve_event(handle, self._log)
+        if seq > self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        return seq
 
     def positions(self, ids: Collection[str], before: int | None = None) -> dict[str, int]:
         """Positions of events by their ids (64 hexadecimal digits); an id that is not known is left out.
@@ -399,23 +405,12 @@ class _CommitReader:
 
     def _content(self, stored: Stored) -> Content:
         if stored.data is None:
-            return erasure(self._log, stored.seq) or Unreadable("its body is not here")
+            return in_place_of_body(self._log, stored.seq)
         try:
             event = vocabulary.decode(stored.data, stored.type)
         except Damaged as error:
             return Unreadable(error.message)
         return event if self._under is None else vocabulary.named_under(event, self._under)
-
-
-def erasure(log: Log, seq: int) -> Erased | None:
-    """The event that says that the content of event ``seq`` is erased; None where there is none."""
-    said = log.last_seq_of(f"redaction:{seq}")
-    if said is None:
-        return None
-    stored, commit = log.event(said), log.commit_of(said)
-    body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
-    reason, authority = (body.reason, body.authority) if isinstance(body, EventRedacted) else ("", "")
-    return Erased(said, decode_head(commit.head).actor, from_micros(commit.recorded_at), reason, authority)
 
 
 def _recorded(commit: Commit) -> RecordedCommit:

@@ -167,7 +167,7 @@ def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, 
 
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
     sign = SIGNS.get(kind, "·")
-    return Row(node, (f"{lanes}{sign} {show(node_words(node, snapshot, book), 300)}{more}",),
+    return Row(node, (f"{lanes}{sign} {show(node_words(node, snapshot), 300)}{more}",),
                "dim" if "elsewhere" in more else "")  # fmt: skip
 
 

@@ -10,11 +10,12 @@ from textual.app import ComposeResult
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.entry import Erased
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, entities, is_known
 from tallystick.ledger.query.checkpoints import first_size_covering
-from tallystick.ledger.query.evidence import Erased, RecordedEvent
+from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.names import end_of_run, first_event, newest_changes
 from tallystick.ledger.views.entities import DecisionState, RunState
 from tallystick.ledger.views.projection import State

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -12,9 +13,8 @@ import msgspec
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.commit import event_handle
-from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.query.as_of import parse_period, resolve_event
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.as_of import parse_period
 from tallystick.ledger.query.blame import Cause, Told
 from tallystick.ledger.verify.views_check import views_differences
 from tallystick.ledger.views.entities import PeriodState
@@ -56,7 +56,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
                 "value": answer.value,
                 "before": answer.before,
                 "was_there": answer.was_there,
-                "because": _cause_json(answer.because, book, aside),
+                "because": _cause_json(answer.because, snapshot, aside),
             }
             print_json("tally.why/1", content)
             return
@@ -66,28 +66,30 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
         click.secho(
             wrap(f"{answer.kind}:{answer.name}: {field_words(answer.field)} is {value}{before}, because of"), bold=True
         )
-        _print_cause(answer.because, book, aside, "", None)
+        _print_cause(answer.because, snapshot, book.zone, aside, "", None)
 
 
-def _print_cause(cause: Cause, book: ledger.Ledger, aside: dict[int, int], lanes: str, last: bool | None) -> None:
+def _print_cause(
+    cause: Cause, snapshot: ledger.Snapshot, zone: ZoneInfo, aside: dict[int, int], lanes: str, last: bool | None
+) -> None:
     entry = cause.entry
     branch = "" if last is None else ("└─ " if last else "├─ ")
-    click.echo(f"{lanes}{branch}{struck(event_line(entry, book), entry.seq, aside)}")
+    click.echo(f"{lanes}{branch}{struck(event_line(entry, snapshot, zone), entry.seq, aside)}")
     inner = lanes + ("" if last is None else "   " if last else "│  ")
     shown = cause.causes[:SHOWN_CAUSES]
     hidden = cause.left_out + len(cause.causes) - len(shown)
     if (shown or hidden) and last is None:
         click.echo(f"{inner}which rests on")
     for index, inner_cause in enumerate(shown):
-        _print_cause(inner_cause, book, aside, inner, index == len(shown) - 1 and not hidden)
+        _print_cause(inner_cause, snapshot, zone, aside, inner, index == len(shown) - 1 and not hidden)
     if hidden:
         click.echo(f"{inner}└─ and {count(hidden, 'more event')}: tally show '#{entry.seq}'")
 
 
-def _cause_json(cause: Cause, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def _cause_json(cause: Cause, snapshot: ledger.Snapshot, aside: dict[int, int]) -> dict[str, Any]:
     return {
-        **entry_json(cause.entry, book, aside),
-        "causes": [_cause_json(inner, book, aside) for inner in cause.causes],
+        **entry_json(cause.entry, snapshot, aside),
+        "causes": [_cause_json(inner, snapshot, aside) for inner in cause.causes],
         "left_out": cause.left_out,
     }
 
@@ -107,14 +109,14 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": snapshot.node(entity)},
-                "events": [{**entry_json(step.entry, book, aside), "changed": step.changed} for step in told],
+                "events": [{**entry_json(step.entry, snapshot, aside), "changed": step.changed} for step in told],
             }
             print_json("tally.story/1", content)
             return
         head_line(snapshot, as_of, book)
         click.secho(show(snapshot.node(entity)), bold=True)
         for step in told:
-            click.echo(struck(wrap(event_line(step.entry, book), "  "), step.entry.seq, aside))
+            click.echo(struck(wrap(event_line(step.entry, snapshot, book.zone), "  "), step.entry.seq, aside))
             if step.changed and step.state is not None:
                 click.echo(wrap(_changed_words(step, book), "      "))
             elif step.state is None:
@@ -233,14 +235,14 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
     if not reason.strip():
         raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
     with open_ledger(ledger_path, records=True) as book:
-        seq = resolve_event(handle, book.log)
         before = book.now()
+        seq = before.position_of(handle)
         appended = correct(book, seq, reason.strip())
         changes = before.diff(book.now()).changes
         changed = [change for change in changes if change.kind != "correction"]
         if as_json:
             content = {
-                "event": {"handle": event_handle(seq, book.log.event(seq).id)},
+                "event": {"handle": before.event_handle(seq)},
                 "reason": reason.strip(),
                 "changed": [change.handle for change in changed],
                 "commit": book.commit_handle(appended.n),
@@ -249,7 +251,7 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
             print_json("tally.correct/1", content)
             return
         click.echo(wrap(f"From now on #{seq} does not count ({book.commit_handle(appended.n)})."))
-        click.echo(wrap(f"It said: {show(sentence(book.event(seq).event), 400)}"))
+        click.echo(wrap(f"It said: {show(before.event(seq).sentence, 400)}"))
         for change in changed:
             click.echo(wrap(change_words(change, book), "  "))
         if not changed:

@@ -7,25 +7,25 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
 from tallystick import ledger
-from tallystick.ledger.errors import Damaged, InvalidInput, NotFound
-from tallystick.ledger.events.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
+from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.entry import Erased
+from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.events.types import decode, is_known
-from tallystick.ledger.storage.imported_commits import read_here, was_imported
-from tallystick.ledger.storage.log import Commit, Stored
-from tallystick.ledger.views.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
+from tallystick.ledger.events.types import is_known
+from tallystick.ledger.query.evidence import RecordedCommit, RecordedEvent
+from tallystick.ledger.views.entities import ModelState, PeriodState, PipelineState, RunState
 from tallystick.ledger.views.projection import State
 from tallystick.pipeline.governance.waivers import Expired, expired_under, that_weigh, waiver_words
-from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
+from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
 from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
-from tallystick.tui.output.changes import corrected_by
 from tallystick.tui.output.console import (
     as_of_json,
     clock_line,
@@ -128,7 +128,7 @@ def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelSt
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
     for waiver in snapshot.waivers_in_force(model.model) if model else that_weigh(snapshot):
-        elsewhere = "; imported, it excuses nothing here" if was_imported(book.log, waiver.seq) else ""
+        elsewhere = "; imported, it excuses nothing here" if snapshot.event(waiver.seq).imported else ""
         click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}{elsewhere}", "  "))
     for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)
@@ -209,7 +209,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             return
         click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
         rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""
-        origin = aside_words(book, book.log.commit_of(state.champion.seq).n)
+        origin = aside_words(snapshot, snapshot.commit_of(state.champion.seq).n, book.zone)
         click.echo(
             f"  promoted {_local(state.champion.since, book)} by {show(state.champion.by)}{origin} "
             f"(#{state.champion.seq}){rank}"
@@ -222,7 +222,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             if period:
                 click.echo(f"  {role} {_day(period[0], book)} to {_last_day(period[1], book)}")
         click.echo(f"  file {champion.artifact[:12]}…")
-        _print_source(book, book.log.commit_of(champion.made_by_event))
+        _print_source(snapshot, snapshot.commit_of(champion.made_by_event).n, book.zone)
         print_waivers(snapshot, book, champion)
 
 
@@ -325,23 +325,22 @@ def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str 
                 )
             _follow(book, as_json)
             return
-        position = book.now().as_of if as_of is None else book.when(as_of)
-        aside = set_aside(ledger.Snapshot(book.views, position))
-        commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
+        snapshot = book.now() if as_of is None else book.at(as_of)
+        commits = snapshot.commits(snapshot.as_of.n - number + 1, newest_first=True)
         if as_json:
-            for commit in list(commits):
-                print_json_line("tally.log/1", _commit_json(commit, book, aside))
+            for commit in commits:
+                print_json_line("tally.log/1", _commit_json(commit, snapshot))
             return
-        clock_line(book, "" if as_of is None else position.words)
-        for commit in list(commits):
-            _print_commit(commit, book, aside)
+        clock_line(book, "" if as_of is None else snapshot.as_of.words)
+        for commit in commits:
+            _print_commit(commit, snapshot, book.zone)
 
 
 def _follow(book: ledger.Ledger, as_json: bool) -> None:
     if not as_json:
         clock_line(book)
     for entry in book.follow():
-        handle = event_handle(entry.seq, book.log.event(entry.seq).id)
+        handle = book.now().event_handle(entry.seq)
         said = sentence(entry.event)
         if as_json:
             line = {"handle": handle, "recorded_at": entry.recorded_at, "actor": entry.actor, "type": entry.event.t,
@@ -354,59 +353,51 @@ def _follow(book: ledger.Ledger, as_json: bool) -> None:
         sys.stdout.flush()
 
 
-def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], longest: int = 12) -> None:
-    head = decode_head(commit.head)
-    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    click.secho(f"{book.commit_handle(commit.n)}  {moment}  {show(head.actor)}", bold=True)
-    if head.note:
-        click.echo(wrap(head.note, "    "))
-    told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
-    hidden = commit.last_seq - commit.first_seq + 1 - len(told)
-    for stored in told[:longest]:
-        click.echo(f"    #{stored.seq:<6} {struck(show(_told(stored, book), 400), stored.seq, aside)}")
-    if len(told) > longest:
-        click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
+def _print_commit(commit: RecordedCommit, snapshot: ledger.Snapshot, zone: ZoneInfo, longest: int = 12) -> None:
+    moment = commit.recorded_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.secho(f"{snapshot.commit_handle(commit.n)}  {moment}  {show(commit.head.actor)}", bold=True)
+    if commit.head.note:
+        click.echo(wrap(commit.head.note, "    "))
+    events = [found for found in snapshot.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(found)]
+    hidden = commit.last_seq - commit.first_seq + 1 - len(events)
+    for found in events[:longest]:
+        click.echo(f"    #{found.seq:<6} {struck_where_corrected(show(found.sentence, 400), found)}")
+    if len(events) > longest:
+        click.echo(f"    … and {len(events) - longest} more: tally show c{commit.n}")
     if hidden:
         click.echo(f"    and {count(hidden, 'schema or artifact', 'schemas and artifacts')}")
 
 
-def _is_bookkeeping(stored: Stored) -> bool:
-    return stored.type in ("schema.declared", "artifact.stored")
+def _is_bookkeeping(found: RecordedEvent) -> bool:
+    return found.type in ("schema.declared", "artifact.stored")
 
 
-def _told(stored: Stored, book: ledger.Ledger) -> str:
-    """The sentence of an event; one that was erased or damaged is said to be so instead of ending the list."""
-    if stored.data is None:
-        said = book.log.last_seq_of(f"redaction:{stored.seq}")
-        return f"{stored.type}: its body is not here" if said is None else f"{stored.type}, erased (#{said} says why)"
-    try:
-        return sentence(read_here(book.log, stored.seq, stored.data))
-    except Damaged as error:
-        return f"{stored.type}: {error.message}"
-
-
-def _commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def _commit_json(commit: RecordedCommit, snapshot: ledger.Snapshot) -> dict[str, Any]:
     return {
-        "handle": book.commit_handle(commit.n),
+        "handle": snapshot.commit_handle(commit.n),
         "n": commit.n,
-        "recorded_at": from_micros(commit.recorded_at),
-        "head": parsed(commit.head.encode()),
-        "imported": imported_json(book, commit),
+        "recorded_at": commit.recorded_at,
+        "head": parsed(commit.head_text.encode()),
+        "imported": imported_json(snapshot, commit.n),
         "events": [
             {
-                "handle": event_handle(stored.seq, stored.id),
-                "seq": stored.seq,
-                "type": stored.type,
-                "sentence": _told(stored, book),
-                "corrected_by": corrected_by(stored.seq, aside),
+                "handle": found.handle,
+                "seq": found.seq,
+                "type": found.type,
+                "sentence": found.sentence,
+                "corrected_by": _corrected_by(found),
             }
-            for stored in book.log.events(commit.first_seq, commit.last_seq)
+            for found in snapshot.events(commit.first_seq, commit.last_seq)
         ],
     }
 
 
-def _print_source(book: ledger.Ledger, commit: Commit) -> None:
-    words = source_words(book, commit)
+def _corrected_by(found: RecordedEvent) -> str | None:
+    return None if found.corrected_by is None else f"#{found.corrected_by.seq}"
+
+
+def _print_source(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> None:
+    words = source_words(snapshot, n, zone)
     if words:
         click.echo(wrap(words, "  "))
 
@@ -430,9 +421,9 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             if not as_json:
                 clock_line(book, "" if as_of is None else then.as_of.words)
             if match[1] == "#":
-                _show_event(book, int(match[2]), set_aside(then), as_json)
+                _show_event(book, then, int(match[2]), as_json)
             else:
-                _show_commit(book, position.n, set_aside(then), as_json)
+                _show_commit(then, position.n, book.zone, as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.entity(handle)
@@ -449,78 +440,74 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             value = getattr(state, field)
             if value is not None and field != "seq":
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
-        click.echo(f"{'last event':<18}#{state.seq}  {show(_told(book.log.event(state.seq), book), 400)}")
-        _print_source(book, book.log.commit_of(state.seq))
+        found = snapshot.event(state.seq)
+        click.echo(f"{'last event':<18}#{state.seq}  {show(found.sentence, 400)}")
+        _print_source(snapshot, found.n, book.zone)
         if isinstance(state, RunState) and state.decision:
-            _show_reasons(book, state.run)
+            _show_reasons(snapshot, state.run)
 
 
-def _show_reasons(book: ledger.Ledger, run: str) -> None:
+def _show_reasons(snapshot: ledger.Snapshot, run: str) -> None:
     from tallystick.ledger.events.types import DecisionTaken
 
-    last = book.log.last_seq_of(f"decision:{run}")
-    for entry in book.events(0 if last is None else book.log.commit_of(last).first_seq, last):
-        if isinstance(entry.event.body, DecisionTaken) and entry.event.body.run == run:
-            click.echo()
-            for reason in entry.event.body.reasons:
-                click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+    content = snapshot.event(snapshot.decision(run).described_by).content
+    if isinstance(content, Event) and isinstance(content.body, DecisionTaken):
+        click.echo()
+        for reason in content.body.reasons:
+            click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
-def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
-    stored = book.log.event(seq)
-    commit = book.log.commit_of(seq)
-    head = decode_head(commit.head)
-    handle = event_handle(seq, stored.id)
+def _show_event(book: ledger.Ledger, snapshot: ledger.Snapshot, seq: int, as_json: bool) -> None:
+    found = snapshot.event(seq)
     if as_json:
         print_json(
             "tally.show/1",
             {
-                "handle": handle,
+                "handle": found.handle,
                 "seq": seq,
-                "type": stored.type,
-                "sentence": _told(stored, book),
-                "corrected_by": corrected_by(seq, aside),
-                "id": stored.id.hex(),
-                "sha256": stored.sha256.hex(),
-                "commit": book.commit_handle(commit.n),
-                "recorded_at": from_micros(commit.recorded_at),
-                "actor": head.actor,
-                "imported": imported_json(book, commit),
-                "event": None if stored.data is None else parsed(stored.data),
+                "type": found.type,
+                "sentence": found.sentence,
+                "corrected_by": _corrected_by(found),
+                "id": found.id.hex(),
+                "sha256": found.sha256.hex(),
+                "commit": snapshot.commit_handle(found.n),
+                "recorded_at": found.recorded_at,
+                "actor": found.actor,
+                "imported": imported_json(snapshot, found.n),
+                "event": None if found.data is None else parsed(found.data),
             },
         )
         return
-    click.secho(f"{handle}  {show(stored.type)}", bold=True)
-    click.echo(struck(wrap(_told(stored, book), "  "), seq, aside))
-    if seq in aside:
-        click.echo(wrap(f"It does not count since #{aside[seq]}: “{book.event(aside[seq]).event.body.reason}”", "  "))
-    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
-    _print_source(book, commit)
-    click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
-    click.echo(f"  sha256   {stored.sha256.hex()}")
-    if stored.data is None:
-        said = book.log.last_seq_of(f"redaction:{seq}")
-        if said is not None:
-            click.echo(wrap(f"#{said}: {_told(book.log.event(said), book)}", "  "))
+    click.secho(f"{found.handle}  {show(found.type)}", bold=True)
+    click.echo(struck_where_corrected(wrap(found.sentence, "  "), found))
+    if (aside := found.corrected_by) is not None:
+        click.echo(wrap(f"It does not count since #{aside.seq}: “{aside.reason}”", "  "))
+    moment = found.recorded_at.astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.echo(f"  recorded {moment} by {show(found.actor)} in {snapshot.commit_handle(found.n)}")
+    _print_source(snapshot, found.n, book.zone)
+    click.echo(f"  id       {found.id.hex()}  (BLAKE3)")
+    click.echo(f"  sha256   {found.sha256.hex()}")
+    if isinstance(found.content, Erased):
+        # It may have been erased later than the date that was asked about.
+        click.echo(wrap(f"#{found.content.seq}: {book.now().event(found.content.seq).sentence}", "  "))
+    if found.data is None:
         return
-    if not is_known(decode(stored.data)):
+    if isinstance(found.content, Event) and not is_known(found.content):
         click.echo("  This type is newer than this program; it is shown as it is.")
-    pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
+    pretty = msgspec.json.format(found.data, indent=2).decode(errors="replace")
     click.echo(show_lines(pretty, 2_000))
 
 
-def _show_commit(book: ledger.Ledger, n: int, aside: dict[int, int], as_json: bool) -> None:
-    commit = book.log.commit(n)
+def _show_commit(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo, as_json: bool) -> None:
+    commit = snapshot.commit(n)
     if as_json:
-        print_json("tally.show/1", _commit_json(commit, book, aside))
+        print_json("tally.show/1", _commit_json(commit, snapshot))
         return
-    _print_commit(commit, book, aside, longest=10_000)
-    entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))
-    head = decode_head(commit.head)
+    _print_commit(commit, snapshot, zone, longest=10_000)
+    entry, head = snapshot.commit_entry(n), commit.head
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
     click.echo(f"  sha256   {entry[32:].hex()}")
-    _print_source(book, commit)
+    _print_source(snapshot, n, zone)
     click.echo(f"  written by {show(head.tool)}, account {show(head.user)} on {show(head.host)}")
     if head.git:
         dirty = " with uncommitted changes" if head.dirty else ""
@@ -540,20 +527,11 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
     windows, evaluations, decisions and so on. `tally sql "select name from temp.sqlite_schema"` lists them all.
     Times are text in UTC, periods and lists are JSON: json_extract(trained_on, '$[1]').
     """
-    import sqlite3
-
-    from sqlite_utils import Database
+    from tallystick.ledger.query.sql import answer
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        database = Database(snapshot.sql())
-        try:
-            rows = list(database.query(query))
-        except (sqlite3.Error, ValueError) as error:
-            raise InvalidInput(
-                f"The question was not answered: {str(error).rstrip('.')}.",
-                f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
-            ) from error
+        rows = answer(snapshot, query)
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return

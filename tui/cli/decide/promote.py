@@ -23,7 +23,6 @@ from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.import_label import source_words
 
 if TYPE_CHECKING:
     from tallystick.pipeline.governance.promotion import Decided
@@ -90,7 +89,7 @@ def _tell(book: ledger.Ledger, decided: Decided, as_json: bool) -> None:
             click.echo(wrap(f"waived by {gate.waiver}: {gate.name}: {gate.sentence}", "  "))
     if body.approvals:
         click.echo(wrap(f"signed by {', '.join(body.approvals)}", "  "))
-    if source := source_words(book, book.log.commit_of(book.now().model(body.model).made_by_event)):
+    if source := _source(book, body.model):
         click.echo(wrap(source, "  "))
     print_receipt(book)
 
