@@ -544,6 +544,13 @@ class Ledger:
             return occurred_by(self, when)
         return Snapshot(self.views, self.when(when))
 
+    def at_commit(self, n: int, moment: dt.datetime | None = None) -> Snapshot:
+        """The ledger right after commit ``n``; IndexError beyond the end.
+
+        ``moment`` (time-zone aware) is the date that was asked for, where one was: what has an end has ended by then.
+        """
+        return Snapshot(self.views, as_of_commit(self.log, n, moment))
+
     def when(self, when: str | dt.datetime) -> AsOf:
         """The position that a date, event or commit means."""
         if isinstance(when, dt.datetime):

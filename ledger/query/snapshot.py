@@ -13,6 +13,7 @@ from tallystick.ledger.query import blame, knowledge, lineage
 from tallystick.ledger.query.as_of import AsOf, resolve_event
 from tallystick.ledger.query.blame import Told, Why
 from tallystick.ledger.query.diff import Difference, compare, difference
+from tallystick.ledger.query.evidence import Evidence
 from tallystick.ledger.query.knowledge import Knowledge
 from tallystick.ledger.query.lineage import Direction, Lineage
 from tallystick.ledger.storage.entries import entries
@@ -52,7 +53,7 @@ from tallystick.ledger.views.store import MemoryViews, Views
 S = TypeVar("S", bound=State)
 
 
-class Snapshot:
+class Snapshot(Evidence):
     """Everything that was known right after one commit.
 
     Attributes
@@ -62,11 +63,8 @@ class Snapshot:
     """
 
     def __init__(self, views: Views, as_of: AsOf, clock: Callable[[], dt.datetime] | None = None) -> None:
-        self._views = views
-        self.as_of = as_of
+        super().__init__(views, as_of)
         self._clock = clock
-        # What was folded in memory counts its own entries; the ledger's views count events.
-        self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
 
     @property
     def moment(self) -> dt.datetime:
