@@ -32,9 +32,7 @@ def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | No
     library = DISTRIBUTIONS.get((error.name or "").partition(".")[0])
     if library is None:
         return None
-    return MissingExtra(
-        f"{command} needs {library}, which is not installed here.", f"Type: {install_line('pipeline')}"
-    )
+    return MissingExtra(f"{command} needs {library}, which is not installed here.", f"Type: {install_line('pipeline')}")
 
 
 def install_line(extra: str) -> str:

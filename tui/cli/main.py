@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
