@@ -24,6 +24,7 @@ from tallystick.ledger.events.commit import (
     leaf_entry,
     to_micros,
 )
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.types import CommitImported, EventRedacted
 from tallystick.ledger.query import blame
@@ -32,7 +33,6 @@ from tallystick.ledger.storage.imported_commits import copied_in, within
 from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
 from tallystick.ledger.views.fold import READ_TYPES
-from tallystick.ledger.views.projection import Entry
 from tallystick.ledger.views.store import MemoryViews, Views
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.query import blame, knowledge, lineage
 from tallystick.ledger.query.as_of import AsOf, resolve_event
@@ -47,7 +48,7 @@ from tallystick.ledger.views.entities import (
 )
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
 from tallystick.ledger.views.fold import READ_TYPES
-from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)

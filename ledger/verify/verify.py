@@ -22,6 +22,7 @@ from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish.segments import compare, sealed
 from tallystick.ledger.storage.artifacts import LARGE_BYTES
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
@@ -62,12 +63,13 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
         examination.schema()
         # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
         if not replaced(connection):
-            with contextlib.ExitStack() as stack:
-                examination.contents.read(stack)
-            examination.imports()
-            examination.outside()
-            examination.artifacts()
-            examination.segments()
+            with ledger.log.unchecked():
+                with contextlib.ExitStack() as stack:
+                    examination.contents.read(stack)
+                examination.imports()
+                examination.outside()
+                examination.artifacts()
+                examination.segments()
             connection.execute("COMMIT")
             examination.views()
     except Exception as error:
@@ -289,8 +291,6 @@ class _Examination:
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
-        from tallystick.ledger.publish.segments import compare, sealed
-
         folder = self.asked.segments
         known = list(sealed(self.log))
         if folder is None:
@@ -399,12 +399,13 @@ class _Examination:
         try:
             commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
             said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
-            for stored in self.log.events(commit.first_seq, commit.last_seq):
-                if stored.data is not None and stored.seq not in self.contents.damaged:
-                    run = getattr(types.decode(stored.data).body, "run", None)
-                    if run:
-                        said += f", of run {run}"
-                        break
+            with self.log.unchecked():
+                for stored in self.log.events(commit.first_seq, commit.last_seq):
+                    if stored.data is not None and stored.seq not in self.contents.damaged:
+                        run = getattr(types.decode(stored.data).body, "run", None)
+                        if run:
+                            said += f", of run {run}"
+                            break
         except (TallyError, IndexError, ValueError, sqlite3.Error):
             return finding
         return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")

@@ -9,6 +9,7 @@ import msgspec
 
 from tallystick import ledger
 from tallystick.ledger.events.commit import event_handle
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.sentences import count, sentence
 from tallystick.ledger.query.blame import read
 from tallystick.ledger.query.diff import EntityChange, FieldChange
@@ -21,7 +22,6 @@ from tallystick.ledger.views.entities import (
     SliceState,
     WindowState,
 )
-from tallystick.ledger.views.projection import Entry
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import aside_words, imported_json
 from tallystick.tui.output.values import field_value_words, field_words, moment_words
