@@ -336,20 +336,15 @@ class Log:
 
     def event(self, seq: int) -> Stored:
         """The event at position ``seq``; IndexError beyond the end."""
-        rows = self.reader.execute("SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq = ?", (seq,))
-        row = next(self._checked(rows), None)
-        if row is None:
+        if (row := next(self.rows(seq, seq), None)) is None:
             raise Absent(f"{self.path} has no event #{seq}.", "`tally verify` says what is wrong.")
         return Stored(*row)
 
     def some(self, seqs: Sequence[int]) -> list[Stored]:
         """Events at certain positions, which must exist, in their order."""
-        rows = self.reader.execute(
-            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events "
-            "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
-            (json.dumps(list(seqs)),),
-        )
-        return list(map(Stored._make, self._checked(rows)))
+        listed = "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        rows = self.reader.execute(f"{_ROWS} {listed}", (json.dumps(list(seqs)),))
+        return list(map(Stored._make, _intact(rows, self.path) if self._checks_bodies else rows))
 
     def events(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Stored]:
         """Events ``first`` to ``last``, both included, in order; only of some types where any are named."""
@@ -365,16 +360,10 @@ class Log:
         # A text stands in a body as JSON writes it, quotes and all.
         held = [msgspec.json.encode(name).decode() for name in sorted(names)]
         holding = " OR ".join(["type = 'event.corrected'", "body IS NULL", *["instr(body, ?)"] * len(held)])
-        return self._checked(
-            self.reader.execute(
-                f"SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? {only} "
-                f"{f'AND ({holding})' if held else ''} ORDER BY seq",
-                (first, (1 << 62) if last is None else last, *types, *held),
-            )
+        rows = self.reader.execute(
+            f"{_ROWS} WHERE seq BETWEEN ? AND ? {only} {f'AND ({holding})' if held else ''} ORDER BY seq",
+            (first, (1 << 62) if last is None else last, *types, *held),
         )
-
-    def _checked(self, rows: Iterator[Row]) -> Iterator[Row]:
-        """Rows whose bodies match their ids; Damaged at the first that does not."""
         return _intact(rows, self.path) if self._checks_bodies else rows
 
     @contextmanager
@@ -458,6 +447,10 @@ class Log:
         """Size and note of the newest checkpoint."""
         row = self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
+
+
+_ROWS = "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events"
+"""The fields of :class:`Stored`."""
 
 
 def _intact(rows: Iterator[Row], path: Path) -> Iterator[Row]:
