@@ -6,10 +6,11 @@
 
 Needs `strace`, which writes down every write, sync, truncation, rename and removal of a process that appends, signs,
 stores and redacts; and what it was told is done. Before most artifacts a second process stores the same bytes and is
-killed between the rename and the sync of the folder, so that the first finds a name that is not durable. A cut is a moment in that record. What had been synced by then is
-there. Each write that had not been is there, is not, or is torn at a sector; of the names that no sync had fixed a
-random beginning of their order is there, as a journalling file system keeps them. On what is then on the disk, the
-ledger must open without any repair, hold everything that was acknowledged, verify, and keep every printed receipt.
+killed between the rename and the sync of the folder, so that the first finds a name that is not durable. A cut is a
+moment in that record. What had been synced by then is there. Each write that had not been is there, is not, or is torn
+at a sector; of the names that no sync had fixed a random beginning of their order is there, as a journalling file
+system keeps them. On what is then on the disk, the ledger must open without any repair, hold everything that was
+acknowledged, verify, and keep every printed receipt.
 
 On a disk that lies nobody can keep that. There the law is: what a printed receipt covered is not lost in silence. What
 was acknowledged after the newest receipt, nothing outside the disk knows of; its loss is counted as LOST UNSIGNED.
@@ -78,7 +79,8 @@ for session in range(3):
             named = ArtifactStored(
                 artifact=kept.hash, size_bytes=kept.size_bytes, media_type="text/plain", role="model", run=None
             )
-            appended = book.append(named, *(failed(f"{{session}}.{{n}}.{{i}}", "late-arrivals") for i in range(1 + 7 * n)))
+            runs = [failed(f"{{session}}.{{n}}.{{i}}", "late-arrivals") for i in range(1 + 7 * n)]
+            appended = book.append(named, *runs)
             os.write(said, f"+ {{book.log.event(appended.last_seq).id.hex()}}\\n".encode())
             if n % 2:
                 os.write(said, f"r {{receipt_line(parse_receipt(book.checkpoint()).checkpoint)}}\\n".encode())
