@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -25,7 +25,8 @@ from tallystick.ledger.events.commit import (
     leaf_entry,
     to_micros,
 )
-from tallystick.ledger.events.encoding import Draft, content_digest, encoded
+from tallystick.ledger.events.encoding import Draft, Encoded, content_digest, encoded
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import (
     EVENT_CONTEXT,
     new_salts,
@@ -35,7 +36,7 @@ from tallystick.ledger.query.as_of import AsOf, as_of_commit, handle_of, resolve
 from tallystick.ledger.query.diff import Difference
 from tallystick.ledger.query.event_time import Axis, occurred_by
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended, Encoded, Piece, Sealing
+from tallystick.ledger.storage.append import Appended, Piece, Sealing
 from tallystick.ledger.storage.artifacts import Artifact, Objects
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.storage.imported_commits import told_here
@@ -47,11 +48,7 @@ from tallystick.ledger.system.timezone import zone_of
 from tallystick.ledger.tlog import key_store, merkle, pins
 from tallystick.ledger.tlog.key_store import Signer
 from tallystick.ledger.tlog.note import Checkpoint, receipt_line, sign_checkpoint
-from tallystick.ledger.views.projection import Entry
 from tallystick.ledger.views.store import Views
-
-if TYPE_CHECKING:
-    from tallystick.ledger.importing.importer import Imported
 
 Clock = Callable[[], dt.datetime]
 Salts = Callable[[int], list[bytes]]
@@ -244,45 +241,6 @@ class Ledger:
             allow_jump=allow_jump,
             deadline_seconds=deadline_seconds,
             announces=announces,
-        )
-
-    def import_(
-        self,
-        folder: Path | str,
-        *,
-        against: str | None = None,
-        key: str | None = None,
-        named_under: str | None = None,
-        dry_run: bool = False,
-    ) -> Imported:
-        """Copy the history of the ledger in ``folder`` into this one; see :mod:`ledger.importing.importer`.
-
-        Parameters
-        ----------
-        against : str, optional
-            A receipt kept from the other ledger, as a line or a note.
-        key : str, optional
-            Its verifier key, known from elsewhere. Without either, and where this account does not rely on its key,
-            it is labelled unproven.
-        named_under : str, optional
-            ``ann``: what its events name is called ``ann/NAME`` here.
-        dry_run : bool
-            Look and check all, and append nothing.
-
-        Raises
-        ------
-        Refused, NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
-        """
-        from tallystick.ledger.importing.importer import import_history
-        from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
-
-        return import_history(
-            self,
-            folder,
-            against=None if against is None else parse_receipt(against),
-            key=None if key is None else VerifierKey.parse(key),
-            named_under=named_under,
-            dry_run=dry_run,
         )
 
     def append_copies(self, copies: Sequence[Copy]) -> list[Appended]:
@@ -541,8 +499,15 @@ class Ledger:
         was recorded: imported history is walked in its own time; see :mod:`ledger.query.event_time`.
         """
         if axis == "occurred":
-            return occurred_by(self, when)
+            return occurred_by(self.log, when, self.zone, self.clock())
         return Snapshot(self.views, self.when(when))
+
+    def at_commit(self, n: int, moment: dt.datetime | None = None) -> Snapshot:
+        """The ledger right after commit ``n``; IndexError beyond the end.
+
+        ``moment`` (time-zone aware) is the date that was asked for, where one was: what has an end has ended by then.
+        """
+        return Snapshot(self.views, as_of_commit(self.log, n, moment))
 
     def when(self, when: str | dt.datetime) -> AsOf:
         """The position that a date, event or commit means."""

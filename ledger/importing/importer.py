@@ -19,14 +19,13 @@ import msgspec
 from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import Head, commit_text, decode_head, leaf_entry
-from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
 from tallystick.ledger.importing.plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
 from tallystick.ledger.ledger import Copy, Ledger
 from tallystick.ledger.opening import open_ledger
-from tallystick.ledger.storage.append import Encoded
 from tallystick.ledger.storage.artifacts import Objects
 from tallystick.ledger.storage.imported_commits import Places, names_there, walk
 from tallystick.ledger.storage.key_history import Identity, leads_from, leads_on

@@ -19,10 +19,10 @@ import msgspec
 
 from tallystick.ledger.errors import Busy, Damaged, InvalidInput, TallyError
 from tallystick.ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
+from tallystick.ledger.events.encoding import Encoded
 from tallystick.ledger.events.event import Hashes
 from tallystick.ledger.storage.append import (
     Appended,
-    Encoded,
     Piece,
     Sealing,
     Transaction,
@@ -353,12 +353,13 @@ class Log:
     def rows(
         self, first: int = 0, last: int | None = None, types: Collection[str] = (), names: Collection[str] = ()
     ) -> Iterator[tuple[int, str, bytes | None, bytes, bytes]]:
-        """The same as plain tuples, for readers of millions; of those that hold one of some texts, and corrections."""
+        """The same as plain tuples, for readers of millions; of those that hold one of some texts, corrections, and
+        events without a body, of which nobody can say what they held."""
         # Bodies of other types are never fetched: most events of a large ledger are not what a view follows from.
         only = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
         # A text stands in a body as JSON writes it, quotes and all.
         held = [msgspec.json.encode(name).decode() for name in sorted(names)]
-        holding = " OR ".join(["type = 'event.corrected'", *["instr(body, ?)"] * len(held)])
+        holding = " OR ".join(["type = 'event.corrected'", "body IS NULL", *["instr(body, ?)"] * len(held)])
         return self.reader.execute(
             f"SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? {only} "
             f"{f'AND ({holding})' if held else ''} ORDER BY seq",

@@ -22,6 +22,7 @@ from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish.segments import compare, sealed
 from tallystick.ledger.storage.artifacts import LARGE_BYTES
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
@@ -289,8 +290,6 @@ class _Examination:
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
-        from tallystick.ledger.publish.segments import compare, sealed
-
         folder = self.asked.segments
         known = list(sealed(self.log))
         if folder is None:

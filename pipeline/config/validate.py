@@ -9,21 +9,25 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.alert_rules import compares_live, parse_alarm, parse_notice
 from tallystick.pipeline.config.conditions import parse_condition, parse_rule
-from tallystick.pipeline.config.durations import Span, parse_span, parse_time_expression, windows_between_looks, words
-from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.durations import (
+    LARGEST_STEP,
+    Span,
+    parse_span,
+    parse_time_expression,
+    windows_between_looks,
+    words,
+)
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Pipeline, Rolling
 from tallystick.pipeline.config.toml_lines import Path
 from tallystick.pipeline.config.windows import all_windows, as_day, development_windows, midnight
-from tallystick.pipeline.data.timestamps import LARGEST_STEP
-from tallystick.pipeline.monitoring.own_range import compares_live, parse_alarm, parse_notice
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")
 
-FEWEST_WINDOWS = 3
 WINDOWS_FOR_A_TREND = 6
 MOST_CANDIDATES = 50
-HOUR_BAND = "hour band"
 CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
 REGRESSION_METRICS = ("squared_error", "absolute_error")
 ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")

@@ -20,6 +20,7 @@ from blake3 import blake3
 from tallystick.ledger.errors import Busy, Conflict, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import decode_head, from_micros, to_micros
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
@@ -30,7 +31,6 @@ from tallystick.ledger.system.file_lock import FileLock
 from tallystick.ledger.system.provenance import this_process
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.views.entities import ModelState, PeriodState
-from tallystick.ledger.views.projection import Entry
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.windows import Window, development_windows, periods_between

@@ -30,7 +30,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.canonical import meaning_in
 from tallystick.pipeline.config.windows import Window, sealed_windows
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest, recipe_for
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
 from tallystick.pipeline.governance import waivers
 from tallystick.pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
@@ -96,8 +96,7 @@ def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int,
 
 def _reference(again: Again) -> Recipe:
     settings = again.loaded.settings
-    name, item = next((name, item) for name, item in settings.candidates.items() if item.role == "reference")
-    return Recipe(name, item.estimator, dict(item.params), item.complexity, again.slice.features, again.plan.task)
+    return recipe_for(settings, settings.reference, again.slice.features)
 
 
 def _announce(

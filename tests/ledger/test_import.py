@@ -25,12 +25,11 @@ from tallystick.ledger.amend.redaction import redact
 from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import approval_event, sign_approval
-from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import encode_canonical, hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.importing.importer import Imported, import_history
 from tallystick.ledger.ledger import Copy
-from tallystick.ledger.storage.append import Encoded
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.tlog import pins
@@ -182,7 +181,7 @@ def test_of_two_imports_at_once_one_goes_on(book: ledger.Ledger, ann: ledger.Led
     def meanwhile(what: str, _done: int, _total: int) -> None:
         if what == "names":
             with ledger.open(book.folder, clock=book.clock) as other:
-                other.import_(ann.folder)
+                import_history(other, ann.folder)
 
     with pytest.raises(Conflict, match="at the same time"):
         import_history(book, ann.folder, progress=meanwhile)
@@ -379,7 +378,7 @@ def test_this_very_ledger_copies_of_it_and_stories_are_refused(
         refused(book, story.folder, "story must not become history")
         refused(story, ann.folder, "what was lived elsewhere does not belong")
     # A ledger that holds ours, too.
-    ann.import_(book.folder, named_under="team")
+    import_history(ann, book.folder, named_under="team")
     ann.checkpoint()
     refused(book, ann.folder, "holds an import of this very ledger")
     refused(book, tmp_path / "nowhere", "no ledger", ledger.NotFound)
@@ -466,7 +465,7 @@ def test_a_history_that_was_itself_imported_says_so(book: ledger.Ledger, ann: le
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), started("r1", "c"), sign=True)
         pins.forget(carl.origin)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     receipt = ann.checkpoint()
     book.append(started("r1", "x"))
     done = import_history(book, ann.folder, named_under="ann", against=parse_receipt(receipt))
@@ -482,16 +481,16 @@ def test_what_is_here_already_does_not_come_again_by_way_of_another(
 ) -> None:
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), sign=True)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     ann.checkpoint()
     with ledger.create(tmp_path / "other", timezone="UTC", key_home="file") as other:
-        other.import_(tmp_path / "carl")
+        import_history(other, tmp_path / "carl")
         refused(other, ann.folder, "would be here twice", named_under="ann")
     import_history(book, ann.folder)
     refused(book, tmp_path / "carl", "came with another ledger", named_under="again")
     with ledger.open(tmp_path / "carl") as carl:
         carl.append(registered("d"), sign=True)
-    ann.import_(tmp_path / "carl")
+    import_history(ann, tmp_path / "carl")
     ann.checkpoint()
     import_history(book, ann.folder)
     assert [state.pipeline for state in book.now().pipelines()] == ["p", "carl/c", "carl/d"]
@@ -663,12 +662,12 @@ def test_what_is_believed_here_is_what_was_believed_there(
                     correct(there, seq, "no")
             if at == stop:
                 there.checkpoint()
-                here.import_(there.folder)
-                under.import_(there.folder, named_under="x")
+                import_history(here, there.folder)
+                import_history(under, there.folder, named_under="x")
         there.checkpoint()
-        here.import_(there.folder)
+        import_history(here, there.folder)
         under.append(registered("late-arrivals"))
-        under.import_(there.folder, named_under="x")
+        import_history(under, there.folder, named_under="x")
         for projection in NAMED:
             if projection.name in ("keys", "anchors", "histories", "corrections"):
                 continue

@@ -119,7 +119,7 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), sign=True)
         pins.forget(carl.origin)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     import_history(book, ann.folder, against=parse_receipt(ann.checkpoint()))
     last = book.log.commit(book.log.size() - 1)
     assert source_words(book, last).endswith(f"that ledger had imported it itself, from {carl.origin}, UNPROVEN")

@@ -9,9 +9,9 @@ from stories import damage, told
 from tallystick import ledger
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import from_micros, head_text
+from tallystick.ledger.events.encoding import Encoded
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.types import AnchorRecorded, EventRedacted
-from tallystick.ledger.storage.append import Encoded
 from tallystick.ledger.verify.batch_decode import Alike
 from tallystick.ledger.verify.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
 from tallystick.ledger.verify.verify import verify

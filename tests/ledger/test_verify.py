@@ -373,8 +373,8 @@ def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> N
 
 def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -> None:
     """A type that this program does not know is hashed, proved and left alone."""
+    from tallystick.ledger.events.encoding import Encoded
     from tallystick.ledger.events.event import hashes
-    from tallystick.ledger.storage.append import Encoded
 
     data = (
         b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'

@@ -20,6 +20,7 @@ from tallystick.ledger.amend.redaction import redact
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.tlog.note import SignerKey
 from tallystick.ledger.views.entities import WaiverState
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
@@ -237,7 +238,7 @@ def test_what_was_excused_in_another_ledger_opens_no_gate_here(book: ledger.Ledg
         passes_everything(ann, RUN, MODEL)
         grant(ann, "beats_reference_in")
         grant(ann, "worst_window_gain")
-    book.import_(tmp_path / "ann")
+    import_history(book, tmp_path / "ann")
     assert in_force(book.now(), MODEL, "beats_reference_in") is not None
     with pytest.raises(GatesClosed) as closed:
         promote(book, MODEL, "excused by Ann")

@@ -64,7 +64,7 @@ def correction(book: ledger.Ledger, handle: str) -> Action:
 
 def approval(book: ledger.Ledger, handle: str) -> Action:
     """Sign a decision or an event with one's own key."""
-    from tallystick.tui.cli.decide.promote import personal_signer
+    from tallystick.ledger.tlog.personal_key import personal_signer
 
     seq = _event_of(book, handle)
     stored = book.log.event(seq)

@@ -7,23 +7,14 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import NoReturn
 
 import click
 
 from tallystick import __version__
-from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.errors import TallyError
 from tallystick.tui.output.escape import show, show_lines
-from tallystick.tui.output.hints import here, name_ledger
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    from tallystick.ledger import Ledger
-
-F = TypeVar("F", bound=Callable[..., Any])
+from tallystick.tui.output.hints import here
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
@@ -159,129 +150,6 @@ def tally() -> None:
     """
 
 
-def _remember_ledger(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    said = option.name and ctx.get_parameter_source(option.name)
-    # What TALLY_LEDGER says holds for the next command as well.
-    name_ledger(path if said is click.core.ParameterSource.COMMANDLINE else None)
-    return path
-
-
-def ledger_option(command: F) -> F:
-    """``--ledger``: where the ledger is."""
-    return click.option(
-        "--ledger",
-        "ledger_path",
-        metavar="PATH",
-        envvar="TALLY_LEDGER",
-        callback=_remember_ledger,
-        type=click.Path(path_type=Path, readable=False),  # what may not be read is said in words of our own
-        help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
-    )(command)
-
-
-def json_option(command: F) -> F:
-    """``--json``: one JSON document on standard output, errors as JSON on standard error."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def as_of_option(command: F) -> F:
-    """``--as-of``: answer as it was known then."""
-    return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
-
-
-def axis_option(command: F) -> F:
-    """``--axis``: which time a date is on."""
-    return click.option(
-        "--axis",
-        type=click.Choice(["recorded", "occurred"]),
-        default="recorded",
-        show_default=True,
-        help="Whether WHEN is about when things were recorded, or when they happened according to the events.",
-    )(command)
-
-
-def labels_option(command: F) -> F:
-    """``--labels-as-of``: which labels were known."""
-    return click.option(
-        "--labels-as-of",
-        "labels_as_of",
-        metavar="WHEN",
-        help="Use only labels known by the end of WHEN (a date, a month, a time), as if it were then [default: now].",
-    )(command)
-
-
-def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
-    """What a person means by a date, in the ledger's zone; None where nothing was said."""
-    if text is None:
-        return None
-    from tallystick.ledger.query.as_of import parse_moment
-
-    return parse_moment(text, book.zone, book.clock())
-
-
-def open_ledger(path: Path | None, for_verification: bool = False, *, records: bool = False) -> Ledger:
-    """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
-
-    Parameters
-    ----------
-    records : bool
-        Whether the command is going to append what happens today.
-
-    Raises
-    ------
-    NotFound
-        When there is none, with the next step.
-    Refused
-        When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
-    """
-    from tallystick import ledger
-    from tallystick.ledger.storage.sqlite import replaced
-    from tallystick.ledger.verify.rollback_check import look
-
-    folder = path or ledger.find(Path.cwd())
-    if folder is None:
-        raise NotFound(
-            f"There is no ledger at or above {Path.cwd()}.",
-            "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
-        )
-    jump = os.environ.get("TALLY_ALLOW_JUMP") == "1"
-    book = ledger.open(folder, allow_jump=jump, for_verification=for_verification)
-    if records:
-        try:
-            book.refuse_mixed_times()
-        except TallyError:
-            book.close()
-            raise
-    book.views.on_trouble = lambda words: say("note", words)
-    try:
-        if for_verification and replaced(book.log.reader):
-            return book
-        standing, newer = look(book), book.newer_types()
-    except sqlite3.DatabaseError:
-        return book  # what is wrong with the file is said by whatever is asked of it
-    if newer:
-        say("note", f"Newer than this program, so shown but not followed: {', '.join(newer)}. Answers may lack what "
-            "they say; a newer tallystick knows it.")  # fmt: skip
-    for words in standing.news:
-        say("note", words)
-    for words in standing.warnings:
-        say("warning", words)
-    if standing.warnings:
-        say("warning", "Do not rely on what follows. To see what is wrong: tally verify")
-    return book
-
-
-def say(kind: str, words: str) -> None:
-    """A remark beside the answer, on standard error; as JSON where the answer is."""
-    words = here(words)
-    if "--json" in sys.argv[1:]:
-        click.echo(json.dumps({kind: words}), err=True)
-    else:
-        click.secho(
-            f"{kind.upper() + ': ' if kind == 'warning' else ''}{show(words)}", err=True, bold=kind == "warning"
-        )
-
-
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
     as_json = "--json" in sys.argv[1:]
@@ -345,8 +213,3 @@ def _report(code: str, message: str, hint: str, as_json: bool) -> None:
     click.echo(f"tally: {words}", err=True)
     if hint:
         click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
-
-
-def exit_with(code: int) -> None:
-    """End the current command with an exit code."""
-    click.get_current_context().exit(code)

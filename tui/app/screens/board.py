@@ -239,7 +239,7 @@ def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
 
 def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
     """What was known about a period, with how late it came: the answer of `tally know`."""
-    from tallystick.tui.cli.ask.history import late_words
+    from tallystick.tui.output.changes import late_words
 
     found = snapshot.know(about, pipeline.pipeline)
     lines = [Line(f"{pipeline.pipeline}, about {period_words(about, book.zone)}", "bold")]

@@ -49,8 +49,7 @@ def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 
 
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
-    from tallystick.tui.cli.ask.diff import LOOKED_AGAIN
-    from tallystick.tui.cli.ask.history import field_change_words
+    from tallystick.tui.output.changes import SAME_WHEN_REPEATED, field_change_words
 
     first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
     found = first.diff(second)
@@ -67,7 +66,7 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
         elif change.after is None:
             lines.append(Line(f"{change.handle} does not exist there", "bold", change.handle))
             made[change.seq] = None
-        elif {field.field for field in change.fields} <= LOOKED_AGAIN:
+        elif {field.field for field in change.fields} <= SAME_WHEN_REPEATED:
             again[change.kind] = again.get(change.kind, 0) + 1
         elif len(lines) < MOST_FIELDS:
             lines += [Line(""), Line(change.handle, "bold", change.handle)]
@@ -106,12 +105,12 @@ def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) 
 
 def _settings(old: dict[str, Any], new: dict[str, Any]) -> list[Line]:
     from tallystick.pipeline.config.diff import config_changes
-    from tallystick.tui.cli.ask.diff import _setting
+    from tallystick.tui.output.changes import setting_words
 
     lines = []
     for change in config_changes(old, new):
         way = f"  [{change.strictness}]" if change.strictness else ""
-        left, right = (_setting(value) for value in (change.old, change.new))
+        left, right = (setting_words(value) for value in (change.old, change.new))
         said = f"+ {right}" if change.added else f"- {left}" if change.removed else f"{left} → {right}"
         lines.append(Line(f"{change.group}: {change.name}: {said}{way}", indent=2))
     return lines

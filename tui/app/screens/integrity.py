@@ -152,7 +152,7 @@ class IntegrityPane(Pane):
         self._show()
 
     def _done(self, verdict: Verdict | None, trouble: str) -> None:
-        from tallystick.tui.cli.prove.verify import verdict_text
+        from tallystick.tui.output.verdict import verdict_text
 
         self.running = False
         if verdict is None:

@@ -165,7 +165,7 @@ class _Drawing:
 
 
 def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, more: str) -> Row:
-    from tallystick.tui.cli.ask.lineage import node_words
+    from tallystick.tui.output.changes import node_words
 
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
     sign = SIGNS.get(kind, "·")

@@ -14,9 +14,11 @@ from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import PromotionDecided
 from tallystick.ledger.storage.log import Commit
 from tallystick.ledger.views.entities import DecisionState, GateState, ModelState, RunState
+from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.ask.explain_period import explain_watched, watched_of
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, json_option, ledger_option
 from tallystick.tui.output.console import as_of_json, clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import source_words

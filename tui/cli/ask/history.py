@@ -16,18 +16,19 @@ from tallystick.ledger.events.commit import event_handle
 from tallystick.ledger.events.sentences import count, sentence
 from tallystick.ledger.query.as_of import parse_period, resolve_event
 from tallystick.ledger.query.blame import Cause, Told
-from tallystick.ledger.query.diff import EntityChange, FieldChange
 from tallystick.ledger.verify.views_check import views_differences
 from tallystick.ledger.views.entities import PeriodState
-from tallystick.ledger.views.projection import Entry
-from tallystick.tui.cli.ask.status import corrected_by, head_line, set_aside, snapshot_of, struck
-from tallystick.tui.cli.main import as_of_option, axis_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
+from tallystick.tui.output.changes import change_words, entry_json, event_line, late_words
 from tallystick.tui.output.console import as_of_json, clock_line, print_json, table, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.import_label import aside_words, imported_json, unproven_line
+from tallystick.tui.output.import_label import unproven_line
 from tallystick.tui.output.progress import Bar
-from tallystick.tui.output.values import field_value_words, field_words, moment_words, period_words, value_words
+from tallystick.tui.output.values import field_value_words, field_words, period_words, value_words
 
 SHOWN_CAUSES = 6
 
@@ -81,31 +82,6 @@ def _print_cause(cause: Cause, book: ledger.Ledger, aside: dict[int, int], lanes
         _print_cause(inner_cause, book, aside, inner, index == len(shown) - 1 and not hidden)
     if hidden:
         click.echo(f"{inner}└─ and {count(hidden, 'more event')}: tally show '#{entry.seq}'")
-
-
-def event_line(entry: Entry, book: ledger.Ledger) -> str:
-    """One event on one line: when, who, what it says; safe for a terminal."""
-    return (
-        f"#{entry.seq}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}"
-        f"{aside_words(book, entry.n)}: {show(sentence(entry.event), 400)}"
-    )
-
-
-def entry_json(entry: Entry, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
-    """An event as a program wants it: its handle, its place, what it says, and whether it counts."""
-    imported = imported_json(book, book.log.commit(entry.n))
-    return {
-        "handle": event_handle(entry.seq, book.log.event(entry.seq).id),
-        "seq": entry.seq,
-        "commit": book.commit_handle(entry.n),
-        "recorded_at": entry.recorded_at,
-        "occurred_at": entry.event.occurred_at,
-        "actor": entry.actor,
-        "type": entry.event.t,
-        "sentence": sentence(entry.event),
-        "corrected_by": corrected_by(entry.seq, aside),
-        **({"imported": imported} if imported else {}),
-    }
 
 
 def _cause_json(cause: Cause, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
@@ -243,17 +219,6 @@ def _day(moment: dt.datetime, book: ledger.Ledger) -> str:
     return moment.astimezone(book.zone).strftime("%Y-%m-%d")
 
 
-def late_words(late: dt.timedelta) -> str:
-    """``41 days late``; before the period was over it was no knowledge of all of it."""
-    if late < dt.timedelta(0):
-        return "before its end"
-    days = late.days
-    if days:
-        return f"{count(days, 'day')} late"
-    hours = int(late.total_seconds() // 3600)
-    return f"{count(hours, 'hour')} late" if hours else "within the hour"
-
-
 @tally.command("correct")
 @click.argument("handle")
 @click.option("--reason", required=True, help="Why it does not count, in words that will be read in a year.")
@@ -290,21 +255,6 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
         if not changed:
             click.echo("  No state of any entity followed from it.")
         print_receipt(book)
-
-
-def change_words(change: EntityChange, book: ledger.Ledger) -> str:
-    """``pipeline:p: champion p-v2 → p-v1``."""
-    if change.after is None:
-        return f"{change.handle} does not exist any more"
-    if change.before is None:
-        return f"{change.handle} exists"
-    return f"{change.handle}: {'; '.join(field_change_words(field, book) for field in change.fields)}"
-
-
-def field_change_words(change: FieldChange, book: ledger.Ledger) -> str:
-    """``champion p-v2 → p-v1``."""
-    old, new = (field_value_words(change.field, value, book.zone) for value in (change.old, change.new))
-    return f"{field_words(change.field)} {old} → {new}"
 
 
 @tally.command("rebuild")

@@ -21,7 +21,11 @@ from tallystick.ledger.storage.log import Commit, Stored
 from tallystick.ledger.views.entities import NAMED, ModelState, PeriodState, PipelineState, RunState
 from tallystick.ledger.views.projection import State
 from tallystick.pipeline.governance.waivers import Expired, expired_under, that_weigh, waiver_words
-from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
+from tallystick.tui.output.changes import corrected_by
 from tallystick.tui.output.console import (
     as_of_json,
     clock_line,
@@ -36,20 +40,6 @@ from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.hints import here
 from tallystick.tui.output.import_label import aside_words, history_words, imported_json, source_words, unproven_line
 from tallystick.tui.output.values import field_value_words, field_words, moment_words
-
-
-def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
-    """The moment that a command was asked about."""
-    if axis == "occurred":
-        return book.at("now" if as_of is None else as_of, axis="occurred")
-    return book.now() if as_of is None else book.at(as_of)
-
-
-def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
-    """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
-    replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
-    if as_of or replayed or snapshot.as_of.supposed:
-        heading(replayed + snapshot.as_of.words)
 
 
 def _local(moment: dt.datetime | None, book: ledger.Ledger) -> str:
@@ -364,21 +354,6 @@ def _follow(book: ledger.Ledger, as_json: bool) -> None:
         sys.stdout.flush()
 
 
-def set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
-    """Events that do not count, with the corrections that say so."""
-    return {int(state.correction): state.seq for state in snapshot.corrections()}
-
-
-def struck(text: str, seq: int, aside: dict[int, int]) -> str:
-    """Lines about an event that are safe for a terminal, struck through where it does not count."""
-    if seq not in aside:
-        return text
-    # A line at a time, and without its indent: a bar through empty space says nothing.
-    lines = (line[: len(line) - len(line.lstrip())] + click.style(line.lstrip(), strikethrough=True)
-             for line in text.split("\n"))  # fmt: skip
-    return "\n".join(lines) + f" (does not count: #{aside[seq]})"
-
-
 def _print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], longest: int = 12) -> None:
     head = decode_head(commit.head)
     moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
@@ -434,11 +409,6 @@ def _print_source(book: ledger.Ledger, commit: Commit) -> None:
     words = source_words(book, commit)
     if words:
         click.echo(wrap(words, "  "))
-
-
-def corrected_by(seq: int, aside: dict[int, int]) -> str | None:
-    """The handle of the correction that sets an event aside."""
-    return f"#{aside[seq]}" if seq in aside else None
 
 
 @tally.command("show")

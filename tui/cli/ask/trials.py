@@ -20,8 +20,10 @@ from tallystick.ledger.tlog import key_store, pins
 from tallystick.ledger.tracking import spool
 from tallystick.ledger.verify.rollback_check import clock_trouble
 from tallystick.ledger.views.entities import TrialState
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.answer import head_line, snapshot_of
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
 from tallystick.tui.output.console import as_of_json, print_json, table
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import unproven_line

@@ -10,8 +10,10 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.tui.cli.main import json_option, say, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import say
+from tallystick.tui.cli.options import json_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, table, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar
@@ -87,7 +89,7 @@ def replay_command(
         from tallystick.pipeline.config.windows import periods_between
         from tallystick.pipeline.replay.chapters import Grants, begin_story, refuse_unfit_grants, story_hash, telling
         from tallystick.pipeline.replay.replay import refuse_unlived, replay
-        from tallystick.tui.cli.work.run import cores
+        from tallystick.tui.cli.options import cores
 
         if not waived and (reason or owner or approver or waive_for):
             raise InvalidInput("--reason, --owner, --approver and --waive-for go with --waive GATE.")
@@ -149,7 +151,7 @@ def _days(micros: int) -> dt.timedelta:
 
 def _signers(names: tuple[str, ...], book: ledger.Ledger) -> list[Signer]:
     """The keys of those who sign; where one had to be made, that is said."""
-    from tallystick.tui.cli.decide.promote import personal_signer
+    from tallystick.ledger.tlog.personal_key import personal_signer
 
     found = []
     for name in names:

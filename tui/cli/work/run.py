@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import Refused
 from tallystick.ledger.events.sentences import count
-from tallystick.tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
-from tallystick.tui.cli.start.init import announce
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import announce, open_ledger
+from tallystick.tui.cli.options import FILE, cores, json_option, labels_option, ledger_option, moment_of
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.hints import here
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from tallystick.pipeline.models.executor import Engine
     from tallystick.pipeline.runs.run import Report
     from tallystick.pipeline.runs.start import Outline
-
-FILE = click.Path(path_type=Path)
 
 
 @tally.command("check")
@@ -125,11 +123,6 @@ def run_command(
             else:
                 progress.close()
                 _print_report(report, book)
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
