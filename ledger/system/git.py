@@ -136,10 +136,12 @@ def _settings() -> Iterator[str]:
 
 def _filters(program: str, place: Path, seconds: float) -> list[str] | None:
     """Settings that turn off every filter that any configuration names; None if one cannot be turned off."""
-    # Reading the configuration runs nothing. No filter is configured where this fails: git is asked once more and fails.
+    # Reading the configuration runs nothing.
     listed = _run([program, *_settings(), "config", "--list", "--name-only", "-z"], place, seconds, False)
+    if listed is None or listed.code != 0:
+        return None
     found: list[str] = []
-    for name in (listed.text if listed is not None and listed.code == 0 else "").split("\0"):
+    for name in listed.text.split("\0"):
         section, _, rest = name.partition(".")
         driver, _, key = rest.rpartition(".")
         if section != "filter" or key not in ("clean", "smudge", "process", "required"):

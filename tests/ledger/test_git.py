@@ -11,6 +11,7 @@ import pytest
 from shell import tally
 
 from tallystick import ledger
+from tallystick.ledger.system import git as git_asked
 from tallystick.ledger.system.git import Changed, ask_git, changed, git
 from tallystick.ledger.system.provenance import this_process
 
@@ -178,6 +179,15 @@ def test_a_filter_whose_name_cannot_be_written_on_a_command_line_ends_the_questi
     (theirs / ".gitattributes").write_text("* filter=a=b\n")
     trap.sprung()
     assert git(theirs, "status") is None
+    assert trap.sprung() == []
+
+
+def test_a_configuration_too_long_to_be_read_ends_the_question(
+    theirs: Path, trap: Trap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter behind 64 MiB of settings would not be seen, and so not be turned off."""
+    monkeypatch.setattr(git_asked, "LARGEST_ANSWER_BYTES", 100)
+    assert git(theirs, "rev-parse", "HEAD") is None
     assert trap.sprung() == []
 
 
