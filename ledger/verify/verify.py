@@ -63,12 +63,13 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
         examination.schema()
         # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
         if not replaced(connection):
-            with contextlib.ExitStack() as stack:
-                examination.contents.read(stack)
-            examination.imports()
-            examination.outside()
-            examination.artifacts()
-            examination.segments()
+            with ledger.log.unchecked():
+                with contextlib.ExitStack() as stack:
+                    examination.contents.read(stack)
+                examination.imports()
+                examination.outside()
+                examination.artifacts()
+                examination.segments()
             connection.execute("COMMIT")
             examination.views()
     except Exception as error:
@@ -398,12 +399,13 @@ class _Examination:
         try:
             commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
             said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
-            for stored in self.log.events(commit.first_seq, commit.last_seq):
-                if stored.data is not None and stored.seq not in self.contents.damaged:
-                    run = getattr(types.decode(stored.data).body, "run", None)
-                    if run:
-                        said += f", of run {run}"
-                        break
+            with self.log.unchecked():
+                for stored in self.log.events(commit.first_seq, commit.last_seq):
+                    if stored.data is not None and stored.seq not in self.contents.damaged:
+                        run = getattr(types.decode(stored.data).body, "run", None)
+                        if run:
+                            said += f", of run {run}"
+                            break
         except (TallyError, IndexError, ValueError, sqlite3.Error):
             return finding
         return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")
