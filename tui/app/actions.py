@@ -16,8 +16,8 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Body, EventCorrected, WaiverGranted
 from tallystick.ledger.views.entities import DecisionState, GateState
-from tallystick.tui.app.position import told
-from tallystick.tui.app.screens.asking import Field
+from tallystick.tui.app.reading.position import told
+from tallystick.tui.app.screens.dialogs import Field
 
 Values = dict[str, str]
 
