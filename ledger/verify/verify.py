@@ -91,7 +91,8 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    return examination.verdict()
+    with ledger.log.unchecked():
+        return examination.verdict()
 
 
 class _Examination:
@@ -399,13 +400,12 @@ class _Examination:
         try:
             commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
             said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
-            with self.log.unchecked():
-                for stored in self.log.events(commit.first_seq, commit.last_seq):
-                    if stored.data is not None and stored.seq not in self.contents.damaged:
-                        run = getattr(types.decode(stored.data).body, "run", None)
-                        if run:
-                            said += f", of run {run}"
-                            break
+            for stored in self.log.events(commit.first_seq, commit.last_seq):
+                if stored.data is not None and stored.seq not in self.contents.damaged:
+                    run = getattr(types.decode(stored.data).body, "run", None)
+                    if run:
+                        said += f", of run {run}"
+                        break
         except (TallyError, IndexError, ValueError, sqlite3.Error):
             return finding
         return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")

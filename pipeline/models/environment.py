@@ -11,7 +11,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from tallystick import ledger, pipeline
+from tallystick import ledger
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import EnvironmentCaptured
 from tallystick.ledger.system.git import changed
@@ -56,8 +56,7 @@ def capture() -> EnvironmentCaptured:
 def source_hash() -> str:
     """BLAKE3 over the source files of the packages that compute and record, by relative name."""
     hasher = blake3()
-    for package in (ledger, pipeline):
-        folder = Path(str(package.__file__)).parent
+    for folder in (Path(str(ledger.__file__)).parent, Path(__file__).parents[1]):
         for file in sorted(folder.rglob("*.py")):
             hasher.update(f"{folder.name}/{file.relative_to(folder).as_posix()}\n".encode())
             hasher.update(blake3(file.read_bytes()).digest())
