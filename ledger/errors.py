@@ -70,3 +70,9 @@ class NewerFormat(TallyError):
     """The ledger was written by a later version of the program; nothing is guessed."""
 
     code = "newer-format"
+
+
+class MissingExtra(TallyError):
+    """A library that only some commands need is not installed; the hint is the line that installs it."""
+
+    code = "missing-extra"

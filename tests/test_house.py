@@ -117,6 +117,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "__init__",
     ),
     "pipeline": (
+        "extra",
         "recipes",
         "config",
         "data",
