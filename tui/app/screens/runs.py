@@ -41,23 +41,38 @@ class RunsPage(NamedTuple):
     rows: list[Row]
     cursor: int
     missing: bool
-    listed: RunQuery
+    listed: Order
 
 
-def _listed(book: ledger.Ledger, moment: Moment, query: RunQuery) -> RunQuery:
-    """The query, among the runs that tested in the period which is asked about."""
+class Order(NamedTuple):
+    """How the runs are listed."""
+
+    by: str = "started"
+    ascending: bool = False
+    filter: str = ""
+    columns: int = 0
+    """Which set of columns is shown."""
+    among: tuple[str, ...] | None = None
+    """The runs that are listed; all where it is None."""
+
+    @property
+    def query(self) -> RunQuery:
+        """What the ledger is asked for."""
+        return RunQuery(self.by, self.ascending, self.filter, self.among)
+
+
+def _among(book: ledger.Ledger, moment: Moment) -> tuple[str, ...] | None:
+    """The runs that tested in the period which is asked about."""
     if moment.at.about is None:
-        return query
+        return None
     found = runs_about(book, moment.at.about, moment.newest)
-    return query._replace(among=tuple(run for run, seq in found.items() if seq <= moment.as_of.seq))
+    return tuple(run for run, seq in found.items() if seq <= moment.as_of.seq)
 
 
-def read_runs(
-    book: ledger.Ledger, moment: Moment, query: RunQuery, first: int, columns: int, number: int = PAGE
-) -> list[Row]:
+def read_runs(book: ledger.Ledger, as_of: ledger.AsOf, order: Order, first: int, number: int = PAGE) -> list[Row]:
     """A window of the list."""
-    snapshot = ledger.Snapshot(book.views, moment.as_of)
-    return [_row(listed, book.zone, columns) for listed in list_runs(snapshot, query, first, number)]
+    snapshot = ledger.Snapshot(book.views, as_of)
+    return [_row(listed, book.zone, order.columns) for listed in list_runs(snapshot, order.query, first, number)]
 
 
 def _row(listed: ListedRun, zone: ZoneInfo, columns: int) -> Row:
@@ -78,7 +93,7 @@ def _row(listed: ListedRun, zone: ZoneInfo, columns: int) -> Row:
     return Row(f"run:{run.run}", tuple(map(cell, sets[columns])), mark)
 
 
-def _headed(column: Column, order: RunQuery) -> Column:
+def _headed(column: Column, order: Order) -> Column:
     """The column that the runs are ordered by has an arrow."""
     return (
         column._replace(title=f"{column.title} {'↑' if order.ascending else '↓'}")
@@ -97,10 +112,8 @@ class RunsPane(Pane):
         Binding("c", "columns", "other columns", show=False),
     ]
     wanted = ""
-    order = RunQuery()
-    columns = 0
-    """Which set of columns is shown."""
-    listed = RunQuery()
+    order = Order()
+    listed = Order()
     """What is shown: the order with the runs of the period that is asked about."""
 
     def compose(self) -> ComposeResult:
@@ -112,15 +125,16 @@ class RunsPane(Pane):
         return self.query_one(Rows)
 
     def question(self) -> Question:
-        rows, wanted, order, columns = self.rows, self.wanted.removeprefix("run:"), self.order, self.columns
+        rows, wanted, order = self.rows, self.wanted.removeprefix("run:"), self.order
         line, height = max(0, rows.cursor - rows.first_shown), (rows.size.height or self.tally.size.height) + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
-            snapshot, listed = ledger.Snapshot(book.views, moment.as_of), _listed(book, moment, order)
-            place = row_of_run(snapshot, listed, wanted) if wanted else 0
+            snapshot = ledger.Snapshot(book.views, moment.as_of)
+            listed = order._replace(among=_among(book, moment))
+            place = row_of_run(snapshot, listed.query, wanted) if wanted else 0
             first = max(0, (place or 0) - line - 5)
-            total = count_runs(snapshot, listed)
-            rows = read_runs(book, moment, listed, first, columns, height)
+            total = count_runs(snapshot, listed.query)
+            rows = read_runs(book, moment.as_of, listed, first, height)
             return RunsPage(total, first, rows, place or 0, place is None, listed)
 
         return read
@@ -128,7 +142,7 @@ class RunsPane(Pane):
     def answer(self, moment: Moment, found: Any) -> None:
         page = cast("RunsPage", found)
         self.tally.missing(self.wanted, not page.missing)
-        self.rows.columns = [_headed(column, self.order) for column in COLUMN_SETS[self.columns]]
+        self.rows.columns = [_headed(column, self.order) for column in COLUMN_SETS[self.order.columns]]
         is_part = bool(self.order.filter) or moment.at.about is not None
         self.rows.nothing = "No run matches." if is_part else NO_RUN
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
@@ -139,10 +153,10 @@ class RunsPane(Pane):
     def on_rows_wanted(self, event: Rows.Wanted) -> None:
         event.stop()
         if (moment := self.tally.moment) is not None:
-            query, columns, first = self.listed, self.columns, event.first
+            order, first = self.listed, event.first
             self.tally.ask(
                 "rows",
-                lambda book, _job: read_runs(book, moment, query, first, columns),
+                lambda book, _job: read_runs(book, moment.as_of, order, first),
                 lambda rows: self.rows.fill(first, rows),
             )
 
@@ -172,7 +186,7 @@ class RunsPane(Pane):
 
     def action_columns(self) -> None:
         """Show other columns."""
-        self.columns = (self.columns + 1) % len(COLUMN_SETS)
+        self.order = self.order._replace(columns=(self.order.columns + 1) % len(COLUMN_SETS))
         self.tally.look()
 
     @property
