@@ -125,6 +125,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "views/entities",
         "views",
         "query",
+        "writing",
         "ledger",
         "opening",
         "publish",
