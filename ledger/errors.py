@@ -99,3 +99,9 @@ class AfterCommit(TallyError):
         super().__init__(f"This is recorded, in c{n}; do not give the command again. But: {cause.message}", cause.hint)
         self.n = n
         self.cause = cause
+
+
+class MissingExtra(TallyError):
+    """A library that only some commands need is not installed; the hint is the line that installs it."""
+
+    code = "missing-extra"

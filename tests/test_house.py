@@ -36,24 +36,6 @@ def test_imports_point_one_way(layer: str) -> None:
             assert not any(f"{name}.".startswith(f"tallystick.{one}.") for one in above), f"{file} imports {name}"
 
 
-FLOORS = ("recipes", "config", "data", "models", "records", "evaluate", "leakage", "governance", "runs", "monitoring",
-          "replay")  # fmt: skip
-"""What lies in `pipeline/`, ground first: each imports only what lies below it."""
-
-
-def test_the_folders_of_the_pipeline_import_downwards() -> None:
-    files = sorted((ROOT / "pipeline").rglob("*.py"))
-    floors = {file: file.relative_to(ROOT / "pipeline").parts[0].removesuffix(".py") for file in files}
-    assert set(floors.values()) - {"__init__"} == set(FLOORS)
-    for file, floor in floors.items():
-        if floor == "__init__":
-            continue
-        for name in imported(file):
-            if name.startswith("tallystick.pipeline."):
-                below = name.split(".")[2]
-                assert FLOORS.index(below) <= FLOORS.index(floor), f"{file} imports {name}, which lies above it"
-
-
 def test_the_ledger_needs_no_data_science() -> None:
     for file in (ROOT / "ledger").rglob("*.py"):
         roots = {name.partition(".")[0] for name in imported(file)}
@@ -135,31 +117,44 @@ ORDER: dict[str, tuple[str, ...]] = {
         "tracking",
         "__init__",
     ),
+    "pipeline": (
+        "extra",
+        "recipes",
+        "config",
+        "data",
+        "models",
+        "records",
+        "evaluate",
+        "leakage",
+        "governance",
+        "runs",
+        "monitoring",
+        "replay",
+        "__init__",
+    ),
+    "tui": (
+        "output",
+        "cli",
+        "cli/start",
+        "cli/work",
+        "cli/decide",
+        "cli/ask",
+        "cli/report",
+        "cli/prove",
+        "cli/exchange",
+        "cli/admin",
+        "app/widgets",
+        "app/reading",
+        "app/screens",
+        "app",
+        "start",
+        "__init__",
+    ),
 }
 """The floors of each package, the ground first. A floor is a folder or a file; a file belongs to the longest name that
 fits. A file imports from its own floor and from those below it."""
 
-TANGLED: dict[str, frozenset[str]] = {
-    "tui": frozenset(
-        f"app/{name}"
-        for name in (
-            "action_dialog",
-            "actions",
-            "app",
-            "bindings",
-            "follow",
-            "palette",
-            "position",
-            "screens/board",
-            "screens/difference",
-            "screens/events",
-            "screens/lineage",
-            "screens/pane",
-            "startup",
-            "time_cursor",
-        )
-    )
-}
+TANGLED: dict[str, frozenset[str]] = {}
 """Files that still import each other in a circle. The table only shrinks."""
 
 
@@ -303,7 +298,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("class", "pipeline", "_Running"): 399,
     ("parameters", "pipeline", "__init__"): 7,
     ("function", "pipeline", "_conclude"): 84,
-    ("class", "tui", "TallyApp"): 449,
     ("function", "tui", "_search"): 74,
     ("function", "tui", "explain_command"): 99,
     ("function", "tui", "replay_command"): 94,

@@ -63,12 +63,13 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
         examination.schema()
         # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
         if not replaced(connection):
-            with contextlib.ExitStack() as stack:
-                examination.contents.read(stack)
-            examination.imports()
-            examination.outside()
-            examination.artifacts()
-            examination.segments()
+            with ledger.log.unchecked():
+                with contextlib.ExitStack() as stack:
+                    examination.contents.read(stack)
+                examination.imports()
+                examination.outside()
+                examination.artifacts()
+                examination.segments()
             connection.execute("COMMIT")
             examination.views()
     except Exception as error:
@@ -90,7 +91,8 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-    return examination.verdict()
+    with ledger.log.unchecked():
+        return examination.verdict()
 
 
 class _Examination:

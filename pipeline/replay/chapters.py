@@ -32,6 +32,7 @@ from tallystick.ledger.system.provenance import this_process
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.views.entities import ModelState, PeriodState
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
+from tallystick.pipeline.config.gate_rules import asked
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.windows import Window, development_windows, periods_between
 from tallystick.pipeline.governance import waivers
@@ -206,13 +207,13 @@ def refuse_unfit_grants(loaded: LoadedPipeline, grants: Grants) -> None:
     Refused
         For a waiver that would be refused.
     """
-    asked = [name for name in loaded.meaning["gates"] if loaded.meaning["gates"][name] is not None]
+    gates = asked(loaded.settings.gates)
     for name in grants.waive:
-        if name not in asked:
-            raise NotFound(f"{loaded.path.name} has no gate {name!r}.", f"It has {', '.join(asked)}.")
+        if name not in gates:
+            raise NotFound(f"{loaded.path.name} has no gate {name!r}.", f"It has {', '.join(gates)}.")
     if grants.waive:
         at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-        most = waivers.longest(loaded.meaning)
+        most = waivers.longest(loaded.settings.waivers)
         waivers.refuse_unfit(
             reason=grants.reason,
             owner=grants.owner,

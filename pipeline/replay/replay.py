@@ -318,7 +318,7 @@ def _excuse(teller: Teller, model: ModelState, gate: str) -> bool:
     now = book.now()
     if any(item.model == model.model and item.name == gate for item in now.waivers()):
         return False
-    lasting = grants.waive_for or waivers.longest(teller.loaded.meaning)
+    lasting = grants.waive_for or waivers.longest(teller.loaded.settings.waivers)
     waivers.waive(
         book,
         gate,

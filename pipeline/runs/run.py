@@ -506,7 +506,7 @@ class _Running:
         evidence = gates.evidence_of(
             self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
         )
-        outcomes = gates.judge(record.registered.meaning["gates"], evidence)
+        outcomes = gates.judge(self.settings.gates, evidence)
         bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 

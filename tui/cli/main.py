@@ -7,7 +7,7 @@ import json
 import os
 import sqlite3
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -20,8 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
     "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
-    "doctor": ("tallystick.tui.cli.ask.trials", "Deliver what waits to be recorded; look for what is wrong."),
-    "check": ("tallystick.tui.cli.work.run", "Read a pipeline file and report every mistake in it."),
+    "doctor": ("tallystick.tui.cli.start.doctor", "Deliver what waits to be recorded; look for what is wrong."),
+    "check": ("tallystick.tui.cli.work.check", "Read a pipeline file and report every mistake in it."),
     "run": ("tallystick.tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
     "replay": ("tallystick.tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
     "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
@@ -33,24 +33,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "automation": ("tallystick.tui.cli.report.audit", "What a pipeline may do by itself, and what is missing."),
     "retire": ("tallystick.tui.cli.decide.promote", "Take a model out of use."),
     "waive": ("tallystick.tui.cli.decide.waive", "Excuse a model from a gate, by name and for a time that ends."),
-    "correct": ("tallystick.tui.cli.ask.history", "Say that an event does not count any more."),
+    "correct": ("tallystick.tui.cli.decide.correct", "Say that an event does not count any more."),
     "approve": ("tallystick.tui.cli.decide.promote", "Sign a decision with your own key."),
     "monitor": ("tallystick.tui.cli.work.monitor", "Watch the champion in a live period; findings in words."),
     "report": ("tallystick.tui.cli.report.report", "A watched period again, in words, in pictures, as a page."),
     "status": ("tallystick.tui.cli.ask.status", "Where things stand."),
-    "champion": ("tallystick.tui.cli.ask.status", "Which model decides, or decided at a date."),
-    "runs": ("tallystick.tui.cli.ask.status", "All runs."),
-    "models": ("tallystick.tui.cli.ask.status", "All models."),
+    "champion": ("tallystick.tui.cli.ask.champion", "Which model decides, or decided at a date."),
+    "runs": ("tallystick.tui.cli.ask.lists", "All runs."),
+    "models": ("tallystick.tui.cli.ask.lists", "All models."),
     "trials": ("tallystick.tui.cli.ask.trials", "What notebooks and training loops tried."),
-    "log": ("tallystick.tui.cli.ask.status", "The commits, newest first."),
-    "show": ("tallystick.tui.cli.ask.status", "One event, commit, run, model, slice or decision."),
+    "log": ("tallystick.tui.cli.ask.log", "The commits, newest first."),
+    "show": ("tallystick.tui.cli.ask.show", "One event, commit, run, model, slice or decision."),
     "diff": ("tallystick.tui.cli.ask.diff", "What changed between two dates, runs, models or pipeline files."),
     "why": ("tallystick.tui.cli.ask.history", "Which event made something so, and what led to it."),
     "story": ("tallystick.tui.cli.ask.history", "The life of an entity in sentences."),
     "explain": ("tallystick.tui.cli.ask.explain", "A decision's whole reasoning again, from what was recorded."),
     "lineage": ("tallystick.tui.cli.ask.lineage", "What an entity comes from, and what comes from it."),
-    "know": ("tallystick.tui.cli.ask.history", "What was known about a period, and how late it came."),
-    "sql": ("tallystick.tui.cli.ask.status", "Ask the views a question in SQL (read only)."),
+    "know": ("tallystick.tui.cli.ask.know", "What was known about a period, and how late it came."),
+    "sql": ("tallystick.tui.cli.ask.sql", "Ask the views a question in SQL (read only)."),
     "tui": ("tallystick.tui.start", "The terminal app: walk back through time."),
     "verify": ("tallystick.tui.cli.prove.verify", "Check everything that is stored against what was signed."),
     "receipt": ("tallystick.tui.cli.prove.verify", "The signed state of the ledger, to be kept elsewhere."),
@@ -67,7 +67,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "redact": ("tallystick.tui.cli.admin.redact", "Erase an event's content; everything else stays provable."),
     "seal": ("tallystick.tui.cli.admin.redact", "Write closed ranges of commits as JSON lines, with their hashes."),
-    "rebuild": ("tallystick.tui.cli.ask.history", "Make the views again from the events, or compare them."),
+    "rebuild": ("tallystick.tui.cli.admin.rebuild", "Make the views again from the events, or compare them."),
     "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -119,6 +119,17 @@ class Tally(click.Group):
             meant = f" Did you mean `tally {near[0]}`?" if near else ""
             raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            from tallystick.pipeline.extra import missing_extra
+
+            missing = missing_extra(error, f"`tally {ctx.invoked_subcommand}`")
+            if missing is None:
+                raise
+            raise missing from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in GROUPS.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from textual.app import ComposeResult
 
@@ -15,8 +15,8 @@ from tallystick.ledger.views.entities import PipelineState, RunState
 from tallystick.ledger.views.entities.pipelines import PIPELINES
 from tallystick.ledger.views.fold import differing
 from tallystick.ledger.views.projection import State
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Mark, Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_line
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
@@ -25,18 +25,6 @@ from tallystick.tui.output.values import field_value_words, field_words, moment_
 
 LISTED = 5
 MOST_FIELDS = 400
-
-
-class Mark(NamedTuple):
-    """One side of a comparison: a time, and what was selected there."""
-
-    n: int
-    handle: str = ""
-
-    @property
-    def words(self) -> str:
-        """``c41 (run:2013-01-01.1)``."""
-        return f"c{self.n}{f' ({self.handle})' if self.handle else ''}"
 
 
 def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:

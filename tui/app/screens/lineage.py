@@ -17,9 +17,9 @@ from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.lineage import Edge, Lineage, between, neighbours
-from tallystick.tui.app.period_filter import state_is_elsewhere, touches
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.period_filter import state_is_elsewhere, touches
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import Column, Row, Rows
 from tallystick.tui.output.escape import show

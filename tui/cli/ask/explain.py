@@ -107,9 +107,9 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         for window in record.windows.values():
             for warning in window.warnings:
                 click.echo(wrap(warning, "  "))
-        from tallystick.pipeline.config.canonical import meaning_in
+        from tallystick.pipeline.config.canonical import configuration_in
 
-        metric = str(meaning_in(record.registered)["selection"]["metric"])
+        metric = configuration_in(record.registered).selection.metric
         for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
             lines = _trajectories(record, name)
             if lines:
