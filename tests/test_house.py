@@ -107,6 +107,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "views/entities",
         "views",
         "query",
+        "writing",
         "ledger",
         "opening",
         "publish",
