@@ -75,4 +75,7 @@ GATES = projection(
     (say.GateEvaluated, say.WaiverGranted, say.WaiverEnded),
     gates,
     __file__,
+    steady=(
+        ("gate", "name", "model", "pipeline", "run", "value", "threshold", "sentence", "loosened", "evaluated_at"),
+    ),
 )

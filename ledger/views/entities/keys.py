@@ -60,4 +60,5 @@ KEYS = projection(
     (say.LedgerCreated, say.KeyRotated, say.ForkAdopted),
     keys,
     __file__,
+    steady=(("key", "verifier_key", "since", "by", "reason", "vouched_for"),),
 )

@@ -92,4 +92,8 @@ PIPELINES = projection(
     ),
     pipelines,
     __file__,
+    steady=(
+        ("pipeline", "owner", "question", "meaning_hash", "registered_at", "registered_by"),
+        ("champion",),
+    ),
 )

@@ -125,4 +125,20 @@ RUNS = projection(
     ),
     runs,
     __file__,
+    steady=(
+        (
+            "run",
+            "pipeline",
+            "started_at",
+            "by",
+            "host",
+            "process",
+            "meaning_hash",
+            "environment",
+            "windows",
+            "candidates",
+        ),
+        ("decision", "outcome", "chosen", "model", "headline"),
+        ("ended_at", "result_hash", "failure"),
+    ),
 )

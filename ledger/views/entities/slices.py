@@ -56,4 +56,5 @@ SLICES = projection(
     (say.SliceTaken,),
     slices,
     __file__,
+    steady=(("slice", "pipeline", "source", "fingerprint", "rows", "kept_rows", "period", "taken_at"),),
 )
