@@ -7,6 +7,7 @@ import json
 import os
 import sqlite3
 import sys
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
@@ -96,8 +97,39 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass
+class Invocation:
+    """What is known of the command that runs, also when it fails."""
+
+    as_json: bool = False
+    """Whether its errors are printed as JSON."""
+
+
+def asks_for_json(command: click.Command, args: list[str]) -> bool:
+    """Whether a command reads ``--json`` from its arguments, also beside mistakes for which it refuses them all.
+
+    ``--reason --json`` is a reason, and ``-- --json`` a name.
+    """
+    while isinstance(command, click.Group):
+        inner = command.commands.get(args[0]) if args else None
+        if inner is None:
+            return "--json" in args
+        command, args = inner, args[1:]
+    tolerant = click.Context(command, resilient_parsing=True, ignore_unknown_options=True, allow_extra_args=True)
+    options, _, _ = command.make_parser(tolerant).parse_args(list(args))
+    return bool(options.get("as_json"))
+
+
 class Tally(click.Group):
     """A group that knows its commands by name and imports them when they are asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            ctx.ensure_object(Invocation).as_json = "--json" in given
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -112,13 +144,17 @@ class Tally(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        invocation = ctx.ensure_object(Invocation)
+        invocation.as_json = "--json" in args  # until the command itself reads them
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             meant = f" Did you mean `tally {near[0]}`?" if near else ""
             raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        invocation.as_json = command is not None and asks_for_json(command, rest)
+        return name, command, rest
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -163,33 +199,33 @@ def tally() -> None:
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    as_json = "--json" in sys.argv[1:]
+    invocation = Invocation()
     try:
         # https://no-color.org: any value but an empty one.
         color = False if os.environ.get("NO_COLOR") else None
-        code = tally.main(prog_name="tally", standalone_mode=False, color=color)
+        code = tally.main(prog_name="tally", standalone_mode=False, color=color, obj=invocation)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except TallyError as error:
-        _report(error.code, error.message, error.hint, as_json)
+        _report(error.code, error.message, error.hint, invocation.as_json)
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
         from tallystick.ledger.storage.sqlite import trouble
 
-        told = trouble(error)
-        _report(told.code, told.message, told.hint, as_json)
+        trouble_found = trouble(error)
+        _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
         _debug()
-        sys.exit(told.exit_code)
+        sys.exit(trouble_found.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tally"
-        _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)
+        _report("usage", error.format_message(), f"`{command} --help` explains it.", invocation.as_json)
         sys.exit(2)
     except click.ClickException as error:
-        _report("usage", error.format_message(), "", as_json)
+        _report("usage", error.format_message(), "", invocation.as_json)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", as_json)
+        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", invocation.as_json)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
@@ -200,7 +236,7 @@ def main() -> NoReturn:
             "unexpected",
             f"An unexpected error, which is a defect of tallystick: {type(error).__name__}: {error}",
             "TALLY_DEBUG=1 shows where; please report it.",
-            as_json,
+            invocation.as_json,
         )
         _debug()
         sys.exit(2)

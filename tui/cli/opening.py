@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
 from pathlib import Path
 
 import click
@@ -50,6 +49,8 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
             book.close()
             raise
     book.views.on_trouble = lambda words: say("note", words)
+    # The deed is done: the command goes on, names it and ends as it would have ended.
+    book.appender.on_trouble = lambda error: say("warning", f"{error.message} {error.hint}".rstrip())
     try:
         if for_verification and replaced(book.log.reader):
             return book
@@ -71,7 +72,8 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
 def say(kind: str, words: str) -> None:
     """A remark beside the answer, on standard error; as JSON where the answer is."""
     words = here(words)
-    if "--json" in sys.argv[1:]:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("as_json"):
         click.echo(json.dumps({kind: words}), err=True)
     else:
         click.secho(
