@@ -184,7 +184,7 @@ def ledger_bytes(book: ledger.Ledger) -> int:
 def sizes(kind: Kind, folder: Path, counts: list[int]) -> Iterator[tuple[int, int]]:
     """Bytes of the ledger and of its views after so many events."""
     with ledger.create(folder, timezone="UTC") as book:
-        book.log.writer.execute("PRAGMA synchronous = OFF")
+        book.writer.connection.execute("PRAGMA synchronous = OFF")
         for body in kind.begin:
             book.append(body)
         done = 0

@@ -61,7 +61,7 @@ def test_a_trial_is_recorded_with_all_that_it_said(team: Path) -> None:
         run.store("model.bin", b"weights")
     state = the_trial(team)
     assert state.trial.startswith("churn-notebook/")
-    assert (state.status, state.points, state.files) == ("finished", 11, 1)
+    assert (state.status, state.points, state.file_count) == ("finished", 11, 1)
     assert (numbers_of(team), files_of(team)) == ({"loss": 0.1}, ("model.bin",))
     assert state.params == {"depth": 4, "rate": "nan"}
     assert state.late_records == 0

@@ -26,7 +26,7 @@ class TrialState(State, frozen=True, kw_only=True):
     """When it happened, which may be before it could be recorded."""
     ended_at: Instant | None = None
     points: int = 0
-    files: int = 0
+    file_count: int = 0
     """How many files were stored."""
     error: str | None = None
     late_records: int = 0
@@ -57,7 +57,7 @@ def trials(entry: Entry, current: Lookup) -> Iterator[Change]:
         case say.TrialMeasured():
             yield body.trial, follow(state, entry, points=state.points + len(body.points))
         case say.TrialStored():
-            yield body.trial, follow(state, entry, files=state.files + 1)
+            yield body.trial, follow(state, entry, file_count=state.file_count + 1)
         case say.TrialFinished():
             ended = {"status": body.status, "ended_at": entry.event.occurred_at, "error": body.error}
             yield body.trial, follow(state, entry, late_records=body.late_records, **ended)

@@ -14,6 +14,7 @@ from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, decode, entities, is_known, named_under
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import BY_KEY, DecisionState, RunState
 from tallystick.ledger.views.entities.runs import RUNS
 from tallystick.ledger.views.projection import State
@@ -242,6 +243,11 @@ def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, st
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
     lines += [*_source(book, state.seq), *_fields(book, state, kind)]
+    lines += [
+        Line(f"{field_words(name):<18}{field_value_words(name, value, book.zone)}")
+        for name, value in belongings(snapshot, state).items()
+        if value
+    ]
     if isinstance(state, DecisionState):
         body = book.event(state.described_by).event.body
         if isinstance(body, DecisionTaken):

@@ -12,6 +12,7 @@ from tallystick import ledger
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
 from tallystick.ledger.events.types import decode, is_known
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import RunState
 from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
 from tallystick.tui.cli.ask.commits import commit_json, event_words, print_commit, print_source
@@ -54,14 +55,14 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
-                "state": msgspec.to_builtins(state),
+                "state": {**msgspec.to_builtins(state), **belongings(snapshot, state)},
             }
             print_json("tally.show/1", content)
             return
         head_line(snapshot, as_of, book)
-        for field in state.__struct_fields__:
-            value = getattr(state, field)
-            if value is not None and field != "seq":
+        fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
+        for field, value in (fields | belongings(snapshot, state)).items():
+            if value is not None:
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
         click.echo(f"{'last event':<18}#{state.seq}  {show(event_words(book.log.event(state.seq), book), 400)}")
         print_source(book, book.log.commit_of(state.seq))

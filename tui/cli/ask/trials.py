@@ -9,6 +9,7 @@ import msgspec
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import TrialState
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.main import tally
@@ -53,7 +54,10 @@ def trials_command(
             trials = sorted(measured, key=lambda trial: numbers[trial.trial][best], reverse=largest)
         trials = trials[:number]
         if as_json:
-            listed = [_json(trial, numbers.get(trial.trial, {}), snapshot) for trial in trials]
+            listed = [
+                {"handle": f"trial:{trial.trial}", **msgspec.to_builtins(trial), **belongings(snapshot, trial)}
+                for trial in trials
+            ]
             print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of, book), "trials": listed})
             return
         head_line(snapshot, as_of, book)
@@ -66,11 +70,6 @@ def trials_command(
         shown = [best] if best else sorted({name for trial in trials for name in numbers.get(trial.trial, {})})[:4]
         headers = ("trial", "state", "by", "began", *shown, "parameters")
         table(headers, [_row(trial, numbers.get(trial.trial, {}), shown, book) for trial in trials])
-
-
-def _json(trial: TrialState, last: dict[str, float], snapshot: ledger.Snapshot) -> dict[str, object]:
-    files = [file.name for file in snapshot.trial_files(trial.trial)]
-    return {"handle": f"trial:{trial.trial}", **msgspec.to_builtins(trial), "last": last, "files": files}
 
 
 def _row(trial: TrialState, last: dict[str, float], shown: list[str], book: ledger.Ledger) -> tuple[object, ...]:
