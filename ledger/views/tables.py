@@ -185,7 +185,7 @@ def encode_states(states: Sequence[object]) -> list[str]:
     return _encoder.encode_lines(states).decode().split("\n")[:-1]  # JSON has no line break within a text
 
 
-class Part:
+class FieldGroup:
     """Some fields of the states of a projection, as they are stored together."""
 
     def __init__(self, projection: Projection, fields: Sequence[str]) -> None:
@@ -207,12 +207,12 @@ class Part:
         return [None if state is None else self._struct(*self.of(state)) for state in states]
 
 
-class Parts(NamedTuple):
+class StateParts(NamedTuple):
     """How the states of a projection are divided."""
 
-    steady: tuple[Part, ...]
+    steady: tuple[FieldGroup, ...]
     """In the order of :attr:`Projection.steady`."""
-    rest: Part | None
+    rest: FieldGroup | None
     """What every version row holds; None for whole states."""
 
     def rows(self, states: Sequence[State | None]) -> list[str]:
@@ -221,12 +221,12 @@ class Parts(NamedTuple):
 
 
 @cache
-def parts(projection: Projection) -> Parts:
+def parts(projection: Projection) -> StateParts:
     """How the states of a projection are divided."""
-    steady = tuple(Part(projection, fields) for fields in projection.steady)
+    steady = tuple(FieldGroup(projection, fields) for fields in projection.steady)
     grouped = {field for fields in projection.steady for field in fields}
     rest = [field for field in projection.state.__struct_fields__ if field not in grouped]
-    return Parts(steady, Part(projection, rest) if steady else None)
+    return StateParts(steady, FieldGroup(projection, rest) if steady else None)
 
 
 @cache

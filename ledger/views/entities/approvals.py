@@ -43,5 +43,4 @@ APPROVALS = projection(
     ApprovalState,
     (say.DecisionApproved, say.PromotionDecided),
     approvals,
-    __file__,
 )

@@ -140,7 +140,6 @@ AUTOMATIONS = projection(
         say.AutomationChanged,
     ),
     automations,
-    __file__,
     steady=(
         ("automation", "asked", "needed", "approvers_needed", "relock_on"),
         ("quiet_since", "locked_by", "locked_at"),

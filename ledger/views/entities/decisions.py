@@ -73,6 +73,5 @@ DECISIONS = projection(
     DecisionState,
     (say.DecisionTaken, say.PromotionDecided, say.DecisionApproved),
     decisions,
-    __file__,
     steady=(("decision", "run", "pipeline", "outcome", "chosen", "model", "headline", "taken_at", "described_by"),),
 )

@@ -64,6 +64,5 @@ LOOKS = projection(
     LookState,
     (say.FinalLooked, say.FinalEvaluated),
     looks,
-    __file__,
     steady=(("look", "pipeline", "run", "model", "windows", "number", "budget", "by", "at", "command", "waiver"),),
 )

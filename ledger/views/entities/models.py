@@ -101,7 +101,6 @@ MODELS = projection(
         say.ModelRetired,
     ),
     models,
-    __file__,
     steady=(
         (
             "model",

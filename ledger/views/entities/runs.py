@@ -124,7 +124,6 @@ RUNS = projection(
         say.RunReproduced,
     ),
     runs,
-    __file__,
     steady=(
         (
             "run",

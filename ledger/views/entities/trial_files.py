@@ -40,4 +40,4 @@ def trial_files(entry: Entry, _current: Lookup) -> Iterator[Change]:
     )
 
 
-TRIAL_FILES = projection("trial_files", "trial_file", TrialFileState, (say.TrialStored,), trial_files, __file__)
+TRIAL_FILES = projection("trial_files", "trial_file", TrialFileState, (say.TrialStored,), trial_files)

@@ -34,6 +34,5 @@ TRIAL_METRICS = projection(
     TrialMetricState,
     (say.TrialMeasured,),
     trial_metrics,
-    __file__,
     steady=(("trial_metric", "trial", "name"),),
 )

@@ -69,7 +69,6 @@ TRIALS = projection(
     TrialState,
     (say.TrialStarted, say.TrialMeasured, say.TrialStored, say.TrialFinished),
     trials,
-    __file__,
     steady=(
         ("trial", "name", "by", "host", "params", "started_at"),
         ("ended_at", "error"),

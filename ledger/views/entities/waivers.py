@@ -72,7 +72,6 @@ WAIVERS = projection(
     WaiverState,
     (say.WaiverGranted, say.WaiverEnded),
     waivers,
-    __file__,
     steady=(
         (
             "waiver",
