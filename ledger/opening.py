@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -128,18 +129,48 @@ def local_zone() -> str:
 
 
 def find(start: Path | str) -> Path | None:
-    """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
+    """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``.
+
+    Raises
+    ------
+    Refused
+        When it lies above and belongs to another account, as in a folder that everybody may write to.
+    """
     start = Path(start)
     for folder in (start, *start.absolute().parents):
-        try:
-            if (folder / FOLDER / LEDGER_FILE).is_file():
-                return folder / FOLDER
-        except PermissionError:
-            # A ledger that may not be entered is one all the same: opening it says so.
-            with contextlib.suppress(PermissionError):
-                if (folder / FOLDER).is_dir():
-                    return folder / FOLDER
+        if _holds_a_ledger(folder):
+            if folder not in (start, start.absolute()):
+                _refuse_anothers(folder / FOLDER)
+            return folder / FOLDER
     return None
+
+
+def _holds_a_ledger(folder: Path) -> bool:
+    try:
+        return (folder / FOLDER / LEDGER_FILE).is_file()
+    except PermissionError:
+        # A ledger that may not be entered is one all the same: opening it says so.
+        with contextlib.suppress(PermissionError):
+            return (folder / FOLDER).is_dir()
+    return False
+
+
+def _refuse_anothers(folder: Path) -> None:
+    """Nobody chose a ledger that lies in some folder above, so it must be this account's own, or the system's."""
+    own = {0, os.geteuid()}
+    if os.geteuid() == 0 and (caller := os.environ.get("SUDO_UID", "")).isdecimal():
+        own.add(int(caller))
+    owner = folder.stat().st_uid
+    if owner in own:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"uid {owner}"
+    raise Refused(
+        f"The nearest ledger, {folder}, belongs to {name}. It was found in a folder above and was not opened.",
+        f"If you trust it, name it: --ledger {folder}, or set TALLY_LEDGER={folder}. Else make your own: tally init",
+    )
 
 
 def ledger_folder(folder: Path) -> Path:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events import types as vocabulary
@@ -26,14 +27,20 @@ from tallystick.ledger.events.commit import (
 )
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
-from tallystick.ledger.events.types import CommitImported, EventRedacted
+from tallystick.ledger.events.types import CommitImported, EventRedacted, LedgerCreated
 from tallystick.ledger.query import blame
 from tallystick.ledger.query.as_of import AsOf
 from tallystick.ledger.storage.imported_commits import copied_in, within
+from tallystick.ledger.storage.key_history import Identity, identities_of
 from tallystick.ledger.storage.log import Commit, Log, Stored
+from tallystick.ledger.system.timezone import zone_of
+from tallystick.ledger.views.entities import BY_STATE
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
 from tallystick.ledger.views.fold import READ_TYPES
+from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews, Views
+
+S = TypeVar("S", bound=State)
 
 
 class Erased(NamedTuple):
@@ -144,6 +151,34 @@ class Evidence:
         self.as_of = as_of
         # What was folded in memory counts its own entries; the ledger's views count events.
         self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
+
+    # The ledger --------------------------------------------------------------------------------------------
+
+    @cached_property
+    def genesis(self) -> LedgerCreated:
+        """The first event's body, which never changes; Damaged where it cannot be read."""
+        body = self.event(0).event.body
+        if not isinstance(body, LedgerCreated):
+            raise Damaged(f"{self._log.path} does not begin with ledger.created.")
+        return body
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which dates of this ledger are read and shown."""
+        return zone_of(self.genesis.timezone)
+
+    @cached_property
+    def identities(self) -> list[Identity]:
+        """Every key that the log had had by then, oldest first."""
+        return [identity for identity in identities_of(self._log) if identity.from_size <= self.as_of.n + 1]
+
+    def versions(self, kind: type[S], name: str) -> list[S]:
+        """The states that an entity has had up to this position, oldest first; each names its event in ``seq``.
+
+        Also those that were taken back by a correction later on, but not the gaps in which the entity did not exist.
+        """
+        versions = self._views.history(BY_STATE[kind], name, -1, self._position)
+        return [cast("S", version.state) for version in versions if version.state is not None]
 
     # Events ------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,8 @@ from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events import types as say
 from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.query.evidence import Erased, Unreadable
+from tallystick.ledger.tlog import key_store
+from tallystick.ledger.views.entities import RunState
 
 MADE = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
 
@@ -188,3 +190,38 @@ def test_an_imported_event_names_what_things_are_called_here(ann: ledger.Ledger,
         assert source.within is None
         assert now.source(0) is None
         assert isinstance(source.said, say.CommitImported)
+
+
+def test_what_the_ledger_is_comes_through_a_snapshot(book: ledger.Ledger) -> None:
+    first, now = book.at("c0"), book.now()
+    assert first.genesis == now.genesis == book.genesis
+    assert now.zone.key == book.zone.key == "UTC"
+    assert now.identities == book.identities
+    old, signer = book.identity.key, key_store.new_signer(book.origin, "file")
+    change = say.KeyRotated(
+        old=old.key_id.hex(),
+        new=signer.verifier.key_id.hex(),
+        old_key=old.format(),
+        new_key=signer.verifier.format(),
+        signed_by_old=True,
+        compromised_from=None,
+        reason="the yearly change",
+    )
+    book.change_identity(change, signer)
+    assert [identity.key for identity in book.now().identities] == [old, book.identity.key]
+    assert [identity.key for identity in now.identities] == [old]
+
+
+def test_the_versions_of_an_entity_end_with_the_snapshot(book: ledger.Ledger) -> None:
+    now = book.now()
+    run = now.runs()[0]
+    versions = now.versions(RunState, run.run)
+    assert versions[-1] == run
+    assert [state.seq for state in versions] == sorted({state.seq for state in versions})
+    assert len(versions) > 1
+    began = book.at(f"#{versions[0].seq}")
+    assert [state.seq for state in began.versions(RunState, run.run) if state.seq <= began.as_of.seq] == [
+        state.seq for state in versions if state.seq <= began.as_of.seq
+    ]
+    assert versions[-1] not in book.at(f"before:#{run.seq}").versions(RunState, run.run)
+    assert now.versions(RunState, "no such run") == []

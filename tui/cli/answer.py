@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
+import msgspec
 
 from tallystick import ledger
-from tallystick.tui.output.console import (
-    heading,
-)
+from tallystick.ledger.views.projection import State
+from tallystick.tui.output.console import heading
 
 
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
@@ -37,3 +39,8 @@ def struck(text: str, seq: int, aside: dict[int, int]) -> str:
     lines = (line[: len(line) - len(line.lstrip())] + click.style(line.lstrip(), strikethrough=True)
              for line in text.split("\n"))  # fmt: skip
     return "\n".join(lines) + f" (does not count: #{aside[seq]})"
+
+
+def state_json(state: State | None, handle: str) -> dict[str, Any] | None:
+    """The state of an entity for programs, with its handle; None where there is none."""
+    return None if state is None else {"handle": handle, **msgspec.to_builtins(state)}

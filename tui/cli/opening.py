@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import sys
 from pathlib import Path
 
 import click
@@ -71,7 +70,8 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
 def say(kind: str, words: str) -> None:
     """A remark beside the answer, on standard error; as JSON where the answer is."""
     words = here(words)
-    if "--json" in sys.argv[1:]:
+    context = click.get_current_context(silent=True)
+    if context is not None and context.params.get("as_json"):
         click.echo(json.dumps({kind: words}), err=True)
     else:
         click.secho(
