@@ -107,6 +107,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "views/entities",
         "views",
         "query",
+        "writing",
         "ledger",
         "opening",
         "publish",
@@ -298,8 +299,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "pipeline", "__init__"): 7,
     ("function", "pipeline", "_conclude"): 84,
     ("function", "tui", "_search"): 74,
-    ("function", "tui", "explain_command"): 99,
-    ("function", "tui", "replay_command"): 94,
 }
 """What is still over a limit: which one, the package, the name, and how much. The table only shrinks."""
 

@@ -207,7 +207,7 @@ def _put_in_place(new: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     old = Ledger(target)
     try:
-        with old.log.lock:
+        with old.writer.lock:
             if old.log.path.exists():
                 # Its own write-ahead log must not be read into the new file.
                 folded = sqlite3.connect(old.log.path)

@@ -1,56 +1,30 @@
-"""The append-only log: one SQLite file that is the only evidence.
+"""The append-only log: one SQLite file that is the only evidence; how it is read.
 
 Rows are added and never changed. Triggers refuse the careless; the tree (:mod:`ledger.tlog.merkle`) convicts the
-rest. The order of an append follows the lesson of a Certificate Transparency log that ended because one bit
-flipped between hashing and storing: insert, read back what was stored, hash *that*, extend the tree, commit
-durably, and only then say that it is done.
+rest. How rows are added is :mod:`ledger.storage.log_writer`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from tallystick.ledger.errors import Busy, Damaged, InvalidInput, TallyError
-from tallystick.ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
-from tallystick.ledger.events.encoding import Encoded
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.commit import CALENDAR_MICROS
 from tallystick.ledger.events.event import Hashes, event_hasher
-from tallystick.ledger.storage.append import (
-    Appended,
-    Piece,
-    Sealing,
-    Transaction,
-    seen,
-    subtree,
-    unwritten,
-    write,
-)
 from tallystick.ledger.storage.sqlite import (
-    APPLICATION_ID,
-    PLAIN_FORMAT,
-    SCHEMA,
     AsItLies,
-    check_format,
-    connect,
-    foreign_triggers,
     open_read_only,
-    prepare_writer,
-    refuse_network,
     stamp,
-    trouble,
 )
-from tallystick.ledger.system.file_lock import FileLock
-from tallystick.ledger.tlog import merkle
 
 LEDGER_FILE = "ledger.db"
-LOCK_DEADLINE_SECONDS = 10.0
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
 
@@ -90,38 +64,18 @@ class Commit(NamedTuple):
 
 
 class Log:
-    """The log file of one ledger folder.
+    """The log file of one ledger folder, for reading.
 
-    One object serves one thread. Reading never takes a lock; appending takes the ledger's file lock for the
-    length of one transaction.
+    One object serves one thread. Reading never takes a lock; :mod:`ledger.storage.log_writer` writes.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER_FILE
-        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS, in_turn=True)
         self._checks_bodies = True
         self._reader: sqlite3.Connection | None = None
         self._lay_as: tuple[int, int, int] | None = None
-        self._writer: sqlite3.Connection | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
-
-    def create(self) -> None:
-        """Make an empty log; the file must not exist."""
-        refuse_network(self.path)
-        connection = connect(self.path, "rwc")
-        try:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
-            prepare_writer(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.values():
-                connection.execute(statement)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            connection.close()
-            raise trouble(error, self.path) from error
-        self._writer = connection
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -138,175 +92,11 @@ class Log:
             self._lay_as = lay_as if isinstance(self._reader, AsItLies) else None
         return self._reader
 
-    @property
-    def writer(self) -> sqlite3.Connection:
-        if self._writer is None:
-            check_format(self.reader, self.path)
-            refuse_network(self.path)
-            if strangers := foreign_triggers(self.reader):
-                raise Damaged(
-                    f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",
-                    "`tally verify` says what was changed. Restore the newest backup; keep this file as evidence.",
-                )
-            connection = connect(self.path, "rw")
-            try:
-                prepare_writer(connection)
-            except sqlite3.Error as error:
-                connection.close()
-                raise unwritten(error, self.path) from error
-            self._writer = connection
-        return self._writer
-
     def close(self) -> None:
-        """Close both connections and fold the write-ahead log into the file, if nobody else is using it."""
+        """Close the connection; harmless to call twice."""
         if self._reader is not None:
             self._reader.close()
             self._reader = self._lay_as = None
-        if self._writer is not None:
-            try:
-                self.lock.deadline_seconds = 1.0
-                with self.lock:
-                    self._writer.execute("PRAGMA busy_timeout = 1000")
-                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except (TallyError, sqlite3.Error):
-                # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
-                pass
-            self._writer.close()
-            self._writer = None
-        self.lock.close()
-
-    # Appending ---------------------------------------------------------------------------------------------
-
-    def append(
-        self,
-        events: Sequence[Encoded],
-        head: Callable[[int], str],
-        *,
-        declare: Mapping[str, Encoded] | None = None,
-        expected: Mapping[str, int | None] | None = None,
-        key: tuple[str, bytes] | None = None,
-        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
-        allow_jump: bool = False,
-        seal: Callable[[Sealing], str | None] | None = None,
-        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-    ) -> Appended:
-        """Write one commit, durably.
-
-        Parameters
-        ----------
-        events : sequence of Encoded, at least one
-        head : callable
-            Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock.
-        declare : mapping of entity to Encoded, optional
-            Events written first, each only if its entity is still unknown to the ledger.
-        expected : mapping of entity to seq or None, optional
-            The append happens only if each entity was last referred to by that event (None: by no event).
-        key : (str, bytes), optional
-            Idempotency key and digest of the content. The same key with the same content returns the first
-            result; with other content it is a conflict.
-        allow_jump : bool
-            Accept a clock more than 366 days ahead of the last commit.
-        seal : callable, optional
-            Signs the tree that includes this commit, or declines; its note is stored in the same transaction.
-
-        Raises
-        ------
-        Conflict, Busy, Refused, Damaged, InvalidInput
-        """
-        if not events:
-            raise InvalidInput("A commit holds at least one event.")
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            if key is not None and (earlier := seen(connection, key)) is not None:
-                return self._repeated(earlier)
-            piece = Piece(events, head, declare or {}, expected or {})
-            appended = write(connection, piece, now_micros(), allow_jump)
-            n = appended.n
-            if key is not None:
-                connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
-            if seal is not None:
-                root = merkle.frontier_from(lambda index: subtree(connection, index), n + 1).root()
-                if (signed := seal(Sealing(n + 1, root))) is not None:
-                    connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
-        return appended
-
-    def append_together(
-        self,
-        pieces: Sequence[Piece],
-        *,
-        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
-        allow_jump: bool = False,
-        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-        least_format: int = PLAIN_FORMAT,
-    ) -> list[Appended]:
-        """Write several commits one after the other with one wait for the disk: all of them, or none.
-
-        Parameters
-        ----------
-        least_format : int
-            What a program has to know to read them; the file says so from then on.
-
-        Raises
-        ------
-        Conflict, Busy, Refused, Damaged, InvalidInput
-        """
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            if self.format(connection) < least_format:
-                connection.execute(f"PRAGMA user_version = {least_format}")
-            return [write(connection, piece, now_micros(), allow_jump) for piece in pieces]
-
-    def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
-        """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
-            kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
-            if kept:
-                return str(kept[0])
-            root = merkle.frontier_from(lambda index: subtree(connection, index), size).root()
-            note = seal(Sealing(size, root))
-            connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
-        return note
-
-    def erase(
-        self, change: Callable[[sqlite3.Connection], None], deadline_seconds: float = LOCK_DEADLINE_SECONDS
-    ) -> None:
-        """Let ``change`` erase, then write the file anew, so that no page keeps what was erased.
-
-        Only :mod:`ledger.amend.redaction` calls this, after the event that says so is durable; the file's own trigger
-        refuses it before.
-
-        Raises
-        ------
-        Busy, InvalidInput
-        """
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock:
-            connection.execute("PRAGMA secure_delete = ON")
-            with Transaction(connection, self.path):
-                change(connection)
-            try:
-                connection.execute("VACUUM")
-                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as error:
-                raise trouble(error, self.path) from error
-        if busy:
-            raise Busy(
-                "The content is erased, but somebody is reading an older state of the ledger, so the write-ahead "
-                "log still holds it.",
-                "Close other programs that read this ledger, then type any command that appends; closing it clears "
-                "the log.",
-            )
-
-    def _repeated(self, n: int) -> Appended:
-        commit = self.commit(n)
-        entry = leaf_entry(commit_text(commit.head, self.hashes(commit.first_seq, commit.last_seq)))
-        return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
 
     # Reading -----------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from tallystick.ledger.errors import Conflict
+from tallystick.ledger.errors import AfterCommit, Conflict
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.encoding import Draft
@@ -133,6 +133,8 @@ def run(
         try:
             on_outline(outline)
             return _Running(book, outline, as_of, cause, progress, started, remembered).go()
+        except AfterCommit:
+            raise  # the run is finished and recorded; it did not fail
         except BaseException as error:
             record_failure(book, outline, stage, error)
             raise

@@ -29,7 +29,8 @@ from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import encode_canonical, hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.importing.importer import Imported, import_history
-from tallystick.ledger.ledger import Copy
+from tallystick.ledger.storage.append import Piece
+from tallystick.ledger.storage.log_writer import WriteOptions
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.tlog import pins
@@ -38,6 +39,7 @@ from tallystick.ledger.tlog.note import SignerKey, VerifierKey, parse_receipt
 from tallystick.ledger.verify.report import Asked, Verdict
 from tallystick.ledger.verify.verify import verify
 from tallystick.ledger.views.entities import NAMED
+from tallystick.ledger.writing.appender import Copy
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -320,7 +322,7 @@ def test_who_does_not_know_names_under_others_is_kept_out(
     import_history(book, ann.folder, named_under="ann")
     assert book.log.format() == 2
     assert verify(book).verified
-    book.log.writer.execute("PRAGMA user_version = 1")
+    book.writer.connection.execute("PRAGMA user_version = 1")
     assert [finding.kind for finding in verify(book).findings] == ["SCHEMA"]
 
 
@@ -509,13 +511,12 @@ def written_by_another_program(ann: ledger.Ledger, text: str, *, event_type: str
     ).encode()
     schema = say.SchemaDeclared(name=f"{event_type}/7", json_schema={"type": "object"})
     ann.append(schema)
-    ann.log.append(
-        [Encoded(event_type, event, hashes(event), [])],
-        lambda micros: encode_canonical(
+    ann.writer.append(
+        Piece([Encoded(event_type, event, hashes(event), [])], lambda micros: encode_canonical(
             {"actor": "z", "host": "h", "recorded_at": dt.datetime.fromtimestamp(micros / 1e6, dt.UTC), "tool": "t",
              "user": "u"}
-        ).decode(),
-        now_micros=lambda: ann.log.commit(ann.log.size() - 1).recorded_at,
+        ).decode()),
+        WriteOptions(now_micros=lambda: ann.log.commit(ann.log.size() - 1).recorded_at),
     )  # fmt: skip
     ann.checkpoint()
 

@@ -16,11 +16,11 @@ from tallystick.ledger.errors import Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.importing.importer import import_history
-from tallystick.ledger.ledger import Copy
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
 from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.output.import_label import imported_json, source_words
 
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)

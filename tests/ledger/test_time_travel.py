@@ -47,6 +47,8 @@ SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthChe
 class Erratic:
     """A clock that goes forwards and backwards, as clocks of machines do."""
 
+    is_live = False
+
     def __init__(self, steps: list[int]) -> None:
         self.now = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
         self.steps = iter(steps)

@@ -292,7 +292,7 @@ def test_a_ledger_that_others_write_to_verifies_at_every_moment(tmp_path: Path) 
 
 def many(book: ledger.Ledger, commits: int) -> None:
     """Commits enough for several ranges, some signed."""
-    book.log.writer.execute("PRAGMA synchronous = OFF")
+    book.writer.connection.execute("PRAGMA synchronous = OFF")
     for index in range(commits):
         book.append(finished(f"r{index}", "p"), finished(f"r{index}", "q"), sign=index % 97 == 0)
     book.now().runs()
@@ -377,17 +377,17 @@ def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -
     """A type that this program does not know is hashed, proved and left alone."""
     from tallystick.ledger.events.encoding import Encoded
     from tallystick.ledger.events.event import hashes
+    from tallystick.ledger.storage.append import Piece
+    from tallystick.ledger.storage.log_writer import WriteOptions
 
     data = (
         b'{"body":{"anything":1},"occurred_at":"2013-01-01T00:00:00Z","salt":"AAAAAAAAAAAAAAAAAAAAAA==",'
         b'"t":"thing.happened","v":7}'
     )
     head = story.log.commit(0).head
-    story.log.append(
-        [Encoded("thing.happened", data, hashes(data), [])],
-        lambda _micros: head,
-        now_micros=lambda: story.log.commit(0).recorded_at,
-        allow_jump=True,
+    story.writer.append(
+        Piece([Encoded("thing.happened", data, hashes(data), [])], lambda _micros: head),
+        WriteOptions(now_micros=lambda: story.log.commit(0).recorded_at, allow_jump=True),
     )
     verdict = verify(story)
     # The head says another time than the commit: that much is found; the event itself is fine.

@@ -21,9 +21,9 @@ from tallystick.ledger.amend.redaction import KEPT
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.types import RELEASED
 from tallystick.ledger.importing.importer import import_history
-from tallystick.ledger.ledger import Copy
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.cli import main
 
 

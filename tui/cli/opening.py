@@ -49,6 +49,8 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
             book.close()
             raise
     book.views.on_trouble = lambda words: say("note", words)
+    # The deed is done: the command goes on, names it and ends as it would have ended.
+    book.appender.on_trouble = lambda error: say("warning", f"{error.message} {error.hint}".rstrip())
     try:
         if for_verification and replaced(book.log.reader):
             return book
