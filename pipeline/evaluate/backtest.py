@@ -41,6 +41,7 @@ from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
 from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.workers import parallel
 from tallystick.pipeline.recipes import Columns, Task, build, code_hash
 
 Rows = npt.NDArray[np.int64]
@@ -222,7 +223,7 @@ def backtest(
 
     Runs under whatever joblib backend is active; results do not depend on it.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     tasks = []
     for window in windows:
@@ -230,8 +231,8 @@ def backtest(
         tasks += [delayed(judge)(plan, cell) for cell in cells if cell.window == window]
     # A run that ends early, on a full disk or by Ctrl-C, leaves cells that nobody waits for; that is nobody's news.
     warnings.filterwarnings("ignore", "[0-9]+ tasks (have been successfully executed|which were still)", UserWarning)
-    parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
-    return iter(parallel(tasks))
+    compute = parallel(workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+    return iter(compute(tasks))
 
 
 def judge(plan: Plan, cell: Cell) -> Judged:

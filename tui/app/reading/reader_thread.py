@@ -39,7 +39,7 @@ class Job:
         self.stale = False
 
 
-class Reader(threading.Thread):
+class ReaderThread(threading.Thread):
     """A reading thread; ``deliver`` takes an answer to the thread of the screen."""
 
     def __init__(self, name: str, folder: Path, deliver: Deliver) -> None:

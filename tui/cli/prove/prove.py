@@ -19,7 +19,7 @@ from tallystick.tui.cli.opening import open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 
 @tally.command("prove")
@@ -119,8 +119,8 @@ def check_proof_command(folder: Path, key: str | None, as_json: bool) -> None:
         }
         print_json("tally.check-proof/1", content)
         return
-    for told in checked.told:
-        click.echo(wrap(told, "  "))
+    for sentence in checked.told:
+        click.echo(wrap(sentence, "  "))
     for name in checked.ignored:
         click.echo(f"  not part of the proof: {show(name)}", err=True)
     click.secho(
@@ -152,7 +152,7 @@ def export_tiles_command(folder: Path, ledger_path: Path | None, as_json: bool) 
     """
     from tallystick.ledger.publish.tiles import export_tiles
 
-    with open_ledger(ledger_path) as book, Bar() as bar:
+    with open_ledger(ledger_path) as book, ProgressBar() as bar:
         exported = export_tiles(book, folder, bar)
         bar.close()
         if not as_json:
