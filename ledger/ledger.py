@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from tallystick.ledger.errors import Damaged, InvalidInput, Refused
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import decode_head, from_micros
-from tallystick.ledger.events.encoding import Draft, Encoded
+from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import new_salts
 from tallystick.ledger.events.types import Body, ForkAdopted, KeyRotated, LedgerCreated
@@ -148,10 +148,6 @@ class Ledger:
         """Types of events that a newer program has recorded here, in words; what they say is not followed."""
         return newer_types(self.log)
 
-    def begin(self, first: LedgerCreated, signer: Signer) -> None:
-        """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
-        self.appender.begin(Draft(first), signer)
-
     # Appending ---------------------------------------------------------------------------------------------
 
     def append(
@@ -255,28 +251,15 @@ class Ledger:
     def checkpoint(self) -> str:
         """The signed checkpoint of the whole ledger as it is now; signs and stores one where needed.
 
-        Raises
-        ------
-        NotFound
-            When it is not signed yet and this account does not have the key.
-        Refused
-            When this ledger is behind what this account has seen of it before.
+        See :meth:`ledger.writing.signer.CheckpointSigner.checkpoint` for what it raises.
         """
         return self.signer.checkpoint()
-
-    def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
-        """Drafts made ready to be written, with salts of this ledger's source."""
-        return self.appender.encoded(drafts, now)
 
     # The tree ----------------------------------------------------------------------------------------------
 
     def root_at(self, size: int) -> bytes:
         """Root over the first commits, from the stored subtrees."""
         return tree.root_at(self.log, size)
-
-    def subtree(self, start: int, stop: int) -> bytes:
-        """Merkle hash over a range of commits, for proofs."""
-        return tree.subtree(self.log, start, stop)
 
     def continues(self, seen: Checkpoint) -> bool:
         """Whether this ledger, as its stored tree says, continues a state that was seen of it."""

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused
 from tallystick.ledger.events.commit import COMMIT_CONTEXT
+from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
 from tallystick.ledger.events.types import LedgerCreated
 from tallystick.ledger.ledger import Ledger
@@ -87,7 +88,7 @@ def create(
         signer = key_store.new_signer(origin, key_home)
         ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
         ledger.writer.create()
-        ledger.begin(genesis(signer, zone, clock_kind), signer)
+        ledger.appender.begin(Draft(genesis(signer, zone, clock_kind)), signer)
         pins.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)

@@ -41,7 +41,7 @@ from tallystick.ledger.views.store import Views
 S = TypeVar("S", bound=State)
 
 
-class Entities(Evidence):
+class EntityReader(Evidence):
     """Every entity as it was known right after one commit, besides the events that it follows from."""
 
     def __init__(self, views: Views, as_of: AsOf, clock: Callable[[], dt.datetime] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Entities by the names that people type: whole, with or without their kind, or by an unambiguous beginning."""
+"""EntityReader by the names that people type: whole, with or without their kind, or by an unambiguous beginning."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tallystick.ledger.views.store import Views
 S = TypeVar("S", bound=State)
 
 
-class Found(NamedTuple):
+class NamedEntity(NamedTuple):
     """An entity that a name means."""
 
     projection: Projection
@@ -41,7 +41,7 @@ class Names:
         self._position = position
         self._words = words
 
-    def find(self, handle: str, field: str | None = None) -> Found | None:
+    def find(self, handle: str, field: str | None = None) -> NamedEntity | None:
         """The entity with exactly this name, with or without its kind; of several, the first that has the field."""
         kind, colon, name = handle.partition(":")
         for projection in NAMED:
@@ -52,10 +52,10 @@ class Names:
                 continue
             state = self._views.get(projection, wanted, self._position)
             if state is not None:
-                return Found(projection, wanted, state)
+                return NamedEntity(projection, wanted, state)
         return None
 
-    def named(self, handle: str, field: str | None = None) -> Found:
+    def named(self, handle: str, field: str | None = None) -> NamedEntity:
         """The same, where an unambiguous beginning of the name will do; NotFound where there is none."""
         found = self.find(handle, field) or self.find(handle)
         if found is not None:
@@ -76,7 +76,7 @@ class Names:
             projection, name = begins[0]
             state = self._views.get(projection, name, self._position)
             assert state is not None
-            return Found(projection, name, state)
+            return NamedEntity(projection, name, state)
         if begins:
             some = ", ".join(f"{projection.key}:{name}" for projection, name in begins[:5])
             raise NotFound(
