@@ -8,9 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from zoneinfo import ZoneInfo
 
-from tallystick.ledger.errors import Damaged, InvalidInput, Refused
-from tallystick.ledger.events import types as vocabulary
-from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import new_salts
@@ -23,8 +21,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage import tree
 from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.storage.artifacts import Artifact, Objects
-from tallystick.ledger.storage.entries import entries
-from tallystick.ledger.storage.imported_commits import told_here
+from tallystick.ledger.storage.entries import entries, entry_at, genesis_of
 from tallystick.ledger.storage.key_history import Identity, identities_of
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.storage.log_writer import LOCK_DEADLINE_SECONDS, LogWriter
@@ -103,16 +100,9 @@ class Ledger:
     @property
     def genesis(self) -> LedgerCreated:
         """The first event's body; Damaged where it cannot be read. It never changes while the ledger is open."""
-        if self._genesis is not None:
-            return self._genesis
-        try:
-            body = self.event(0).event.body
-        except IndexError:
-            raise Damaged(f"{self.log.path} holds no event at all.") from None
-        if not isinstance(body, LedgerCreated):
-            raise Damaged(f"{self.log.path} does not begin with ledger.created.")
-        self._genesis = body
-        return body
+        if self._genesis is None:
+            self._genesis = genesis_of(self.log)
+        return self._genesis
 
     @property
     def identities(self) -> list[Identity]:
@@ -283,6 +273,14 @@ class Ledger:
             return occurred_by(self.log, when, self.zone, self.clock())
         return Snapshot(self.views, self.when(when))
 
+    def size(self) -> int:
+        """Number of commits."""
+        return self.log.size()
+
+    def change_counter(self) -> int:
+        """A number that is another one after every commit of another process; cheaper to ask than any table."""
+        return int(self.log.reader.execute("PRAGMA data_version").fetchone()[0])
+
     def at_commit(self, n: int, moment: dt.datetime | None = None) -> Snapshot:
         """The ledger right after commit ``n``; IndexError beyond the end.
 
@@ -315,13 +313,7 @@ class Ledger:
 
     def event(self, seq: int) -> Entry:
         """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""
-        stored = self.log.event(seq)
-        commit = self.log.commit_of(seq)
-        if stored.data is None:
-            raise Damaged(f"The body of event #{seq} is not here.")
-        head = decode_head(commit.head)
-        event = told_here(self.log, commit, head, vocabulary.decode(stored.data))
-        return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
+        return entry_at(self.log, seq)
 
     def events(self, first: int = 0, last: int | None = None) -> Iterator[Entry]:
         """Events ``first`` to ``last``, both included, oldest first."""

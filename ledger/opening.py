@@ -68,20 +68,10 @@ def create(
     folder = parent / FOLDER
     if os.path.lexists(folder):
         raise Refused(f"There is a ledger in {folder} already.", "Use it, or choose another folder.")
-    zone = timezone or local_zone()
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
+    zone = _checked(timezone or local_zone())
     origin = new_origin(name or parent.resolve().name)
     made_parent = not parent.exists()
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
-    except OSError as error:
-        raise InvalidInput(
-            f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
-        ) from error
+    workplace = _workplace(parent)
     signer: key_store.Signer | None = None
     try:
         workplace.chmod(0o755)
@@ -106,6 +96,25 @@ def create(
         raise
     sync_folder(parent)
     return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+
+
+def _checked(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
+    return zone
+
+
+def _workplace(parent: Path) -> Path:
+    """A new folder in ``parent``, in which a ledger is prepared before it gets its name."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
+    except OSError as error:
+        raise InvalidInput(
+            f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
+        ) from error
 
 
 def genesis(signer: key_store.Signer, zone: str, clock_kind: Literal["live", "replayed"]) -> LedgerCreated:

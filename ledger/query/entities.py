@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 
 from tallystick.ledger.query.as_of import AsOf
 from tallystick.ledger.query.evidence import Evidence
-from tallystick.ledger.query.names import Names, projection_of
+from tallystick.ledger.query.name_lookup import Names, projection_of
 from tallystick.ledger.views.entities import (
     BY_STATE,
     AnchorState,
