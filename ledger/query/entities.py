@@ -13,6 +13,7 @@ from tallystick.ledger.query.name_lookup import Names, projection_of
 from tallystick.ledger.views.entities import (
     BY_STATE,
     AnchorState,
+    ApprovalState,
     AutomationState,
     CorrectionState,
     DecisionState,
@@ -30,6 +31,8 @@ from tallystick.ledger.views.entities import (
     ReproductionState,
     RunState,
     SliceState,
+    TrialFileState,
+    TrialMetricState,
     TrialState,
     WaiverState,
     WindowState,
@@ -87,6 +90,11 @@ class EntityReader(Evidence):
         """All decisions, oldest first."""
         return self._all(DecisionState)
 
+    def approvals(self, decision: str | None = None) -> list[ApprovalState]:
+        """Approvals, oldest first, of one decision by its whole name or of all."""
+        found = self._all(ApprovalState) if decision is None else self._within(ApprovalState, decision)
+        return [state for state in found if decision in (None, state.decision)]
+
     def gates(self) -> list[GateState]:
         """Gates of all models, in the order in which they were first evaluated."""
         return self._all(GateState)
@@ -127,6 +135,16 @@ class EntityReader(Evidence):
     def trials(self) -> list[TrialState]:
         """What notebooks and training loops tried, in the order in which it was recorded."""
         return self._all(TrialState)
+
+    def trial_metrics(self, trial: str | None = None) -> list[TrialMetricState]:
+        """The newest number of each name, of one trial by its whole name or of all."""
+        found = self._all(TrialMetricState) if trial is None else self._within(TrialMetricState, trial)
+        return [state for state in found if trial in (None, state.trial)]
+
+    def trial_files(self, trial: str | None = None) -> list[TrialFileState]:
+        """Files that trials stored, of one trial by its whole name or of all."""
+        found = self._all(TrialFileState) if trial is None else self._within(TrialFileState, trial)
+        return [state for state in found if trial in (None, state.trial)]
 
     def environments(self) -> list[EnvironmentState]:
         """Environments in which runs ran, oldest first."""
@@ -192,6 +210,10 @@ class EntityReader(Evidence):
 
     def _all(self, state: type[S]) -> list[S]:
         return cast("list[S]", self._views.all(BY_STATE[state], self._position))
+
+    def _within(self, state: type[S], owner: str) -> list[S]:
+        """Entities whose names begin with that of the entity that they belong to."""
+        return cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position))
 
     @cached_property
     def _names(self) -> Names:
