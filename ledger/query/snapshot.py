@@ -279,6 +279,10 @@ class Snapshot(Evidence):
         projection, name, _ = self._named(handle)
         return f"{projection.key}:{name}"
 
+    def links(self, node: str, towards: str) -> list[LinkState]:
+        """The edges of a node of the lineage, downwards (``down``) or upwards (``up``), oldest first."""
+        return self._links(node, towards)
+
     # What if -----------------------------------------------------------------------------------------------
 
     def without(self, *events: int | str) -> Snapshot:
