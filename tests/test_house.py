@@ -466,13 +466,8 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "ledger", "import_history"): 7,
     ("parameters", "ledger", "_said"): 8,
     ("parameters", "ledger", "plan"): 7,
-    ("class", "ledger", "Ledger"): 524,
     ("parameters", "ledger", "_record"): 9,
-    ("function", "ledger", "create"): 79,
     ("parameters", "ledger", "create"): 8,
-    ("class", "ledger", "Snapshot"): 400,
-    ("class", "ledger", "Log"): 360,
-    ("parameters", "ledger", "append"): 9,
     ("class", "ledger", "Vouching"): 456,
     ("class", "ledger", "_Examination"): 314,
     ("parameters", "pipeline", "_joined"): 8,
@@ -501,7 +496,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("class", "pipeline", "_Running"): 399,
     ("parameters", "pipeline", "__init__"): 7,
     ("function", "pipeline", "_conclude"): 84,
-    ("function", "tui", "_search"): 74,
 }
 """What is still over a limit: which one, the package, the name, and how much. The table only shrinks."""
 
