@@ -489,7 +489,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "pipeline", "choose"): 8,
     ("parameters", "pipeline", "_agree"): 9,
     ("function", "pipeline", "scores"): 127,
-    ("parameters", "pipeline", "evidence_of"): 8,
     ("parameters", "pipeline", "_record_refusal"): 8,
     ("parameters", "pipeline", "waive"): 9,
     ("parameters", "pipeline", "run_checks"): 7,
@@ -506,9 +505,7 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "pipeline", "replay"): 8,
     ("parameters", "pipeline", "final_sentence"): 8,
     ("parameters", "pipeline", "run"): 8,
-    ("class", "pipeline", "_Running"): 399,
     ("parameters", "pipeline", "__init__"): 7,
-    ("function", "pipeline", "_conclude"): 84,
 }
 """What is still over a limit: which one, the package, the name, and how much. The table only shrinks."""
 
