@@ -90,3 +90,11 @@ def test_every_package_is_installed() -> None:
         for file in (ROOT / layer).rglob("*.py")
     }
     assert set(find_packages(str(ROOT / ".src"))) == {"tallystick", *packages}
+
+
+def test_the_files_that_are_begun_first_are_there(pytestconfig: pytest.Config) -> None:
+    """A renamed file would quietly lose its place, and the suite would wait for it at the end."""
+    plugin = pytestconfig.pluginmanager.get_plugin(str(ROOT / "tests" / "conftest.py"))
+    assert plugin is not None
+    for name in plugin.LONGEST:
+        assert (ROOT / "tests" / name).is_file(), name
