@@ -70,3 +70,38 @@ class NewerFormat(TallyError):
     """The ledger was written by a later version of the program; nothing is guessed."""
 
     code = "newer-format"
+
+
+class AfterCommit(TallyError):
+    """A commit is durable, and something that belongs to it failed afterwards.
+
+    What was asked for is done, so the exit code is 0; asking again would record it twice.
+
+    Parameters
+    ----------
+    n : int
+        The commit.
+    cause : TallyError
+        What failed after it.
+
+    Attributes
+    ----------
+    n : int
+        The commit that is recorded.
+    cause : TallyError
+        What failed after it.
+    """
+
+    code = "after-commit"
+    exit_code = 0
+
+    def __init__(self, n: int, cause: TallyError) -> None:
+        super().__init__(f"This is recorded, in c{n}; do not give the command again. But: {cause.message}", cause.hint)
+        self.n = n
+        self.cause = cause
+
+
+class MissingExtra(TallyError):
+    """A library that only some commands need is not installed; the hint is the line that installs it."""
+
+    code = "missing-extra"

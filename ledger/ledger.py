@@ -3,79 +3,39 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-import msgspec
-
-from tallystick.ledger.errors import Damaged, InvalidInput, NewerFormat, NotFound, Refused, TallyError
+from tallystick.ledger.errors import Damaged, InvalidInput, Refused
 from tallystick.ledger.events import types as vocabulary
-from tallystick.ledger.events.commit import (
-    COMMIT_CONTEXT,
-    commit_text,
-    decode_head,
-    from_micros,
-    head_text,
-    leaf_entry,
-    to_micros,
-)
-from tallystick.ledger.events.encoding import Draft, content_digest, encoded
-from tallystick.ledger.events.event import (
-    EVENT_CONTEXT,
-    new_salts,
-)
-from tallystick.ledger.events.types import RELEASED, Body, ForkAdopted, KeyRotated, LedgerCreated, SchemaDeclared
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.encoding import Draft, Encoded
+from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.event import new_salts
+from tallystick.ledger.events.types import Body, ForkAdopted, KeyRotated, LedgerCreated
 from tallystick.ledger.query.as_of import AsOf, as_of_commit, handle_of, resolve
 from tallystick.ledger.query.diff import Difference
 from tallystick.ledger.query.event_time import Axis, occurred_by
+from tallystick.ledger.query.follow import follow
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended, Encoded, Piece, Sealing
+from tallystick.ledger.storage import tree
+from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.storage.artifacts import Artifact, Objects
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.storage.imported_commits import told_here
 from tallystick.ledger.storage.key_history import Identity, identities_of
-from tallystick.ledger.storage.log import LOCK_DEADLINE_SECONDS, Log
-from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT
-from tallystick.ledger.system.provenance import Recorder, this_process
+from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.log_writer import LOCK_DEADLINE_SECONDS, LogWriter
+from tallystick.ledger.system.clock import WALL_CLOCK, Clock
+from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.system.timezone import zone_of
-from tallystick.ledger.tlog import key_store, merkle, pins
 from tallystick.ledger.tlog.key_store import Signer
-from tallystick.ledger.tlog.note import Checkpoint, receipt_line, sign_checkpoint
-from tallystick.ledger.views.projection import Entry
+from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.views.store import Views
-
-if TYPE_CHECKING:
-    from tallystick.ledger.importing.importer import Imported
-
-Clock = Callable[[], dt.datetime]
-Salts = Callable[[int], list[bytes]]
-
-
-class Copy(NamedTuple):
-    """A commit of another ledger, made ready to be one of this ledger."""
-
-    batch: Sequence[Encoded]
-    types: frozenset[tuple[str, int]]
-    """What types and versions of events it holds, as far as this program knows them."""
-    actor: str
-    """Who recorded it there."""
-    note: str
-    expected: Mapping[str, int | None]
-    closing: Callable[[int], Sequence[Encoded]]
-    """Events that name positions here, made when that of the first of ``batch`` is known."""
-    named_under: str | None = None
-    """What the names in it are read under here."""
-
-
-def utc_now() -> dt.datetime:
-    """The wall clock, in UTC."""
-    return dt.datetime.now(dt.UTC)
+from tallystick.ledger.writing.appender import Appender, AppendOptions, Circumstances, Copy, Salts, newer_types
+from tallystick.ledger.writing.signer import CheckpointSigner
 
 
 class Ledger:
@@ -87,8 +47,20 @@ class Ledger:
         ``.tally``.
     genesis : LedgerCreated
         The first event.
+    log : Log
+        The events and commits as they are stored, for reading.
+    writer : LogWriter
+        The one way to change the log.
     objects : Objects
         Artifacts by hash.
+    views : Views
+        What follows from the events, at any position.
+    signer : CheckpointSigner
+        Signs the tree, and remembers what it signed.
+    appender : Appender
+        The write path; its ``on_trouble`` gets an error that came after a commit was durable.
+    clock : Clock
+        Where commits take their time from.
     """
 
     def __init__(
@@ -96,21 +68,19 @@ class Ledger:
         folder: Path,
         *,
         recorder: Recorder | None = None,
-        clock: Clock = utc_now,
+        clock: Clock = WALL_CLOCK,
         salts: Salts = new_salts,
         allow_jump: bool = False,
     ) -> None:
         self.folder = folder
-        self._allow_jump = allow_jump
+        self.clock = clock
         self.log = Log(folder)
+        self.writer = LogWriter(self.log)
         self.objects = Objects(folder / "objects")
         self.views = Views(folder, self.log)
-        self._recorder = recorder
-        self.clock = clock
-        self._salts = salts
-        self._declared: set[tuple[str, int]] = set()
-        self._continues_mark = False
-        self._understands = False
+        self.signer = CheckpointSigner(self.log, self.writer)
+        given = Circumstances(clock, salts, recorder, allow_jump)
+        self.appender = Appender(self.log, self.writer, self.signer, given)
         self._genesis: LedgerCreated | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
@@ -128,6 +98,7 @@ class Ledger:
         self._genesis = None
         self.views.close()
         self.log.close()
+        self.writer.close()
 
     @property
     def genesis(self) -> LedgerCreated:
@@ -164,34 +135,22 @@ class Ledger:
         return zone_of(self.genesis.timezone)
 
     @property
+    def is_replayed(self) -> bool:
+        """Whether its times are those of a story that was told again, instead of the times of recording."""
+        return self.genesis.clock == "replayed"
+
+    @property
     def recorder(self) -> Recorder:
         """Who this process says it is."""
-        if self._recorder is None:
-            self._recorder = this_process()
-        return self._recorder
+        return self.appender.recorder
 
     def newer_types(self) -> list[str]:
         """Types of events that a newer program has recorded here, in words; what they say is not followed."""
-        names = (name.removeprefix("schema:").rpartition("/") for name in self.log.entities("schema:"))
-        return [
-            f"{event_type} version {version}"
-            for event_type, _, version in names
-            if version.isdecimal() and (event_type, int(version)) not in RELEASED
-        ]
+        return newer_types(self.log)
 
-    def begin(self, signer: Signer, timezone: str, clock_kind: Literal["live", "replayed"]) -> None:
+    def begin(self, first: LedgerCreated, signer: Signer) -> None:
         """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
-        first = LedgerCreated(
-            format=1,
-            origin=signer.name,
-            verifier_key=signer.verifier.format(),
-            timezone=timezone,
-            clock=clock_kind,
-            event_hash=f"BLAKE3 derive-key {EVENT_CONTEXT!r}; SHA-256",
-            commit_hash=f"BLAKE3 derive-key {COMMIT_CONTEXT!r}; SHA-256",
-            tree="RFC 6962, SHA-256",
-        )
-        self._record([Draft(first)], signers=lambda: [signer], declare_first=False)
+        self.appender.begin(Draft(first), signer)
 
     # Appending ---------------------------------------------------------------------------------------------
 
@@ -204,7 +163,6 @@ class Ledger:
         sign: bool = False,
         allow_jump: bool = False,
         deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-        announces: Iterable[tuple[str, int]] = (),
     ) -> Appended:
         """Record facts as one commit; they are durable on return.
 
@@ -224,66 +182,31 @@ class Ledger:
             Accept a clock more than 366 days ahead of the last commit.
         deadline_seconds : float
             How long to wait for other writers.
-        announces : iterable of (str, int)
-            Types and versions of events that are going to follow; what they say is declared here, where it is new.
 
         Raises
         ------
         Conflict
             When ``expected`` does not hold or ``key`` was used for other content.
-        Busy, Refused, InvalidInput, Damaged
+        AfterCommit
+            When it is recorded, and this account could not remember what it signed.
+        Busy, Refused, InvalidInput, Damaged, NewerFormat
         """
         full = [draft if isinstance(draft, Draft) else Draft(draft) for draft in drafts]
-        self._refuse_rollback()
-        return self._record(
-            full,
-            note=note,
-            expected=expected,
-            key=key,
-            signers=self._signers if sign else None,
-            allow_jump=allow_jump,
-            deadline_seconds=deadline_seconds,
-            announces=announces,
-        )
+        self.refuse_mixed_times()
+        self.signer.refuse_rollback()
+        options = AppendOptions(note, expected or {}, key, allow_jump, deadline_seconds)
+        return self.appender.append(full, options, self.signer.keys if sign else None)
 
-    def import_(
-        self,
-        folder: Path | str,
-        *,
-        against: str | None = None,
-        key: str | None = None,
-        named_under: str | None = None,
-        dry_run: bool = False,
-    ) -> Imported:
-        """Copy the history of the ledger in ``folder`` into this one; see :mod:`ledger.importing.importer`.
-
-        Parameters
-        ----------
-        against : str, optional
-            A receipt kept from the other ledger, as a line or a note.
-        key : str, optional
-            Its verifier key, known from elsewhere. Without either, and where this account does not rely on its key,
-            it is labelled unproven.
-        named_under : str, optional
-            ``ann``: what its events name is called ``ann/NAME`` here.
-        dry_run : bool
-            Look and check all, and append nothing.
+    def announce(self, body: Body, types: Iterable[tuple[str, int]], *, expected: Mapping[str, int | None]) -> Appended:
+        """Record that events of certain types and versions are going to follow; new types are declared here.
 
         Raises
         ------
-        Refused, NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
+        Conflict, Busy, Refused, InvalidInput, Damaged, NewerFormat
         """
-        from tallystick.ledger.importing.importer import import_history
-        from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
-
-        return import_history(
-            self,
-            folder,
-            against=None if against is None else parse_receipt(against),
-            key=None if key is None else VerifierKey.parse(key),
-            named_under=named_under,
-            dry_run=dry_run,
-        )
+        self.refuse_mixed_times()
+        self.signer.refuse_rollback()
+        return self.appender.append([Draft(body)], AppendOptions(expected=expected, announces=types))
 
     def append_copies(self, copies: Sequence[Copy]) -> list[Appended]:
         """Record commits that were copied from another ledger, in one go: all of them, or none.
@@ -293,31 +216,8 @@ class Ledger:
         Conflict, Busy, Refused, InvalidInput, Damaged
         """
         self.refuse_mixed_times()
-        self._refuse_newer_versions()
-        self._refuse_rollback()
-        now = self.clock().astimezone(dt.UTC)
-        pieces = [
-            Piece(
-                copy.batch,
-                partial(self._head_of, copy),
-                self._declarations(copy.types, now),
-                copy.expected,
-                copy.closing,
-            )
-            for copy in copies
-        ]
-        appended = self.log.append_together(
-            pieces,
-            now_micros=lambda: to_micros(self.clock()),
-            allow_jump=self._allow_jump,
-            least_format=NAMED_UNDER_FORMAT if any(copy.named_under for copy in copies) else PLAIN_FORMAT,
-        )
-        self._declared.update(*(copy.types for copy in copies))
-        return appended
-
-    def _head_of(self, copy: Copy, micros: int) -> str:
-        recorder = msgspec.structs.replace(self.recorder, actor=copy.actor)
-        return head_text(recorder, from_micros(micros), copy.note, imported=True)
+        self.signer.refuse_rollback()
+        return self.appender.append_copies(copies)
 
     def change_identity(self, change: KeyRotated | ForkAdopted, signer: Signer) -> Appended:
         """Append a change of the log's key; its commit's checkpoint carries the new and the old signature.
@@ -327,76 +227,17 @@ class Ledger:
         Refused
             When the change says that the old key signs too and this account does not have it.
         """
-        old = key_store.find_signer(self.identity.key)
-        if change.signed_by_old and old is None:
-            raise Refused(
-                f"This account does not have the key {self.identity.key.key_id.hex()} that is to be replaced.",
-                f"It belongs in {key_store.key_path(self.identity.key)}; if it is lost, say so: --lost",
-            )
-        both = [signer, old] if change.signed_by_old and old else [signer]
+        self.refuse_mixed_times()
+        both = [signer, self.signer.replaced_key()] if change.signed_by_old else [signer]
         if isinstance(change, KeyRotated):
-            self._refuse_rollback()
+            self.signer.refuse_rollback()
         # Nobody may change the key in between: the newest event about the old key must stay the one that is now.
         entity = f"key:{change.old}"
-        return self._record([Draft(change)], expected={entity: self.log.last_seq_of(entity)}, signers=lambda: both)
-
-    def _record(
-        self,
-        drafts: Sequence[Draft],
-        *,
-        note: str | None = None,
-        expected: Mapping[str, int | None] | None = None,
-        key: str | None = None,
-        signers: Callable[[], Sequence[Signer]] | None = None,
-        allow_jump: bool = False,
-        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-        declare_first: bool = True,
-        announces: Iterable[tuple[str, int]] = (),
-    ) -> Appended:
-        """One commit, sealed where ``signers`` names anybody; they are asked under the lock, where no other
-        process can be changing the key."""
-        if declare_first:
-            self.refuse_mixed_times()
-            self._refuse_newer_versions()
-        now = self.clock().astimezone(dt.UTC)
-        types = {*announces, *((draft.body.TYPE, draft.body.VERSION) for draft in drafts)}
-        batch, declarations = self.encoded(drafts, now), self._declarations(types, now)
-        if not declare_first:  # the very first event is the one that says how to read the rest
-            batch, declarations = [*batch, *declarations.values()], {}
-        sealed: list[Checkpoint] = []
-
-        def seal(sealing: Sealing) -> str | None:
-            signing = signers() if signers else ()
-            if not signing:
-                return None
-            sealed.append(Checkpoint(origin=signing[0].name, size=sealing.size, root=sealing.root))
-            return self._seal(sealed[-1], signing)
-
-        appended = self.log.append(
-            batch,
-            lambda micros: head_text(self.recorder, from_micros(micros), note, imported=False),
-            declare=declarations,
-            expected=expected,
-            key=None if key is None else (key, content_digest(drafts)),
-            now_micros=lambda: to_micros(self.clock()),
-            allow_jump=allow_jump or self._allow_jump,
-            seal=seal if signers else None,
-            deadline_seconds=deadline_seconds,
-        )
-        self._declared |= types
-        for checkpoint in sealed:
-            # Only now: a mark moved before the commit was durable would call a power cut a rollback.
-            try:
-                pins.move_mark(checkpoint)
-            except TallyError as error:
-                raise InvalidInput(
-                    f"This is recorded, in c{appended.n}; do not give the command again. But: {error.message}",
-                    error.hint,
-                ) from error
-        return appended
+        options = AppendOptions(expected={entity: self.log.last_seq_of(entity)})
+        return self.appender.append([Draft(change)], options, lambda: both)
 
     def refuse_mixed_times(self) -> None:
-        """Refuse what would record the time that it is between the times of a story.
+        """Refuse to record today's time between the times of a replayed ledger.
 
         Every append asks this; what computes for minutes before it records asks it first.
 
@@ -404,33 +245,15 @@ class Ledger:
         ------
         Refused
         """
-        if self.clock is utc_now and self.genesis.clock == "replayed":
+        if self.clock.is_live and self.is_replayed:
             raise Refused(
                 "This ledger tells a replayed story: its times are the story's, and what happens today does not "
                 "belong between them.",
                 "Read it as you like; record what you do today in a ledger of your own: tally init",
             )
 
-    def _refuse_newer_versions(self) -> None:
-        """Nothing is appended to what was said in a newer version of a word that this program uses, too.
-
-        What is recorded rests on what is known, and this program would not know what the newer events say. Types that
-        it has never heard of are another matter: they are beside what it decides.
-        """
-        if self._understands:
-            return
-        own = {event_type for event_type, _ in RELEASED}
-        newer = [words for words in self.newer_types() if words.partition(" ")[0] in own]
-        if newer:
-            raise NewerFormat(
-                f"A newer tallystick has recorded {', '.join(newer)} in this ledger, which this program does not "
-                "understand. It can be read here, but not appended to. Nothing was recorded.",
-                "Install the newer tallystick.",
-            )
-        self._understands = True
-
     def checkpoint(self) -> str:
-        """The signed checkpoint of the whole ledger as it stands; signs and stores one where needed.
+        """The signed checkpoint of the whole ledger as it is now; signs and stores one where needed.
 
         Raises
         ------
@@ -439,99 +262,32 @@ class Ledger:
         Refused
             When this ledger is behind what this account has seen of it before.
         """
-        newest = self.log.newest_checkpoint()
-        if newest is not None and newest[0] == self.log.size():
-            return newest[1]
-        sealed: list[Checkpoint] = []
-
-        def seal(sealing: Sealing) -> str:
-            signers = self._signers()
-            if not signers:
-                signed = f"c0 to c{newest[0] - 1} are" if newest else "nothing is"
-                raise NotFound(
-                    f"This account does not have the key of {self.origin}; {signed} signed.",
-                    f"The key belongs in {key_store.key_path(self.identity.key)}.",
-                )
-            sealed.append(Checkpoint(origin=signers[0].name, size=sealing.size, root=sealing.root))
-            return self._seal(sealed[-1], signers)
-
-        text = self.log.store_checkpoint(seal)
-        for checkpoint in sealed:
-            pins.move_mark(checkpoint)
-        return text
+        return self.signer.checkpoint()
 
     def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
         """Drafts made ready to be written, with salts of this ledger's source."""
-        return encoded(drafts, self._salts(len(drafts)), now)
+        return self.appender.encoded(drafts, now)
 
-    def _declarations(self, types: Iterable[tuple[str, int]], now: dt.datetime) -> dict[str, Encoded]:
-        """Schemas that the ledger may not hold yet, by entity; the log keeps only those that are really new."""
-        new = set(types) - self._declared
-        declarations: dict[str, Encoded] = {}
-        if not new:
-            return declarations
-        new.add((SchemaDeclared.TYPE, SchemaDeclared.VERSION))
-        for event_type, version in sorted(new):
-            name = f"{event_type}/{version}"
-            if self.log.last_seq_of(f"schema:{name}") is None:
-                json_schema = msgspec.json.schema(RELEASED[event_type, version].body)
-                draft = Draft(SchemaDeclared(name=name, json_schema=json_schema))
-                declarations[f"schema:{name}"] = self.encoded([draft], now)[0]
-        return declarations
-
-    def _signers(self) -> list[Signer]:
-        """The key in force, where this account has it."""
-        signer = key_store.find_signer(self.identity.key)
-        return [signer] if signer else []
-
-    def _seal(self, checkpoint: Checkpoint, signers: Sequence[Signer]) -> str:
-        """Sign a tree, unless it contradicts what this account has signed or seen, or it could not remember it."""
-        try:
-            pins.refuse_unwritable(checkpoint.origin)
-        except TallyError as error:
-            raise type(error)(f"{error.message} Nothing was recorded.", error.hint) from error
-        seen = pins.read_mark(checkpoint.origin)
-        if seen is not None:
-            # The new commit is not visible to readers yet, but every commit up to the seen size is.
-            root = self.root_at(seen.size) if seen.size < checkpoint.size else checkpoint.root
-            if seen.size > checkpoint.size or root != seen.root:
-                raise _not_continued(seen, checkpoint)
-        return sign_checkpoint(checkpoint, *signers)
-
-    def _refuse_rollback(self) -> None:
-        """Never append to a history that is behind or beside the one that this account has seen."""
-        if self._continues_mark:
-            return
-        seen = pins.read_mark(self.origin)
-        if seen is not None and not self.continues(seen):
-            size = self.log.size()
-            raise _not_continued(seen, Checkpoint(seen.origin, size, self.root_at(size)))
-        self._continues_mark = True
+    # The tree ----------------------------------------------------------------------------------------------
 
     def root_at(self, size: int) -> bytes:
-        """Root over the first commits, from the stored subtrees: one read for each bit set in ``size``."""
-        return merkle.frontier_from(lambda n: self.log.commit(n).subtree, size).root()
+        """Root over the first commits, from the stored subtrees."""
+        return tree.root_at(self.log, size)
 
     def subtree(self, start: int, stop: int) -> bytes:
         """Merkle hash over a range of commits, for proofs."""
-
-        def leaf(n: int) -> bytes:
-            commit = self.log.commit(n)
-            names = self.log.hashes(commit.first_seq, commit.last_seq)
-            return merkle.leaf_hash(leaf_entry(commit_text(commit.head, names)))
-
-        return merkle.subtree_from(lambda n: self.log.commit(n).subtree, leaf, start, stop)
+        return tree.subtree(self.log, start, stop)
 
     def continues(self, seen: Checkpoint) -> bool:
         """Whether this ledger, as its stored tree says, continues a state that was seen of it."""
-        return 0 < seen.size <= self.log.size() and self.root_at(seen.size) == seen.root
+        return tree.continues(self.log, seen)
 
     # Reading -----------------------------------------------------------------------------------------------
 
     def now(self) -> Snapshot:
         """The ledger as it stands."""
         # A replayed clock stands still between commits: read later, its now is when it was written last.
-        stands = self.clock is utc_now and self.genesis.clock == "replayed"
+        stands = self.clock.is_live and self.is_replayed
         return Snapshot(self.views, as_of_commit(self.log, self.log.size() - 1, None), None if stands else self.clock)
 
     def at(self, when: str | dt.datetime, *, axis: Axis = "recorded") -> Snapshot:
@@ -541,8 +297,15 @@ class Ledger:
         was recorded: imported history is walked in its own time; see :mod:`ledger.query.event_time`.
         """
         if axis == "occurred":
-            return occurred_by(self, when)
+            return occurred_by(self.log, when, self.zone, self.clock())
         return Snapshot(self.views, self.when(when))
+
+    def at_commit(self, n: int, moment: dt.datetime | None = None) -> Snapshot:
+        """The ledger right after commit ``n``; IndexError beyond the end.
+
+        ``moment`` (time-zone aware) is the date that was asked for, where one was: what has an end has ended by then.
+        """
+        return Snapshot(self.views, as_of_commit(self.log, n, moment))
 
     def when(self, when: str | dt.datetime) -> AsOf:
         """The position that a date, event or commit means."""
@@ -564,21 +327,8 @@ class Ledger:
         after : int, optional
             Position of the last event that is known already; by default the newest one when this is called.
         """
-        return self._follow(self.log.commit(self.log.size() - 1).last_seq if after is None else after, poll_seconds)
-
-    def _follow(self, known: int, poll_seconds: float) -> Iterator[Entry]:
-        connection, version = self.log.reader, None
-        while True:
-            # Changes with every commit of another connection, and is cheaper to ask than any table.
-            newest = connection.execute("PRAGMA data_version").fetchone()[0]
-            if newest != version:
-                version = newest
-                # A batch at a time: an open question would keep the write-ahead log from being folded.
-                while batch := list(itertools.islice(self.events(known + 1), 1_000)):
-                    known = batch[-1].seq
-                    yield from batch
-            else:
-                time.sleep(poll_seconds)
+        known = self.log.commit(self.log.size() - 1).last_seq if after is None else after
+        return follow(self.log, known, poll_seconds)
 
     def event(self, seq: int) -> Entry:
         """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""
@@ -602,12 +352,3 @@ class Ledger:
     def commit_handle(self, n: int) -> str:
         """``c55-k3f9``."""
         return handle_of(self.log, self.log.commit(n))
-
-
-def _not_continued(seen: Checkpoint, here: Checkpoint) -> Refused:
-    return Refused(
-        f"This ledger does not continue what this account has seen of {seen.origin}. "
-        f"Seen: {receipt_line(seen)} . Here: {receipt_line(here)} . Going on would make two histories of one name.",
-        "If a backup was restored, restore the newest one. If this one is right all the same, go on under a new "
-        "name: tally adopt --reason … If somebody rewrote it, keep the folder as evidence: tally verify",
-    )

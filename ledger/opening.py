@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -13,14 +14,18 @@ from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused
-from tallystick.ledger.events.event import new_salts
-from tallystick.ledger.ledger import Clock, Ledger, Salts, utc_now
+from tallystick.ledger.events.commit import COMMIT_CONTEXT
+from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
+from tallystick.ledger.events.types import LedgerCreated
+from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.log import LEDGER_FILE
 from tallystick.ledger.storage.sqlite import replaced
+from tallystick.ledger.system.clock import WALL_CLOCK, Clock
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.tlog import key_store, pins
 from tallystick.ledger.tlog.note import SignerKey
+from tallystick.ledger.writing.appender import Salts
 
 FOLDER = ".tally"
 
@@ -33,7 +38,7 @@ def create(
     clock_kind: Literal["live", "replayed"] = "live",
     key_home: key_store.Home = "auto",
     recorder: Recorder | None = None,
-    clock: Clock = utc_now,
+    clock: Clock = WALL_CLOCK,
     salts: Salts = new_salts,
 ) -> Ledger:
     """Make a ledger in ``parent/.tally``, with a new key outside of it, and open it.
@@ -68,7 +73,6 @@ def create(
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
     origin = new_origin(name or parent.resolve().name)
-    signer: key_store.Signer | None = None
     made_parent = not parent.exists()
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -77,21 +81,18 @@ def create(
         raise InvalidInput(
             f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
         ) from error
+    signer: key_store.Signer | None = None
     try:
         workplace.chmod(0o755)
         signer = key_store.new_signer(origin, key_home)
         ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
-        ledger.log.create()
-        ledger.begin(signer, zone, clock_kind)
+        ledger.writer.create()
+        ledger.begin(genesis(signer, zone, clock_kind), signer)
         pins.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)
     except BaseException as error:
-        # What was never named leaves nothing behind: no folder, no key that nobody will ever use, no memory.
-        shutil.rmtree(workplace, ignore_errors=True)
-        if isinstance(signer, SignerKey):
-            key_store.key_path(signer.verifier).unlink(missing_ok=True)
-        pins.forget(origin)
+        _clear(workplace, origin, signer)
         if isinstance(error, OSError) and folder.exists():
             raise Refused(f"Somebody else made a ledger in {folder} just now.", "Use it.") from error
         if made_parent:
@@ -104,6 +105,28 @@ def create(
         raise
     sync_folder(parent)
     return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+
+
+def genesis(signer: key_store.Signer, zone: str, clock_kind: Literal["live", "replayed"]) -> LedgerCreated:
+    """The first event of a new ledger."""
+    return LedgerCreated(
+        format=1,
+        origin=signer.name,
+        verifier_key=signer.verifier.format(),
+        timezone=zone,
+        clock=clock_kind,
+        event_hash=f"BLAKE3 derive-key {EVENT_CONTEXT!r}; SHA-256",
+        commit_hash=f"BLAKE3 derive-key {COMMIT_CONTEXT!r}; SHA-256",
+        tree="RFC 6962, SHA-256",
+    )
+
+
+def _clear(workplace: Path, origin: str, signer: key_store.Signer | None) -> None:
+    """What never became a ledger leaves nothing behind: no folder, no unused key, no memory of it."""
+    shutil.rmtree(workplace, ignore_errors=True)
+    if isinstance(signer, SignerKey):
+        key_store.key_path(signer.verifier).unlink(missing_ok=True)
+    pins.forget(origin)
 
 
 def new_origin(name: str) -> str:
@@ -128,18 +151,48 @@ def local_zone() -> str:
 
 
 def find(start: Path | str) -> Path | None:
-    """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``."""
+    """The nearest ``.tally`` folder at or above ``start``, as git looks for ``.git``.
+
+    Raises
+    ------
+    Refused
+        When it lies above and belongs to another account, as in a folder that everybody may write to.
+    """
     start = Path(start)
     for folder in (start, *start.absolute().parents):
-        try:
-            if (folder / FOLDER / LEDGER_FILE).is_file():
-                return folder / FOLDER
-        except PermissionError:
-            # A ledger that may not be entered is one all the same: opening it says so.
-            with contextlib.suppress(PermissionError):
-                if (folder / FOLDER).is_dir():
-                    return folder / FOLDER
+        if _holds_a_ledger(folder):
+            if folder not in (start, start.absolute()):
+                _refuse_anothers(folder / FOLDER)
+            return folder / FOLDER
     return None
+
+
+def _holds_a_ledger(folder: Path) -> bool:
+    try:
+        return (folder / FOLDER / LEDGER_FILE).is_file()
+    except PermissionError:
+        # A ledger that may not be entered is one all the same: opening it says so.
+        with contextlib.suppress(PermissionError):
+            return (folder / FOLDER).is_dir()
+    return False
+
+
+def _refuse_anothers(folder: Path) -> None:
+    """Nobody chose a ledger that lies in some folder above, so it must be this account's own, or the system's."""
+    own = {0, os.geteuid()}
+    if os.geteuid() == 0 and (caller := os.environ.get("SUDO_UID", "")).isdecimal():
+        own.add(int(caller))
+    owner = folder.stat().st_uid
+    if owner in own:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = f"uid {owner}"
+    raise Refused(
+        f"The nearest ledger, {folder}, belongs to {name}. It was found in a folder above and was not opened.",
+        f"If you trust it, name it: --ledger {folder}, or set TALLY_LEDGER={folder}. Else make your own: tally init",
+    )
 
 
 def ledger_folder(folder: Path) -> Path:
@@ -160,7 +213,7 @@ def open_ledger(
     folder: Path | str,
     *,
     recorder: Recorder | None = None,
-    clock: Clock = utc_now,
+    clock: Clock = WALL_CLOCK,
     salts: Salts = new_salts,
     allow_jump: bool = False,
     for_verification: bool = False,

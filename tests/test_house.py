@@ -98,3 +98,252 @@ def test_the_files_that_are_begun_first_are_there(pytestconfig: pytest.Config) -
     assert plugin is not None
     for name in plugin.LONGEST:
         assert (ROOT / "tests" / name).is_file(), name
+
+
+# Floors -----------------------------------------------------------------------------------------------------
+
+ORDER: dict[str, tuple[str, ...]] = {
+    "ledger": (
+        "errors",
+        "system",
+        "tlog",
+        "events/event",
+        "events/types",
+        "events",
+        "storage",
+        "views/projection",
+        "views/entities",
+        "views",
+        "query",
+        "writing",
+        "ledger",
+        "opening",
+        "publish",
+        "verify",
+        "amend",
+        "importing",
+        "tracking",
+        "__init__",
+    ),
+    "pipeline": (
+        "extra",
+        "recipes",
+        "config",
+        "data",
+        "models",
+        "records",
+        "evaluate",
+        "leakage",
+        "governance",
+        "runs",
+        "monitoring",
+        "replay",
+        "__init__",
+    ),
+    "tui": (
+        "output",
+        "cli",
+        "cli/start",
+        "cli/work",
+        "cli/decide",
+        "cli/ask",
+        "cli/report",
+        "cli/prove",
+        "cli/exchange",
+        "cli/admin",
+        "app/widgets",
+        "app/reading",
+        "app/screens",
+        "app",
+        "start",
+        "__init__",
+    ),
+}
+"""The floors of each package, the ground first. A floor is a folder or a file; a file belongs to the longest name that
+fits. A file imports from its own floor and from those below it."""
+
+TANGLED: dict[str, frozenset[str]] = {}
+"""Files that still import each other in a circle. The table only shrinks."""
+
+
+def import_graph(package: str, root: Path = ROOT) -> dict[str, set[str]]:
+    """Which files of a package import which others of it: ``query/as_of`` -> {``errors``, ``storage/log``, …}."""
+    names = {
+        file.relative_to(root / package).with_suffix("").as_posix().removesuffix("/__init__"): file
+        for file in (root / package).rglob("*.py")
+    }
+    start = f"tallystick.{package}."
+    graph: dict[str, set[str]] = {}
+    for name, file in names.items():
+        found = {one.removeprefix(start).replace(".", "/") for one in imported(file) if f"{one}.".startswith(start)}
+        found = {next((part for part in (one, one.rpartition("/")[0]) if part in names), "__init__") for one in found}
+        graph[name] = found - {name}
+    return graph
+
+
+def circle_members(graph: dict[str, set[str]]) -> set[str]:
+    """The files from which a way along the imports leads back to them."""
+    reached = {name: set(names) for name, names in graph.items()}
+    for middle in graph:
+        for names in reached.values():
+            names.update(reached[middle] if middle in names else ())
+    return {name for name, names in reached.items() if name in names}
+
+
+def floor_of(name: str, floors: tuple[str, ...]) -> int:
+    """The floor of a file; ValueError where it is on none."""
+    fits = [floor for floor in floors if name == floor or name.startswith(f"{floor}/")]
+    return floors.index(max(fits, key=len, default=""))
+
+
+def climbs(graph: dict[str, set[str]], floors: tuple[str, ...]) -> list[str]:
+    """Imports that go up, in words."""
+    return [
+        f"{name} imports {other}"
+        for name, others in sorted(graph.items())
+        for other in sorted(others)
+        if floor_of(name, floors) < floor_of(other, floors)
+    ]
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_no_files_import_each_other_in_a_circle(package: str) -> None:
+    graph = import_graph(package)
+    assert sum(map(len, graph.values())) > 50, "the imports were not found"
+    assert circle_members(graph) <= TANGLED.get(package, frozenset())
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_folders_import_one_way(package: str) -> None:
+    assert climbs(import_graph(package), ORDER[package]) == []
+
+
+@pytest.mark.parametrize("package", ORDER)
+def test_every_floor_is_there(package: str) -> None:
+    for floor in ORDER[package]:
+        assert (ROOT / package / floor).is_dir() or (ROOT / package / f"{floor}.py").is_file(), floor
+
+
+def test_circles_and_climbs_are_found(tmp_path: Path) -> None:
+    """What the tests above rest on: in a small package with one circle and one import that goes up, both are found."""
+    for name, text in {
+        "__init__": "",
+        "low/__init__": "",
+        "low/a": "from tallystick.p.low import b",
+        "low/b": "def f():\n    from tallystick.p.low.a import x",
+        "low/c": "from tallystick.p.high.d import y",
+        "high/__init__": "",
+        "high/d": "if True:\n    import tallystick.p.low.a",
+    }.items():
+        file = tmp_path / "p" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    graph = import_graph("p", tmp_path)
+    assert circle_members(graph) == {"low/a", "low/b"}
+    assert climbs(graph, ("low", "high", "__init__")) == ["low/c imports high/d"]
+    with pytest.raises(ValueError):
+        floor_of("elsewhere/e", ("low", "high"))
+
+
+def test_what_reads_every_event_is_private_to_the_ledger() -> None:
+    """Others read through a snapshot, which leaves out what was corrected and marks what was erased."""
+    for layer in ("pipeline", "tui"):
+        readers = {
+            file.relative_to(ROOT).as_posix()
+            for file in (ROOT / layer).rglob("*.py")
+            if any(f"{name}.".startswith("tallystick.ledger.storage.entries.") for name in imported(file))
+        }
+        assert readers <= READ_PAST_CORRECTIONS
+
+
+READ_PAST_CORRECTIONS = {
+    "pipeline/records/run_record.py",
+    "pipeline/monitoring/period_data.py",
+    "pipeline/governance/gates.py",
+}
+"""Files outside the ledger that still read events past their corrections. The table only shrinks."""
+
+
+# Sizes ------------------------------------------------------------------------------------------------------
+
+LIMITS = {"class": 300, "function": 70, "parameters": 6}
+TOO_LARGE: dict[tuple[str, str, str], int] = {
+    ("parameters", "ledger", "import_history"): 7,
+    ("parameters", "ledger", "_said"): 8,
+    ("parameters", "ledger", "plan"): 7,
+    ("class", "ledger", "Ledger"): 524,
+    ("parameters", "ledger", "_record"): 9,
+    ("function", "ledger", "create"): 79,
+    ("parameters", "ledger", "create"): 8,
+    ("class", "ledger", "Snapshot"): 400,
+    ("class", "ledger", "Log"): 360,
+    ("parameters", "ledger", "append"): 9,
+    ("class", "ledger", "Vouching"): 456,
+    ("class", "ledger", "_Examination"): 314,
+    ("parameters", "pipeline", "_joined"): 8,
+    ("parameters", "pipeline", "measure_optimism"): 8,
+    ("function", "pipeline", "choose"): 108,
+    ("parameters", "pipeline", "choose"): 8,
+    ("parameters", "pipeline", "_agree"): 9,
+    ("function", "pipeline", "scores"): 127,
+    ("parameters", "pipeline", "evidence_of"): 8,
+    ("parameters", "pipeline", "_record_refusal"): 8,
+    ("parameters", "pipeline", "waive"): 9,
+    ("parameters", "pipeline", "run_checks"): 7,
+    ("function", "pipeline", "facts_of"): 77,
+    ("parameters", "pipeline", "facts_of"): 9,
+    ("parameters", "pipeline", "_bad_without"): 7,
+    ("parameters", "pipeline", "_cause"): 7,
+    ("parameters", "pipeline", "_verdict"): 7,
+    ("parameters", "pipeline", "_record"): 8,
+    ("parameters", "pipeline", "live_of"): 10,
+    ("parameters", "pipeline", "_rows"): 9,
+    ("parameters", "pipeline", "waiting"): 7,
+    ("parameters", "pipeline", "trees"): 7,
+    ("parameters", "pipeline", "replay"): 8,
+    ("parameters", "pipeline", "final_sentence"): 8,
+    ("parameters", "pipeline", "run"): 8,
+    ("class", "pipeline", "_Running"): 399,
+    ("parameters", "pipeline", "__init__"): 7,
+    ("function", "pipeline", "_conclude"): 84,
+    ("function", "tui", "_search"): 74,
+}
+"""What is still over a limit: which one, the package, the name, and how much. The table only shrinks."""
+
+
+def sizes(file: Path) -> list[tuple[str, str, int]]:
+    """The lines of every class and function of a file, and the parameters of every function but commands."""
+    found: list[tuple[str, str, int]] = []
+    for node in ast.walk(ast.parse(file.read_text())):
+        if not isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        assert node.end_lineno is not None
+        lines = node.end_lineno - node.lineno + 1
+        if isinstance(node, ast.ClassDef):
+            found.append(("class", node.name, lines))
+            continue
+        found.append(("function", node.name, lines))
+        names = [one.arg for one in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        if not any("command" in ast.dump(decorator) for decorator in node.decorator_list):
+            found.append(("parameters", node.name, len([name for name in names if name not in ("self", "cls")])))
+    return found
+
+
+@pytest.mark.parametrize("package", LAYERS)
+def test_nothing_is_too_large(package: str) -> None:
+    for file in sorted((ROOT / package).rglob("*.py")):
+        where = file.relative_to(ROOT).as_posix()
+        for what, name, size in sizes(file):
+            most = max(LIMITS[what], TOO_LARGE.get((what, package, name), 0))
+            assert size <= most, f"{where}: {name} has {what} {size}, at most {most}"
+
+
+def test_sizes_are_counted(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("class A:\n    def f(self, a, *, b):\n        pass\n\n\n@x.command()\ndef g(a, b, c): ...\n")
+    assert sorted(sizes(file)) == [
+        ("class", "A", 3),
+        ("function", "f", 2),
+        ("function", "g", 1),
+        ("parameters", "f", 2),
+    ]

@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.tui.cli.main import ledger_option, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.options import ledger_option
 
 
 @tally.command("tui")

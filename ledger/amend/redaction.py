@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.errors import AfterCommit, InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.types import ArtifactStored, EventRedacted
@@ -63,7 +63,8 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
             f"Event #{seq} is {stored.type}; without it the rest could not be read or believed.",
             "Events about keys, anchors, imports and other redactions stay, and that a run was an experiment.",
         )
-    appended = None
+    appended: Appended | None = None
+    late: AfterCommit | None = None
     body = None if stored.data is None else ledger.event(seq).event.body
     if not promised:
         if not reason.strip() or not authority.strip():
@@ -72,7 +73,11 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
             redaction=str(seq), event=stored.id.hex(), type=stored.type, reason=reason, authority=authority
         )
         # `expected` makes two people who redact at the same moment a conflict instead of two events.
-        appended = ledger.append(Draft(said, cause=(stored.id.hex(),)), expected={f"redaction:{seq}": None}, sign=True)
+        draft = Draft(said, cause=(stored.id.hex(),))
+        try:
+            appended = ledger.append(draft, expected={f"redaction:{seq}": None}, sign=True)
+        except AfterCommit as error:
+            late = error  # the promise is recorded, so it is kept first
     try:
         files = segments.erase(ledger, seq)
         if isinstance(body, ArtifactStored) and (path := _file_of(ledger, body, seq)) is not None:
@@ -85,6 +90,8 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
             f"The redaction of #{seq} is recorded, but not all of its content could be erased: {error}.",
             "Mend that and give the same command again: it finishes what is left.",
         ) from error
+    if late is not None:
+        raise late
     return Redacted(seq, appended, files)
 
 
@@ -118,7 +125,7 @@ def _erase(ledger: Ledger, seq: int, body: object) -> None:
         connection.execute("DELETE FROM keys WHERE n = ?", (n,))
 
     ledger.views.discard()
-    ledger.log.erase(change)
+    ledger.writer.erase(change)
 
 
 def _last_before(ledger: Ledger, name: str, seq: int) -> int | None:

@@ -12,13 +12,13 @@ from blake3 import blake3
 from tallystick.ledger.events.event import (
     About,
     Event,
+    Hashes,
     encode,
     encode_canonical,
     hashes_of_many,
     refuse_unrepresentable,
 )
 from tallystick.ledger.events.types import RELEASED, Body
-from tallystick.ledger.storage.append import Encoded
 
 
 class Draft(NamedTuple):
@@ -30,6 +30,15 @@ class Draft(NamedTuple):
     """Ids (hexadecimal) of the events that led here."""
     occurred_at: dt.datetime | None = None
     """None: now."""
+
+
+class Encoded(msgspec.Struct, frozen=True, gc=False):
+    """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
+
+    type: str
+    data: bytes
+    hashes: Hashes
+    entities: list[str]
 
 
 def encoded(drafts: Sequence[Draft], salts: Sequence[bytes], now: dt.datetime) -> list[Encoded]:

@@ -93,6 +93,11 @@ _decode_kind = msgspec.json.Decoder(Kind).decode
 _event_hasher = blake3(derive_key_context=EVENT_CONTEXT)
 
 
+def event_hasher() -> blake3:
+    """A hasher whose digest of an event's bytes is the event's id; ``reset`` makes it ready for the next event."""
+    return _event_hasher.copy()
+
+
 def hashes(data: bytes) -> Hashes:
     """Both hashes of an event's bytes.
 

@@ -19,14 +19,13 @@ import msgspec
 from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused, TallyError
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import Head, commit_text, decode_head, leaf_entry
-from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
 from tallystick.ledger.importing.plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
-from tallystick.ledger.ledger import Copy, Ledger
+from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import open_ledger
-from tallystick.ledger.storage.append import Encoded
 from tallystick.ledger.storage.artifacts import Objects
 from tallystick.ledger.storage.imported_commits import Places, names_there, walk
 from tallystick.ledger.storage.key_history import Identity, leads_from, leads_on
@@ -36,6 +35,7 @@ from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
 from tallystick.ledger.tlog.note import Checkpoint, Receipt, VerifierKey, receipt_line
 from tallystick.ledger.verify.report import Asked, Progress, silent
 from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.writing.appender import Copy
 
 EVENTS_AT_ONCE = 1_000
 COMMITS_AT_ONCE = 250
@@ -333,7 +333,7 @@ def _append(
         if not _is_said(here, said):
             # Declared here, so that the commits that follow hold nothing but what is theirs.
             types = {*found.types, (CommitImported.TYPE, CommitImported.VERSION)}
-            announced = ledger.append(said, expected={entity: last_seq}, announces=types)
+            announced = ledger.announce(said, types, expected={entity: last_seq})
             first, last_seq = announced.n, announced.last_seq
         for copies in _batches(copying.copies()):
             # The first one must find nothing newer about this history: of two imports at once only one goes on.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import subprocess
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.types import AnchorRecorded
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.system.files import write_whole
-from tallystick.ledger.system.git import AS_STORED, ask_git, tell_git
+from tallystick.ledger.system.git import ask_git, git
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.cosignature import WitnessKey, cosignatures
 from tallystick.ledger.tlog.note import Checkpoint, Note, is_signed, parse_checkpoint, parse_receipt, receipt_line
@@ -103,7 +102,7 @@ def from_git(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
     if not ask_git(place, "ls-files", GIT_FILE):
         return
     # Added lines of every commit, so that a receipt which was removed later still counts.
-    listed = ask_git(place, "log", "--reverse", "-p", "-U0", *AS_STORED, "--format=commit %H %cI", "--", GIT_FILE)
+    listed = ask_git(place, "log", "--reverse", "-p", "-U0", "--format=commit %H %cI", "--", GIT_FILE)
     pushed = set((ask_git(place, "rev-list", "--remotes", "--", GIT_FILE) or "").split())
     yield from receipts_in(listed or "", pushed, origins)
 
@@ -136,13 +135,15 @@ def _git_time(text: str) -> dt.datetime | None:
 def commit_receipt(ledger: Ledger, line: str) -> str:
     """Append a receipt to ``receipts.txt`` beside the ledger and commit that file alone; the commit's hash.
 
+    The repository's hooks, filters and signing program are not run.
+
     Raises
     ------
     Refused
         When the folder is in no git repository, or git refuses.
     """
     place = ledger.folder.resolve().parent
-    if tell_git(place, "rev-parse", "--show-toplevel") is None:
+    if ask_git(place, "rev-parse", "--show-toplevel") is None:
         raise Refused(f"{place} is in no git repository.", "Make one, or keep the receipt elsewhere.")
     path = place / GIT_FILE
     kept = path.read_text() if path.exists() else ""
@@ -150,21 +151,14 @@ def commit_receipt(ledger: Ledger, line: str) -> str:
         if kept and not kept.endswith("\n"):
             kept += "\n"
         write_whole(path, f"{kept}{line}\n".encode())
-    if tell_git(place, "add", "--", GIT_FILE) is None:
+    if ask_git(place, "add", "--", GIT_FILE) is None:
         raise Refused(f"git does not take {path}.", "Is it ignored? See: git check-ignore -v receipts.txt")
-    if tell_git(place, "diff", "--cached", "--quiet", "--", GIT_FILE) is None:
+    if ask_git(place, "diff", "--cached", "--quiet", "--", GIT_FILE) is None:
         subject = " ".join(line.split(" ")[:2])
-        done = subprocess.run(
-            ["git", "commit", "--quiet", "-m", subject, "--", GIT_FILE],
-            cwd=place,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
-            raise Refused(f"git did not commit {path}: {done.stderr.strip() or done.stdout.strip()}")
-    return tell_git(place, "log", "-1", "--format=%H", "--", GIT_FILE) or ""
+        done = git(place, "commit", "--quiet", "-m", subject, "--", GIT_FILE, with_errors=True)
+        if done is None or done.code != 0:
+            raise Refused(f"git did not commit {path}{f': {done.text}' if done and done.text else ''}.")
+    return ask_git(place, "log", "-1", "--format=%H", "--", GIT_FILE) or ""
 
 
 # Recording -------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ from tallystick.ledger.opening import FOLDER
 from tallystick.ledger.publish import segments
 from tallystick.ledger.storage.log import LEDGER_FILE
 from tallystick.ledger.storage.sqlite import open_read_only
-from tallystick.ledger.system.files import sync_folder, write_whole
+from tallystick.ledger.system.files import sync_folder, sync_names, write_whole
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.views.cache_file import VIEWS_FILE
 
@@ -169,6 +169,7 @@ def _copy_artifacts(ledger: Ledger, target: Path, on_progress: OnProgress) -> tu
         on_progress("copying artifacts", number, len(here))
         there = target / "objects" / name[:2] / name[2:]
         if there.is_file() and there.stat().st_size == path.stat().st_size:
+            sync_names(there)  # an earlier backup may have been killed before the name was durable
             continue
         data = path.read_bytes()
         if blake3(data).hexdigest() != name:
@@ -206,7 +207,7 @@ def _put_in_place(new: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
     old = Ledger(target)
     try:
-        with old.log.lock:
+        with old.writer.lock:
             if old.log.path.exists():
                 # Its own write-ahead log must not be read into the new file.
                 folded = sqlite3.connect(old.log.path)

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import http.client
+import datetime as dt
+import queue
 import re
+import threading
 import urllib.error
 import urllib.request
 from typing import Any
 
 from tallystick.ledger.errors import Damaged, InvalidInput, Refused
+from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.cosignature import Cosigned, WitnessKey, check_cosignature
 from tallystick.ledger.tlog.note import Note, Signature, parse_receipt, to_base64
 
 TIMEOUT_SECONDS = 30.0
+"""For a whole question and its answer, however slowly it comes."""
 LARGEST_ANSWER_BYTES = 1 << 16
+CLOCK_TOLERANCE = dt.timedelta(hours=1)
+"""How far a witness's clock may be from this machine's."""
 
 
 def ask(ledger: Ledger, url: str, key: WitnessKey, old: int = 0) -> tuple[str, Cosigned]:
@@ -40,7 +46,7 @@ def ask(ledger: Ledger, url: str, key: WitnessKey, old: int = 0) -> tuple[str, C
     InvalidInput
         When it cannot be reached or does not speak the protocol.
     Damaged
-        When what it signed is not our checkpoint.
+        When what it signed is not our checkpoint, or its time is later than now or earlier than the newest commit.
     """
     if not url.startswith(("https://", "http://")):
         raise InvalidInput(f"{url!r} is not the address of a witness.", "It begins with https:// or http://.")
@@ -62,22 +68,62 @@ def ask(ledger: Ledger, url: str, key: WitnessKey, old: int = 0) -> tuple[str, C
         signature = _signature(line)
         if signature is not None and (signature.name, signature.key_id) == (key.name, key.key_id):
             cosigned = check_cosignature(signature, key, parsed.text)
+            _check_time(ledger, size, cosigned)
             return Note(parsed.text, (*parsed.signatures, signature)).format(), cosigned
     raise Damaged(f"The answer holds no cosignature by {key.name} ({key.key_id.hex()}).")
+
+
+def _check_time(ledger: Ledger, size: int, cosigned: Cosigned) -> None:
+    """The time of a cosignature lies between the newest commit under it and now, give or take the clocks' difference.
+
+    Outside of that it bounds nothing: a later one could have been signed today for next year, an earlier one says that
+    the commit was seen before it was made.
+    """
+    recorded_at, now = from_micros(ledger.log.commit(size - 1).recorded_at), ledger.clock()
+    if recorded_at - CLOCK_TOLERANCE <= cosigned.at <= now + CLOCK_TOLERANCE:
+        return
+    wrong = "later than now" if cosigned.at > now else f"earlier than the commit of {recorded_at:%Y-%m-%d %H:%M} UTC"
+    raise Damaged(
+        f"The cosignature by {cosigned.key.name} has the time {cosigned.at:%Y-%m-%d %H:%M} UTC, {wrong}. "
+        "It was not recorded.",
+        "Compare this machine's clock with another; if it is right, ask the operator of the witness.",
+    )
 
 
 def _post(ledger: Ledger, url: str, note: str, old: int) -> tuple[int, bytes]:
     size = parse_receipt(note).checkpoint.size
     path = merkle.consistency_path(old, size, ledger.subtree) if old else []
     body = f"old {old}\n" + "".join(f"{to_base64(step)}\n" for step in path) + f"\n{note}"
+    answers: queue.Queue[tuple[int, bytes] | Exception] = queue.Queue()
+
+    def exchange() -> None:
+        try:
+            answers.put(_exchanged(url, body.encode()))
+        except Exception as error:  # noqa: BLE001 - whatever a library makes of a broken answer is told to who asked
+            answers.put(error)
+
+    # In a thread of its own, because a limit on sockets begins anew with every byte that a slow server sends.
+    threading.Thread(target=exchange, name="witness", daemon=True).start()
     try:
-        request = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", body.encode(), method="POST")
+        answer = answers.get(timeout=TIMEOUT_SECONDS)
+    except queue.Empty:
+        raise InvalidInput(
+            f"The witness at {url} did not answer within {TIMEOUT_SECONDS:g} seconds.", "Nothing was recorded."
+        ) from None
+    if isinstance(answer, Exception):
+        reason = str(answer) or type(answer).__name__
+        raise InvalidInput(f"The witness at {url} cannot be asked: {reason[:200]}.", "Nothing was recorded.")
+    return answer
+
+
+def _exchanged(url: str, body: bytes) -> tuple[int, bytes]:
+    request = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", body, method="POST")
+    try:
         with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_SECONDS) as answer:
             return int(answer.status), answer.read(LARGEST_ANSWER_BYTES)
     except urllib.error.HTTPError as error:
-        return error.code, error.read(LARGEST_ANSWER_BYTES)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise InvalidInput(f"The witness at {url} cannot be reached: {error}.", "Nothing was recorded.") from error
+        with error:
+            return error.code, error.read(LARGEST_ANSWER_BYTES)
 
 
 class _Stay(urllib.request.HTTPRedirectHandler):

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.storage.imported_commits import told_here
 from tallystick.ledger.storage.log import Commit, Log, Stored
-from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.store import Views
 
 SEARCHED_FIRST = 250

@@ -9,25 +9,31 @@ and never stored, at the cost of reading everything that the views follow from.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.query.as_of import as_of_commit, parse_moment
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.storage.log import Log
 from tallystick.ledger.views.entities.corrections import corrected
 from tallystick.ledger.views.fold import READ_TYPES
-from tallystick.ledger.views.projection import Entry
 from tallystick.ledger.views.store import MemoryViews
-
-if TYPE_CHECKING:
-    from tallystick.ledger.ledger import Ledger
 
 Axis = Literal["recorded", "occurred"]
 
 
-def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
+def occurred_by(log: Log, when: str | dt.datetime, zone: ZoneInfo, now: dt.datetime) -> Snapshot:
     """What had happened by the end of a date.
+
+    Parameters
+    ----------
+    zone : ZoneInfo
+        The ledger's zone, in which dates are read.
+    now : datetime, time-zone aware
+        What "ago" is counted from.
 
     Raises
     ------
@@ -42,8 +48,7 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
             f"{text} is a place in the order of recording; on the axis of what occurred a date is needed.",
             f"`tally show '{text.removeprefix('before:')}'` says when it occurred.",
         )
-    log = ledger.log
-    moment = parse_moment(text, ledger.zone, ledger.clock())
+    moment = parse_moment(text, zone, now)
     told: dict[int, list[Entry]] = {}
     # What no view follows from, such as the declaration of a type, happened when it was recorded and is no history.
     for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES):
@@ -51,9 +56,9 @@ def occurred_by(ledger: Ledger, when: str | dt.datetime) -> Snapshot:
     happened = _happened(told)
     order = sorted((at, n) for n, at in happened.items() if at <= moment)
     if not order:
-        first = min(happened.values()).astimezone(ledger.zone)
+        first = min(happened.values()).astimezone(zone)
         raise NotFound(
-            f"By {moment:%Y-%m-%d %H:%M:%S} {ledger.zone.key} nothing had happened yet: "
+            f"By {moment:%Y-%m-%d %H:%M:%S} {zone.key} nothing had happened yet: "
             f"the first that the ledger tells of is of {first:%Y-%m-%d %H:%M:%S}.",
             "Ask for a later date.",
         )

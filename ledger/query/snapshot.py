@@ -8,11 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar, cast
 
 from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.query import blame, knowledge, lineage
 from tallystick.ledger.query.as_of import AsOf, resolve_event
 from tallystick.ledger.query.blame import Told, Why
 from tallystick.ledger.query.diff import Difference, compare, difference
+from tallystick.ledger.query.evidence import Evidence
 from tallystick.ledger.query.knowledge import Knowledge
 from tallystick.ledger.query.lineage import Direction, Lineage
 from tallystick.ledger.storage.entries import entries
@@ -46,13 +48,13 @@ from tallystick.ledger.views.entities import (
 )
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
 from tallystick.ledger.views.fold import READ_TYPES
-from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)
 
 
-class Snapshot:
+class Snapshot(Evidence):
     """Everything that was known right after one commit.
 
     Attributes
@@ -62,11 +64,8 @@ class Snapshot:
     """
 
     def __init__(self, views: Views, as_of: AsOf, clock: Callable[[], dt.datetime] | None = None) -> None:
-        self._views = views
-        self.as_of = as_of
+        super().__init__(views, as_of)
         self._clock = clock
-        # What was folded in memory counts its own entries; the ledger's views count events.
-        self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
 
     @property
     def moment(self) -> dt.datetime:

@@ -13,24 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-import msgspec
-
 from tallystick.ledger.errors import Conflict, Damaged, Refused, TallyError
 from tallystick.ledger.events.commit import commit_text, from_micros, leaf_entry
+from tallystick.ledger.events.encoding import Encoded
 from tallystick.ledger.events.event import Hashes
 from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.tlog import merkle
 
 LONGEST_JUMP_MICROS = 366 * 86_400 * 1_000_000
-
-
-class Encoded(msgspec.Struct, frozen=True, gc=False):
-    """An event ready to be written: canonical bytes, their hashes, and the entities they refer to."""
-
-    type: str
-    data: bytes
-    hashes: Hashes
-    entities: list[str]
 
 
 class Appended(NamedTuple):

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 from blake3 import blake3
 
 from tallystick.ledger.errors import Damaged, InvalidInput, NotFound
-from tallystick.ledger.system.files import regular_file, write_pieces, write_whole
+from tallystick.ledger.system.files import regular_file, sync_names, write_pieces, write_whole
 
 LARGE_BYTES = 64 << 20
 _HASH = re.compile("[0-9a-f]{64}")
@@ -75,9 +75,12 @@ class Objects:
         try:
             with regular_file(path, follow=True) as file:
                 if os.fstat(file.fileno()).st_size == len(data) and file.read() == data:
+                    # Whoever stored it may have been killed before the name was durable, or copied it unsynced.
+                    os.fsync(file.fileno())
+                    sync_names(path)
                     return artifact
         except OSError:
-            pass  # missing, or no file at all: it is replaced as well
+            pass  # missing, no file at all, or not to be synced: it is replaced as well
         try:
             write_whole(path, data, mode=0o444)
         except OSError as error:
@@ -103,6 +106,7 @@ class Objects:
             with regular_file(other.path(artifact), follow=False) as file:
                 size_bytes = os.fstat(file.fileno()).st_size
                 if path.is_file() and path.stat().st_size == size_bytes:
+                    sync_names(path)
                     return False
 
                 def pieces() -> Iterator[bytes]:

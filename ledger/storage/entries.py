@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.storage.imported_commits import names_under
 from tallystick.ledger.storage.log import Commit, Log
-from tallystick.ledger.views.projection import Entry
 
 
 class Recorded:

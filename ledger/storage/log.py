@@ -1,55 +1,30 @@
-"""The append-only log: one SQLite file that is the only evidence.
+"""The append-only log: one SQLite file that is the only evidence; how it is read.
 
 Rows are added and never changed. Triggers refuse the careless; the tree (:mod:`ledger.tlog.merkle`) convicts the
-rest. The order of an append follows the lesson of a Certificate Transparency log that ended because one bit
-flipped between hashing and storing: insert, read back what was stored, hash *that*, extend the tree, commit
-durably, and only then say that it is done.
+rest. How rows are added is :mod:`ledger.storage.log_writer`.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from tallystick.ledger.errors import Busy, Damaged, InvalidInput, TallyError
-from tallystick.ledger.events.commit import CALENDAR_MICROS, commit_text, leaf_entry
-from tallystick.ledger.events.event import Hashes
-from tallystick.ledger.storage.append import (
-    Appended,
-    Encoded,
-    Piece,
-    Sealing,
-    Transaction,
-    seen,
-    subtree,
-    unwritten,
-    write,
-)
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.commit import CALENDAR_MICROS
+from tallystick.ledger.events.event import Hashes, event_hasher
 from tallystick.ledger.storage.sqlite import (
-    APPLICATION_ID,
-    PLAIN_FORMAT,
-    SCHEMA,
     AsItLies,
-    check_format,
-    connect,
-    foreign_triggers,
     open_read_only,
-    prepare_writer,
-    refuse_network,
     stamp,
-    trouble,
 )
-from tallystick.ledger.system.file_lock import FileLock
-from tallystick.ledger.tlog import merkle
 
 LEDGER_FILE = "ledger.db"
-LOCK_DEADLINE_SECONDS = 10.0
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
 
@@ -58,6 +33,10 @@ class Absent(Damaged, IndexError):
 
     Where somebody may have asked beyond the end, it is caught as the ``IndexError`` that it is, too.
     """
+
+
+Row = tuple[int, str, bytes | None, bytes, bytes]
+"""The fields of :class:`Stored`; a plain tuple is made several times faster."""
 
 
 class Stored(NamedTuple):
@@ -85,37 +64,18 @@ class Commit(NamedTuple):
 
 
 class Log:
-    """The log file of one ledger folder.
+    """The log file of one ledger folder, for reading.
 
-    One object serves one thread. Reading never takes a lock; appending takes the ledger's file lock for the
-    length of one transaction.
+    One object serves one thread. Reading never takes a lock; :mod:`ledger.storage.log_writer` writes.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / LEDGER_FILE
-        self.lock = FileLock(folder / "lock", LOCK_DEADLINE_SECONDS, in_turn=True)
+        self._checks_bodies = True
         self._reader: sqlite3.Connection | None = None
         self._lay_as: tuple[int, int, int] | None = None
-        self._writer: sqlite3.Connection | None = None
 
     # Opening -----------------------------------------------------------------------------------------------
-
-    def create(self) -> None:
-        """Make an empty log; the file must not exist."""
-        refuse_network(self.path)
-        connection = connect(self.path, "rwc")
-        try:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
-            prepare_writer(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in SCHEMA.values():
-                connection.execute(statement)
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            connection.close()
-            raise trouble(error, self.path) from error
-        self._writer = connection
 
     @property
     def reader(self) -> sqlite3.Connection:
@@ -132,175 +92,11 @@ class Log:
             self._lay_as = lay_as if isinstance(self._reader, AsItLies) else None
         return self._reader
 
-    @property
-    def writer(self) -> sqlite3.Connection:
-        if self._writer is None:
-            check_format(self.reader, self.path)
-            refuse_network(self.path)
-            if strangers := foreign_triggers(self.reader):
-                raise Damaged(
-                    f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",
-                    "`tally verify` says what was changed. Restore the newest backup; keep this file as evidence.",
-                )
-            connection = connect(self.path, "rw")
-            try:
-                prepare_writer(connection)
-            except sqlite3.Error as error:
-                connection.close()
-                raise unwritten(error, self.path) from error
-            self._writer = connection
-        return self._writer
-
     def close(self) -> None:
-        """Close both connections and fold the write-ahead log into the file, if nobody else is using it."""
+        """Close the connection; harmless to call twice."""
         if self._reader is not None:
             self._reader.close()
             self._reader = self._lay_as = None
-        if self._writer is not None:
-            try:
-                self.lock.deadline_seconds = 1.0
-                with self.lock:
-                    self._writer.execute("PRAGMA busy_timeout = 1000")
-                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            except (TallyError, sqlite3.Error):
-                # Nothing is lost: the events are durable in the write-ahead log and the next writer folds it.
-                pass
-            self._writer.close()
-            self._writer = None
-        self.lock.close()
-
-    # Appending ---------------------------------------------------------------------------------------------
-
-    def append(
-        self,
-        events: Sequence[Encoded],
-        head: Callable[[int], str],
-        *,
-        declare: Mapping[str, Encoded] | None = None,
-        expected: Mapping[str, int | None] | None = None,
-        key: tuple[str, bytes] | None = None,
-        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
-        allow_jump: bool = False,
-        seal: Callable[[Sealing], str | None] | None = None,
-        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-    ) -> Appended:
-        """Write one commit, durably.
-
-        Parameters
-        ----------
-        events : sequence of Encoded, at least one
-        head : callable
-            Makes the head's text from ``recorded_at`` (microseconds UTC), which is known only under the lock.
-        declare : mapping of entity to Encoded, optional
-            Events written first, each only if its entity is still unknown to the ledger.
-        expected : mapping of entity to seq or None, optional
-            The append happens only if each entity was last referred to by that event (None: by no event).
-        key : (str, bytes), optional
-            Idempotency key and digest of the content. The same key with the same content returns the first
-            result; with other content it is a conflict.
-        allow_jump : bool
-            Accept a clock more than 366 days ahead of the last commit.
-        seal : callable, optional
-            Signs the tree that includes this commit, or declines; its note is stored in the same transaction.
-
-        Raises
-        ------
-        Conflict, Busy, Refused, Damaged, InvalidInput
-        """
-        if not events:
-            raise InvalidInput("A commit holds at least one event.")
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            if key is not None and (earlier := seen(connection, key)) is not None:
-                return self._repeated(earlier)
-            piece = Piece(events, head, declare or {}, expected or {})
-            appended = write(connection, piece, now_micros(), allow_jump)
-            n = appended.n
-            if key is not None:
-                connection.execute("INSERT INTO keys VALUES(?,?,?)", (key[0], key[1], n))
-            if seal is not None:
-                root = merkle.frontier_from(lambda index: subtree(connection, index), n + 1).root()
-                if (signed := seal(Sealing(n + 1, root))) is not None:
-                    connection.execute("INSERT INTO checkpoints VALUES(?,?)", (n + 1, signed))
-        return appended
-
-    def append_together(
-        self,
-        pieces: Sequence[Piece],
-        *,
-        now_micros: Callable[[], int] = lambda: time.time_ns() // 1000,
-        allow_jump: bool = False,
-        deadline_seconds: float = LOCK_DEADLINE_SECONDS,
-        least_format: int = PLAIN_FORMAT,
-    ) -> list[Appended]:
-        """Write several commits one after the other with one wait for the disk: all of them, or none.
-
-        Parameters
-        ----------
-        least_format : int
-            What a program has to know to read them; the file says so from then on.
-
-        Raises
-        ------
-        Conflict, Busy, Refused, Damaged, InvalidInput
-        """
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            if self.format(connection) < least_format:
-                connection.execute(f"PRAGMA user_version = {least_format}")
-            return [write(connection, piece, now_micros(), allow_jump) for piece in pieces]
-
-    def store_checkpoint(self, seal: Callable[[Sealing], str], deadline_seconds: float = LOCK_DEADLINE_SECONDS) -> str:
-        """Sign the tree as it stands and keep the note; returns the note of a size already signed as it is."""
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock, Transaction(connection, self.path):
-            size = connection.execute("SELECT coalesce(max(n) + 1, 0) FROM commits").fetchone()[0]
-            kept = connection.execute("SELECT note FROM checkpoints WHERE size = ?", (size,)).fetchone()
-            if kept:
-                return str(kept[0])
-            root = merkle.frontier_from(lambda index: subtree(connection, index), size).root()
-            note = seal(Sealing(size, root))
-            connection.execute("INSERT INTO checkpoints VALUES(?,?)", (size, note))
-        return note
-
-    def erase(
-        self, change: Callable[[sqlite3.Connection], None], deadline_seconds: float = LOCK_DEADLINE_SECONDS
-    ) -> None:
-        """Let ``change`` erase, then write the file anew, so that no page keeps what was erased.
-
-        Only :mod:`ledger.amend.redaction` calls this, after the event that says so is durable; the file's own trigger
-        refuses it before.
-
-        Raises
-        ------
-        Busy, InvalidInput
-        """
-        connection = self.writer
-        self.lock.deadline_seconds = deadline_seconds
-        with self.lock:
-            connection.execute("PRAGMA secure_delete = ON")
-            with Transaction(connection, self.path):
-                change(connection)
-            try:
-                connection.execute("VACUUM")
-                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            except sqlite3.Error as error:
-                raise trouble(error, self.path) from error
-        if busy:
-            raise Busy(
-                "The content is erased, but somebody is reading an older state of the ledger, so the write-ahead "
-                "log still holds it.",
-                "Close other programs that read this ledger, then type any command that appends; closing it clears "
-                "the log.",
-            )
-
-    def _repeated(self, n: int) -> Appended:
-        commit = self.commit(n)
-        entry = leaf_entry(commit_text(commit.head, self.hashes(commit.first_seq, commit.last_seq)))
-        return Appended(n, commit.first_seq, commit.last_seq, commit.recorded_at, entry, repeated=True)
 
     # Reading -----------------------------------------------------------------------------------------------
 
@@ -330,21 +126,15 @@ class Log:
 
     def event(self, seq: int) -> Stored:
         """The event at position ``seq``; IndexError beyond the end."""
-        row = self.reader.execute(
-            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq = ?", (seq,)
-        ).fetchone()
-        if row is None:
+        if (row := next(self.rows(seq, seq), None)) is None:
             raise Absent(f"{self.path} has no event #{seq}.", "`tally verify` says what is wrong.")
         return Stored(*row)
 
     def some(self, seqs: Sequence[int]) -> list[Stored]:
         """Events at certain positions, which must exist, in their order."""
-        rows = self.reader.execute(
-            "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events "
-            "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq",
-            (json.dumps(list(seqs)),),
-        )
-        return list(map(Stored._make, rows))
+        listed = "WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq"
+        rows = self.reader.execute(f"{_ROWS} {listed}", (json.dumps(list(seqs)),))
+        return list(map(Stored._make, _intact(rows, self.path) if self._checks_bodies else rows))
 
     def events(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Stored]:
         """Events ``first`` to ``last``, both included, in order; only of some types where any are named."""
@@ -352,18 +142,31 @@ class Log:
 
     def rows(
         self, first: int = 0, last: int | None = None, types: Collection[str] = (), names: Collection[str] = ()
-    ) -> Iterator[tuple[int, str, bytes | None, bytes, bytes]]:
-        """The same as plain tuples, for readers of millions; of those that hold one of some texts, and corrections."""
+    ) -> Iterator[Row]:
+        """The same as plain tuples, for readers of millions; of those that hold one of some texts, corrections, and
+        events without a body, of which nobody can say what they held."""
         # Bodies of other types are never fetched: most events of a large ledger are not what a view follows from.
         only = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
         # A text stands in a body as JSON writes it, quotes and all.
         held = [msgspec.json.encode(name).decode() for name in sorted(names)]
-        holding = " OR ".join(["type = 'event.corrected'", *["instr(body, ?)"] * len(held)])
-        return self.reader.execute(
-            f"SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events WHERE seq BETWEEN ? AND ? {only} "
-            f"{f'AND ({holding})' if held else ''} ORDER BY seq",
+        holding = " OR ".join(["type = 'event.corrected'", "body IS NULL", *["instr(body, ?)"] * len(held)])
+        rows = self.reader.execute(
+            f"{_ROWS} WHERE seq BETWEEN ? AND ? {only} {f'AND ({holding})' if held else ''} ORDER BY seq",
             (first, (1 << 62) if last is None else last, *types, *held),
         )
+        return _intact(rows, self.path) if self._checks_bodies else rows
+
+    @contextmanager
+    def unchecked(self) -> Iterator[None]:
+        """Read bodies as they are stored, without comparing them with their ids.
+
+        Only :mod:`ledger.verify` uses this: it hashes every body itself, and must go on past the first altered one.
+        """
+        before, self._checks_bodies = self._checks_bodies, False
+        try:
+            yield
+        finally:
+            self._checks_bodies = before
 
     def hashes(self, first: int, last: int) -> list[Hashes]:
         """The stored hashes of events ``first`` to ``last``, both included."""
@@ -434,6 +237,28 @@ class Log:
         """Size and note of the newest checkpoint."""
         row = self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
+
+
+_ROWS = "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events"
+"""The fields of :class:`Stored`."""
+
+
+def _intact(rows: Iterator[Row], path: Path) -> Iterator[Row]:
+    """The same rows, each body hashed before anybody sees it.
+
+    The id alone decides: the SHA-256 is for readers without BLAKE3, and verification compares both.
+    """
+    hasher = event_hasher()
+    for row in rows:
+        if (data := row[2]) is not None:
+            hasher.update(data)
+            if hasher.digest() != row[3]:
+                raise Damaged(
+                    f"The body of event #{row[0]} in {path} was altered: it does not match the event's id.",
+                    "Nothing that rests on it can be answered. `tally verify` says what is wrong and what still holds.",
+                )
+            hasher.reset()
+        yield row
 
 
 def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:

@@ -285,6 +285,12 @@ def refuse_network(path: Path) -> None:
         )
 
 
+def stamp_format(connection: sqlite3.Connection) -> None:
+    """Say in a new file what it is, and in which format."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
+
+
 def prepare_writer(connection: sqlite3.Connection) -> None:
     """Settings of every connection that appends.
 

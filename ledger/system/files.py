@@ -93,6 +93,7 @@ def write_whole(path: Path, data: bytes, mode: int = 0o644, durable: bool = True
 def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, durable: bool = True) -> None:
     """The same for what is too large to be held at once; whatever the pieces raise, nothing stays behind."""
     missing = [] if path.parent.exists() else [folder for folder in path.parents if not folder.exists()]
+    _durable_folders.difference_update(missing)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
     temporary = Path(name)
@@ -109,9 +110,30 @@ def write_pieces(path: Path, pieces: Iterable[bytes], mode: int = 0o644, durable
         temporary.unlink(missing_ok=True)
         raise
     if durable:
-        # A new folder is a name in the folder above it, which a power cut may forget with all that is below.
-        for folder in (path.parent, *(made.parent for made in missing)):
-            sync_folder(folder)
+        sync_names(path, len(missing))
+
+
+FOLDERS_UP = 3
+"""How many folders above a file this program makes itself, as in ``.tally/objects/ab``."""
+_durable_folders: set[Path] = set()
+"""Folders whose own names this process has synced, so that it does so once for each."""
+
+
+def sync_names(path: Path, folders_made: int = 0) -> None:
+    """Make the name of a file durable, and the names of the folders that hold it: those just made, and a few more.
+
+    A file that is there may have been renamed, and its folder made, by a process that was killed before it synced
+    them. A power cut would then take away what everybody could read before, so a name is never trusted unsynced.
+    """
+    sync_folder(path.parent)
+    for folder in list(path.parents)[: max(FOLDERS_UP, folders_made)]:
+        if folder in _durable_folders or folder.parent == folder:
+            continue
+        try:
+            sync_folder(folder.parent)
+        except PermissionError:
+            return  # a folder that this account may not read is none that it made
+        _durable_folders.add(folder)
 
 
 def sync_folder(folder: Path) -> None:

@@ -11,7 +11,10 @@ from pathlib import Path
 import msgspec
 
 from tallystick import __version__
-from tallystick.ledger.system.git import tell_git
+from tallystick.ledger.system.git import Changed, ask_git, changed
+
+GIT_SECONDS = 5
+"""How long git may take to say what a commit's head records; without an answer it records less."""
 
 
 class Recorder(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,14 +35,13 @@ def this_process(actor: str | None = None) -> Recorder:
     The actor is the argument, else ``TALLY_ACTOR``, else git's ``user.email``, else the account's name.
     """
     user = _account()
-    status = git_answer("status", "--porcelain", "--untracked-files=no")
     return Recorder(
         actor=actor or os.environ.get("TALLY_ACTOR") or git_answer("config", "user.email") or user,
         user=user,
         host=platform.node() or "unknown",
         tool=this_program(),
         git=git_answer("rev-parse", "HEAD") or None,
-        dirty=None if status is None else bool(status),
+        dirty=_is_dirty(changed(Path(), GIT_SECONDS)),
     )
 
 
@@ -57,5 +59,11 @@ def _account() -> str:
 
 def git_answer(*arguments: str) -> str | None:
     """What git answers in the current folder, or None where there is no git or no repository."""
-    # Without optional locks: asking must not hold up, nor in a crash leave locked, somebody's repository.
-    return tell_git(Path(), "--no-optional-locks", *arguments, timeout_seconds=5)
+    return ask_git(Path(), *arguments, seconds=GIT_SECONDS)
+
+
+def _is_dirty(changes: Changed | None) -> bool | None:
+    """Whether tracked files differ from the commit; None if that is not known."""
+    if changes is None or (changes.unclear and not changes.files):
+        return None
+    return bool(changes.files)

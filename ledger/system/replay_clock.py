@@ -25,6 +25,8 @@ class StoryClock:
         For a time without a zone.
     """
 
+    is_live = False
+
     def __init__(self, at: dt.datetime) -> None:
         self._at = _aware(at)
 

@@ -41,8 +41,9 @@ from tallystick.ledger.events.types import (
     TrialStarted,
     TrialStored,
 )
-from tallystick.ledger.ledger import Ledger, utc_now
+from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import FOLDER, find
+from tallystick.ledger.system.clock import utc_now
 from tallystick.ledger.tracking.spool import Record, Spool, deliver, empty, read, record
 from tallystick.ledger.tracking.worker import KeptOpen
 

@@ -21,6 +21,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.storage.key_history import Change, Identity, chain
 from tallystick.ledger.storage.sqlite import integrity
+from tallystick.ledger.system.processes import end_with_parent
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.report import Asked, Progress, Report
@@ -154,7 +155,12 @@ class Contents:
         if workers == 1 or (self.asked.workers is None and self.events < PARALLEL_EVENTS):
             return None
         # Not forked: whoever calls may have threads, and a copy of their locks would never be opened again.
-        pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=end_with_parent,
+            initargs=(os.getpid(),),
+        )
         stack.callback(pool.shutdown, cancel_futures=True)
         return pool
 

@@ -51,6 +51,8 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
             words += _Comparison(connection).run(ledger, progress, total) or [UNSETTLED]
     except sqlite3.DatabaseError as error:
         words.append(f"The views cannot be read: {error}.")
+    except Damaged as error:  # an event that an earlier verification read, and this one did not read again
+        words.append(f"The views cannot be compared. {error.message}")
     return words[:MOST_WORDS]
 
 

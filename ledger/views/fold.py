@@ -18,9 +18,10 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.entities.corrections import corrected
-from tallystick.ledger.views.projection import Change, Entry, Lookup, Projection, State
+from tallystick.ledger.views.projection import Change, Lookup, Projection, State
 
 READ_TYPES = frozenset(event_type for projection in PROJECTIONS for event_type in projection.reads)
 Versions = dict[str, dict[str, list[tuple[int, State | None]]]]

@@ -8,7 +8,6 @@ states are kept and asked for at a date is :mod:`ledger.views.store`.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,18 +16,7 @@ import msgspec
 from blake3 import blake3
 
 from tallystick.ledger.events import types as vocabulary
-from tallystick.ledger.events.event import Event
-
-
-class Entry(NamedTuple):
-    """An event with its place in the ledger: all that a reducer may look at."""
-
-    seq: int
-    n: int
-    recorded_at: dt.datetime
-    """UTC."""
-    actor: str
-    event: Event[Any]
+from tallystick.ledger.events.entry import Entry
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tallystick.ledger.events import types
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.fold import Changed, History, changed_fields, changes, readers
-from tallystick.ledger.views.projection import Entry, Lookup, Projection, State
+from tallystick.ledger.views.projection import Lookup, Projection, State
 from tallystick.ledger.views.tables import NEW, ROWS_AN_EVENT, decoder, encode_states, first_row
 
 MOST_STATES_HELD = 50_000

@@ -9,12 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
 from tallystick.ledger.views.entities.links import SEPARATOR
 from tallystick.ledger.views.fold import Told, Versions
-from tallystick.ledger.views.projection import Entry, Projection, State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.rows import Stored, advance
 from tallystick.ledger.views.tables import (
     LAST_SEQ,

@@ -1,4 +1,4 @@
-"""The meaning of a registered configuration, once it is seen to have the shape that is computed with.
+"""A registered configuration as typed values, once it is seen to have the shape that is computed with.
 
 The ledger keeps it as it was written, by this program or by a stranger's; nothing but an event's own bytes says that
 there is a candidate, a gate or a number where one is looked for.
@@ -10,45 +10,73 @@ from typing import Any
 
 import msgspec
 
-from tallystick.ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged, InvalidInput
 from tallystick.ledger.events import types as say
-from tallystick.pipeline.config.settings import Gates
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.pipeline.config.gate_rules import check_gates
+from tallystick.pipeline.config.settings import Automation, Gates, WaiverRule
 
 
-class _Candidate(msgspec.Struct):
+class _Candidate(msgspec.Struct, frozen=True):
     role: str
 
 
-class _Selection(msgspec.Struct):
+class _Selection(msgspec.Struct, frozen=True):
     metric: str
     confidence: float
     seed: int
 
 
-class _Final(msgspec.Struct):
+class _Final(msgspec.Struct, frozen=True):
     looks: int
 
 
-class _Time(msgspec.Struct):
+class RegisteredTime(msgspec.Struct, frozen=True):
+    """How a registered pipeline file counts its windows."""
+
     timezone: str
+    window: str
     label_delay: str
     final: _Final
 
 
-class _Monitoring(msgspec.Struct):
+class _Monitoring(msgspec.Struct, frozen=True):
     every: str
 
 
-class _Meaning(msgspec.Struct):
+class Configuration(msgspec.Struct, frozen=True):
+    """What a registered pipeline file asks for, without its reasons, which are no part of its meaning."""
+
     candidates: dict[str, _Candidate]
     selection: _Selection
-    time: _Time
+    time: RegisteredTime
     monitoring: _Monitoring
-    gates: dict[str, dict[str, Any] | None]
+    gates: Gates
+    automation: Automation | None = None
+    waivers: WaiverRule | None = None
+
+    @property
+    def reference(self) -> str:
+        """Name of the candidate that the others must beat."""
+        return next(name for name, item in self.candidates.items() if item.role == "reference")
 
 
 def meaning_in(registered: object) -> dict[str, Any]:
-    """What a registration means.
+    """Every setting that can change a result, as it was registered, to compare it with another.
+
+    Raises
+    ------
+    Damaged
+        As :func:`configuration_in`.
+    """
+    configuration_in(registered)
+    assert isinstance(registered, say.PipelineRegistered)
+    return registered.meaning
+
+
+def configuration_in(registered: object) -> Configuration:
+    """What a registration asks for.
 
     Raises
     ------
@@ -58,15 +86,47 @@ def meaning_in(registered: object) -> dict[str, Any]:
     if not isinstance(registered, say.PipelineRegistered):
         raise Damaged("The configuration cannot be read any more.", "`tally verify` says whether it was erased.")
     try:
-        read = msgspec.convert(registered.meaning, _Meaning)
-        # Reasons are no part of the meaning, and every gate asks for one.
-        said = {name: {**rule, "why": "-"} for name, rule in read.gates.items() if rule is not None}
-        msgspec.convert(said, Gates)
-    except msgspec.ValidationError as error:
+        read = msgspec.convert(_with_reasons(registered.meaning), Configuration)
+        check_gates(read.gates)
+    except (msgspec.ValidationError, InvalidInput) as error:
         raise Damaged(
             f"The registered configuration of {registered.pipeline} is not one that this program reads: {error}.",
             "It was written by another program; `tally log` says by which.",
         ) from error
     if not any(candidate.role == "reference" for candidate in read.candidates.values()):
         raise Damaged(f"The registered configuration of {registered.pipeline} names no reference.")
-    return registered.meaning
+    return read
+
+
+def configuration_of(now: Snapshot, pipeline: str) -> Configuration:
+    """What the newest registration of a pipeline asks for, as known then.
+
+    Raises
+    ------
+    NotFound
+        For an unknown pipeline.
+    Damaged
+        As :func:`configuration_in`.
+    """
+    return configuration_in(registration_at(now, now.pipeline(pipeline).registered_by))
+
+
+def registration_at(now: Snapshot, seq: int) -> say.PipelineRegistered | None:
+    """The registration at a position; None where its content is gone or the event is another."""
+    content = now.event(seq).content
+    body = content.body if isinstance(content, Event) else None
+    return body if isinstance(body, say.PipelineRegistered) else None
+
+
+def _with_reasons(meaning: dict[str, Any]) -> dict[str, Any]:
+    """A meaning with a reason wherever the settings ask for one."""
+    gates = meaning.get("gates")
+    if isinstance(gates, dict):
+        gates = {name: _explained(rule) for name, rule in gates.items()}
+    return {**meaning, "gates": gates} | {
+        name: _explained(meaning[name]) for name in ("automation", "waivers") if name in meaning
+    }
+
+
+def _explained(rule: object) -> object:
+    return {**rule, "why": "-"} if isinstance(rule, dict) else rule

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
-import pandas as pd
 
 from tallystick.ledger.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 # Possessive: giving a word back letter by letter to look at the rest again takes the square of its length.
@@ -35,6 +37,8 @@ class Rule(msgspec.Struct, frozen=True):
         InvalidInput
             When text is compared with a number, or the other way round, or texts by size.
         """
+        import pandas as pd
+
         numeric = pd.api.types.is_numeric_dtype(column.dtype)
         if numeric != isinstance(self.value, float):
             kind = "numbers" if numeric else "text"

@@ -26,6 +26,8 @@ _MICROS = {
     "step": 86_400_000_000,
 }
 STEP_MICROS = _MICROS["step"]
+LARGEST_STEP = 700_000
+"""As days from 1970 on either side these are dates that everything can show."""
 _MONTHS = {"month": 1, "year": 12}
 _SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 _SPAN = re.compile(r"([0-9]{1,6})\s*([a-z]+)")

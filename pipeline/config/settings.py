@@ -12,10 +12,16 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from tallystick.pipeline.recipes import Task
+
 Words = Annotated[str, Meta(min_length=1)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 Count = Annotated[int, Meta(ge=0)]
 Scalar = str | int | float | bool
+FEWEST_WINDOWS = 3
+"""Fewer windows are too few to judge anything by."""
+HOUR_BAND = "hour band"
+"""A segment that is no column: the local hour of the time column, in four bands of six hours."""
 
 
 class Setting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -234,7 +240,7 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     compare_to: Words
     """``"same windows of the model's own back-test"``, or the same with ``and live periods``."""
     segments: list[Words]
-    """Columns, or ``"hour band"``: the local hour of the time column in four bands of six hours."""
+    """Columns, or :data:`HOUR_BAND`."""
     min_rows: Annotated[int, Meta(ge=1)]
     notice: Words
     """``"outside 8 of 10 own windows"``."""
@@ -260,3 +266,13 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     automation: Automation
     monitoring: Monitoring
     waivers: WaiverRule | None = None
+
+    @property
+    def task(self) -> Task:
+        """A yes or no where the target has a rule, else a number."""
+        return "regression" if self.data.target.rule is None else "classification"
+
+    @property
+    def reference(self) -> str:
+        """Name of the candidate that the others must beat; a sound file has one."""
+        return next(name for name, item in self.candidates.items() if item.role == "reference")

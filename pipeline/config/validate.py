@@ -9,21 +9,26 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.alert_rules import compares_live, parse_alarm, parse_notice
 from tallystick.pipeline.config.conditions import parse_condition, parse_rule
-from tallystick.pipeline.config.durations import Span, parse_span, parse_time_expression, windows_between_looks, words
-from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.durations import (
+    LARGEST_STEP,
+    Span,
+    parse_span,
+    parse_time_expression,
+    windows_between_looks,
+    words,
+)
+from tallystick.pipeline.config.gate_rules import parse_share, parse_standard_errors
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Pipeline, Rolling
 from tallystick.pipeline.config.toml_lines import Path
 from tallystick.pipeline.config.windows import all_windows, as_day, development_windows, midnight
-from tallystick.pipeline.data.timestamps import LARGEST_STEP
-from tallystick.pipeline.monitoring.own_range import compares_live, parse_alarm, parse_notice
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")
 
-FEWEST_WINDOWS = 3
 WINDOWS_FOR_A_TREND = 6
 MOST_CANDIDATES = 50
-HOUR_BAND = "hour band"
 CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
 REGRESSION_METRICS = ("squared_error", "absolute_error")
 ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
@@ -299,14 +304,14 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
     if gates.beats_reference_in is not None:
         text = gates.beats_reference_in.at_least
         path: Path = ("gates", "beats_reference_in")
-        match = re.fullmatch(r"(\d{1,6}) of (\d{1,6}) windows", text)
-        if match is None and text != "every window":
-            yield path, f'at_least = {text!r}: say "every window" or "8 of 9 windows".'
-        elif match is not None and int(match[1]) == 0:
+        wrong: list[Wrong] = []
+        share = _parsed(parse_share, text, path, wrong)
+        yield from wrong
+        if share is not None and share.won == 0:
             yield path, f"at_least = {text!r}: a gate that asks for no window holds back nothing."
-        elif match is not None and _countable(settings):
+        elif share is not None and _countable(settings):
             count = len(development_windows(settings.time))
-            if int(match[2]) != count or int(match[1]) > count:
+            if share.of != count or share.won > count:
                 yield path, f"at_least = {text!r}, but there are {count} development windows."
     if gates.optimism_gap is not None and gates.optimism_gap.metric is not None:
         fitting = CLASSIFICATION_METRICS if classification else REGRESSION_METRICS
@@ -314,9 +319,9 @@ def _gates(settings: Pipeline) -> Iterator[Wrong]:
             words_ = f"metric = {gates.optimism_gap.metric!r} does not fit this target."
             yield ("gates", "optimism_gap"), words_
     if gates.final_test is not None:
-        text = gates.final_test.drop_at_most
-        if not re.fullmatch(r"\d{1,6}(\.\d{1,15})? standard errors?", text):
-            yield ("gates", "final_test"), f'drop_at_most = {text!r}: say "2 standard errors".'
+        unread: list[Wrong] = []
+        _parsed(parse_standard_errors, gates.final_test.drop_at_most, ("gates", "final_test"), unread)
+        yield from unread
         if not settings.time.final.test:
             yield ("gates", "final_test"), "There is a gate on the final test, but [time.final] seals no window."
 

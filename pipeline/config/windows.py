@@ -9,19 +9,22 @@ All bounds are microseconds since 1970-01-01 UTC, half-open. For a window ``[a, 
 from __future__ import annotations
 
 import datetime as dt
+from typing import TYPE_CHECKING, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.pipeline.config.durations import Span, parse_span
 from tallystick.pipeline.config.settings import Rolling, Time
 
-Micros = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Micros: TypeAlias = "npt.NDArray[np.int64]"
+Mask: TypeAlias = "npt.NDArray[np.bool_]"
 MOST_WINDOWS = 1_000
 FIRST_DAY = dt.date(1970, 1, 1)
 

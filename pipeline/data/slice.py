@@ -31,13 +31,12 @@ from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Column, Dropped
 from tallystick.pipeline.config.conditions import parse_condition, parse_rule
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression
-from tallystick.pipeline.config.settings import Data, Join, Pipeline
+from tallystick.pipeline.config.settings import HOUR_BAND, Data, Join, Pipeline
 from tallystick.pipeline.data.sources import as_number, column_names, is_text, missing_column, read_source
 from tallystick.pipeline.data.timestamps import moments, row_times
 from tallystick.pipeline.recipes import Columns
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
-HOUR_BAND = "hour band"
 CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
 LARGEST_EXACT = 2**53

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
-from tallystick.pipeline.config.durations import STEP_MICROS
+from tallystick.pipeline.config.durations import LARGEST_STEP, STEP_MICROS
 from tallystick.pipeline.config.settings import Time
 
 Ambiguous = Literal["refuse", "earlier", "later"]
@@ -27,8 +27,6 @@ Ambiguous = Literal["refuse", "earlier", "later"]
 _DATE_FIRST = r"^\d{4}-\d{2}-\d{2}(?:$|[T ])"
 _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _EXAMPLES = 3
-LARGEST_STEP = 700_000
-"""As days from 1970 on either side these are dates that everything can show."""
 
 
 def day_of(micros: int, timezone: str) -> dt.date:

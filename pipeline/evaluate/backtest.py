@@ -22,10 +22,9 @@ from blake3 import blake3
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
-from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import (
-    HOUR_BAND,
     LABEL_KNOWN,
     TARGET,
     TIME,
@@ -42,6 +41,7 @@ from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
 from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.workers import parallel
 from tallystick.pipeline.recipes import Columns, Task, build, code_hash
 
 Rows = npt.NDArray[np.int64]
@@ -77,6 +77,12 @@ class Recipe(msgspec.Struct, frozen=True):
     def hash(self) -> str:
         """BLAKE3 of estimator, parameters, features, task and the recipe's own source."""
         return blake3(encode_canonical(self.content)).hexdigest()
+
+
+def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:
+    """The recipe of a candidate of the pipeline file, on these features."""
+    item = settings.candidates[name]
+    return Recipe(name, item.estimator, dict(item.params), item.complexity, columns, settings.task)
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,7 +165,6 @@ class Split(NamedTuple):
 
 def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -> Plan:
     """What all cells share; bins of histograms are frozen at the first window's training rows."""
-    task: Task = "regression" if settings.data.target.rule is None else "classification"
     table = open_table(slice_)
     train = split(table, first, as_of, None).train
     frozen = rows_of(table, train) if len(train) else table
@@ -167,10 +172,10 @@ def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -
     levels = {
         name: sorted(text_series(frozen, name).value_counts().head(MOST_LEVELS).index) for name in slice_.categorical
     }
-    target_edges = list(SCORE_EDGES) if task == "classification" else _quantile_edges(numbers(frozen, TARGET))
+    target_edges = list(SCORE_EDGES) if settings.task == "classification" else _quantile_edges(numbers(frozen, TARGET))
     return Plan(
         slice=slice_,
-        task=task,
+        task=settings.task,
         timezone=settings.time.timezone,
         resample=settings.selection.resample,
         segments=tuple(settings.monitoring.segments),
@@ -218,7 +223,7 @@ def backtest(
 
     Runs under whatever joblib backend is active; results do not depend on it.
     """
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     tasks = []
     for window in windows:
@@ -226,8 +231,8 @@ def backtest(
         tasks += [delayed(judge)(plan, cell) for cell in cells if cell.window == window]
     # A run that ends early, on a full disk or by Ctrl-C, leaves cells that nobody waits for; that is nobody's news.
     warnings.filterwarnings("ignore", "[0-9]+ tasks (have been successfully executed|which were still)", UserWarning)
-    parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
-    return iter(parallel(tasks))
+    compute = parallel(workers, return_as="generator", batch_size=1, pre_dispatch="2*n_jobs")
+    return iter(compute(tasks))
 
 
 def judge(plan: Plan, cell: Cell) -> Judged:

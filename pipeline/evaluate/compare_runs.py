@@ -14,7 +14,7 @@ from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import decode_head
 from tallystick.ledger.ledger import Ledger
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_in, meaning_in
 from tallystick.pipeline.config.diff import ConfigChange, config_changes
 from tallystick.pipeline.evaluate.bootstrap import Interval, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores
@@ -69,8 +69,8 @@ def compare_runs(
     candidates : pair of str
         Whose results are compared; where none is named, what the run chose, else its reference.
     """
-    selection = meaning_in(b.registered)["selection"]
-    metric, confidence, seed = str(selection["metric"]), float(selection["confidence"]), int(selection["seed"])
+    selection = configuration_in(b.registered).selection
+    metric, confidence, seed = selection.metric, selection.confidence, selection.seed
     names = candidates[0] or _candidate(a), candidates[1] or _candidate(b)
     windows, paired = [], []
     for label in sorted(a.windows.keys() & b.windows.keys()):
@@ -104,8 +104,7 @@ def _plain(record: Record) -> dict[str, object]:
 def _candidate(record: Record) -> str:
     if record.decision is not None and record.decision.chosen:
         return record.decision.chosen
-    candidates: dict[str, dict[str, object]] = meaning_in(record.registered)["candidates"]
-    return next((name for name, told in candidates.items() if told.get("role") == "reference"), next(iter(candidates)))
+    return configuration_in(record.registered).reference
 
 
 def _window(

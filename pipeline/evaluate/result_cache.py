@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.models.workers import parallel
 
 Key = tuple[object, ...]
 RowHashes = tuple[str, str]
@@ -31,12 +32,12 @@ class Remembered:
         self, plan: Plan, cells: Sequence[Cell], rows: Mapping[str, RowHashes], workers: int
     ) -> Iterator[Judged]:
         """Judge cells in the given order, those that are new in parallel; ``rows`` by the label of the window."""
-        from joblib import Parallel, delayed
+        from joblib import delayed
 
         keys = [_key(plan, cell, rows[cell.window.label]) for cell in cells]
         new = [cell for cell, key in zip(cells, keys, strict=True) if key not in self._judged]
-        parallel = Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-        computed = iter(parallel(delayed(backtest.judge)(plan, cell) for cell in new))
+        compute = parallel(workers, return_as="generator", batch_size=1)
+        computed = iter(compute(delayed(backtest.judge)(plan, cell) for cell in new))
         for key in keys:
             if key not in self._judged:
                 self._judged[key] = next(computed)

@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.stability import Interval, Pair, Score, Scores
 
-FEWEST_WINDOWS = 3
 FULL_RULE_WINDOWS = 6
 """Six windows are the fewest whose sign-flip p can fall below 0.05: 2 / 2^6 = 0.031."""
 

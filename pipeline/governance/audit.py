@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events import types as say
@@ -18,9 +18,10 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, PipelineState
 from tallystick.ledger.views.entities.pipelines import PIPELINES
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import RegisteredTime, configuration_of, meaning_in, registration_at
 from tallystick.pipeline.config.diff import config_changes
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
+from tallystick.pipeline.config.gate_rules import asked
 from tallystick.pipeline.governance.waivers import expired_under, that_weigh
 
 SOON = dt.timedelta(days=14)
@@ -97,9 +98,7 @@ def _champion(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: Mo
 def _questions(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
     """What the configuration asks of a champion and the ledger has no answer to."""
     gates = {state.name: state for state in now.gates() if state.model == champion.model}
-    for name, rule in _meaning(book, pipeline)["gates"].items():
-        if rule is None:
-            continue
+    for name in asked(configuration_of(now, pipeline.pipeline).gates):
         if name not in gates:
             words = f"The configuration asks for gate {name}; {champion.model} was never held against it."
             yield Gap("no-answer", "missing", f"model:{champion.model}", words, f"tally promote {champion.model} …")
@@ -111,7 +110,7 @@ def _questions(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: M
 def _configuration(book: Ledger, now: Snapshot, pipeline: PipelineState) -> Iterator[Gap]:
     """Gates that were taken away after results had been seen."""
     seen = [window.first_opened_at for window in now.windows() if window.pipeline == pipeline.pipeline]
-    newest = _meaning(book, pipeline)
+    newest = meaning_in(registration_at(now, pipeline.registered_by))
     found: set[str] = set()
     for version in book.views.history(PIPELINES, pipeline.pipeline, -1, now.as_of.seq):
         state = version.state
@@ -131,17 +130,18 @@ def _configuration(book: Ledger, now: Snapshot, pipeline: PipelineState) -> Iter
 
 def _unwatched(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
     """Whole periods in which the champion decided, that are over, and that nobody watched as often as the file says."""
-    meaning = _meaning(book, pipeline)
+    configuration = configuration_of(now, pipeline.pipeline)
+    time = configuration.time
     assert pipeline.champion is not None
     begin = pipeline.champion.since
     if champion.intended_for is not None:
         begin = max(begin, champion.intended_for[0])
-    zone = ZoneInfo(meaning["time"]["timezone"])
-    window = parse_span(meaning["time"]["window"])
+    zone = ZoneInfo(time.timezone)
+    window = parse_span(time.window)
     # A file of an earlier version may say what is no multiple of a window: then every window is meant.
-    together = windows_between_looks(parse_span(meaning["monitoring"]["every"]), window) or 1
+    together = windows_between_looks(parse_span(configuration.monitoring.every), window) or 1
     watched = {period.label for period in now.periods() if period.pipeline == pipeline.pipeline}
-    labels = list(_periods(begin.astimezone(zone), now.moment, meaning, zone))
+    labels = list(_periods(begin.astimezone(zone), now.moment, time, zone))
     for first in range(0, len(labels) - together + 1, together):
         row = labels[first : first + together]
         if watched.isdisjoint(row):
@@ -153,10 +153,10 @@ def _unwatched(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: M
             )  # fmt: skip
 
 
-def _periods(begin: dt.datetime, moment: dt.datetime, meaning: dict[str, Any], zone: ZoneInfo) -> Iterator[str]:
+def _periods(begin: dt.datetime, moment: dt.datetime, time: RegisteredTime, zone: ZoneInfo) -> Iterator[str]:
     """Windows, by their labels, that lie wholly between two moments, labels mature included."""
-    step = parse_span(meaning["time"]["window"])
-    delay = dt.timedelta(microseconds=parse_span(meaning["time"]["label_delay"]).exact_micros("label_delay"))
+    step = parse_span(time.window)
+    delay = dt.timedelta(microseconds=parse_span(time.label_delay).exact_micros("label_delay"))
     day = begin.date() + dt.timedelta(days=1)
     if step.months:
         day = dt.date(begin.year + begin.month // 12, begin.month % 12 + 1, 1)
@@ -182,7 +182,3 @@ def audit_words(gaps: list[Gap]) -> str:
     if not gaps:
         return "Nothing that should be here is missing, as far as a ledger can tell."
     return "; ".join(part for part in (said, later) if part) + "."
-
-
-def _meaning(book: Ledger, pipeline: PipelineState) -> dict[str, Any]:
-    return meaning_in(book.event(pipeline.registered_by).event.body)

@@ -6,7 +6,7 @@ There are three levels, manual, suggest and auto_refit. None of them promotes: t
 from __future__ import annotations
 
 import re
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
@@ -17,7 +17,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.views.entities import AutomationState
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_of
 from tallystick.pipeline.governance.gates import approvals_of
 
 Level = Literal["manual", "suggest", "auto_refit"]
@@ -60,8 +60,8 @@ def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
     if len(names) < state.approvers_needed:
         what = f"tally approve '#{newest.described_by}'" if newest else "once a period was watched"
         missing.append(f"{len(names)} of {count(state.approvers_needed, 'person', 'people')} signed ({what})")
-    rule: dict[str, Any] = _meaning(book, now, name).get("automation") or {}
-    if "waiver" in (rule.get("unlock") or {}).get("without", ()):
+    rule = configuration_of(now, name).automation
+    if rule is not None and rule.unlock is not None and "waiver" in rule.unlock.without:
         champion = now.champion(name)
         held = now.waivers_in_force(champion.model) if champion else []
         missing += [
@@ -134,7 +134,3 @@ def _earliest(state: AutomationState) -> str | None:
         return None
     index = int(match[1]) * 12 + int(match[2]) - 1 + state.needed - state.quiet_periods
     return f"{index // 12:04d}-{index % 12 + 1:02d}"
-
-
-def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:
-    return meaning_in(book.event(now.pipeline(pipeline).registered_by).event.body)

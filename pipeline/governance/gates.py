@@ -7,7 +7,7 @@ the number and a sentence. Open holds a promotion back as failed does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from tallystick.ledger.errors import TallyError
@@ -19,12 +19,28 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.views.entities import GateState, LookState, ModelState, ReproductionState, RunState
 from tallystick.ledger.views.entities.pipelines import PIPELINES, PipelineState
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_in, meaning_in
 from tallystick.pipeline.config.diff import config_changes
+from tallystick.pipeline.config.gate_rules import (
+    EVERY_WINDOW,
+    GATE_NAMES,
+    parse_share,
+    parse_standard_errors,
+    threshold_words,
+)
+from tallystick.pipeline.config.settings import (
+    ApprovedByGate,
+    AtLeast,
+    AtMost,
+    FinalTestGate,
+    Gates,
+    ReproducedGate,
+    Setting,
+    WindowShare,
+)
 from tallystick.pipeline.records.run_record import Record, record_of
 
 Verdict = Literal["passed", "failed", "open"]
-Rule = Mapping[str, Any]
 
 
 class Evidence(NamedTuple):
@@ -62,20 +78,12 @@ class Outcome(NamedTuple):
 Judgement = tuple[Verdict, float | None, dict[str, Any], str]
 
 
-def judge(gates: Mapping[str, Rule | None], evidence: Evidence) -> list[Outcome]:
+def judge(gates: Gates, evidence: Evidence) -> list[Outcome]:
     """Every gate that a configuration asks for, in the order of the list below."""
-    outcomes = []
-    for name, gate in GATES.items():
-        rule = gates.get(name)
-        if rule is not None:
-            verdict, value, facts, sentence = gate(rule, evidence)
-            outcomes.append(Outcome(name, verdict, value, threshold_words(rule), facts, sentence))
-    return outcomes
-
-
-def threshold_words(rule: Rule) -> str:
-    """A threshold as the file says it: ``at_most 0.05, metric roc_auc``."""
-    return ", ".join(f"{key} {value}" for key, value in rule.items() if key != "why" and value is not None)
+    return [
+        Outcome(name, verdict, value, threshold_words(rule), facts, sentence)
+        for name, rule, (verdict, value, facts, sentence) in _judgements(gates, evidence)
+    ]
 
 
 # The gates -------------------------------------------------------------------------------------------------
@@ -85,28 +93,28 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     return {label: value for label, value in values.items() if value is not None}
 
 
-def _wins(rule: Rule, evidence: Evidence) -> Judgement:
+def _wins(rule: WindowShare, evidence: Evidence) -> Judgement:
     known = _known(evidence.gains)
     total = len(evidence.gains)
     lost = {label: gain for label, gain in known.items() if gain <= 0.0}
     won = len(known) - len(lost)
-    asked = str(rule["at_least"])
-    needed = total if asked == "every window" else int(asked.split(maxsplit=1)[0])
+    share = parse_share(rule.at_least)
+    needed = total if share is None else share.won
     facts = {"won": won, "windows": total, "needed": needed, "lost": lost}
     if not total:
         return "open", None, facts, "No window is complete, so nothing was compared with the reference."
     sentence = (
         f"{evidence.candidate} was better than {evidence.reference} in {won} of {count(total, 'window')}; "
-        f"{asked if asked == 'every window' else f'{needed} of {total}'} is asked for."
+        f"{EVERY_WINDOW if share is None else f'{needed} of {total}'} is asked for."
     )
     if lost:
         sentence += f" Not in {', '.join(f'{label} ({gain:+.1%})' for label, gain in lost.items())}."
     return ("passed" if won >= needed else "failed"), float(won), facts, sentence
 
 
-def _worst(rule: Rule, evidence: Evidence) -> Judgement:
+def _worst(rule: AtLeast, evidence: Evidence) -> Judgement:
     known = _known(evidence.gains)
-    least = float(rule["at_least"])
+    least = rule.at_least
     if not known:
         return "open", None, {}, "No window is complete, so there is no worst one."
     label = min(known, key=lambda name: (known[name], name))
@@ -118,11 +126,11 @@ def _worst(rule: Rule, evidence: Evidence) -> Judgement:
     return ("passed" if worst >= least else "failed"), worst, {"window": label, "gain": worst}, sentence
 
 
-def _optimism(rule: Rule, evidence: Evidence) -> Judgement:
-    most, measured = float(rule["at_most"]), evidence.optimism
+def _optimism(rule: AtMost, evidence: Evidence) -> Judgement:
+    most, measured = rule.at_most, evidence.optimism
     if measured is None or measured.mean_gap is None:
         return "open", None, {}, f"What a random split would promise of {evidence.candidate} was not measured."
-    metric = rule.get("metric") or measured.metric
+    metric = rule.metric or measured.metric
     if metric != measured.metric:
         words = f"The gap was measured in {measured.metric}; the gate asks for {metric}."
         return "open", None, {"measured": measured.metric}, words
@@ -135,9 +143,9 @@ def _optimism(rule: Rule, evidence: Evidence) -> Judgement:
     return ("passed" if gap <= most else "failed"), gap, {"metric": metric, "gap": gap}, sentence
 
 
-def _calibration(rule: Rule, evidence: Evidence) -> Judgement:
+def _calibration(rule: AtMost, evidence: Evidence) -> Judgement:
     known = _known(evidence.calibration)
-    most = float(rule["at_most"])
+    most = rule.at_most
     if not known:
         return "open", None, {}, f"How far predictions of {evidence.candidate} lie from what happened is not recorded."
     label = max(known, key=lambda name: (abs(known[name]), name))
@@ -153,7 +161,7 @@ def _calibration(rule: Rule, evidence: Evidence) -> Judgement:
     return ("passed" if abs(worst) <= most else "failed"), abs(worst), facts, sentence
 
 
-def _leakage(_rule: Rule, evidence: Evidence) -> Judgement:
+def _leakage(evidence: Evidence) -> Judgement:
     checked = evidence.leakage
     if checked is None:
         return "open", None, {}, f"No leakage checks are recorded of run {evidence.run}."
@@ -168,9 +176,8 @@ def _leakage(_rule: Rule, evidence: Evidence) -> Judgement:
     return "passed", None, facts, sentence
 
 
-def _reproduced(rule: Rule, evidence: Evidence) -> Judgement:
+def _reproduced(rule: ReproducedGate, evidence: Evidence) -> Judgement:
     done = evidence.reproduction
-    tolerance = float(rule["tolerance"])
     if done is None:
         return "open", None, {}, f"Run {evidence.run} has not been done again."
     facts = {"verdict": done.verdict, "reproduction": done.reproduction}
@@ -180,16 +187,16 @@ def _reproduced(rule: Rule, evidence: Evidence) -> Judgement:
     near = (
         done.verdict == "equal"
         and done.largest_difference is not None
-        and done.largest_difference <= tolerance
+        and done.largest_difference <= rule.tolerance
         and not done.changed_decisions
     )
-    enough = done.verdict == "identical" or (near and rule["must"] == "equal within tolerance")
+    enough = done.verdict == "identical" or (near and rule.must == "equal within tolerance")
     return ("passed" if enough else "failed"), done.largest_difference, facts, sentence
 
 
-def _final(rule: Rule, evidence: Evidence) -> Judgement:
+def _final(rule: FinalTestGate, evidence: Evidence) -> Judgement:
     own = [look for look in evidence.looks if look.model == evidence.model]
-    most = float(str(rule["drop_at_most"]).split()[0])
+    most = parse_standard_errors(rule.drop_at_most)
     if not own:
         other = f", though it was looked at {count(len(evidence.looks), 'time')} for other models"
         words = f"The sealed windows were not looked at for {evidence.model}{other if evidence.looks else ''}."
@@ -210,9 +217,9 @@ def _final(rule: Rule, evidence: Evidence) -> Judgement:
     return ("passed" if look.drop <= most else "failed"), look.drop, facts, sentence
 
 
-def _approved(rule: Rule, evidence: Evidence) -> Judgement:
+def _approved(rule: ApprovedByGate, evidence: Evidence) -> Judgement:
     names = sorted(evidence.approvals.values())
-    least = int(rule["at_least"])
+    least = rule.at_least
     signed = f" ({', '.join(names)})" if names else ""
     have = f"{'person has' if len(names) == 1 else 'people have'}"
     sentence = f"{len(names)} {have} signed {evidence.model} with keys of their own{signed}; {least} are asked for."
@@ -221,16 +228,24 @@ def _approved(rule: Rule, evidence: Evidence) -> Judgement:
     return verdict, float(len(names)), {"approvals": names}, sentence
 
 
-GATES: dict[str, Callable[[Rule, Evidence], Judgement]] = {
-    "beats_reference_in": _wins,
-    "worst_window_gain": _worst,
-    "optimism_gap": _optimism,
-    "calibration_in_large": _calibration,
-    "leakage": _leakage,
-    "reproduced": _reproduced,
-    "final_test": _final,
-    "approved_by": _approved,
-}
+def _judgements(gates: Gates, evidence: Evidence) -> Iterator[tuple[str, Setting, Judgement]]:
+    """Name, threshold and judgement of each gate that is asked for."""
+    if gates.beats_reference_in is not None:
+        yield "beats_reference_in", gates.beats_reference_in, _wins(gates.beats_reference_in, evidence)
+    if gates.worst_window_gain is not None:
+        yield "worst_window_gain", gates.worst_window_gain, _worst(gates.worst_window_gain, evidence)
+    if gates.optimism_gap is not None:
+        yield "optimism_gap", gates.optimism_gap, _optimism(gates.optimism_gap, evidence)
+    if gates.calibration_in_large is not None:
+        yield "calibration_in_large", gates.calibration_in_large, _calibration(gates.calibration_in_large, evidence)
+    if gates.leakage is not None:
+        yield "leakage", gates.leakage, _leakage(evidence)
+    if gates.reproduced is not None:
+        yield "reproduced", gates.reproduced, _reproduced(gates.reproduced, evidence)
+    if gates.final_test is not None:
+        yield "final_test", gates.final_test, _final(gates.final_test, evidence)
+    if gates.approved_by is not None:
+        yield "approved_by", gates.approved_by, _approved(gates.approved_by, evidence)
 
 
 # Evidence --------------------------------------------------------------------------------------------------
@@ -269,7 +284,7 @@ def evidence_of(
     run = record.state
     complete = [label for label, window in record.windows.items() if window.complete]
     judged = {label: record.evaluations.get((label, candidate)) for label in complete}
-    meaning = meaning_in(record.registered)
+    configuration = configuration_in(record.registered)
     measured = record.optimism if optimism is None else optimism
     same_result = {
         state.run
@@ -279,7 +294,7 @@ def evidence_of(
     again = [state for state in now.reproductions() if state.run in same_result]
     return Evidence(
         candidate=candidate,
-        reference=next(name for name, item in meaning["candidates"].items() if item["role"] == "reference"),
+        reference=configuration.reference,
         gains={label: found.gain if found else None for label, found in judged.items()},
         calibration={label: _metric(found, "calibration_in_large") for label, found in judged.items()},
         optimism=next((item for item in measured if item.candidate == candidate), None),
@@ -288,7 +303,7 @@ def evidence_of(
         model=model,
         reproduction=again[-1] if again else None,
         looks=[look for look in now.looks() if look.pipeline == run.pipeline],
-        budget=int(meaning["time"]["final"]["looks"]),
+        budget=configuration.time.final.looks,
         approvals=approvals_of(book, signed_events, now.as_of.seq),
     )
 
@@ -333,7 +348,7 @@ def standing(book: Ledger, now: Snapshot, model: ModelState) -> tuple[RunState, 
     if run.model == model.model and run.decision:
         signed.append(now.decision(run.decision).described_by)
     evidence = evidence_of(book, now, record, model.model, model.candidate, signed_events=signed)
-    outcomes = judge(meaning_in(record.registered)["gates"], evidence)
+    outcomes = judge(configuration_in(record.registered).gates, evidence)
     known = {state.name: state for state in now.gates() if state.model == model.model}
     bodies = gate_events(book, now, record, model.model, outcomes)
     return run, outcomes, [body for body in bodies if _is_news(body, known.get(body.name))]
@@ -399,4 +414,4 @@ def _gate_of(path: tuple[str, ...]) -> str | None:
     """The gate that a setting belongs to."""
     if path == ("time", "final", "looks"):
         return "final_test"
-    return path[1] if path[0] == "gates" and len(path) > 1 and path[1] in GATES else None
+    return path[1] if path[0] == "gates" and len(path) > 1 and path[1] in GATE_NAMES else None

@@ -7,7 +7,7 @@ it is asked, from the moment that the answer is about (:attr:`ledger.query.snaps
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
@@ -19,9 +19,11 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.storage.imported_commits import was_imported
 from tallystick.ledger.views.entities import GateState, ModelState, WaiverState
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_of
 from tallystick.pipeline.config.durations import parse_span
-from tallystick.pipeline.governance.gates import GATES, standing
+from tallystick.pipeline.config.gate_rules import GATE_NAMES
+from tallystick.pipeline.config.settings import WaiverRule
+from tallystick.pipeline.governance.gates import standing
 
 SHORTEST_REASON = 20
 """Characters."""
@@ -57,12 +59,11 @@ def that_weigh(now: Snapshot) -> list[WaiverState]:
     return [state for state in now.waivers_in_force() if state.model not in retired]
 
 
-def longest(meaning: dict[str, Any]) -> dt.timedelta:
+def longest(rule: WaiverRule | None) -> dt.timedelta:
     """How long a waiver may last under a configuration."""
-    rule = meaning.get("waivers")
     if rule is None:
         return dt.timedelta(days=LONGEST_DAYS)
-    return dt.timedelta(microseconds=parse_span(rule["longest"]).exact_micros("longest"))
+    return dt.timedelta(microseconds=parse_span(rule.longest).exact_micros("longest"))
 
 
 def refuse_unfit(
@@ -119,15 +120,15 @@ def waive(
     now = book.now()
     model = now.model(model_name)
     _, outcomes, news = standing(book, now, model)
-    meaning = _meaning(book, now, model.pipeline)
+    most = longest(configuration_of(now, model.pipeline).waivers)
     outcome = next((item for item in outcomes if item.name == gate), None)
     if outcome is None and gate not in BESIDE_GATES:
         names = ", ".join((*(item.name for item in outcomes), *BESIDE_GATES))
-        asked = " in the configuration of its run" if gate in GATES else ""
+        asked = " in the configuration of its run" if gate in GATE_NAMES else ""
         raise NotFound(f"{model.model} has no gate {gate!r}{asked}.", f"There are {names}.")
     if outcome is not None and outcome.verdict == "passed":
         raise Refused(f"Gate {gate} of {model.model} passed: {outcome.sentence}", "There is nothing to waive.")
-    refuse_unfit(reason=reason, owner=owner, approver=approver, at=now.moment, until=until, most=longest(meaning))
+    refuse_unfit(reason=reason, owner=owner, approver=approver, at=now.moment, until=until, most=most)
     earlier = [state for state in now.waivers() if state.gate == f"{model.model}/{gate}"]
     body = say.WaiverGranted(
         waiver=f"{model.model}/{gate}/{len(earlier) + 1}",
@@ -213,7 +214,3 @@ def waiver_words(state: WaiverState, moment: dt.datetime, zone: ZoneInfo) -> str
 
 def _day(moment: dt.datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d}"
-
-
-def _meaning(book: Ledger, now: Snapshot, pipeline: str) -> dict[str, Any]:
-    return meaning_in(book.event(now.pipeline(pipeline).registered_by).event.body)

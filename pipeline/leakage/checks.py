@@ -26,6 +26,7 @@ from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import Described, Plan, Recipe
 from tallystick.pipeline.leakage import feature_scan
 from tallystick.pipeline.leakage.feature_scan import bins_of
+from tallystick.pipeline.models.workers import parallel
 
 Result = Literal["pass", "look", "fail"]
 
@@ -182,7 +183,7 @@ def declared(settings: Pipeline, recipes: Sequence[Recipe], there: Collection[st
 def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Check]:
     """Each feature alone against all others, and both canaries; see :mod:`pipeline.leakage.feature_scan` for the
     sample."""
-    from joblib import Parallel, delayed
+    from joblib import delayed
 
     samples = [feature_scan.sample(plan, window) for window in feature_scan.sampled_windows(complete)]
     samples = [item for item in samples if len(item.y_train) and len(item.y)]
@@ -191,7 +192,7 @@ def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Ch
         return [_check("single feature", None, "look", {}, sentence)]
     singles, copies = feature_scan.single_scores(samples)
     best = singles[0].name
-    results = list(Parallel(n_jobs=workers)(delayed(feature_scan.compared)(item, best, copies) for item in samples))
+    results = list(parallel(workers)(delayed(feature_scan.compared)(item, best, copies) for item in samples))
     whole = feature_scan.mean_of("all", [item.whole for item in results])
     without = feature_scan.mean_of("without best", [item.without_best for item in results])
     bare = feature_scan.mean_of("without copies", [item.without_copies for item in results])

@@ -11,10 +11,11 @@ from typing import Any
 
 from blake3 import blake3
 
-from tallystick import ledger, pipeline
+from tallystick import ledger
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import EnvironmentCaptured
-from tallystick.ledger.system.provenance import git_answer
+from tallystick.ledger.system.git import changed
+from tallystick.ledger.system.provenance import GIT_SECONDS, git_answer
 
 VARIABLES = (
     "OMP_NUM_THREADS",
@@ -55,8 +56,7 @@ def capture() -> EnvironmentCaptured:
 def source_hash() -> str:
     """BLAKE3 over the source files of the packages that compute and record, by relative name."""
     hasher = blake3()
-    for package in (ledger, pipeline):
-        folder = Path(str(package.__file__)).parent
+    for folder in (Path(str(ledger.__file__)).parent, Path(__file__).parents[1]):
         for file in sorted(folder.rglob("*.py")):
             hasher.update(f"{folder.name}/{file.relative_to(folder).as_posix()}\n".encode())
             hasher.update(blake3(file.read_bytes()).digest())
@@ -76,8 +76,15 @@ def _thread_pools() -> list[dict[str, Any]]:
 
 
 def _uncommitted() -> dict[str, str]:
-    """BLAKE3 of what the working folder changes beside its git commit, which the head of every commit names."""
-    changes = git_answer("diff", "HEAD", "--binary", "--no-ext-diff")
+    """BLAKE3 of what the working folder changes beside its git commit, which the head of every commit names.
+
+    Files that git would pass through a filter are left out, because filters are not run and may be all the difference.
+    """
+    found = changed(Path(), GIT_SECONDS)
+    if found is None or not found.files:
+        return {}
+    only = ("--", *(f":(top,literal){name}" for name in found.files)) if found.unclear else ()
+    changes = (git_answer("diff", "HEAD", "--binary", *only) or "").strip()
     return {"GIT_DIFF": blake3(changes.encode()).hexdigest()} if changes else {}
 
 

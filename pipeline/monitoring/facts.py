@@ -13,10 +13,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from tallystick.ledger.events.types import Levels
+from tallystick.pipeline.config.alert_rules import Thresholds
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
 from tallystick.pipeline.monitoring.baseline import History
-from tallystick.pipeline.monitoring.own_range import FEWEST_WINDOWS, Standing, Thresholds, stand
+from tallystick.pipeline.monitoring.own_range import Standing, stand
 from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
     Episode,

@@ -20,6 +20,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.config.alert_rules import compares_live, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, period_window
@@ -29,7 +30,6 @@ from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import History, history_of
 from tallystick.pipeline.monitoring.facts import Decision, Facts, estimate_error, facts_of
-from tallystick.pipeline.monitoring.own_range import compares_live, thresholds
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, model_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.sentences import Finding
 from tallystick.pipeline.monitoring.statistics import expected_losses
@@ -97,7 +97,7 @@ def monitor(
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
     live_too = compares_live(settings.monitoring.compare_to)
-    task: Task = "regression" if settings.data.target.rule is None else "classification"
+    task = settings.task
     history = history_of(book, state, task=task, metric=settings.selection.metric, before=label, live=live_too)
     estimator, made = model_of(book, state)
     known, until = columns_known(book, made.run), rows_until(book, as_of)
@@ -225,7 +225,7 @@ def context_of(settings: Pipeline, model: str) -> words.Context:
         metric=settings.selection.metric,
         positive=settings.data.target.positive,
         model=model,
-        reference=next(name for name, item in settings.candidates.items() if item.role == "reference"),
+        reference=settings.reference,
     )
 
 

@@ -39,7 +39,7 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate import metrics as measure
-from tallystick.pipeline.evaluate.backtest import Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import Plan, recipe_for
 from tallystick.pipeline.evaluate.metrics import Floats, Units
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.monitoring.baseline import History
@@ -169,7 +169,7 @@ def live_of(
 
     With ``ask`` false the rows are counted and the model is not asked: it is not meant for them.
     """
-    task: Task = "regression" if settings.data.target.rule is None else "classification"
+    task = settings.task
     table = open_table(slice_)
     period = rows_of(table, np.flatnonzero(window.test_rows(numbers(table, TIME))))
     label_known = numbers(period, LABEL_KNOWN)
@@ -190,7 +190,7 @@ def live_of(
     if mature.num_rows:
         units = backtest.units_of(mature, plan)
         y = numbers(mature, TARGET)
-        theirs = _reference(settings, slice_, table, mature, task, trained_until)
+        theirs = _reference(settings, slice_, table, mature, trained_until)
         metrics = measure.metrics(task, y, p[known], units)
         reference = {} if theirs is None else measure.metrics(task, y, theirs, units)
         reliability = measure.reliability(y, p[known])
@@ -289,16 +289,16 @@ def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:
 
 
 def _reference(
-    settings: Pipeline, slice_: Slice, table: pa.Table, mature: pa.Table, task: Task, trained_until: int
+    settings: Pipeline, slice_: Slice, table: pa.Table, mature: pa.Table, trained_until: int
 ) -> Floats | None:
     """What the reference, fitted on what the model knew, says of the same rows; None without rows to fit it on."""
-    name, item = next((name, item) for name, item in settings.candidates.items() if item.role == "reference")
+    name = settings.reference
     before = np.flatnonzero(numbers(table, TIME) < trained_until)
     if not len(before):
         return None
     train = rows_of(table, before)
     columns = slice_.features
-    recipe = Recipe(name, item.estimator, dict(item.params), item.complexity, columns, task)
+    recipe = recipe_for(settings, name, columns)
     seed = backtest.seed_for(settings.selection.seed, name, "live")
     with backtest.one_thread():
         model = backtest.fit(recipe, frame_of(train, columns), numbers(train, TARGET), seed, "the live period")

@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 
 from tallystick.ledger.events.sentences import count
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
-from tallystick.pipeline.monitoring.own_range import FEWEST_WINDOWS, Level, Standing
+from tallystick.pipeline.monitoring.own_range import Level, Standing
 
 SHOWN_FEATURES = 3
 

@@ -6,13 +6,13 @@ from typing import NamedTuple, cast
 
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.views.entities import EnvironmentState, PipelineState, RunState
 from tallystick.ledger.views.entities.environments import ENVIRONMENTS
 from tallystick.ledger.views.entities.pipelines import PIPELINES
 from tallystick.ledger.views.entities.runs import RUNS
-from tallystick.ledger.views.projection import Entry
 
 TYPES = frozenset(
     body.TYPE

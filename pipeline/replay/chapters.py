@@ -20,6 +20,7 @@ from blake3 import blake3
 from tallystick.ledger.errors import Busy, Conflict, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import decode_head, from_micros, to_micros
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
@@ -30,8 +31,8 @@ from tallystick.ledger.system.file_lock import FileLock
 from tallystick.ledger.system.provenance import this_process
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.views.entities import ModelState, PeriodState
-from tallystick.ledger.views.projection import Entry
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
+from tallystick.pipeline.config.gate_rules import asked
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.windows import Window, development_windows, periods_between
 from tallystick.pipeline.governance import waivers
@@ -206,13 +207,13 @@ def refuse_unfit_grants(loaded: LoadedPipeline, grants: Grants) -> None:
     Refused
         For a waiver that would be refused.
     """
-    asked = [name for name in loaded.meaning["gates"] if loaded.meaning["gates"][name] is not None]
+    gates = asked(loaded.settings.gates)
     for name in grants.waive:
-        if name not in asked:
-            raise NotFound(f"{loaded.path.name} has no gate {name!r}.", f"It has {', '.join(asked)}.")
+        if name not in gates:
+            raise NotFound(f"{loaded.path.name} has no gate {name!r}.", f"It has {', '.join(gates)}.")
     if grants.waive:
         at = dt.datetime(2000, 1, 1, tzinfo=dt.UTC)
-        most = waivers.longest(loaded.meaning)
+        most = waivers.longest(loaded.settings.waivers)
         waivers.refuse_unfit(
             reason=grants.reason,
             owner=grants.owner,

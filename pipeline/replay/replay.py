@@ -22,7 +22,8 @@ from tallystick.ledger.events.approval import approval_event, sign_approval
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.ledger import Ledger, utc_now
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.system.clock import utc_now
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.tlog.key_store import Signer
 from tallystick.ledger.views.entities import ModelState, RunState
@@ -317,7 +318,7 @@ def _excuse(teller: Teller, model: ModelState, gate: str) -> bool:
     now = book.now()
     if any(item.model == model.model and item.name == gate for item in now.waivers()):
         return False
-    lasting = grants.waive_for or waivers.longest(teller.loaded.meaning)
+    lasting = grants.waive_for or waivers.longest(teller.loaded.settings.waivers)
     waivers.waive(
         book,
         gate,

@@ -28,9 +28,9 @@ from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_in, configuration_of
 from tallystick.pipeline.config.windows import Window, sealed_windows
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest, recipe_for
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
 from tallystick.pipeline.governance import waivers
 from tallystick.pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
@@ -71,8 +71,7 @@ def look(
 
 def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int, int, str | None]:
     """Number of the next look, the budget, and the waiver that allows it beyond."""
-    registered = book.event(now.pipeline(model.pipeline).registered_by).event.body
-    budget = int(meaning_in(registered)["time"]["final"]["looks"])
+    budget = configuration_of(now, model.pipeline).time.final.looks
     earlier = [state for state in now.looks() if state.pipeline == model.pipeline]
     number = len(earlier) + 1
     if number <= budget:
@@ -96,8 +95,7 @@ def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int,
 
 def _reference(again: Again) -> Recipe:
     settings = again.loaded.settings
-    name, item = next((name, item) for name, item in settings.candidates.items() if item.role == "reference")
-    return Recipe(name, item.estimator, dict(item.params), item.complexity, again.slice.features, again.plan.task)
+    return recipe_for(settings, settings.reference, again.slice.features)
 
 
 def _announce(
@@ -172,7 +170,7 @@ def _conclude(
     now = book.now()
     evidence = evidence_of(book, now, again.record, model.model, model.candidate)
     outcomes = [
-        item for item in judge(meaning_in(again.record.registered)["gates"], evidence) if item.name == "final_test"
+        item for item in judge(configuration_in(again.record.registered).gates, evidence) if item.name == "final_test"
     ]
     gates = gate_events(book, now, again.record, model.model, outcomes)
     if gates:

@@ -10,7 +10,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.append import Appended
-from tallystick.pipeline.config.canonical import meaning_in
+from tallystick.pipeline.config.canonical import configuration_in
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.evaluate.backtest import Recipe
 from tallystick.pipeline.governance import gates
@@ -68,7 +68,7 @@ def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str
         model=name, run=run.run, pipeline=run.pipeline, candidate=recipe.name, chosen=run.chosen, reason=reason
     )
     evidence = gates.evidence_of(book, now, again.record, name, recipe.name)
-    outcomes = gates.judge(meaning_in(again.record.registered)["gates"], evidence)
+    outcomes = gates.judge(configuration_in(again.record.registered).gates, evidence)
     held = gates.gate_events(book, now, again.record, name, outcomes)
     cause = (book.log.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
     files: list[Draft | say.Body] = [*model.files]

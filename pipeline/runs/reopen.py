@@ -19,7 +19,7 @@ from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
-from tallystick.pipeline.evaluate.backtest import Plan, Recipe, make_plan
+from tallystick.pipeline.evaluate.backtest import Plan, Recipe, make_plan, recipe_for
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import Record, record_of
 from tallystick.pipeline.runs.start import rows_until
@@ -103,9 +103,7 @@ def candidate_recipe(again: Again, name: str) -> Recipe:
     if judged is None or name not in again.loaded.settings.candidates:
         names = ", ".join(dict.fromkeys(known for _, known in again.record.evaluations))
         raise NotFound(f"Run {again.record.state.run} judged no candidate {name!r}.", f"It judged {names}.")
-    item = again.loaded.settings.candidates[name]
-    recipe = Recipe(name, item.estimator, dict(item.params), item.complexity, again.slice.features, again.plan.task)
-    return _same_code(recipe, judged.recipe_hash)
+    return _same_code(recipe_for(again.loaded.settings, name, again.slice.features), judged.recipe_hash)
 
 
 def _same_code(recipe: Recipe, recorded: str) -> Recipe:

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from tallystick.ledger.errors import Conflict
+from tallystick.ledger.errors import AfterCommit, Conflict
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.encoding import Draft
@@ -29,6 +29,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.artifacts import Artifact
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
 from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
@@ -36,7 +37,7 @@ from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, ra
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from tallystick.pipeline.evaluate.selection import FEWEST_WINDOWS, TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
+from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
 from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores as compare
 from tallystick.pipeline.governance import gates
@@ -132,6 +133,8 @@ def run(
         try:
             on_outline(outline)
             return _Running(book, outline, as_of, cause, progress, started, remembered).go()
+        except AfterCommit:
+            raise  # the run is finished and recorded; it did not fail
         except BaseException as error:
             record_failure(book, outline, stage, error)
             raise
@@ -160,7 +163,7 @@ class _Running:
         self.cause = cause
         self.progress = progress
         self.started = started
-        self.reference = next(name for name, item in self.settings.candidates.items() if item.role == "reference")
+        self.reference = self.settings.reference
         self.context = sentences.Context(
             metric=self.settings.selection.metric,
             reference=self.reference,
@@ -503,7 +506,7 @@ class _Running:
         evidence = gates.evidence_of(
             self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
         )
-        outcomes = gates.judge(record.registered.meaning["gates"], evidence)
+        outcomes = gates.judge(self.settings.gates, evidence)
         bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 

@@ -25,7 +25,7 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows
 from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
-from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.backtest import Recipe, recipe_for
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.recipes import Columns
 
@@ -236,12 +236,9 @@ def _path_from(home: Path, file: Path) -> str:
 
 def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
     """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
-    task = "regression" if loaded.settings.data.target.rule is None else "classification"
-    recipes = [
-        Recipe(name, item.estimator, dict(item.params), item.complexity, slice_.features, task)  # type: ignore[arg-type]
-        for name, item in loaded.settings.candidates.items()
-    ]
-    champion = _champion_in(known, loaded.settings.name)
+    settings = loaded.settings
+    recipes = [recipe_for(settings, name, slice_.features) for name in settings.candidates]
+    champion = _champion_in(known, settings.name)
     if champion is None:
         return recipes
     body = book.event(champion.made_by_event).event.body
@@ -253,7 +250,8 @@ def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Sl
     if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
         return recipes  # the champion needs columns that this slice does not have; it cannot be compared
     complexity = int(content["complexity"])
-    return [*recipes, Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, task)]  # type: ignore[arg-type]
+    champion_recipe = Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, settings.task)
+    return [*recipes, champion_recipe]
 
 
 def champion_of(book: Ledger, pipeline: str) -> ModelState | None:

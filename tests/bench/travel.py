@@ -50,7 +50,7 @@ def make(folder: Path, events: int) -> None:
     """A ledger of about ``events`` events."""
     with ledger.create(folder, timezone="UTC") as book:
         # The benchmark is about reading; durability of its making is nobody's concern.
-        book.log.writer.execute("PRAGMA synchronous = OFF")
+        book.writer.connection.execute("PRAGMA synchronous = OFF")
         written = number = 0
         champions: dict[str, str] = {}
         names = [f"pipeline-{index}" for index in range(PIPELINES)]

@@ -82,7 +82,7 @@ def make(folder: Path, events: int, kind: str) -> None:
     commits = small() if kind == "small" else template(folder)
     with ledger.create(folder, timezone="UTC") as book:
         # The benchmark is about reading; durability of its making is nobody's concern.
-        book.log.writer.execute("PRAGMA synchronous = OFF")
+        book.writer.connection.execute("PRAGMA synchronous = OFF")
         number = written = 0
         while written < events:
             number += 1

@@ -25,6 +25,7 @@ from scratch import at_home, parts, scratch, text_of
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import commit_text, leaf_entry, to_micros
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.ledger import Ledger
@@ -32,7 +33,6 @@ from tallystick.ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint, sign_checkpoint
 from tallystick.ledger.views import fold
-from tallystick.ledger.views.projection import Entry
 
 
 def _lived() -> list[tuple[str, bytes]]:

@@ -9,8 +9,9 @@ ended by SIGKILL somewhere in between. Then, with nothing repaired by hand: ever
 `verify` reads everything and finds nothing wrong, every receipt that was printed holds, and the next child can go on.
 
 With ``--commands`` real commands are killed the same way: a whole run of a small pipeline on real data, promote,
-retire, correct, waive, receipt, redact, seal, rebuild, key rotate, init, import. Each is given again afterwards and
-must succeed, or say no because the killed one had done it.
+retire, correct, waive, receipt, redact, seal, rebuild, key rotate, init, import. Of each only the process itself is
+killed; those that it started must be gone soon after. Each is given again afterwards and must succeed, or say no
+because the killed one had done it.
 """
 
 from __future__ import annotations
@@ -255,7 +256,12 @@ def _command(  # noqa: PLR0911 - each is another end
         seconds = time.monotonic() - begun
         killed = process.returncode is None
         if killed:
-            os.killpg(process.pid, signal.SIGKILL)  # with the processes that it has begun
+            process.kill()  # alone: the processes that it has begun must notice
+            process.wait()
+            if left := _left_after(process.pid):
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
+                return f"PROCESSES LEFT: {left}", seconds
             out, err = process.communicate()
         elif process.returncode:
             return f"FAILED unkilled: {err}", seconds
@@ -277,6 +283,32 @@ def _command(  # noqa: PLR0911 - each is another end
         if not killed:
             return "was quicker", seconds
         return "killed, was done" if again.returncode else "killed, done again", seconds
+
+
+SECONDS_TO_END = 10.0
+
+
+def _left_after(session: int) -> list[str]:
+    """The processes of a session that are there when their time to end is over."""
+    end = time.monotonic() + SECONDS_TO_END
+    while (left := processes_of(session)) and time.monotonic() < end:
+        time.sleep(0.05)
+    return left
+
+
+def processes_of(session: int) -> list[str]:
+    """The processes of a session that live, by number and name; proc_pid_stat(5)."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text()
+        except OSError:
+            continue  # it has ended
+        name, _, rest = text.rpartition(")")
+        state, _parent, _group, of = rest.split()[:4]
+        if int(of) == session and state not in "ZX":
+            found.append(f"{name})")
+    return found
 
 
 def _ids(place: Path) -> list[str]:

@@ -5,10 +5,12 @@
     python tests/campaigns/power.py --lying        on a disk whose syncs do nothing: is the loss noticed?
 
 Needs `strace`, which writes down every write, sync, truncation, rename and removal of a process that appends, signs,
-stores and redacts; and what it was told is done. A cut is a moment in that record. What had been synced by then is
-there. Each write that had not been is there, is not, or is torn at a sector; of the names that no sync had fixed a
-random beginning of their order is there, as a journalling file system keeps them. On what is then on the disk, the
-ledger must open without any repair, hold everything that was acknowledged, verify, and keep every printed receipt.
+stores and redacts; and what it was told is done. Before most artifacts a second process stores the same bytes and is
+killed between the rename and the sync of the folder, so that the first finds a name that is not durable. A cut is a
+moment in that record. What had been synced by then is there. Each write that had not been is there, is not, or is torn
+at a sector; of the names that no sync had fixed a random beginning of their order is there, as a journalling file
+system keeps them. On what is then on the disk, the ledger must open without any repair, hold everything that was
+acknowledged, verify, and keep every printed receipt.
 
 On a disk that lies nobody can keep that. There the law is: what a printed receipt covered is not lost in silence. What
 was acknowledged after the newest receipt, nothing outside the disk knows of; its loss is counted as LOST UNSIGNED.
@@ -47,19 +49,38 @@ SECTOR_BYTES = 512
 CALLS = "openat,creat,write,pwrite64,fsync,fdatasync,ftruncate,rename,renameat,renameat2,unlink,unlinkat,mkdir"
 
 CHILD = """
-import os, sys
+import os, signal, sys
 sys.path[:0] = [{root!r}, {support!r}]
 from histories import failed
 from tallystick import ledger
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
 from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.events.types import ArtifactStored
+from tallystick.ledger.system import files
 said = os.open({said!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(said, b"begin\\n")
+
+def stored_by_one_that_is_killed(book, data):
+    child = os.fork()
+    if child == 0:
+        files.sync_folder = lambda folder: os.kill(os.getpid(), signal.SIGKILL)
+        book.objects.put(data)
+        os._exit(1)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != -signal.SIGKILL:
+        sys.exit("the process that stores was not killed")
+
 for session in range(3):
     with ledger.open({team!r}) as book:
         for n in range(6):
-            book.store(f"artifact {{session}} {{n}}".encode() * 500)
-            appended = book.append(*(failed(f"{{session}}.{{n}}.{{i}}", "late-arrivals") for i in range(1 + 7 * n)))
+            artifact = f"artifact {{session}} {{n}}".encode() * 500
+            if n:  # by then the write-ahead log is there, whose first sync would make every earlier name durable
+                stored_by_one_that_is_killed(book, artifact)
+            kept = book.store(artifact)
+            named = ArtifactStored(
+                artifact=kept.hash, size_bytes=kept.size_bytes, media_type="text/plain", role="model", run=None
+            )
+            runs = [failed(f"{{session}}.{{n}}.{{i}}", "late-arrivals") for i in range(1 + 7 * n)]
+            appended = book.append(named, *runs)
             os.write(said, f"+ {{book.log.event(appended.last_seq).id.hex()}}\\n".encode())
             if n % 2:
                 os.write(said, f"r {{receipt_line(parse_receipt(book.checkpoint()).checkpoint)}}\\n".encode())
@@ -90,8 +111,8 @@ def record(folder: Path) -> tuple[list[Op], Path]:
     program = CHILD.format(
         root=str(ROOT / ".src"), support=str(ROOT / "tests" / "support"), said=str(folder / "said"), team=str(team)
     )
-    # No -f: git, which is asked who acts, is another process with files of its own.
-    command = ["strace", "-y", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(trace)]
+    # Every process, one line each: whoever starts one here waits for it, so their calls do not overlap.
+    command = ["strace", "-f", "-y", "-xx", "-s", "4000000", "-e", f"trace={CALLS}", "-o", str(trace)]
     done = subprocess.run(
         [*command, sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -118,7 +139,7 @@ def _ops(text: str, folder: Path) -> list[Op]:
     for line in text.splitlines():
         if not re.search(r"\) += \d+", line):
             continue  # failed, or still on its way
-        name, _, rest = line.partition("(")
+        name, _, rest = re.sub(r"^\d+ +", "", line).partition("(")
         match name:
             case "openat" if "O_CREAT" in rest and (m := re.match(rf"{FD}, {QUOTED}", rest)):
                 ops.append(Op("create", str(Path(path_of(m[1])) / path_of(m[2]))))
@@ -238,7 +259,9 @@ def campaign(folder: Path, cuts: int, seed: int = 1, lying: bool = False) -> Cou
         for path in sorted((before / part).rglob("*"))
         if path.is_file() and not path.name.endswith("-shm")
     }
-    moments = sorted(draw.randrange(1, len(ops)) for _ in range(cuts))
+    # Every other cut comes right after something was acknowledged, when a missing sync shows.
+    told = [number for number, op in enumerate(ops, 1) if op.path == said and number < len(ops)]
+    moments = sorted(draw.choice(told) if cut % 2 else draw.randrange(1, len(ops)) for cut in range(cuts))
     disk, outcomes, done = Disk(start), Counter[str](), 0
     acknowledged: list[str] = []
     receipts: list[str] = []

@@ -19,6 +19,7 @@ from stories import damage, rewrite_everything, told
 
 from tallystick import ledger
 from tallystick.ledger.events import types as say
+from tallystick.ledger.opening import genesis
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.storage.sqlite import SCHEMA
 from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
@@ -319,12 +320,12 @@ def test_another_key_under_the_same_name_is_not_believed(scene: Scene, tmp_path:
     forged = tmp_path / "forged"
     (forged / ".tally").mkdir(parents=True)
     with ledger.Ledger(forged / ".tally") as book:
-        book.log.create()
+        book.writer.create()
         signer = SignerKey.generate(origin)
         home = {"XDG_STATE_HOME": str(tmp_path / "forger")}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_STATE_HOME", home["XDG_STATE_HOME"])
-            book.begin(signer, "UTC", "live")
+            book.begin(genesis(signer, "UTC", "live"), signer)
             for index in range(9):
                 book.log.size()
                 book.append(started(f"r{index}", "p"))

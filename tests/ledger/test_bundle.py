@@ -504,7 +504,7 @@ def test_any_event_proves_itself_and_no_other(
 ) -> None:
     home = tmp_path_factory.mktemp("history")
     with ledger.create(home / "team", timezone="UTC", salts=seeded_salts()) as book:
-        book.log.writer.execute("PRAGMA synchronous=OFF")
+        book.writer.connection.execute("PRAGMA synchronous=OFF")
         for drafts in history:
             book.append(*drafts)
         last = book.log.commit(book.log.size() - 1).last_seq

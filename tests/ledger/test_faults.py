@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from faults import Case, campaign, count_calls, one, template_in
 from histories import failed
 from kill import campaign as kill_campaign
@@ -15,6 +18,7 @@ from power import campaign as power_campaign
 from tallystick import ledger
 from tallystick.ledger.amend.redaction import redact
 from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.system import files
 
 
 def _traces() -> bool:
@@ -71,3 +75,27 @@ def test_an_erasure_that_failed_is_finished_by_the_same_command(book: ledger.Led
     views.rmdir()
     redact(book, seq, "why", "nobody")
     assert book.log.event(seq).data is None
+
+
+def test_the_name_of_an_artifact_is_synced_even_where_a_killed_process_left_it(
+    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the rename and the sync of the folder: the name is there, but a power cut would take it away."""
+    data = b"a model" * 100
+    child = os.fork()
+    if child == 0:
+        files.sync_folder = lambda _folder: os.kill(os.getpid(), signal.SIGKILL)
+        book.objects.put(data)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    path = book.objects.path(blake3(data).hexdigest())
+    assert path.read_bytes() == data
+    synced: list[str] = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), real(fd)))
+    book.objects.put(data)
+    for made in (path, path.parent, path.parent.parent, book.folder):
+        assert str(made) in synced, made
+    synced.clear()
+    assert not book.objects.take(book.objects, blake3(data).hexdigest())
+    assert str(path.parent) in synced

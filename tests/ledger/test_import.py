@@ -25,12 +25,12 @@ from tallystick.ledger.amend.redaction import redact
 from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NewerFormat, Refused, TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import approval_event, sign_approval
-from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import encode_canonical, hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.importing.importer import Imported, import_history
-from tallystick.ledger.ledger import Copy
-from tallystick.ledger.storage.append import Encoded
+from tallystick.ledger.storage.append import Piece
+from tallystick.ledger.storage.log_writer import WriteOptions
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.tlog import pins
@@ -39,6 +39,7 @@ from tallystick.ledger.tlog.note import SignerKey, VerifierKey, parse_receipt
 from tallystick.ledger.verify.report import Asked, Verdict
 from tallystick.ledger.verify.verify import verify
 from tallystick.ledger.views.entities import NAMED
+from tallystick.ledger.writing.appender import Copy
 
 ANN = Recorder(actor="ann@example.org", user="ann", host="laptop", tool="tallystick 0.0.9")
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -182,7 +183,7 @@ def test_of_two_imports_at_once_one_goes_on(book: ledger.Ledger, ann: ledger.Led
     def meanwhile(what: str, _done: int, _total: int) -> None:
         if what == "names":
             with ledger.open(book.folder, clock=book.clock) as other:
-                other.import_(ann.folder)
+                import_history(other, ann.folder)
 
     with pytest.raises(Conflict, match="at the same time"):
         import_history(book, ann.folder, progress=meanwhile)
@@ -321,7 +322,7 @@ def test_who_does_not_know_names_under_others_is_kept_out(
     import_history(book, ann.folder, named_under="ann")
     assert book.log.format() == 2
     assert verify(book).verified
-    book.log.writer.execute("PRAGMA user_version = 1")
+    book.writer.connection.execute("PRAGMA user_version = 1")
     assert [finding.kind for finding in verify(book).findings] == ["SCHEMA"]
 
 
@@ -379,7 +380,7 @@ def test_this_very_ledger_copies_of_it_and_stories_are_refused(
         refused(book, story.folder, "story must not become history")
         refused(story, ann.folder, "what was lived elsewhere does not belong")
     # A ledger that holds ours, too.
-    ann.import_(book.folder, named_under="team")
+    import_history(ann, book.folder, named_under="team")
     ann.checkpoint()
     refused(book, ann.folder, "holds an import of this very ledger")
     refused(book, tmp_path / "nowhere", "no ledger", ledger.NotFound)
@@ -466,7 +467,7 @@ def test_a_history_that_was_itself_imported_says_so(book: ledger.Ledger, ann: le
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), started("r1", "c"), sign=True)
         pins.forget(carl.origin)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     receipt = ann.checkpoint()
     book.append(started("r1", "x"))
     done = import_history(book, ann.folder, named_under="ann", against=parse_receipt(receipt))
@@ -482,16 +483,16 @@ def test_what_is_here_already_does_not_come_again_by_way_of_another(
 ) -> None:
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), sign=True)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     ann.checkpoint()
     with ledger.create(tmp_path / "other", timezone="UTC", key_home="file") as other:
-        other.import_(tmp_path / "carl")
+        import_history(other, tmp_path / "carl")
         refused(other, ann.folder, "would be here twice", named_under="ann")
     import_history(book, ann.folder)
     refused(book, tmp_path / "carl", "came with another ledger", named_under="again")
     with ledger.open(tmp_path / "carl") as carl:
         carl.append(registered("d"), sign=True)
-    ann.import_(tmp_path / "carl")
+    import_history(ann, tmp_path / "carl")
     ann.checkpoint()
     import_history(book, ann.folder)
     assert [state.pipeline for state in book.now().pipelines()] == ["p", "carl/c", "carl/d"]
@@ -510,13 +511,12 @@ def written_by_another_program(ann: ledger.Ledger, text: str, *, event_type: str
     ).encode()
     schema = say.SchemaDeclared(name=f"{event_type}/7", json_schema={"type": "object"})
     ann.append(schema)
-    ann.log.append(
-        [Encoded(event_type, event, hashes(event), [])],
-        lambda micros: encode_canonical(
+    ann.writer.append(
+        Piece([Encoded(event_type, event, hashes(event), [])], lambda micros: encode_canonical(
             {"actor": "z", "host": "h", "recorded_at": dt.datetime.fromtimestamp(micros / 1e6, dt.UTC), "tool": "t",
              "user": "u"}
-        ).decode(),
-        now_micros=lambda: ann.log.commit(ann.log.size() - 1).recorded_at,
+        ).decode()),
+        WriteOptions(now_micros=lambda: ann.log.commit(ann.log.size() - 1).recorded_at),
     )  # fmt: skip
     ann.checkpoint()
 
@@ -663,12 +663,12 @@ def test_what_is_believed_here_is_what_was_believed_there(
                     correct(there, seq, "no")
             if at == stop:
                 there.checkpoint()
-                here.import_(there.folder)
-                under.import_(there.folder, named_under="x")
+                import_history(here, there.folder)
+                import_history(under, there.folder, named_under="x")
         there.checkpoint()
-        here.import_(there.folder)
+        import_history(here, there.folder)
         under.append(registered("late-arrivals"))
-        under.import_(there.folder, named_under="x")
+        import_history(under, there.folder, named_under="x")
         for projection in NAMED:
             if projection.name in ("keys", "anchors", "histories", "corrections"):
                 continue

@@ -28,7 +28,7 @@ def ann(tmp_path: Path) -> Iterator[ledger.Ledger]:
     ):
         told(carl).checkpoint()
         told(made)
-        made.import_(tmp_path / "carl", named_under="carl")
+        import_history(made, tmp_path / "carl", named_under="carl")
         made.checkpoint()
         yield made
 

@@ -16,11 +16,11 @@ from tallystick.ledger.errors import Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.importing.importer import import_history
-from tallystick.ledger.ledger import Copy
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
 from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.output.import_label import imported_json, source_words
 
 LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
@@ -119,7 +119,7 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
     with ledger.create(tmp_path / "carl", timezone="UTC", key_home="file") as carl:
         carl.append(registered("c"), sign=True)
         pins.forget(carl.origin)
-    ann.import_(tmp_path / "carl", named_under="carl")
+    import_history(ann, tmp_path / "carl", named_under="carl")
     import_history(book, ann.folder, against=parse_receipt(ann.checkpoint()))
     last = book.log.commit(book.log.size() - 1)
     assert source_words(book, last).endswith(f"that ledger had imported it itself, from {carl.origin}, UNPROVEN")

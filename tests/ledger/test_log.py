@@ -50,8 +50,8 @@ def test_bytes_are_kept_as_written_and_named_by_both_hashes(book: ledger.Ledger)
 def test_what_the_database_does_not_give_back_as_it_was_given_is_not_recorded(book: ledger.Ledger, change: str) -> None:
     size = book.log.size()
     # A disk or a memory that changes what is stored, played by a trigger that only this connection has.
-    book.log.writer.execute("DROP TRIGGER events_unchanged")
-    book.log.writer.execute(
+    book.writer.connection.execute("DROP TRIGGER events_unchanged")
+    book.writer.connection.execute(
         f"CREATE TEMP TRIGGER faulty AFTER INSERT ON events BEGIN UPDATE events SET {change} WHERE seq = NEW.seq; END"
     )
     with pytest.raises(ledger.Damaged, match="gave back other bytes"):
@@ -158,12 +158,12 @@ def test_the_file_refuses_changes_even_by_replacement(book: ledger.Ledger) -> No
         "INSERT INTO commits SELECT n + 7, first_seq, last_seq, recorded_at, head, subtree FROM commits WHERE n = 1",
     ):
         with pytest.raises(sqlite3.IntegrityError):
-            book.log.writer.execute(statement)
+            book.writer.connection.execute(statement)
 
 
 def test_a_held_lock_is_waited_for_and_then_reported(book: ledger.Ledger) -> None:
     book.append(finished("r", "p"))
-    with FileLock(book.log.lock.path, 1.0), pytest.raises(Busy, match="Another process"):
+    with FileLock(book.writer.lock.path, 1.0), pytest.raises(Busy, match="Another process"):
         book.append(finished("r", "p"), deadline_seconds=0.05)
 
 
@@ -205,7 +205,7 @@ def test_the_lock_is_gone_with_the_process_that_held_it(book: ledger.Ledger) -> 
         "import sys, time; from pathlib import Path; from tallystick.ledger.system.file_lock import FileLock\n"
         "with FileLock(Path(sys.argv[1]), 1.0):\n    print('held', flush=True); time.sleep(60)"
     )
-    holder = subprocess.Popen([sys.executable, "-c", code, str(book.log.lock.path)], stdout=subprocess.PIPE)
+    holder = subprocess.Popen([sys.executable, "-c", code, str(book.writer.lock.path)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     holder.stdout.readline()
     holder.kill()
@@ -225,7 +225,7 @@ def test_foreign_files_newer_formats_and_nothing_are_told_apart(tmp_path: Path) 
     with pytest.raises(ledger.Damaged):
         ledger.open(tmp_path)
     with ledger.create(tmp_path / "new", timezone="UTC") as book:
-        book.log.writer.execute("PRAGMA user_version = 99")
+        book.writer.connection.execute("PRAGMA user_version = 99")
     with pytest.raises(NewerFormat, match="format 99"):
         ledger.open(tmp_path / "new")
 

@@ -16,7 +16,7 @@ from tallystick.ledger.errors import Conflict, InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.types import ModelPromoted
 from tallystick.ledger.publish import segments
-from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.log_writer import LogWriter
 from tallystick.ledger.tlog.note import parse_receipt
 from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
@@ -86,7 +86,7 @@ def test_an_interrupted_erasure_is_seen_and_can_be_finished(
     def cut_off(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Log, "erase", cut_off)
+    monkeypatch.setattr(LogWriter, "erase", cut_off)
     with pytest.raises(KeyboardInterrupt):
         redaction.redact(book, secret, "a person asked", "GDPR article 17")
     monkeypatch.undo()

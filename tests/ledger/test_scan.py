@@ -9,9 +9,11 @@ from stories import damage, told
 from tallystick import ledger
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import from_micros, head_text
+from tallystick.ledger.events.encoding import Encoded
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.types import AnchorRecorded, EventRedacted
-from tallystick.ledger.storage.append import Encoded
+from tallystick.ledger.storage.append import Piece
+from tallystick.ledger.storage.log_writer import WriteOptions
 from tallystick.ledger.verify.batch_decode import Alike
 from tallystick.ledger.verify.scan import BATCH_BYTES, BATCH_ROWS, Range, Scanned, next_rows, scan
 from tallystick.ledger.verify.verify import verify
@@ -40,10 +42,9 @@ def encoded(data: bytes, filed_as: str) -> Encoded:
 
 def append_as_it_is(book: ledger.Ledger, events: list[Encoded]) -> int:
     """One commit of a stranger's program, which keeps to the format of commits alone; where its events begin."""
-    appended = book.log.append(
-        events,
-        lambda micros: head_text(book.recorder, from_micros(micros), None, imported=False),
-        now_micros=lambda: book.log.commit(book.log.size() - 1).recorded_at,
+    appended = book.writer.append(
+        Piece(events, lambda micros: head_text(book.recorder, from_micros(micros), None, imported=False)),
+        WriteOptions(now_micros=lambda: book.log.commit(book.log.size() - 1).recorded_at),
     )
     return appended.first_seq
 

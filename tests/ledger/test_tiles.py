@@ -138,7 +138,7 @@ def audited(files: dict[str, bytes], name: str, public: bytes) -> int:
 
 def grown(book: ledger.Ledger, size: int) -> None:
     """Append unsigned commits; nothing is synced, because no power cut is to be survived."""
-    book.log.writer.execute("PRAGMA synchronous=OFF")
+    book.writer.connection.execute("PRAGMA synchronous=OFF")
     for n in range(book.log.size(), size):
         book.append(finished(f"run.{n}", "p"))
 

@@ -32,12 +32,13 @@ from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.amend.redaction import KEPT
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.types import EventCorrected
 from tallystick.ledger.storage.entries import Recorded
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS
 from tallystick.ledger.views.fold import READ_TYPES, fold, fold_live, live, same
-from tallystick.ledger.views.projection import Entry, State
+from tallystick.ledger.views.projection import State
 
 RECORDER = Recorder(actor="a", user="u", host="h", tool="t")
 SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,6 +46,8 @@ SLOW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthChe
 
 class Erratic:
     """A clock that goes forwards and backwards, as clocks of machines do."""
+
+    is_live = False
 
     def __init__(self, steps: list[int]) -> None:
         self.now = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)

@@ -12,20 +12,24 @@ from given import FIXTURES, Ticking, seeded_salts
 from histories import started
 from hypothesis import given
 from hypothesis import strategies as st
-from judged import judged_run, looked, passes_everything
+from judged import judged_run, looked, passes_everything, registration
 
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.amend.redaction import redact
-from tallystick.ledger.errors import InvalidInput, NotFound, Refused
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import approval_event, sign_approval
+from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.tlog.note import SignerKey
 from tallystick.ledger.views.entities import WaiverState
+from tallystick.pipeline.config.canonical import configuration_in
+from tallystick.pipeline.config.load import read
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
+from tallystick.pipeline.config.settings import ApprovedByGate, Gates, WaiverRule
 from tallystick.pipeline.governance import automation
 from tallystick.pipeline.governance.audit import audit
-from tallystick.pipeline.governance.gates import GATES, Evidence, judge, standing
+from tallystick.pipeline.governance.gates import Evidence, judge, standing
 from tallystick.pipeline.governance.promotion import GatesClosed, promote, retire
 from tallystick.pipeline.governance.waivers import end, expired_under, in_force, longest, refuse_unfit, waive
 
@@ -48,7 +52,7 @@ def evidence(**changes: Any) -> Evidence:
 
 
 def verdict(gate: str, rule: dict[str, Any], given_evidence: Evidence) -> str:
-    (outcome,) = judge({gate: rule}, given_evidence)
+    (outcome,) = judge(msgspec.convert({gate: {**rule, "why": "-"}}, Gates), given_evidence)
     assert outcome.sentence.endswith("."), outcome.sentence
     return outcome.verdict
 
@@ -134,11 +138,11 @@ def test_a_waiver_says_everything_that_it_lacks_at_once() -> None:
     with pytest.raises(Refused) as refused:
         refuse_unfit(
             reason="too short", owner="ann@x.org", approver=" Ann@X.org", at=at, until=at + dt.timedelta(days=91),
-            most=longest({}),
+            most=longest(None),
         )  # fmt: skip
     for words in ("fewer than 20 characters", "another person", "longer than 90 days"):
         assert words in refused.value.message
-    assert longest({"waivers": {"longest": "30 days"}}) == dt.timedelta(days=30)
+    assert longest(WaiverRule(longest="30 days", why="-")) == dt.timedelta(days=30)
 
 
 # A life ----------------------------------------------------------------------------------------------------
@@ -237,7 +241,7 @@ def test_what_was_excused_in_another_ledger_opens_no_gate_here(book: ledger.Ledg
         passes_everything(ann, RUN, MODEL)
         grant(ann, "beats_reference_in")
         grant(ann, "worst_window_gain")
-    book.import_(tmp_path / "ann")
+    import_history(book, tmp_path / "ann")
     assert in_force(book.now(), MODEL, "beats_reference_in") is not None
     with pytest.raises(GatesClosed) as closed:
         promote(book, MODEL, "excused by Ann")
@@ -475,6 +479,25 @@ def test_the_audit_asks_for_looks_as_often_as_the_file_says(
 
 
 def test_every_gate_of_a_file_is_a_gate_that_is_judged() -> None:
-    from tallystick.pipeline.config.settings import Gates
+    gates = read(FILE).settings.gates
+    every = msgspec.structs.replace(gates, approved_by=ApprovedByGate(at_least=1, why="two see more than one"))
+    names = [field.name for field in msgspec.structs.fields(Gates) if field.name != "why"]
+    assert all(getattr(every, name) is not None for name in names)
+    assert [outcome.name for outcome in judge(every, evidence())] == names
 
-    assert {field.name for field in msgspec.structs.fields(Gates)} - {"why"} == set(GATES)
+
+@pytest.mark.parametrize(
+    ("gate", "setting", "words"),
+    [
+        ("beats_reference_in", "at_least", "most windows"),
+        ("beats_reference_in", "at_least", "x of 9 windows"),
+        ("final_test", "drop_at_most", "a little"),
+        ("worst_window_gain", "at_least", "nothing"),
+    ],
+)
+def test_a_registered_threshold_that_means_nothing_is_damage(gate: str, setting: str, words: str) -> None:
+    body = registration(read(FILE))
+    assert configuration_in(body).gates.worst_window_gain is not None
+    gates = {**body.meaning["gates"], gate: {**body.meaning["gates"][gate], setting: words}}
+    with pytest.raises(Damaged, match="not one that this program reads"):
+        configuration_in(msgspec.structs.replace(body, meaning={**body.meaning, "gates": gates}))

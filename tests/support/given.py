@@ -13,6 +13,8 @@ FIXTURES = Path(__file__).resolve().parent.parent.parent / "fixtures"
 class Ticking:
     """A clock that goes on by a second with every look, from a fixed beginning."""
 
+    is_live = False
+
     def __init__(self, start: dt.datetime = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)) -> None:
         self.now = start
 

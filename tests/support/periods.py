@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.monitoring.baseline import History, Past
 from tallystick.pipeline.monitoring.facts import Facts, Rows, facts_of
-from tallystick.pipeline.monitoring.own_range import Thresholds
 from tallystick.pipeline.monitoring.period_data import bins_of
 from tallystick.pipeline.monitoring.statistics import statistics
 

@@ -14,8 +14,9 @@ from judged import judged_run
 
 from tallystick import ledger
 from tallystick.pipeline.governance.gates import standing
-from tallystick.tui.app.app import PANES, TallyApp
+from tallystick.tui.app.app import TallyApp
 from tallystick.tui.app.bindings import commands
+from tallystick.tui.app.panes import PANES
 from tallystick.tui.app.screens.events import EventsPane
 from tallystick.tui.app.screens.runs import COLUMN_SETS, RunsPane
 from tallystick.tui.app.widgets.lines import Lines

@@ -23,7 +23,7 @@ from driving import driven
 from shell import Demo, tally
 
 from tallystick import ledger
-from tallystick.tui.app.position import Moment
+from tallystick.tui.app.reading.position import Moment
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = [sys.executable, "-c", "from tallystick.tui.cli.main import main; main()", "tui"]

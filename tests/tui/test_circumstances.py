@@ -20,7 +20,8 @@ from stories import told
 from textual.widget import Widget
 
 from tallystick import ledger
-from tallystick.ledger.errors import Busy, InvalidInput
+from tallystick.ledger.amend.redaction import redact
+from tallystick.ledger.errors import AfterCommit, Busy, InvalidInput
 from tallystick.ledger.storage.sqlite import AsItLies
 from tallystick.ledger.system.file_lock import FileLock
 from tallystick.ledger.system.files import network_file_system
@@ -45,7 +46,7 @@ def test_what_is_locked_is_said_and_nothing_is_lost(cause: str, tmp_path: Path) 
 def test_a_database_that_another_program_keeps_locked_is_busy_not_damaged(book: ledger.Ledger) -> None:
     book.append(registered("p"))
     before = book.log.size()
-    book.log.writer.execute("PRAGMA busy_timeout = 10")
+    book.writer.connection.execute("PRAGMA busy_timeout = 10")
     other = sqlite3.connect(book.log.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(Busy, match=r"keeps .* locked\. This was not recorded"):
@@ -92,9 +93,31 @@ def test_what_is_recorded_and_not_remembered_is_said_to_be_recorded(
     shared = book.folder / "a file where a folder is needed"
     shared.touch()
     monkeypatch.setenv("TALLY_SHARED", str(shared))
-    with pytest.raises(InvalidInput, match=r"This is recorded, in c\d+; do not give the command again"):
+    size = book.log.size()
+    with pytest.raises(AfterCommit, match=r"This is recorded, in c\d+; do not give the command again") as caught:
         book.append(failed("r", "p"), sign=True)
+    assert caught.value.n == size == book.log.size() - 1
+    assert isinstance(caught.value.cause, InvalidInput)
     assert book.log.event(book.now().as_of.seq).type == "run.failed"
+    with pytest.raises(AfterCommit):
+        redact(book, book.now().as_of.seq, "it names a person", "data protection officer")
+    # The promise was kept before the trouble was told.
+    assert book.log.event(book.log.commit(size).last_seq).data is None
+
+
+def test_a_command_whose_deed_is_recorded_ends_as_one_that_did_it(tmp_path: Path) -> None:
+    """What fails after the commit is a warning: the deed is named, and the exit code is that of the deed."""
+    with ledger.create(tmp_path, timezone="UTC") as book:
+        told(book)
+        last, size = book.log.commit(book.log.size() - 1).last_seq, book.log.size()
+    shared = tmp_path / "a file where a folder is needed"
+    shared.touch()
+    done = tally(tmp_path, "correct", f"#{last}", "--reason", "told twice", TALLY_SHARED=str(shared))
+    assert done.code == 0, done.err
+    assert f"#{last}" in done.out
+    assert f"WARNING: This is recorded, in c{size}; do not give the command again." in done.err
+    again = tally(tmp_path, "correct", f"#{last}", "--reason", "told twice", TALLY_SHARED=str(shared))
+    assert again.code == 1, "a refusal stays one"
 
 
 def test_a_file_that_was_read_as_it_lay_is_opened_again_when_somebody_writes(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from tallystick import ledger
 from tallystick.ledger.amend.redaction import KEPT
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.types import RELEASED
-from tallystick.ledger.ledger import Copy
+from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.system.provenance import Recorder
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
+from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.cli import main
 
 
@@ -218,7 +219,7 @@ def test_hostile_texts_come_in_and_act_on_no_terminal(team: Path, both: tuple[Pa
 def test_the_app_shows_where_it_comes_from(both: tuple[Path, Path, str]) -> None:
     team, ann, _ = both
     with ledger.open(team) as book:
-        book.import_(ann, named_under="ann")
+        import_history(book, ann, named_under="ann")
         seq = next(entry.seq for entry in book.events() if entry.event.t == "model.promoted" and entry.n > 6)
 
     async def look() -> None:

@@ -16,10 +16,11 @@ from textual.dom import DOMNode
 
 from tallystick import ledger
 from tallystick.tui.app import screens, widgets
-from tallystick.tui.app.app import PANES, TallyApp
+from tallystick.tui.app.app import TallyApp
 from tallystick.tui.app.bindings import own_bindings
-from tallystick.tui.app.screens.asking import Ask, Help, Offer
-from tallystick.tui.app.time_steps import a_day, a_decision
+from tallystick.tui.app.panes import PANES
+from tallystick.tui.app.reading.time_steps import a_day, a_decision
+from tallystick.tui.app.screens.dialogs import AppendForm, Ask, Help
 from tallystick.tui.app.widgets.lines import Lines
 from tallystick.tui.app.widgets.rows import Rows
 
@@ -176,7 +177,7 @@ async def _(at: Place, key: str) -> None:
     await at.key(key, lambda: at.app.focused is at.rows)
 
 
-@case("events", "TallyApp.x", "TallyApp.A", "TallyApp.W", "Offer.escape")
+@case("events", "TallyApp.x", "TallyApp.A", "TallyApp.W", "AppendForm.escape")
 async def _(at: Place, key: str) -> None:
     words = {"A": "Approve #", "W": "Waive calibration_in_large"}.get(key, "Correct #")
     if key == "A":
@@ -189,7 +190,7 @@ async def _(at: Place, key: str) -> None:
         await at.key("x" if key == "escape" else key, lambda: "The past is read-only" in at.driver.text)
         assert len(at.app.screen_stack) == 1
         return
-    await at.key("x" if key == "escape" else key, lambda: at.is_over(Offer) and words in at.driver.text)
+    await at.key("x" if key == "escape" else key, lambda: at.is_over(AppendForm) and words in at.driver.text)
     await at.key("escape", lambda: at.is_bare and "Nothing was recorded" in at.driver.text)
     assert at.book.log.size() - 1 == size
 

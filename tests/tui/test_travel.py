@@ -31,6 +31,8 @@ from tallystick.pipeline.runs.run import run
 class Calendar:
     """A clock that is set to a day and goes on by a second with every look."""
 
+    is_live = False
+
     def __init__(self) -> None:
         self.now = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tallystick.tui.app.actions import ACTIONS, Action, Values, preview_text
-from tallystick.tui.app.screens.asking import Offer
+from tallystick.tui.app.screens.dialogs import AppendForm
 
 if TYPE_CHECKING:
     from tallystick import ledger
-    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.reading.host import Host
 
 
-def offer(app: TallyApp, name: str, handle: str) -> None:
+def ask_and_append(app: Host, name: str, handle: str) -> None:
     """Do one of :data:`tui.app.actions.ACTIONS` about what is selected."""
 
-    def preview(action: Action, screen: Offer) -> None:
+    def preview(action: Action, screen: AppendForm) -> None:
         values = screen.values
         app.ask_slowly(
-            "offer",
+            "preview",
             lambda book, _job: preview_text(action.preview(book, values)),
             screen.show_event,
             lambda error: screen.show_event(f"{error.message} {error.hint}", trouble=True),
@@ -39,7 +39,7 @@ def offer(app: TallyApp, name: str, handle: str) -> None:
         app.ask_slowly("append", record, done)
 
     def ask(action: Action) -> None:
-        screen = Offer(action.title, action.fields, action.words, lambda shown: preview(action, shown))
+        screen = AppendForm(action.title, action.fields, action.words, lambda shown: preview(action, shown))
         app.push_screen(screen, lambda values: append(action, values))
 
-    app.ask_slowly("offer", lambda book, _job: ACTIONS[name](book, handle), ask)
+    app.ask_slowly("form", lambda book, _job: ACTIONS[name](book, handle), ask)

@@ -16,8 +16,8 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Body, EventCorrected, WaiverGranted
 from tallystick.ledger.views.entities import DecisionState, GateState
-from tallystick.tui.app.position import told
-from tallystick.tui.app.screens.asking import Field
+from tallystick.tui.app.reading.position import told
+from tallystick.tui.app.screens.dialogs import Field
 
 Values = dict[str, str]
 
@@ -64,7 +64,7 @@ def correction(book: ledger.Ledger, handle: str) -> Action:
 
 def approval(book: ledger.Ledger, handle: str) -> Action:
     """Sign a decision or an event with one's own key."""
-    from tallystick.tui.cli.decide.promote import personal_signer
+    from tallystick.ledger.tlog.personal_key import personal_signer
 
     seq = _event_of(book, handle)
     stored = book.log.event(seq)
@@ -84,6 +84,7 @@ def approval(book: ledger.Ledger, handle: str) -> Action:
 
 def waiver(book: ledger.Ledger, handle: str) -> Action:
     """Excuse a model from one gate for a time."""
+    from tallystick.pipeline.config.canonical import configuration_of
     from tallystick.pipeline.governance import waivers
 
     gate = book.now().find(handle)
@@ -100,10 +101,10 @@ def waiver(book: ledger.Ledger, handle: str) -> Action:
         snapshot = now.now()
         if gate.verdict == "passed":
             raise Refused(f"Gate {gate.name} of {gate.model} passed: {gate.sentence}", "There is nothing to waive.")
-        meaning = getattr(now.event(snapshot.pipeline(gate.pipeline).registered_by).event.body, "meaning", {})
+        configuration = configuration_of(snapshot, gate.pipeline)
         waivers.refuse_unfit(
             reason=said["reason"], owner=said["owner"], approver=said["approver"], until=said["until"],
-            at=now.clock(), most=waivers.longest(meaning),
+            at=now.clock(), most=waivers.longest(configuration.waivers),
         )  # fmt: skip
         earlier = [state for state in snapshot.waivers() if state.gate == gate.gate]
         return WaiverGranted(waiver=f"{gate.gate}/{len(earlier) + 1}", gate=gate.gate, name=gate.name,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from tallystick.tui.app.screens.asking import Help
+from tallystick.tui.app.screens.dialogs import Help
 from tallystick.tui.app.widgets.filter import FILTER_HELP
 from tallystick.tui.app.widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.reading.host import Host
     from tallystick.tui.app.screens.pane import Pane
 
 MORE = (
@@ -34,7 +34,7 @@ def own_bindings(cls: type) -> list[Binding]:
     return [binding for binding in cls.__dict__.get("BINDINGS", []) if isinstance(binding, Binding)]
 
 
-def commands(app: TallyApp) -> Iterator[tuple[str, str, str]]:
+def commands(app: Host) -> Iterator[tuple[str, str, str]]:
     """Every action that a key does here: the key, its words, the action."""
     for binding in (*own_bindings(type(app)), *own_bindings(type(app.pane))):
         yield app.get_key_display(binding), words(binding), binding.action
@@ -45,7 +45,7 @@ def words(binding: Binding) -> str:
     return binding.tooltip or binding.description
 
 
-def help_screen(app: TallyApp, panes: tuple[str, ...]) -> Help:
+def help_screen(app: Host, panes: tuple[str, ...]) -> Help:
     """Every key with its words."""
 
     def keys(cls: type) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What others append while the app is open, and the strip, which grows with it."""
+"""What others append while the app is open, and the timeline, which grows with it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from tallystick.tui.app.widgets.timeline import Shape, Timeline
 
 if TYPE_CHECKING:
     from tallystick import ledger
-    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.reading.host import Host
+    from tallystick.tui.app.reading.time_cursor import TimeCursor
 
 
-class Following:
+class Follower:
     """Looks whether the ledger has grown: a cursor at NOW goes along, one in the past stays."""
 
-    def __init__(self, app: TallyApp) -> None:
-        self.app = app
+    def __init__(self, app: Host, cursor: TimeCursor, timeline: Timeline) -> None:
+        self.app, self.cursor, self.timeline = app, cursor, timeline
         self._version: int | None = None
         self._drawn = (0, 0)
-        """Width and newest commit of the strip."""
+        """Width and newest commit of the timeline."""
 
     def poll(self) -> None:
         """Ask for SQLite's counter of commits, which is cheaper than any table, and for the rest where it moved."""
@@ -32,15 +33,15 @@ class Following:
             moment = self.app.moment
             if moment is None or newest <= moment.newest:
                 return
-            if self.app.cursor.n is None:
+            if self.cursor.n is None:
                 self.app.look()
             else:
                 self.app.moment = moment._replace(newest=newest)
-            self.draw_strip()
+            self.draw_timeline()
 
         self.app.ask("poll", read, done)
 
-    def draw_strip(self) -> None:
+    def draw_timeline(self) -> None:
         """Count and mark anew, where there is more to show or another width to show it in."""
         width = max(10, self.app.size.width - 2)
         newest = self.app.moment.newest if self.app.moment else -1
@@ -49,8 +50,8 @@ class Following:
         self._drawn = (width, newest)
 
         def read(book: ledger.Ledger, _job: object) -> Shape:
-            from tallystick.tui.app.timeline_data import read_shape
+            from tallystick.tui.app.reading.timeline_data import read_shape
 
             return read_shape(book, width)
 
-        self.app.ask_slowly("strip", read, self.app.query_one(Timeline).draw)
+        self.app.ask_slowly("timeline", read, self.timeline.draw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
@@ -11,12 +11,12 @@ from textual.content import Content
 from tallystick import ledger
 from tallystick.ledger.views.entities import NAMED
 from tallystick.tui.app.bindings import commands
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.events import like
 from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
-    from tallystick.tui.app.app import TallyApp
+    from tallystick.tui.app.reading.host import Host
 
 MOST = 25
 BY_NAME = ("pipelines", "models", "runs", "decisions", "slices", "waivers", "gates", "periods", "findings", "windows",
@@ -24,11 +24,8 @@ BY_NAME = ("pipelines", "models", "runs", "decisions", "slices", "waivers", "gat
 """Kinds that are searched, in the order of what people look for."""
 
 
-def _app(provider: Provider) -> TallyApp:
-    from tallystick.tui.app.app import TallyApp
-
-    assert isinstance(provider.app, TallyApp)
-    return provider.app
+def _app(provider: Provider) -> Host:
+    return cast("Host", provider.app)
 
 
 class Actions(Provider):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tallystick.ledger.errors import Busy, InvalidInput, NewerFormat, NotFound, TallyError
 
 if TYPE_CHECKING:
     from tallystick import ledger
-    from tallystick.tui.app.reader_thread import Job
+    from tallystick.tui.app.reading.reader_thread import Job
     from tallystick.tui.app.widgets.lines import Line
 
 
@@ -24,7 +25,7 @@ def opening(begin_at: str | None) -> Callable[[ledger.Ledger, Job], tuple[str, l
     return read
 
 
-def standing(book: ledger.Ledger, _job: Job) -> list[str]:
+def rollback_warnings(book: ledger.Ledger, _job: Job) -> list[str]:
     """Everything that there is to say where the ledger contradicts what this account remembers; else nothing."""
     from tallystick.ledger.verify.rollback_check import look
 
@@ -46,3 +47,26 @@ def trouble_lines(message: str, hint: str, is_damaged: bool) -> list[Line]:
         lines.append(Line("Nothing was changed. The evidence is in ledger.db; views.db may be deleted at any time."))
         lines.append(Line("`tally verify` says what is wrong and what is still trusted.", "dim"))
     return [*lines, Line("q ends it.", "dim")]
+
+
+def no_ledger(folder: Path) -> tuple[str, str]:
+    """What is wrong where no ledger was found, and what to do."""
+    return (
+        f"There is no ledger at or above {folder}.",
+        "Make one with `tally init` and run a pipeline with `tally run FILE.toml`; or name one: "
+        "tally tui --ledger PATH",
+    )
+
+
+class FirstReading:
+    """Says how far the views are, while they are made for the first time: at each percent, and not more often."""
+
+    def __init__(self, say: Callable[[str], object]) -> None:
+        self._say = say
+        self._share = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        share = done / max(1, total)
+        if share - self._share >= 0.01 or done >= total:
+            self._share = 0.0 if done >= total else share
+            self._say(f"reading the ledger for the first time: {share:.0%}")

@@ -7,30 +7,22 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import click
 
 from tallystick import __version__
-from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.errors import TallyError
 from tallystick.tui.output.escape import show, show_lines
-from tallystick.tui.output.hints import here, name_ledger
-
-if TYPE_CHECKING:
-    import datetime as dt
-
-    from tallystick.ledger import Ledger
-
-F = TypeVar("F", bound=Callable[..., Any])
+from tallystick.tui.output.hints import here
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
     "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
-    "doctor": ("tallystick.tui.cli.ask.trials", "Deliver what waits to be recorded; look for what is wrong."),
-    "check": ("tallystick.tui.cli.work.run", "Read a pipeline file and report every mistake in it."),
+    "doctor": ("tallystick.tui.cli.start.doctor", "Deliver what waits to be recorded; look for what is wrong."),
+    "check": ("tallystick.tui.cli.work.check", "Read a pipeline file and report every mistake in it."),
     "run": ("tallystick.tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
     "replay": ("tallystick.tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
     "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
@@ -42,24 +34,24 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "automation": ("tallystick.tui.cli.report.audit", "What a pipeline may do by itself, and what is missing."),
     "retire": ("tallystick.tui.cli.decide.promote", "Take a model out of use."),
     "waive": ("tallystick.tui.cli.decide.waive", "Excuse a model from a gate, by name and for a time that ends."),
-    "correct": ("tallystick.tui.cli.ask.history", "Say that an event does not count any more."),
+    "correct": ("tallystick.tui.cli.decide.correct", "Say that an event does not count any more."),
     "approve": ("tallystick.tui.cli.decide.promote", "Sign a decision with your own key."),
     "monitor": ("tallystick.tui.cli.work.monitor", "Watch the champion in a live period; findings in words."),
     "report": ("tallystick.tui.cli.report.report", "A watched period again, in words, in pictures, as a page."),
     "status": ("tallystick.tui.cli.ask.status", "Where things stand."),
-    "champion": ("tallystick.tui.cli.ask.status", "Which model decides, or decided at a date."),
-    "runs": ("tallystick.tui.cli.ask.status", "All runs."),
-    "models": ("tallystick.tui.cli.ask.status", "All models."),
+    "champion": ("tallystick.tui.cli.ask.champion", "Which model decides, or decided at a date."),
+    "runs": ("tallystick.tui.cli.ask.lists", "All runs."),
+    "models": ("tallystick.tui.cli.ask.lists", "All models."),
     "trials": ("tallystick.tui.cli.ask.trials", "What notebooks and training loops tried."),
-    "log": ("tallystick.tui.cli.ask.status", "The commits, newest first."),
-    "show": ("tallystick.tui.cli.ask.status", "One event, commit, run, model, slice or decision."),
+    "log": ("tallystick.tui.cli.ask.log", "The commits, newest first."),
+    "show": ("tallystick.tui.cli.ask.show", "One event, commit, run, model, slice or decision."),
     "diff": ("tallystick.tui.cli.ask.diff", "What changed between two dates, runs, models or pipeline files."),
     "why": ("tallystick.tui.cli.ask.history", "Which event made something so, and what led to it."),
     "story": ("tallystick.tui.cli.ask.history", "The life of an entity in sentences."),
     "explain": ("tallystick.tui.cli.ask.explain", "A decision's whole reasoning again, from what was recorded."),
     "lineage": ("tallystick.tui.cli.ask.lineage", "What an entity comes from, and what comes from it."),
-    "know": ("tallystick.tui.cli.ask.history", "What was known about a period, and how late it came."),
-    "sql": ("tallystick.tui.cli.ask.status", "Ask the views a question in SQL (read only)."),
+    "know": ("tallystick.tui.cli.ask.know", "What was known about a period, and how late it came."),
+    "sql": ("tallystick.tui.cli.ask.sql", "Ask the views a question in SQL (read only)."),
     "tui": ("tallystick.tui.start", "The terminal app: walk back through time."),
     "verify": ("tallystick.tui.cli.prove.verify", "Check everything that is stored against what was signed."),
     "receipt": ("tallystick.tui.cli.prove.verify", "The signed state of the ledger, to be kept elsewhere."),
@@ -76,7 +68,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "redact": ("tallystick.tui.cli.admin.redact", "Erase an event's content; everything else stays provable."),
     "seal": ("tallystick.tui.cli.admin.redact", "Write closed ranges of commits as JSON lines, with their hashes."),
-    "rebuild": ("tallystick.tui.cli.ask.history", "Make the views again from the events, or compare them."),
+    "rebuild": ("tallystick.tui.cli.admin.rebuild", "Make the views again from the events, or compare them."),
     "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -105,8 +97,39 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+@dataclass
+class Invocation:
+    """What is known of the command that runs, also when it fails."""
+
+    as_json: bool = False
+    """Whether its errors are printed as JSON."""
+
+
+def asks_for_json(command: click.Command, args: list[str]) -> bool:
+    """Whether a command reads ``--json`` from its arguments, also beside mistakes for which it refuses them all.
+
+    ``--reason --json`` is a reason, and ``-- --json`` a name.
+    """
+    while isinstance(command, click.Group):
+        inner = command.commands.get(args[0]) if args else None
+        if inner is None:
+            return "--json" in args
+        command, args = inner, args[1:]
+    tolerant = click.Context(command, resilient_parsing=True, ignore_unknown_options=True, allow_extra_args=True)
+    options, _, _ = command.make_parser(tolerant).parse_args(list(args))
+    return bool(options.get("as_json"))
+
+
 class Tally(click.Group):
     """A group that knows its commands by name and imports them when they are asked for."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            ctx.ensure_object(Invocation).as_json = "--json" in given
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -121,13 +144,28 @@ class Tally(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        invocation = ctx.ensure_object(Invocation)
+        invocation.as_json = "--json" in args  # until the command itself reads them
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             meant = f" Did you mean `tally {near[0]}`?" if near else ""
             raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        invocation.as_json = command is not None and asks_for_json(command, rest)
+        return name, command, rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            from tallystick.pipeline.extra import missing_extra
+
+            missing = missing_extra(error, f"`tally {ctx.invoked_subcommand}`")
+            if missing is None:
+                raise
+            raise missing from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         for title, names in GROUPS.items():
@@ -159,158 +197,35 @@ def tally() -> None:
     """
 
 
-def _remember_ledger(ctx: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    said = option.name and ctx.get_parameter_source(option.name)
-    # What TALLY_LEDGER says holds for the next command as well.
-    name_ledger(path if said is click.core.ParameterSource.COMMANDLINE else None)
-    return path
-
-
-def ledger_option(command: F) -> F:
-    """``--ledger``: where the ledger is."""
-    return click.option(
-        "--ledger",
-        "ledger_path",
-        metavar="PATH",
-        envvar="TALLY_LEDGER",
-        callback=_remember_ledger,
-        type=click.Path(path_type=Path, readable=False),  # what may not be read is said in words of our own
-        help="The ledger's folder [default: the nearest .tally at or above this folder; or TALLY_LEDGER].",
-    )(command)
-
-
-def json_option(command: F) -> F:
-    """``--json``: one JSON document on standard output, errors as JSON on standard error."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")(command)
-
-
-def as_of_option(command: F) -> F:
-    """``--as-of``: answer as it was known then."""
-    return click.option("--as-of", "as_of", metavar="WHEN", help="Answer as it was known at WHEN.")(command)
-
-
-def axis_option(command: F) -> F:
-    """``--axis``: which time a date is on."""
-    return click.option(
-        "--axis",
-        type=click.Choice(["recorded", "occurred"]),
-        default="recorded",
-        show_default=True,
-        help="Whether WHEN is about when things were recorded, or when they happened according to the events.",
-    )(command)
-
-
-def labels_option(command: F) -> F:
-    """``--labels-as-of``: which labels were known."""
-    return click.option(
-        "--labels-as-of",
-        "labels_as_of",
-        metavar="WHEN",
-        help="Use only labels known by the end of WHEN (a date, a month, a time), as if it were then [default: now].",
-    )(command)
-
-
-def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
-    """What a person means by a date, in the ledger's zone; None where nothing was said."""
-    if text is None:
-        return None
-    from tallystick.ledger.query.as_of import parse_moment
-
-    return parse_moment(text, book.zone, book.clock())
-
-
-def open_ledger(path: Path | None, for_verification: bool = False, *, records: bool = False) -> Ledger:
-    """The ledger named by ``--ledger``, or the nearest one, compared with what this account remembers of it.
-
-    Parameters
-    ----------
-    records : bool
-        Whether the command is going to append what happens today.
-
-    Raises
-    ------
-    NotFound
-        When there is none, with the next step.
-    Refused
-        When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
-    """
-    from tallystick import ledger
-    from tallystick.ledger.storage.sqlite import replaced
-    from tallystick.ledger.verify.rollback_check import look
-
-    folder = path or ledger.find(Path.cwd())
-    if folder is None:
-        raise NotFound(
-            f"There is no ledger at or above {Path.cwd()}.",
-            "Make one with `tally init`, run a pipeline with `tally run FILE.toml`, or say --ledger PATH.",
-        )
-    jump = os.environ.get("TALLY_ALLOW_JUMP") == "1"
-    book = ledger.open(folder, allow_jump=jump, for_verification=for_verification)
-    if records:
-        try:
-            book.refuse_mixed_times()
-        except TallyError:
-            book.close()
-            raise
-    book.views.on_trouble = lambda words: say("note", words)
-    try:
-        if for_verification and replaced(book.log.reader):
-            return book
-        standing, newer = look(book), book.newer_types()
-    except sqlite3.DatabaseError:
-        return book  # what is wrong with the file is said by whatever is asked of it
-    if newer:
-        say("note", f"Newer than this program, so shown but not followed: {', '.join(newer)}. Answers may lack what "
-            "they say; a newer tallystick knows it.")  # fmt: skip
-    for words in standing.news:
-        say("note", words)
-    for words in standing.warnings:
-        say("warning", words)
-    if standing.warnings:
-        say("warning", "Do not rely on what follows. To see what is wrong: tally verify")
-    return book
-
-
-def say(kind: str, words: str) -> None:
-    """A remark beside the answer, on standard error; as JSON where the answer is."""
-    words = here(words)
-    if "--json" in sys.argv[1:]:
-        click.echo(json.dumps({kind: words}), err=True)
-    else:
-        click.secho(
-            f"{kind.upper() + ': ' if kind == 'warning' else ''}{show(words)}", err=True, bold=kind == "warning"
-        )
-
-
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    as_json = "--json" in sys.argv[1:]
+    invocation = Invocation()
     try:
         # https://no-color.org: any value but an empty one.
         color = False if os.environ.get("NO_COLOR") else None
-        code = tally.main(prog_name="tally", standalone_mode=False, color=color)
+        code = tally.main(prog_name="tally", standalone_mode=False, color=color, obj=invocation)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
     except TallyError as error:
-        _report(error.code, error.message, error.hint, as_json)
+        _report(error.code, error.message, error.hint, invocation.as_json)
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
         from tallystick.ledger.storage.sqlite import trouble
 
-        told = trouble(error)
-        _report(told.code, told.message, told.hint, as_json)
+        trouble_found = trouble(error)
+        _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
         _debug()
-        sys.exit(told.exit_code)
+        sys.exit(trouble_found.exit_code)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "tally"
-        _report("usage", error.format_message(), f"`{command} --help` explains it.", as_json)
+        _report("usage", error.format_message(), f"`{command} --help` explains it.", invocation.as_json)
         sys.exit(2)
     except click.ClickException as error:
-        _report("usage", error.format_message(), "", as_json)
+        _report("usage", error.format_message(), "", invocation.as_json)
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", as_json)
+        _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", invocation.as_json)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
@@ -321,7 +236,7 @@ def main() -> NoReturn:
             "unexpected",
             f"An unexpected error, which is a defect of tallystick: {type(error).__name__}: {error}",
             "TALLY_DEBUG=1 shows where; please report it.",
-            as_json,
+            invocation.as_json,
         )
         _debug()
         sys.exit(2)
@@ -345,8 +260,3 @@ def _report(code: str, message: str, hint: str, as_json: bool) -> None:
     click.echo(f"tally: {words}", err=True)
     if hint:
         click.echo("       " + show_lines(hint).replace("\n", "\n       "), err=True)
-
-
-def exit_with(code: int) -> None:
-    """End the current command with an exit code."""
-    click.get_current_context().exit(code)

@@ -60,3 +60,18 @@ def field_words(field: str) -> str:
 def moment_words(moment: dt.datetime, zone: ZoneInfo) -> str:
     """To the second, with the zone's name at that time."""
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def minute_words(moment: dt.datetime | None, zone: ZoneInfo) -> str:
+    """``2013-10-07 09:20``; nothing for None."""
+    return "" if moment is None else moment.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+
+
+def day_words(moment: dt.datetime | None, zone: ZoneInfo) -> str:
+    """``2013-10-07``; nothing for None."""
+    return "" if moment is None else moment.astimezone(zone).strftime("%Y-%m-%d")
+
+
+def last_day_words(moment: dt.datetime, zone: ZoneInfo) -> str:
+    """The last day before an exclusive end, which is what people call the end."""
+    return day_words(moment - dt.timedelta(microseconds=1), zone)

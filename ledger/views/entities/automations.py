@@ -12,8 +12,9 @@ from typing import Any, Literal
 import msgspec
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
 
 Level = Literal["manual", "suggest", "auto_refit"]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, projection
 
 
 class EnvironmentState(State, frozen=True, kw_only=True):

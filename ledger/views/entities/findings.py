@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, projection
 
 
 class FindingState(State, frozen=True, kw_only=True):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
 from tallystick.ledger.events.sentences import vouched_words
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, projection
 
 
 class HistoryState(State, frozen=True, kw_only=True):

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Literal
 
 from tallystick.ledger.events import types as say
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, projection
+from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.views.projection import Change, Lookup, State, projection
 
 SEPARATOR = "\x1f"
 

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import msgspec
 
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Entry, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
 
 
 class Championship(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,9 +18,9 @@ from tallystick.ledger.views.entities.automations import AUTOMATIONS
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
 from tallystick.ledger.views.entities.models import MODELS
 from tallystick.ledger.views.tables import first_row
-from tallystick.tui.app.period_filter import touches
-from tallystick.tui.app.position import Moment, commit_at, told, under_of
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.period_filter import touches
+from tallystick.tui.app.reading.position import Moment, commit_at, told, under_of
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
 from tallystick.tui.app.widgets.rows import Column, Row, Rows, cell
@@ -239,7 +239,7 @@ def event_line(book: ledger.Ledger, seq: int, known: int | None = None) -> Line:
 
 def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
     """What was known about a period, with how late it came: the answer of `tally know`."""
-    from tallystick.tui.cli.ask.history import late_words
+    from tallystick.tui.output.changes import late_words
 
     found = snapshot.know(about, pipeline.pipeline)
     lines = [Line(f"{pipeline.pipeline}, about {period_words(about, book.zone)}", "bold")]

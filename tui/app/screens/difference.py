@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from textual.app import ComposeResult
 
@@ -15,8 +15,8 @@ from tallystick.ledger.views.entities import PipelineState, RunState
 from tallystick.ledger.views.entities.pipelines import PIPELINES
 from tallystick.ledger.views.fold import differing
 from tallystick.ledger.views.projection import State
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Mark, Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_line
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
@@ -25,18 +25,6 @@ from tallystick.tui.output.values import field_value_words, field_words, moment_
 
 LISTED = 5
 MOST_FIELDS = 400
-
-
-class Mark(NamedTuple):
-    """One side of a comparison: a time, and what was selected there."""
-
-    n: int
-    handle: str = ""
-
-    @property
-    def words(self) -> str:
-        """``c41 (run:2013-01-01.1)``."""
-        return f"c{self.n}{f' ({self.handle})' if self.handle else ''}"
 
 
 def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
@@ -49,8 +37,7 @@ def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 
 
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
-    from tallystick.tui.cli.ask.diff import LOOKED_AGAIN
-    from tallystick.tui.cli.ask.history import field_change_words
+    from tallystick.tui.output.changes import SAME_WHEN_REPEATED, field_change_words
 
     first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
     found = first.diff(second)
@@ -67,7 +54,7 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
         elif change.after is None:
             lines.append(Line(f"{change.handle} does not exist there", "bold", change.handle))
             made[change.seq] = None
-        elif {field.field for field in change.fields} <= LOOKED_AGAIN:
+        elif {field.field for field in change.fields} <= SAME_WHEN_REPEATED:
             again[change.kind] = again.get(change.kind, 0) + 1
         elif len(lines) < MOST_FIELDS:
             lines += [Line(""), Line(change.handle, "bold", change.handle)]
@@ -106,12 +93,12 @@ def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) 
 
 def _settings(old: dict[str, Any], new: dict[str, Any]) -> list[Line]:
     from tallystick.pipeline.config.diff import config_changes
-    from tallystick.tui.cli.ask.diff import _setting
+    from tallystick.tui.output.changes import setting_words
 
     lines = []
     for change in config_changes(old, new):
         way = f"  [{change.strictness}]" if change.strictness else ""
-        left, right = (_setting(value) for value in (change.old, change.new))
+        left, right = (setting_words(value) for value in (change.old, change.new))
         said = f"+ {right}" if change.added else f"- {left}" if change.removed else f"{left} → {right}"
         lines.append(Line(f"{change.group}: {change.name}: {said}{way}", indent=2))
     return lines

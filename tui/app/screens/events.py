@@ -15,9 +15,9 @@ from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.storage.log import Commit, Stored
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
 from tallystick.ledger.views.projection import State
-from tallystick.tui.app.period_filter import event_touches
-from tallystick.tui.app.position import BOOKKEEPING, Moment, commit_at, told, under_of
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.period_filter import event_touches
+from tallystick.tui.app.reading.position import BOOKKEEPING, Moment, commit_at, told, under_of
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
 from tallystick.tui.output.escape import show

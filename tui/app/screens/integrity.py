@@ -13,8 +13,8 @@ from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
 from tallystick.ledger.tlog.pins import read_mark, read_watermark
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
 from tallystick.tui.output.import_label import history_words
@@ -152,7 +152,7 @@ class IntegrityPane(Pane):
         self._show()
 
     def _done(self, verdict: Verdict | None, trouble: str) -> None:
-        from tallystick.tui.cli.prove.verify import verdict_text
+        from tallystick.tui.output.verdict import verdict_text
 
         self.running = False
         if verdict is None:

@@ -17,9 +17,9 @@ from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.lineage import Edge, Lineage, between, neighbours
-from tallystick.tui.app.period_filter import state_is_elsewhere, touches
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.period_filter import state_is_elsewhere, touches
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import Column, Row, Rows
 from tallystick.tui.output.escape import show
@@ -165,7 +165,7 @@ class _Drawing:
 
 
 def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, more: str) -> Row:
-    from tallystick.tui.cli.ask.lineage import node_words
+    from tallystick.tui.output.changes import node_words
 
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
     sign = SIGNS.get(kind, "·")

@@ -18,8 +18,8 @@ from tallystick.ledger.views.entities import BY_KEY, DecisionState, RunState
 from tallystick.ledger.views.entities.runs import RUNS
 from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import Views
-from tallystick.tui.app.position import Moment, commit_at, handle_of_event, told, under_of
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.position import Moment, commit_at, handle_of_event, told, under_of
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_line
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines, code_line

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.containers import Vertical
 
 if TYPE_CHECKING:
     from tallystick import ledger
-    from tallystick.tui.app.app import TallyApp
-    from tallystick.tui.app.position import Moment
-    from tallystick.tui.app.reader_thread import Job
+    from tallystick.tui.app.reading.host import Host
+    from tallystick.tui.app.reading.position import Moment
+    from tallystick.tui.app.reading.reader_thread import Job
 
 Question = Callable[["ledger.Ledger", "Moment", "Job"], Any]
 
@@ -25,15 +25,12 @@ class Pane(Vertical):
         self.call_later(self.tally.look)
 
     @property
-    def tally(self) -> TallyApp:
-        """The app, by its own name."""
-        from tallystick.tui.app.app import TallyApp
-
-        assert isinstance(self.app, TallyApp)
-        return self.app
+    def tally(self) -> Host:
+        """The app, as far as a pane needs it."""
+        return cast("Host", self.app)
 
     def question(self) -> Question:
-        """What to read; called on the screen's thread, so that it may look at widgets, and answered in a desk's."""
+        """What to read; called on the screen's thread, so that it may look at widgets, and answered in a reader's."""
         raise NotImplementedError
 
     def answer(self, moment: Moment, found: Any) -> None:

@@ -10,9 +10,9 @@ from textual.binding import Binding, BindingType
 
 from tallystick import ledger
 from tallystick.ledger.views.entities import RunState
-from tallystick.tui.app.period_filter import runs_about
-from tallystick.tui.app.position import Moment
-from tallystick.tui.app.reader_thread import Job
+from tallystick.tui.app.reading.period_filter import runs_about
+from tallystick.tui.app.reading.position import Moment
+from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.events import like
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell

@@ -1,4 +1,4 @@
-"""The strip at the bottom: how much was recorded when, what was decided, and where the cursor stands."""
+"""The timeline at the bottom: how much was recorded when, what was decided, and where the cursor stands."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKS = {"✖": "bad", "!": "bad", "▲": "waived", "◆": "good", "✓": "dim"}
 
 
 class Shape(NamedTuple):
-    """The strip as it is drawn for one width."""
+    """The timeline as it is drawn for one width."""
 
     first_at: dt.datetime
     last_at: dt.datetime
@@ -40,7 +40,7 @@ class Shape(NamedTuple):
 
 
 def column_of(at: dt.datetime, first: dt.datetime, last: dt.datetime, width: int) -> int:
-    """The column of a moment on a strip from ``first`` to ``last``."""
+    """The column of a moment on a timeline from ``first`` to ``last``."""
     span = (last - first).total_seconds()
     if span <= 0:
         return width - 1
@@ -48,7 +48,7 @@ def column_of(at: dt.datetime, first: dt.datetime, last: dt.datetime, width: int
 
 
 class Timeline(Widget):
-    """Two lines: the strip, and its dates."""
+    """Two lines: the timeline, and its dates."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "timeline--good", "timeline--bad", "timeline--waived", "timeline--dim", "timeline--pin",

@@ -10,7 +10,9 @@ import click
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.publish.backup import back_up
 from tallystick.ledger.tlog.note import receipt_line
-from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar

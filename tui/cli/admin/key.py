@@ -12,8 +12,10 @@ from tallystick.ledger.events.types import ForkAdopted, KeyRotated
 from tallystick.ledger.opening import new_origin
 from tallystick.ledger.tlog import key_store, pins
 from tallystick.ledger.tlog.note import VerifierKey, receipt_line
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
 

@@ -14,9 +14,11 @@ from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.blame import read
 from tallystick.ledger.query.diff import Difference, EntityChange
 from tallystick.ledger.views.entities import ModelState, RunState
-from tallystick.tui.cli.ask.history import entry_json, event_line, field_change_words
-from tallystick.tui.cli.ask.status import set_aside, snapshot_of, struck
-from tallystick.tui.cli.main import axis_option, exit_with, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.answer import set_aside, snapshot_of, struck
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.options import axis_option, json_option, ledger_option
+from tallystick.tui.output.changes import SAME_WHEN_REPEATED, entry_json, event_line, field_change_words, setting_words
 from tallystick.tui.output.console import as_of_json, clock_line, heading, print_json, table, wrap
 from tallystick.tui.output.escape import show
 
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from tallystick.pipeline.evaluate.compare_runs import Comparison
 
 LISTED = 5
-LOOKED_AGAIN = {"run", "opened_at", "runs", "described_by", "evaluated_at"}
-"""Fields of a window or an evaluation that say no more than that another run saw the same."""
 
 
 @tally.command("diff")
@@ -94,7 +94,7 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
             click.secho(f"{show(change.handle)} does not exist there", bold=True)
             made[change.seq] = None
             continue
-        if not everything and {field.field for field in change.fields} <= LOOKED_AGAIN:
+        if not everything and {field.field for field in change.fields} <= SAME_WHEN_REPEATED:
             again.setdefault(change.kind, []).append(change)
             continue
         click.secho(show(change.handle), bold=True)
@@ -284,13 +284,9 @@ def _print_config(changes: list[ConfigChange]) -> None:
             group = change.group
             click.secho(group, bold=True)
         way = f"  [{change.strictness}]" if change.strictness else ""
-        old, new = (_setting(value) for value in (change.old, change.new))
+        old, new = (setting_words(value) for value in (change.old, change.new))
         said = f"+ {new}" if change.added else f"- {old}" if change.removed else f"{old} → {new}"
         click.echo(wrap(f"{change.name}: {said}{way}", "  "))
-
-
-def _setting(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _config_json(change: ConfigChange) -> dict[str, Any]:

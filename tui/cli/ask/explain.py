@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -11,12 +11,14 @@ from tallystick import ledger
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.commit import decode_head, event_handle, from_micros
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.events.types import PromotionDecided
+from tallystick.ledger.events.types import DecisionTaken, PromotionDecided
 from tallystick.ledger.storage.log import Commit
 from tallystick.ledger.views.entities import DecisionState, GateState, ModelState, RunState
+from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.ask.explain_period import explain_watched, watched_of
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, json_option, ledger_option
 from tallystick.tui.output.console import as_of_json, clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import source_words
@@ -24,6 +26,7 @@ from tallystick.tui.output.trajectory import trajectory_table
 from tallystick.tui.output.values import moment_words
 
 if TYPE_CHECKING:
+    from tallystick.ledger.events.entry import Entry
     from tallystick.pipeline.records.run_record import Record
 
 
@@ -40,97 +43,125 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
     nothing later is looked at, so the answer is the same, byte for byte, whenever it is asked. With --as-of it is asked
     as at an earlier time, when the decision may not have been taken yet, or when a correction had not set it aside yet.
     """
-    from tallystick.pipeline.records.run_record import record_of
-
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
         if promotion := _promotion(snapshot, decision):
             if not as_json:
                 head_line(snapshot, as_of, book)
             _explain_promotion(book, promotion, as_json)
-            return
-        watched = watched_of(snapshot, decision)
-        if watched is not None:
+        elif watched := watched_of(snapshot, decision):
             if not as_json:
                 clock_line(book)
             explain_watched(book, watched, as_json)
-            return
-        run = _run_of(snapshot, decision)
-        beside = _beside(snapshot, decision, run)
-        record = record_of(book, run, snapshot.as_of.seq)
-        if record.decision is None or record.decided is None:
-            raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
-        entry = record.decided
-        if as_json:
-            content = {
-                # Where nothing was asked for nothing is said, or the answer would be another one every day.
-                **({} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}),
-                "decision": {
-                    "handle": f"decision:{record.decision.decision}",
-                    "event": event_handle(entry.seq, book.log.event(entry.seq).id),
-                    "recorded_at": entry.recorded_at,
-                    "actor": entry.actor,
-                    **{field: getattr(record.decision, field) for field in record.decision.__struct_fields__},
-                },
-                "questions": record.registered.questions,
-                "slice": record.slice,
-                "windows": list(record.windows.values()),
-                "evaluations": [
-                    {"window": label, "candidate": candidate, "metrics": judged.metrics, "gain": judged.gain}
-                    for (label, candidate), judged in record.evaluations.items()
-                ],
-                "optimism": record.optimism,
-                "evidence": list(entry.event.cause),
-                **({} if beside is None else {"put_forward": beside, "gates": _gates_of(snapshot, beside)}),
-            }
-            print_json("tally.explain/1", content)
-            return
-        if as_of is not None:
-            head_line(snapshot, as_of, book)
         else:
-            clock_line(book)
-        said = record.decision
-        click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
-        click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
-        _print_source(book, entry.n)
-        for name, text in record.registered.questions.items():
-            if isinstance(text, str):
-                click.echo(wrap(f"{name.replace('_', ' ')}: {text}", "  "))
-        if record.slice is not None:
-            click.echo(
-                wrap(f"slice {record.slice.slice}: {count(record.slice.rows, 'row')} of {record.slice.source}", "  ")
-            )
-            for drop in record.slice.dropped:
-                click.echo(wrap(f"{count(drop.rows, 'row')} left out where {drop.where}: {drop.why}", "  "))
-        for window in record.windows.values():
-            for warning in window.warnings:
-                click.echo(wrap(warning, "  "))
-        from tallystick.pipeline.config.canonical import meaning_in
+            reasoning = _reasoning_of(book, snapshot, decision)
+            if as_json:
+                # Without --as-of no date is given, or the answer would be another one every day.
+                dated = {} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}
+                print_json("tally.explain/1", {**dated, **_reasoning_json(book, snapshot, reasoning)})
+                return
+            if as_of is not None:
+                head_line(snapshot, as_of, book)
+            else:
+                clock_line(book)
+            _print_reasoning(book, snapshot, reasoning)
 
-        metric = str(meaning_in(record.registered)["selection"]["metric"])
-        for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
-            lines = _trajectories(record, name)
-            if lines:
-                click.echo()
-                click.secho(f"{name.replace('_', '-')} by window ({better} is better)", bold=True)
-                for line in lines:
-                    click.echo(line)
-        click.echo()
-        for item in record.optimism:
-            click.echo(wrap(item.sentence))
-        if said.random_choice:
-            click.echo(wrap(said.random_choice))
-        click.echo()
-        click.secho(wrap(said.headline), bold=True)
-        for reason in said.reasons:
-            click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
-        for remark in said.remarks:
-            click.echo(wrap(f"· {remark}", "  "))
-        click.echo(
-            f"rests on {count(len(entry.event.cause), 'event')}: tally why decision:{show(said.decision)}.outcome"
-        )
-        if beside is not None:
-            _explain_beside(book, snapshot, beside)
+
+class _Reasoning(NamedTuple):
+    """A decision that a run took, with what was recorded of the run."""
+
+    record: Record
+    decision: DecisionTaken
+    entry: Entry
+    """The event of the decision."""
+    beside: ModelState | None
+    """The model that was asked about, if it was put forward beside the decision."""
+
+
+def _reasoning_of(book: ledger.Ledger, snapshot: ledger.Snapshot, name: str) -> _Reasoning:
+    from tallystick.pipeline.records.run_record import record_of
+
+    run = _run_of(snapshot, name)
+    record = record_of(book, run, snapshot.as_of.seq)
+    if record.decision is None or record.decided is None:
+        raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
+    return _Reasoning(record, record.decision, record.decided, _beside(snapshot, name, run))
+
+
+def _reasoning_json(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: _Reasoning) -> dict[str, Any]:
+    record, decision, entry, beside = reasoning
+    return {
+        "decision": {
+            "handle": f"decision:{decision.decision}",
+            "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+            "recorded_at": entry.recorded_at,
+            "actor": entry.actor,
+            **{field: getattr(decision, field) for field in decision.__struct_fields__},
+        },
+        "questions": record.registered.questions,
+        "slice": record.slice,
+        "windows": list(record.windows.values()),
+        "evaluations": [
+            {"window": label, "candidate": candidate, "metrics": judged.metrics, "gain": judged.gain}
+            for (label, candidate), judged in record.evaluations.items()
+        ],
+        "optimism": record.optimism,
+        "evidence": list(entry.event.cause),
+        **({} if beside is None else {"put_forward": beside, "gates": _gates_of(snapshot, beside)}),
+    }
+
+
+def _print_reasoning(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: _Reasoning) -> None:
+    record, decision, entry, beside = reasoning
+    click.secho(f"Decision {show(decision.decision)} of {show(decision.pipeline)}", bold=True)
+    click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
+    _print_source(book, entry.n)
+    _print_question(record)
+    _print_results(record)
+    click.echo()
+    for item in record.optimism:
+        click.echo(wrap(item.sentence))
+    if decision.random_choice:
+        click.echo(wrap(decision.random_choice))
+    click.echo()
+    click.secho(wrap(decision.headline), bold=True)
+    for reason in decision.reasons:
+        click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+    for remark in decision.remarks:
+        click.echo(wrap(f"· {remark}", "  "))
+    causes = count(len(entry.event.cause), "event")
+    click.echo(f"rests on {causes}: tally why decision:{show(decision.decision)}.outcome")
+    if beside is not None:
+        _explain_beside(book, snapshot, beside)
+
+
+def _print_question(record: Record) -> None:
+    """The question, the data, and what was wrong with it."""
+    for name, text in record.registered.questions.items():
+        if isinstance(text, str):
+            click.echo(wrap(f"{name.replace('_', ' ')}: {text}", "  "))
+    if record.slice is not None:
+        rows = count(record.slice.rows, "row")
+        click.echo(wrap(f"slice {record.slice.slice}: {rows} of {record.slice.source}", "  "))
+        for drop in record.slice.dropped:
+            click.echo(wrap(f"{count(drop.rows, 'row')} left out where {drop.where}: {drop.why}", "  "))
+    for window in record.windows.values():
+        for warning in window.warnings:
+            click.echo(wrap(warning, "  "))
+
+
+def _print_results(record: Record) -> None:
+    """The results of every candidate in every window."""
+    from tallystick.pipeline.config.canonical import configuration_in
+
+    metric = configuration_in(record.registered).selection.metric
+    for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
+        lines = _trajectories(record, name)
+        if lines:
+            click.echo()
+            click.secho(f"{name.replace('_', '-')} by window ({better} is better)", bold=True)
+            for line in lines:
+                click.echo(line)
 
 
 def _beside(snapshot: ledger.Snapshot, name: str, run: RunState) -> ModelState | None:

@@ -7,22 +7,14 @@ from typing import cast
 
 import click
 
-from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.query.blame import read
+from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.lineage import Direction, Label, Lineage, dot, mermaid, tree
-from tallystick.ledger.views.entities import (
-    DecisionState,
-    EnvironmentState,
-    ModelState,
-    PipelineState,
-    RunState,
-    SliceState,
-    WindowState,
-)
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.answer import head_line, snapshot_of
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
+from tallystick.tui.output.changes import node_words
 from tallystick.tui.output.console import as_of_json, clip, print_json, terminal_columns
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import unproven_line
@@ -106,28 +98,3 @@ def _print_trees(part: Lineage, direction: Direction, label: Label) -> None:
             click.secho(title if len(lines) > 1 else "comes from nothing that is recorded", bold=True)
         for text in lines[1:]:
             click.echo(clip(text, terminal_columns()))
-
-
-def node_words(node: str, snapshot: ledger.Snapshot, book: ledger.Ledger) -> str:
-    """A node with the one thing that people want to know of it."""
-    if node.startswith("#"):
-        return f"{node} {sentence(read(book.log, int(node[1:])).event)}"
-    if node.startswith("source:"):
-        return node
-    about: str | None = None
-    match snapshot.find(node):
-        case SliceState() as state:
-            about = f"{count(state.kept_rows, 'row')} of {state.source}"
-        case RunState() as state:
-            about = state.status
-        case ModelState() as state:
-            about = f"{state.candidate}, {state.status}"
-        case DecisionState() as state:
-            about = state.headline
-        case WindowState() as state:
-            about = count(state.test_rows, "test row")
-        case EnvironmentState() as state:
-            about = f"Python {state.python}"
-        case PipelineState() as state:
-            about = f"of {state.owner}"
-    return f"{node} ({about})" if about else node

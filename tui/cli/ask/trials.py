@@ -1,33 +1,22 @@
-"""`tally trials` and `tally doctor`: what notebooks recorded, and what still waits to be recorded."""
+"""`tally trials`: what notebooks and training loops recorded."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 import click
 import msgspec
 
 from tallystick import ledger
-from tallystick.ledger.errors import NotFound, TallyError
-from tallystick.ledger.events.sentences import count
-from tallystick.ledger.opening import find
-from tallystick.ledger.tlog import key_store, pins
-from tallystick.ledger.tracking import spool
-from tallystick.ledger.verify.rollback_check import clock_trouble
+from tallystick.ledger.errors import NotFound
 from tallystick.ledger.views.entities import TrialState
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, axis_option, json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.answer import head_line, snapshot_of
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
 from tallystick.tui.output.console import as_of_json, print_json, table
-from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import unproven_line
 from tallystick.tui.output.values import moment_words
-
-LEAST_FREE_BYTES = 100_000_000
 
 
 @tally.command("trials")
@@ -80,120 +69,3 @@ def _row(trial: TrialState, shown: list[str], book: ledger.Ledger) -> tuple[obje
     numbers = [None if name not in trial.last else f"{trial.last[name]:.6g}" for name in shown]
     params = ", ".join(f"{name}={value}" for name, value in trial.params.items())
     return (trial.trial, trial.status, trial.by, moment_words(trial.started_at, book.zone), *numbers, params)
-
-
-class Diagnosis(NamedTuple):
-    """One thing that was looked at."""
-
-    part: str
-    state: Literal["ok", "look", "bad"]
-    words: str
-
-
-@tally.command("doctor")
-@ledger_option
-@json_option
-def doctor_command(ledger_path: Path | None, as_json: bool) -> None:
-    """Deliver what could not be recorded when it happened, and look at what could go wrong next.
-
-    Exit code 1 where something is bad, or records of this ledger still wait.
-    """
-    found = ledger_path or Path(os.environ.get("TALLY_LEDGER") or ".")
-    try:
-        folder = found if (found / "ledger.db").is_file() else find(found)
-    except PermissionError:
-        folder = found
-    diagnoses = list(_examine(folder))
-    bad = any(item.state == "bad" for item in diagnoses)
-    if as_json:
-        print_json("tally.doctor/1", {"healthy": not bad, "checks": [item._asdict() for item in diagnoses]})
-    else:
-        for item in diagnoses:
-            mark = {"ok": "ok  ", "look": "look", "bad": "BAD "}[item.state]
-            click.echo(f"{mark}  {item.part:<8} {show(item.words, 2_000)}")
-    if bad:
-        raise SystemExit(1)
-
-
-def _examine(folder: Path | None) -> Iterator[Diagnosis]:
-    if folder is None:
-        yield Diagnosis("ledger", "look", "none here or above; make one with `tally init`")
-    else:
-        yield from _ledger(folder)
-    yield from _spools()
-
-
-def _ledger(folder: Path) -> Iterator[Diagnosis]:
-    try:
-        with ledger.open(folder) as book:
-            events = book.now().as_of.seq + 1
-            story = "; its clock is REPLAYED" if book.genesis.clock == "replayed" else ""
-            yield Diagnosis("ledger", "ok", f"{book.origin}: {count(events, 'event')} in {folder}{story}")
-            for part, look_at in (("key", _key), ("mark", _mark), ("clock", _clock), ("views", _views)):
-                try:
-                    yield look_at(book)
-                except TallyError as error:
-                    yield Diagnosis(part, "bad", f"{error.message} {error.hint}".strip())
-    except TallyError as error:
-        yield Diagnosis("ledger", "bad", f"{error.message} {error.hint}".strip())
-    yield _lock(folder)
-    free = shutil.disk_usage(folder).free
-    yield Diagnosis("disk", "ok" if free >= LEAST_FREE_BYTES else "bad", f"{free / 1e9:,.1f} GB free")
-
-
-def _key(book: ledger.Ledger) -> Diagnosis:
-    held = key_store.find_signer(book.identity.key) is not None
-    home = key_store.key_path(book.identity.key)
-    words = "this account can sign" if held else f"this account cannot sign; its key belongs in {home}"
-    return Diagnosis("key", "ok" if held else "look", words)
-
-
-def _mark(book: ledger.Ledger) -> Diagnosis:
-    mark = pins.read_mark(book.origin)
-    pins.refuse_unwritable(book.origin)
-    words = f"seen up to {count(mark.size, 'commit')}" if mark else "this account has seen nothing of it yet"
-    return Diagnosis("mark", "ok" if mark else "look", words)
-
-
-def _clock(book: ledger.Ledger) -> Diagnosis:
-    words = clock_trouble(book)
-    return Diagnosis("clock", "look" if words else "ok", words or "not behind the newest commit")
-
-
-def _views(book: ledger.Ledger) -> Diagnosis:
-    if book.views.are_kept():
-        return Diagnosis("views", "ok", "up to date")
-    return Diagnosis("views", "look", f"{book.views.path} cannot be written, so every answer is made in memory")
-
-
-def _lock(folder: Path) -> Diagnosis:
-    if not os.access(folder, os.W_OK):
-        return Diagnosis("lock", "look", f"{folder} can be read but not written by this account")
-    try:
-        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        return Diagnosis("lock", "bad", f"{folder / 'lock'} cannot be opened: {error.strerror}")
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Diagnosis("lock", "look", f"held by another process; `fuser {folder / 'lock'}` names it")
-    finally:
-        os.close(descriptor)
-    return Diagnosis("lock", "ok", "free")
-
-
-def _spools() -> Iterator[Diagnosis]:
-    """Deliver every spool of this account, each into the ledger that it was meant for."""
-    any_waiting = False
-    for waits in spool.waiting():
-        any_waiting = True
-        what = f"{count(len(waits.records), 'record')} of trial {waits.header.trial}"
-        try:
-            with ledger.open(waits.header.ledger) as book:
-                spool.empty(book, waits)
-            yield Diagnosis("spool", "ok", f"delivered {what} to {waits.header.ledger}")
-        except (TallyError, OSError) as error:
-            words: Any = f"{error.message} {error.hint}".strip() if isinstance(error, TallyError) else error
-            yield Diagnosis("spool", "bad", f"{what} wait in {waits.folder}: {words}")
-    if not any_waiting:
-        yield Diagnosis("spool", "ok", "nothing waits")

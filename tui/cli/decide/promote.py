@@ -14,11 +14,13 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.approval import approval_event, check_approval, sign_approval
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.tlog import key_store
-from tallystick.ledger.tlog.note import SignerKey, VerifierKey
-from tallystick.ledger.tlog.ssh_agent import agent_keys
+from tallystick.ledger.tlog.note import VerifierKey
+from tallystick.ledger.tlog.personal_key import personal_signer
 from tallystick.ledger.views.entities import ModelState, RunState
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import source_words
@@ -184,16 +186,3 @@ def _personal_signer(name: str, log_keys: list[bytes]) -> key_store.Signer:
             err=True,
         )
     return signer
-
-
-def personal_signer(name: str, log_keys: list[bytes]) -> tuple[key_store.Signer, Path | None]:
-    """A person's own key: one of the agent that is not the log's, else their file; where one had to be made."""
-    name = re.sub(r"[\s+]", "-", name)
-    for held in agent_keys(name):
-        if held.public not in log_keys:
-            return held, None
-    signer = key_store.personal_key(name)
-    if signer is not None:
-        return signer, None
-    made = SignerKey.generate(name)
-    return made, key_store.save_key(made)

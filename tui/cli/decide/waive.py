@@ -10,8 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.query.as_of import parse_moment
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 

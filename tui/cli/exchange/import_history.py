@@ -16,8 +16,10 @@ from tallystick.ledger.events.sentences import commit_range, count, vouched_word
 from tallystick.ledger.importing.importer import Imported, brought, import_history
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, say, tally
-from tallystick.tui.cli.prove.verify import print_receipt, read_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger, say
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, read_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.hints import here
 from tallystick.tui.output.progress import Bar

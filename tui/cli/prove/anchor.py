@@ -17,8 +17,10 @@ from tallystick.ledger.publish import anchors as found_outside
 from tallystick.ledger.publish import witness
 from tallystick.ledger.publish.anchors import Anchor, Between, between, gather
 from tallystick.ledger.tlog.note import receipt_line
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import (
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import (
     policy_option,
     print_receipt,
     read_policy,

@@ -14,7 +14,9 @@ from tallystick.ledger.events.types import entities
 from tallystick.ledger.publish import bundle
 from tallystick.ledger.tlog.note import receipt_line
 from tallystick.ledger.views.entities import DecisionState, ModelState, RunState
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar

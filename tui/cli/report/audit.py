@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tallystick.tui.cli.ask.status import head_line, snapshot_of
-from tallystick.tui.cli.main import as_of_option, exit_with, json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.answer import head_line, snapshot_of
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.options import as_of_option, json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import as_of_json, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.hints import here

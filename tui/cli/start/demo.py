@@ -15,8 +15,9 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput, Refused, TallyError
 from tallystick.ledger.events.sentences import count
-from tallystick.tui.cli.main import json_option, tally
-from tallystick.tui.cli.prove.verify import receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.options import json_option
+from tallystick.tui.cli.receipts import receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar
@@ -150,7 +151,7 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) 
     try:
         from tallystick.pipeline.replay.demo.late_arrivals import STEPS, tell
         from tallystick.pipeline.replay.demo.stage import Stage, local
-        from tallystick.tui.cli.work.run import cores
+        from tallystick.tui.cli.options import cores
 
         workplace.chmod(0o755)
         stage = Stage(

@@ -10,9 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import Refused
 from tallystick.ledger.tlog import key_store
-from tallystick.tui.cli.main import json_option, tally
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import announce
+from tallystick.tui.cli.options import json_option
 from tallystick.tui.output.console import print_json
-from tallystick.tui.output.escape import show
 
 
 @tally.command("init")
@@ -51,19 +52,3 @@ def init_command(
             )
             return
         announce(book)
-
-
-def announce(book: ledger.Ledger) -> None:
-    """Say what was made and where, on standard error."""
-    genesis = book.genesis
-    path = key_store.key_path(book.identity.key)
-    where = (
-        f"Its private key is {show(path)}. Keep a copy of it, never in the ledger's folder."
-        if path.exists()
-        else "It is signed by the ed25519 key in your ssh-agent, which has to be there whenever something is signed."
-    )
-    for line in (
-        f"Made a ledger in {show(book.folder)}: {show(genesis.origin)}, dates are read in {genesis.timezone}.",
-        where,
-    ):
-        click.echo(line, err=True)

@@ -9,8 +9,10 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, labels_option, ledger_option, moment_of
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json
 from tallystick.tui.output.escape import show
 
@@ -48,7 +50,7 @@ def monitor_command(
     loaded = read(file)
     from tallystick.pipeline.monitoring.monitor import monitor
     from tallystick.pipeline.records.period_record import newest_period, period_record
-    from tallystick.tui.cli.report.report import print_record, write_page
+    from tallystick.tui.output.period_report import print_period, write_page
 
     with open_ledger(ledger_path, records=True) as book:
         watched = monitor(book, loaded, period, model=model, labels_as_of=moment_of(labels_as_of, book))
@@ -62,7 +64,7 @@ def monitor_command(
         if as_json:
             _print_json(watched, book)
             return
-        print_record(record, book.zone, plot=plot)
+        print_period(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")
         print_receipt(book)

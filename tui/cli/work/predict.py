@@ -7,8 +7,10 @@ from pathlib import Path
 import click
 
 from tallystick.ledger.events.sentences import count
-from tallystick.tui.cli.main import json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.tui.cli.main import json_option, say, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import say
+from tallystick.tui.cli.options import cores, json_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, table, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar
@@ -19,8 +21,11 @@ from tallystick.tui.output.progress import Bar
 if TYPE_CHECKING:
     import datetime as dt
 
+    from tallystick.ledger.system.replay_clock import StoryClock
     from tallystick.ledger.tlog.key_store import Signer
-    from tallystick.pipeline.replay.chapters import Chapter
+    from tallystick.pipeline.config.load import LoadedPipeline
+    from tallystick.pipeline.config.windows import Window
+    from tallystick.pipeline.replay.chapters import Chapter, Grants
 
 
 @tally.command("replay")
@@ -83,59 +88,88 @@ def replay_command(
 
     loaded = read(file)
     with Bar() as progress:
-        from tallystick.pipeline.config.durations import parse_span
         from tallystick.pipeline.config.windows import periods_between
-        from tallystick.pipeline.replay.chapters import Grants, begin_story, refuse_unfit_grants, story_hash, telling
-        from tallystick.pipeline.replay.replay import refuse_unlived, replay
-        from tallystick.tui.cli.work.run import cores
+        from tallystick.pipeline.replay.chapters import begin_story, refuse_unfit_grants, telling
+        from tallystick.pipeline.replay.replay import refuse_unlived
 
-        if not waived and (reason or owner or approver or waive_for):
-            raise InvalidInput("--reason, --owner, --approver and --waive-for go with --waive GATE.")
-        lasting = None if waive_for is None else _days(parse_span(waive_for).exact_micros("--waive-for"))
-        grants = Grants(
-            waive=tuple(dict.fromkeys(waived)),
-            reason=reason.strip(),
-            owner=owner.strip(),
-            approver=approver.strip(),
-            waive_for=lasting,
-            signed_by=tuple(dict.fromkeys(re.sub(r"[\s+]", "-", name) for name in signed)),
-        )
+        grants = _grants(_Waiver(waived, reason, owner, approver, waive_for), signed)
         months = periods_between(loaded.settings.time, first, last)
         refuse_unlived(loaded, months)
         refuse_unfit_grants(loaded, grants)
         place = folder or Path(f"replay-{loaded.settings.name}")
         book, clock = begin_story(place, loaded, months[0], grants)
-        chapters = []
         with book, telling(book):
-            signers = _signers(grants.signed_by, book)
-            told = replay(
-                book,
-                clock,
-                loaded,
-                months,
-                grants,
-                signers=signers,
-                workers=workers or cores(),
-                on_progress=progress,
-            )
-            if not as_json:
-                _print_beginning(book, place, grants.words())
-            try:
-                for chapter in told:
-                    chapters.append(chapter)
-                    progress.close()
-                    if not as_json:
-                        _print_chapter(chapter)
-            except KeyboardInterrupt:
-                progress.close()
-                say("note", "The story broke off. The same command goes on where it stopped.")
-                raise
+            _replay(book, clock, _Request(loaded, months, grants, place, workers or cores(), as_json), progress)
+
+
+class _Request(NamedTuple):
+    """What is to be replayed, and how."""
+
+    loaded: LoadedPipeline
+    months: list[Window]
+    grants: Grants
+    place: Path
+    workers: int
+    as_json: bool
+
+
+def _replay(book: ledger.Ledger, clock: StoryClock, request: _Request, progress: Bar) -> None:
+    """Do it, printing each month as it is over."""
+    from tallystick.pipeline.replay.chapters import story_hash
+    from tallystick.pipeline.replay.replay import replay
+
+    loaded, months, grants, place, workers, as_json = request
+    signers = _signers(grants.signed_by, book)
+    months_replayed = replay(
+        book, clock, loaded, months, grants, signers=signers, workers=workers, on_progress=progress
+    )
+    if not as_json:
+        _print_beginning(book, place, grants.words())
+    chapters = []
+    try:
+        for chapter in months_replayed:
+            chapters.append(chapter)
             progress.close()
-            sameness = story_hash(book, loaded, months[-1])
-            if as_json:
-                _print_json(chapters, book, sameness)
-            else:
-                _print_end(chapters, book, place, loaded.settings.name, sameness)
+            if not as_json:
+                _print_chapter(chapter)
+    except KeyboardInterrupt:
+        progress.close()
+        say("note", "The story broke off. The same command goes on where it stopped.")
+        raise
+    progress.close()
+    sameness = story_hash(book, loaded, months[-1])
+    if as_json:
+        _print_json(chapters, book, sameness)
+    else:
+        _print_end(chapters, book, place, loaded.settings.name, sameness)
+
+
+class _Waiver(NamedTuple):
+    """What --waive and the options beside it say."""
+
+    gates: tuple[str, ...]
+    reason: str
+    owner: str
+    approver: str
+    lasting: str | None
+
+
+def _grants(waiver: _Waiver, signed: tuple[str, ...]) -> Grants:
+    """What people allow the story's actor beforehand."""
+    from tallystick.pipeline.config.durations import parse_span
+    from tallystick.pipeline.replay.chapters import Grants
+
+    if not waiver.gates and any(waiver[1:]):
+        raise InvalidInput("--reason, --owner, --approver and --waive-for go with --waive GATE.")
+    span = waiver.lasting
+    return Grants(
+        waive=tuple(dict.fromkeys(waiver.gates)),
+        reason=waiver.reason.strip(),
+        owner=waiver.owner.strip(),
+        approver=waiver.approver.strip(),
+        waive_for=None if span is None else _days(parse_span(span).exact_micros("--waive-for")),
+        signed_by=tuple(dict.fromkeys(re.sub(r"[\s+]", "-", name) for name in signed)),
+    )
 
 
 def _days(micros: int) -> dt.timedelta:
@@ -149,7 +183,7 @@ def _days(micros: int) -> dt.timedelta:
 
 def _signers(names: tuple[str, ...], book: ledger.Ledger) -> list[Signer]:
     """The keys of those who sign; where one had to be made, that is said."""
-    from tallystick.tui.cli.decide.promote import personal_signer
+    from tallystick.ledger.tlog.personal_key import personal_signer
 
     found = []
     for name in names:
@@ -195,7 +229,7 @@ def _print_end(chapters: list[Chapter], book: ledger.Ledger, place: Path, pipeli
 
 
 def _row(chapter: Chapter) -> tuple[object, ...]:
-    """A month in a line; exceptions stand in brackets."""
+    """A month in a line; waivers stand in brackets."""
     closed = [name for name in chapter.gates_failed if name not in chapter.waived]
     gates = [*closed, *(f"({name})" for name in chapter.waived)]
     put = chapter.champion or "nobody"

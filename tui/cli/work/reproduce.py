@@ -9,9 +9,10 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.views.entities import ModelState
-from tallystick.tui.cli.main import exit_with, json_option, ledger_option, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
-from tallystick.tui.cli.work.run import FILE, cores
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.options import FILE, cores, json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import Bar

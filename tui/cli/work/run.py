@@ -1,8 +1,7 @@
-"""`tally check` and `tally run`."""
+"""`tally run`: a pipeline file, from its data to a decision."""
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import Refused
 from tallystick.ledger.events.sentences import count
-from tallystick.tui.cli.main import json_option, labels_option, ledger_option, moment_of, open_ledger, tally
-from tallystick.tui.cli.prove.verify import print_receipt, receipt_json
-from tallystick.tui.cli.start.init import announce
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import announce, open_ledger
+from tallystick.tui.cli.options import FILE, cores, json_option, labels_option, ledger_option, moment_of
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.hints import here
@@ -24,42 +24,6 @@ if TYPE_CHECKING:
     from tallystick.pipeline.models.executor import Engine
     from tallystick.pipeline.runs.run import Report
     from tallystick.pipeline.runs.start import Outline
-
-FILE = click.Path(path_type=Path)
-
-
-@tally.command("check")
-@click.argument("file", type=FILE)
-@json_option
-def check_command(file: Path, as_json: bool) -> None:
-    """Read a pipeline FILE back as a page: the question, the data, the time line, the rules, what is refused.
-
-    Reports every mistake at once, each with its line. Runs and records nothing.
-    """
-    from tallystick.pipeline.config.load import read
-    from tallystick.pipeline.config.windows import development_windows, sealed_windows
-    from tallystick.tui.cli.work.check_page import print_page
-
-    loaded = read(file)
-    development, sealed = development_windows(loaded.settings.time), sealed_windows(loaded.settings.time)
-    if as_json:
-        print_json(
-            "tally.check/1",
-            {
-                "file": str(file),
-                "pipeline": loaded.settings.name,
-                "text_hash": loaded.text_hash,
-                "meaning_hash": loaded.meaning_hash,
-                "windows": [window.label for window in development],
-                "sealed": [window.label for window in sealed],
-                "candidates": list(loaded.settings.candidates),
-                "defaulted": loaded.defaulted,
-                "notes": loaded.notes,
-            },
-        )
-        return
-    click.echo(f"{show(file)} is sound: {show(loaded.settings.name)}, meaning {loaded.meaning_hash[:12]}.")
-    print_page(loaded)
 
 
 @tally.command("run")
@@ -125,11 +89,6 @@ def run_command(
             else:
                 progress.close()
                 _print_report(report, book)
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:

@@ -1,4 +1,4 @@
-"""What the strip at the bottom shows, read from the ledger: how much was recorded when, and what was decided."""
+"""What the timeline at the bottom shows, read from the ledger: how much was recorded when, and what was decided."""
 
 from __future__ import annotations
 

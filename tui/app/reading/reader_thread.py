@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tallystick import ledger
 
 Work = Callable[["ledger.Ledger", "Job"], Any]
+Failed = Callable[[TallyError], None]
 Deliver = Callable[[Callable[[], None]], None]
 
 
@@ -30,9 +31,7 @@ def _unreadable(error: Exception) -> TallyError:
 class Job:
     """One question, what is done with its answer, and whether anybody still waits for it."""
 
-    def __init__(
-        self, slot: str, work: Work, done: Callable[[Any], None], failed: Callable[[TallyError], None]
-    ) -> None:
+    def __init__(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed) -> None:
         self.slot = slot
         self.work = work
         self.done = done
@@ -40,7 +39,7 @@ class Job:
         self.stale = False
 
 
-class Desk(threading.Thread):
+class Reader(threading.Thread):
     """A reading thread; ``deliver`` takes an answer to the thread of the screen."""
 
     def __init__(self, name: str, folder: Path, deliver: Deliver) -> None:
@@ -54,7 +53,7 @@ class Desk(threading.Thread):
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
         """Told how far the views are, while they are being made."""
 
-    def ask(self, slot: str, work: Work, done: Callable[[Any], None], failed: Callable[[TallyError], None]) -> Job:
+    def ask(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed) -> Job:
         """Have ``work`` done in the thread, and ``done`` or ``failed`` called with what came of it on the screen's."""
         job = Job(slot, work, done, failed)
         with self._wake:
@@ -99,12 +98,12 @@ class Desk(threading.Thread):
                 self._answer(job, job.failed, error)
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
-                told = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
-                self._answer(job, job.failed, told)
+                found = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
+                self._answer(job, job.failed, found)
             except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
                 name = type(error).__name__
-                told = Damaged(f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it.")
-                self._answer(job, job.failed, told)
+                defect = Damaged(f"An unexpected error, which is a defect of tallystick: {name}: {error}", "Report it.")
+                self._answer(job, job.failed, defect)
             else:
                 self._answer(job, job.done, answer)
         if book is not None:

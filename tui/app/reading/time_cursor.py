@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from tallystick import ledger
     from tallystick.ledger.events.event import Period
-    from tallystick.tui.app.app import Failed, TallyApp
+    from tallystick.tui.app.reading.host import Host
+    from tallystick.tui.app.reading.position import At
+    from tallystick.tui.app.reading.reader_thread import Failed
 
 DATES = "a date, a month, `2 weeks ago`, an event (#812) or a commit (c55)"
 
 
-class At(NamedTuple):
-    """Where the cursor stands."""
-
-    n: int
-    """Commit."""
-    is_now: bool
-    about: Period | None = None
-    """The period that knowledge is about."""
-    moment: dt.datetime | None = None
-    """The date that was typed, where one was."""
-
-
-class Cursor:
+class TimeCursor:
     """Every movement ends with a look at the ledger from the new place."""
 
-    def __init__(self, app: TallyApp) -> None:
+    def __init__(self, app: Host) -> None:
         self.app = app
         self.n: int | None = None
         """Commit that the cursor goes to; None at NOW. Written by movements in the reading thread, too."""
@@ -38,6 +28,8 @@ class Cursor:
     @property
     def at(self) -> At:
         """The place to read from, now."""
+        from tallystick.tui.app.reading.position import At
+
         return At(self.n or 0, self.n is None, self.about, self.typed)
 
     def go(self, n: int | None) -> None:
@@ -61,7 +53,7 @@ class Cursor:
             return
 
         def read(book: ledger.Ledger, _job: object) -> None:
-            from tallystick.tui.app import time_steps
+            from tallystick.tui.app.reading import time_steps
 
             last = book.log.size() - 1
             there = getattr(time_steps, name)(book, last if self.n is None else self.n, way)
@@ -83,7 +75,7 @@ class Cursor:
         self.app.ask("date", lambda book, _job: book.when(text.strip()), done, failed)
 
     def point(self, at: dt.datetime) -> None:
-        """To a moment of the strip."""
+        """To a moment of the timeline."""
 
         def read(book: ledger.Ledger, _job: object) -> int | None:
             from tallystick.ledger.events.commit import to_micros

@@ -43,7 +43,7 @@ class Field(NamedTuple):
     value: str = ""
 
 
-class Offer(ModalScreen[dict[str, str] | None]):
+class AppendForm(ModalScreen[dict[str, str] | None]):
     """What is asked before something is appended, and the very event that it would be.
 
     The first Enter shows the event, the second one appends it; Escape records nothing.
@@ -51,19 +51,19 @@ class Offer(ModalScreen[dict[str, str] | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "record nothing")]
 
-    def __init__(self, title: str, fields: list[Field], words: str, preview: Callable[[Offer], None]) -> None:
+    def __init__(self, title: str, fields: list[Field], words: str, preview: Callable[[AppendForm], None]) -> None:
         super().__init__()
         self._title, self._fields, self._words, self._preview = title, fields, words, preview
         self.ready = False
 
     def compose(self) -> ComposeResult:
-        with Vertical(id="offer"):
+        with Vertical(id="append"):
             yield Static(show(self._title), markup=False, classes="ask-title")
             yield Static(show(self._words, 600), markup=False, classes="ask-hint")
             for field in self._fields:
                 yield Input(field.value, placeholder=field.hint, id=f"field-{field.name}")
-            yield Static("Enter shows the event that would be appended.", markup=False, id="offer-hint")
-            yield Lines(id="offer-lines")
+            yield Static("Enter shows the event that would be appended.", markup=False, id="append-hint")
+            yield Lines(id="append-lines")
 
     @property
     def values(self) -> dict[str, str]:
@@ -78,7 +78,7 @@ class Offer(ModalScreen[dict[str, str] | None]):
         empty = [field for field in self._fields if not self.values[field.name]]
         if empty:
             self.query_one(f"#field-{empty[0].name}", Input).focus()
-            self.query_one("#offer-hint", Static).update(f"{empty[0].name}: {empty[0].hint}")
+            self.query_one("#append-hint", Static).update(f"{empty[0].name}: {empty[0].hint}")
         elif self.ready:
             self.dismiss(self.values)
         else:
@@ -88,10 +88,10 @@ class Offer(ModalScreen[dict[str, str] | None]):
         """The event that would be appended, or why it would not."""
         mark = "bad" if trouble else ""
         shown = [code_line(show(line, 2_000), mark) for line in text.split("\n")]
-        self.query_one("#offer-lines", Lines).begin(shown)
+        self.query_one("#append-lines", Lines).begin(shown)
         self.ready = not trouble
         hint = "Nothing is recorded." if trouble else "Enter appends exactly this; Esc records nothing."
-        self.query_one("#offer-hint", Static).update(hint)
+        self.query_one("#append-hint", Static).update(hint)
 
 
 class Help(ModalScreen[None]):

@@ -9,13 +9,12 @@ from typing import NamedTuple
 from tallystick import ledger
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events.commit import decode_head, event_handle
-from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.event import Event, Period
 from tallystick.ledger.events.sentences import count, sentence
 from tallystick.ledger.events.types import decode, entities, is_known, named_under
 from tallystick.ledger.query.as_of import AsOf, as_of_commit
 from tallystick.ledger.storage.imported_commits import names_under
 from tallystick.ledger.storage.log import Commit, Stored
-from tallystick.tui.app.time_cursor import At
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.values import moment_words, period_words
 
@@ -28,6 +27,30 @@ TELLING = (
     "decision.taken", "gate.evaluated", "run.failed", "run.finished", "run.started", "candidate.refitted",
 )  # fmt: skip
 """Types whose sentence stands for a whole commit, the most telling first."""
+
+
+class At(NamedTuple):
+    """Where the cursor stands."""
+
+    n: int
+    """Commit."""
+    is_now: bool
+    about: Period | None = None
+    """The period that knowledge is about."""
+    moment: dt.datetime | None = None
+    """The date that was typed, where one was."""
+
+
+class Mark(NamedTuple):
+    """One side of a comparison: a position in time, and what was selected there."""
+
+    n: int
+    handle: str = ""
+
+    @property
+    def words(self) -> str:
+        """``c41 (run:2013-01-01.1)``."""
+        return f"c{self.n}{f' ({self.handle})' if self.handle else ''}"
 
 
 class Moment(NamedTuple):

@@ -1,0 +1,1 @@
+"""Writing to an open ledger: what is refused, what is declared, and who signs."""

@@ -1,0 +1,62 @@
+"""The libraries of the extra ``pipeline``, and the error that says how to install them.
+
+A core install reads, verifies, travels, records and shows. What trains and judges models needs pandas, scikit-learn and
+what they stand on, which take six times the space of everything else; whoever only reads a ledger leaves them out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import shutil
+import sys
+from importlib import metadata
+
+from tallystick.ledger.errors import MissingExtra
+
+DISTRIBUTIONS = {
+    "joblib": "joblib",
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "pyarrow": "pyarrow",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "skops": "skops",
+    "threadpoolctl": "threadpoolctl",
+}
+"""What is imported, and the distribution that holds it."""
+
+
+def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | None:
+    """The error for people when ``command`` could not import a library of the extra; None for any other module."""
+    library = DISTRIBUTIONS.get((error.name or "").partition(".")[0])
+    if library is None:
+        return None
+    return MissingExtra(f"{command} needs {library}, which is not installed here.", f"Type: {install_line('pipeline')}")
+
+
+def install_line(extra: str) -> str:
+    """The shell command that adds an extra to the environment in which this program runs.
+
+    It names the interpreter: a bare ``pip`` may belong to another environment.
+    """
+    return f"{_installer()} {shlex.quote(f'tallystick[{extra}]') if _has_metadata() else ' '.join(_requirements())}"
+
+
+def _installer() -> str:
+    python = shlex.quote(sys.executable)
+    if importlib.util.find_spec("pip") is None and shutil.which("uv"):
+        return f"uv pip install --python {python}"
+    return f"{python} -m pip install"
+
+
+def _has_metadata() -> bool:
+    """Whether an installer knows that tallystick is here; otherwise it would look for one of that name elsewhere."""
+    try:
+        return bool(metadata.version("tallystick"))
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def _requirements() -> list[str]:
+    return sorted(DISTRIBUTIONS.values())

@@ -1,0 +1,1 @@
+"""What the app reads from the ledger, beside the screen's thread, at the position of the time cursor."""

@@ -1,0 +1,46 @@
+"""What heads an answer, and how it marks what does not count any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from tallystick import ledger
+from tallystick.ledger.views.projection import State
+from tallystick.tui.output.console import heading
+
+
+def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
+    """The moment that a command was asked about."""
+    if axis == "occurred":
+        return book.at("now" if as_of is None else as_of, axis="occurred")
+    return book.now() if as_of is None else book.at(as_of)
+
+
+def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
+    """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
+    replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
+    if as_of or replayed or snapshot.as_of.supposed:
+        heading(replayed + snapshot.as_of.words)
+
+
+def set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
+    """Events that do not count, with the corrections that say so."""
+    return {int(state.correction): state.seq for state in snapshot.corrections()}
+
+
+def struck(text: str, seq: int, aside: dict[int, int]) -> str:
+    """Lines about an event that are safe for a terminal, struck through where it does not count."""
+    if seq not in aside:
+        return text
+    # A line at a time, and without its indent: a bar through empty space says nothing.
+    lines = (line[: len(line) - len(line.lstrip())] + click.style(line.lstrip(), strikethrough=True)
+             for line in text.split("\n"))  # fmt: skip
+    return "\n".join(lines) + f" (does not count: #{aside[seq]})"
+
+
+def state_json(state: State | None, handle: str) -> dict[str, Any] | None:
+    """The state of an entity for programs, with its handle; None where there is none."""
+    return None if state is None else {"handle": handle, **msgspec.to_builtins(state)}

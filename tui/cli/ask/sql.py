@@ -1,0 +1,55 @@
+"""`tally sql`: the views, asked in SQL."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.views.entities import NAMED
+from tallystick.tui.cli.answer import head_line, snapshot_of
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
+from tallystick.tui.output.console import as_of_json, print_json, table
+from tallystick.tui.output.import_label import unproven_line
+
+
+@tally.command("sql")
+@click.argument("query")
+@ledger_option
+@as_of_option
+@axis_option
+@json_option
+def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
+    """Ask the views a question in SQL, read only.
+
+    Each kind of entity is a view with one column a field, as it was known at --as-of: pipelines, runs, models, slices,
+    windows, evaluations, decisions and so on. `tally sql "select name from temp.sqlite_schema"` lists them all.
+    Times are text in UTC, periods and lists are JSON: json_extract(trained_on, '$[1]').
+    """
+    import sqlite3
+
+    from sqlite_utils import Database
+
+    with open_ledger(ledger_path) as book:
+        snapshot = snapshot_of(book, as_of, axis)
+        database = Database(snapshot.sql())
+        try:
+            rows = list(database.query(query))
+        except (sqlite3.Error, ValueError) as error:
+            raise InvalidInput(
+                f"The question was not answered: {str(error).rstrip('.')}.",
+                f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
+            ) from error
+        if as_json:
+            print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
+            return
+        head_line(snapshot, as_of, book)
+        unproven_line(snapshot)
+        if rows:
+            table(tuple(rows[0]), [tuple(row.values()) for row in rows])
+        elif sys.stdout.isatty():
+            click.echo("No rows.")

@@ -1,0 +1,58 @@
+"""`tally correct`: an event that does not count any more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tallystick.ledger.amend.correction import correct
+from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import event_handle
+from tallystick.ledger.events.sentences import sentence
+from tallystick.ledger.query.as_of import resolve_event
+from tallystick.tui.cli.main import tally
+from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.options import json_option, ledger_option
+from tallystick.tui.cli.receipts import print_receipt, receipt_json
+from tallystick.tui.output.changes import change_words
+from tallystick.tui.output.console import print_json, wrap
+from tallystick.tui.output.escape import show
+
+
+@tally.command("correct")
+@click.argument("handle")
+@click.option("--reason", required=True, help="Why it does not count, in words that will be read in a year.")
+@ledger_option
+@json_option
+def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json: bool) -> None:
+    """Say that the event HANDLE (#12) does not count any more. Nothing is taken away.
+
+    From now on everything is as if it had not been recorded; at earlier dates it is there as it was. A correction is
+    an event, too, and can be corrected.
+    """
+    if not reason.strip():
+        raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
+    with open_ledger(ledger_path, records=True) as book:
+        seq = resolve_event(handle, book.log)
+        before = book.now()
+        appended = correct(book, seq, reason.strip())
+        changes = before.diff(book.now()).changes
+        changed = [change for change in changes if change.kind != "correction"]
+        if as_json:
+            content = {
+                "event": {"handle": event_handle(seq, book.log.event(seq).id)},
+                "reason": reason.strip(),
+                "changed": [change.handle for change in changed],
+                "commit": book.commit_handle(appended.n),
+                "receipt": receipt_json(book),
+            }
+            print_json("tally.correct/1", content)
+            return
+        click.echo(wrap(f"From now on #{seq} does not count ({book.commit_handle(appended.n)})."))
+        click.echo(wrap(f"It said: {show(sentence(book.event(seq).event), 400)}"))
+        for change in changed:
+            click.echo(wrap(change_words(change, book), "  "))
+        if not changed:
+            click.echo("  No state of any entity followed from it.")
+        print_receipt(book)
