@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -262,6 +264,96 @@ READ_PAST_CORRECTIONS = {
     "pipeline/governance/gates.py",
 }
 """Files outside the ledger that still read events past their corrections. The table only shrinks."""
+
+
+# Private names ----------------------------------------------------------------------------------------------
+
+
+def private_uses(file: Path) -> set[str]:
+    """Private names of other files that a file uses: imported by name, or as an attribute of an imported module."""
+    tree = ast.parse(file.read_text())
+    found, modules = set(), set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not f"{node.module}.".startswith("tallystick."):
+            continue
+        found |= {f"{node.module}.{alias.name}" for alias in node.names if is_private(alias.name)}
+        found |= {str(node.module)} if any(map(is_private, str(node.module).split("."))) else set()
+        modules |= {alias.asname or alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in modules:
+            found |= {f"{node.value.id}.{node.attr}"} if is_private(node.attr) else set()
+    return found
+
+
+def is_private(name: str) -> bool:
+    """``_rows``, but neither ``__version__`` nor what every named tuple has."""
+    return name.startswith("_") and not name.startswith("__") and name not in dir(NamedTuple("Any", []))
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_private_names_are_used_in_their_own_file(layer: str) -> None:
+    for file in (ROOT / layer).rglob("*.py"):
+        assert not private_uses(file), file
+
+
+def test_private_uses_are_found(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(
+        "from tallystick import ledger\nfrom tallystick.tui._old import x\nfrom os import _exit\n"
+        "def f():\n    from tallystick.tui.b import _rows as rows, __version__\n    return ledger._state, _exit\n"
+    )
+    assert private_uses(file) == {"tallystick.tui._old", "tallystick.tui.b._rows", "ledger._state"}
+
+
+# Names ------------------------------------------------------------------------------------------------------
+
+NAMED_TWICE = {
+    "Asked",
+    "Checkpoint",
+    "Claim",
+    "Column",
+    "Context",
+    "Event",
+    "Evidence",
+    "Finding",
+    "Group",
+    "History",
+    "Log",
+    "Plan",
+    "PredictionRefused",
+    "Reason",
+    "Record",
+    "Report",
+    "Rows",
+    "Score",
+    "Standing",
+    "Stored",
+    "Told",
+}
+"""Names that several classes still share. The table only shrinks."""
+
+
+def shared_class_names(root: Path) -> set[str]:
+    """Public names that more than one class at the top of a file has."""
+    names = Counter(
+        node.name
+        for layer in LAYERS
+        for file in (root / layer).rglob("*.py")
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    return {name for name, number in names.items() if number > 1}
+
+
+def test_a_name_means_one_class() -> None:
+    assert shared_class_names(ROOT) <= NAMED_TWICE
+
+
+def test_a_name_of_two_classes_is_found(tmp_path: Path) -> None:
+    for layer, text in (("ledger", "class A: ...\nclass B: ..."), ("tui", "class B: ...\nclass _C: ...")):
+        (tmp_path / layer).mkdir()
+        (tmp_path / layer / "a.py").write_text(text)
+    assert shared_class_names(tmp_path) == {"B"}
 
 
 # Sizes ------------------------------------------------------------------------------------------------------

@@ -18,3 +18,32 @@ class Entry(NamedTuple):
     """UTC."""
     actor: str
     event: Event[Any]
+
+
+class Erased(NamedTuple):
+    """What stands in place of an event whose content was erased.
+
+    Erasing is final: the content is missing at every date, also at dates before the erasure.
+    """
+
+    seq: int
+    """Position of the ``event.redacted`` that says so."""
+    by: str
+    at: dt.datetime
+    """When that was recorded, UTC."""
+    reason: str
+    authority: str
+
+    def words(self, event_type: str) -> str:
+        """What is said in place of the event's sentence."""
+        return f"{event_type}, erased (#{self.seq} says why)"
+
+
+class Unreadable(NamedTuple):
+    """What stands in place of an event whose content is missing without an erasure, or is damaged."""
+
+    message: str
+
+    def words(self, event_type: str) -> str:
+        """What is said in place of the event's sentence."""
+        return f"{event_type}: {self.message}"

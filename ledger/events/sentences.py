@@ -8,13 +8,14 @@ from typing import Any
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.entry import Erased, Unreadable
 from tallystick.ledger.events.event import Event
 
 
 def sentence(event: Event[Any]) -> str:
     """What an event says, in one line. Text from the ledger is *not* made safe for a terminal here."""
-    if event.body is None:
-        return f"{event.t}: its content was erased"
+    if isinstance(event.body, Erased | Unreadable):
+        return event.body.words(event.t)
     if not say.is_known(event):
         return f"{event.t} version {event.v}, which this program does not know"
     tell = _SENTENCES.get(event.t)

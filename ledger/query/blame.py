@@ -9,6 +9,7 @@ from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.query.erasures import in_place_of_body
 from tallystick.ledger.storage.imported_commits import told_here
 from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.views.projection import Projection, State
@@ -75,7 +76,7 @@ def story(views: Views, projection: Projection, name: str, position: int) -> Ite
 
 
 def read(log: Log, seq: int) -> Entry:
-    """One event with its place; an erased body is read as what is left of it."""
+    """One event with its place; in place of an erased body stands an ``Erased``."""
     return _entry(log, log.event(seq), log.commit_of(seq))
 
 
@@ -91,7 +92,8 @@ def _read_all(log: Log, seqs: list[int]) -> Iterator[Entry]:
 def _entry(log: Log, stored: Stored, commit: Commit) -> Entry:
     recorded_at, head = from_micros(commit.recorded_at), decode_head(commit.head)
     if stored.data is None:
-        event: Event[Any] = Event(t=stored.type, v=0, salt=b"", occurred_at=recorded_at, body=None)
+        body = in_place_of_body(log, stored.seq)
+        event: Event[Any] = Event(t=stored.type, v=0, salt=b"", occurred_at=recorded_at, body=body)
     else:
         event = told_here(log, commit, head, types.decode(stored.data))
     return Entry(stored.seq, commit.n, recorded_at, head.actor, event)

@@ -8,7 +8,7 @@ evidence for a decision comes from :meth:`Evidence.counted_events`, which yields
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -25,11 +25,13 @@ from tallystick.ledger.events.commit import (
     leaf_entry,
     to_micros,
 )
-from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.entry import Entry, Erased, Unreadable
 from tallystick.ledger.events.event import Event
-from tallystick.ledger.events.types import CommitImported, EventRedacted, LedgerCreated
+from tallystick.ledger.events.sentences import sentence
+from tallystick.ledger.events.types import CommitImported, LedgerCreated
 from tallystick.ledger.query import blame
-from tallystick.ledger.query.as_of import AsOf
+from tallystick.ledger.query.as_of import AsOf, resolve_event
+from tallystick.ledger.query.erasures import in_place_of_body
 from tallystick.ledger.storage.imported_commits import copied_in, within
 from tallystick.ledger.storage.key_history import Identity, identities_of
 from tallystick.ledger.storage.log import Commit, Log, Stored
@@ -41,27 +43,8 @@ from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)
-
-
-class Erased(NamedTuple):
-    """What stands in place of an event whose content was erased.
-
-    Erasing is final: the content is missing at every date, also at dates before the erasure.
-    """
-
-    seq: int
-    """Position of the ``event.redacted`` that says so."""
-    by: str
-    at: dt.datetime
-    """When that was recorded, UTC."""
-    reason: str
-    authority: str
-
-
-class Unreadable(NamedTuple):
-    """What stands in place of an event whose content is missing without an erasure, or is damaged."""
-
-    message: str
+FEW = 1_000
+"""Events for which corrections are looked up one by one; for more, all corrections are read."""
 
 
 Content = Event[Any] | Erased | Unreadable
@@ -98,6 +81,15 @@ class RecordedEvent(NamedTuple):
     def counts(self) -> bool:
         """Whether it is evidence: readable and not corrected."""
         return self.corrected_by is None and isinstance(self.content, Event)
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in one line; an erased or damaged event is said to be so. Not made safe for a terminal."""
+        match self.content:
+            case Event() as event:
+                return sentence(event)
+            case instead:
+                return instead.words(self.type)
 
     @property
     def event(self) -> Event[Any]:
@@ -190,15 +182,24 @@ class Evidence:
         NotFound
             When the snapshot does not hold it: it was recorded later, never, or is supposed not to have been.
         """
-        if not 0 <= seq <= self.as_of.seq:
-            raise self._not_known(f"event #{seq}")
-        log = self._log
-        stored, commit = log.event(seq), log.commit_of(seq)
-        if not self._holds(seq, stored.type):
-            raise self._not_known(f"event #{seq}")
-        aside = cast("CorrectionState | None", self._views.get(CORRECTIONS, str(seq), self._position))
-        reader = _CommitReader(log)
-        return reader.read(commit, stored, aside)
+        return self.some_events([seq])[0]
+
+    def some_events(self, seqs: Sequence[int]) -> list[RecordedEvent]:
+        """Events at certain positions, in the order asked for; NotFound as for :meth:`event`."""
+        wanted = sorted(set(seqs))
+        for seq in wanted:
+            if not 0 <= seq <= self.as_of.seq:
+                raise self._not_known(f"event #{seq}")
+        log, aside, reader = self._log, self._corrections(wanted), _CommitReader(self._log)
+        found: dict[int, RecordedEvent] = {}
+        for stored in log.some(wanted):
+            if self._holds(stored.seq, stored.type):
+                found[stored.seq] = reader.read(log.commit_of(stored.seq), stored, aside.get(stored.seq))
+        for seq in wanted:
+            if seq not in found:
+                log.event(seq)  # says so where the file has lost it
+                raise self._not_known(f"event #{seq}")
+        return [found[seq] for seq in seqs]
 
     def events(
         self,
@@ -223,7 +224,8 @@ class Evidence:
         end = self.as_of.seq if last is None else min(last, self.as_of.seq)
         if first > end:
             return
-        log, aside = self._log, self._aside
+        log = self._log
+        aside = self._all_corrections if end - first >= FEW else self._corrections(range(first, end + 1))
         held = frozenset(held for name in names for held in vocabulary.names_in_bodies(name))
         commit = log.commit_of(first)
         reader = _CommitReader(log)
@@ -233,10 +235,6 @@ class Evidence:
             if stored.seq > commit.last_seq:
                 commit = log.commit_of(stored.seq, commit.n + 1)
             yield reader.read(commit, stored, aside.get(stored.seq))
-
-    def some_events(self, seqs: Iterable[int]) -> list[RecordedEvent]:
-        """Events at certain positions, in the order asked for; NotFound as for :meth:`event`."""
-        return [self.event(seq) for seq in seqs]
 
     def counted_events(
         self,
@@ -257,6 +255,34 @@ class Evidence:
             if found.corrected_by is None and not isinstance(found.content, Erased):
                 yield self._supposed.get(found.seq) or found.entry
 
+    def entry(self, seq: int) -> Entry:
+        """One event with its place, for showing it: in place of a body that was erased stands an :class:`Erased`.
+
+        Also of an event that is supposed not to have been recorded, since what is shown may have it as a cause.
+
+        Raises
+        ------
+        NotFound
+            When it was recorded later, or never.
+        """
+        if not 0 <= seq <= self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        return blame.read(self._log, seq)
+
+    def event_handle(self, seq: int) -> str:
+        """``#812-k3f9``; NotFound as for :meth:`entry`."""
+        if not 0 <= seq <= self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        [(event_id, _sha256)] = self._log.hashes(seq, seq)
+        return event_handle(seq, event_id)
+
+    def position_of(self, handle: str) -> int:
+        """The position of ``#812`` or ``#812-k3f9``; InvalidInput for other texts, NotFound for other events."""
+        seq = resolve_event(handle, self._log)
+        if seq > self.as_of.seq:
+            raise self._not_known(f"event #{seq}")
+        return seq
+
     def positions(self, ids: Collection[str], before: int | None = None) -> dict[str, int]:
         """Positions of events by their ids (64 hexadecimal digits); an id that is not known is left out.
 
@@ -267,6 +293,22 @@ class Evidence:
         """
         end = self.as_of.seq + 1
         return blame.find(self._log, end if before is None else min(before, end), ids)
+
+    def effects(self, event: RecordedEvent, *, within: int, most: int) -> list[int]:
+        """Positions of later events that name an event, as a cause for example; oldest first.
+
+        Parameters
+        ----------
+        within : int
+            How many events behind it are searched: no index holds what a body names.
+        most : int
+            How many positions are returned.
+        """
+        rows = self._log.reader.execute(
+            "SELECT seq FROM events WHERE seq > ? AND seq <= ? AND instr(body, ?) ORDER BY seq LIMIT ?",
+            (event.seq, min(self.as_of.seq, event.seq + within), event.id.hex(), most),
+        )
+        return [int(row[0]) for row in rows]
 
     # Commits -----------------------------------------------------------------------------------------------
 
@@ -329,11 +371,25 @@ class Evidence:
     # -------------------------------------------------------------------------------------------------------
 
     @property
+    def views(self) -> Views:
+        """Where the states are kept, for the questions in :mod:`ledger.query`."""
+        return self._views
+
+    @property
+    def position(self) -> int:
+        """The position that the views are asked at: that of an event, or a place in another order of time."""
+        return self._position
+
+    @property
     def _log(self) -> Log:
         return self._views.log
 
+    def _corrections(self, seqs: Iterable[int]) -> dict[int, CorrectionState]:
+        found = self._views.some(CORRECTIONS, map(str, seqs), self._position)
+        return {int(key): cast("CorrectionState", state) for key, state in found.items()}
+
     @cached_property
-    def _aside(self) -> dict[int, CorrectionState]:
+    def _all_corrections(self) -> dict[int, CorrectionState]:
         states = cast("list[CorrectionState]", self._views.all(CORRECTIONS, self._position))
         return {int(state.correction): state for state in states}
 
@@ -383,23 +439,12 @@ class _CommitReader:
 
     def _content(self, stored: Stored) -> Content:
         if stored.data is None:
-            return erasure(self._log, stored.seq) or Unreadable("its body is not here")
+            return in_place_of_body(self._log, stored.seq)
         try:
             event = vocabulary.decode(stored.data, stored.type)
         except Damaged as error:
             return Unreadable(error.message)
         return event if self._under is None else vocabulary.named_under(event, self._under)
-
-
-def erasure(log: Log, seq: int) -> Erased | None:
-    """The event that says that the content of event ``seq`` is erased; None where there is none."""
-    said = log.last_seq_of(f"redaction:{seq}")
-    if said is None:
-        return None
-    stored, commit = log.event(said), log.commit_of(said)
-    body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
-    reason, authority = (body.reason, body.authority) if isinstance(body, EventRedacted) else ("", "")
-    return Erased(said, decode_head(commit.head).actor, from_micros(commit.recorded_at), reason, authority)
 
 
 def _recorded(commit: Commit) -> RecordedCommit:

@@ -25,6 +25,7 @@ from tallystick.ledger.storage.sqlite import (
 )
 
 LEDGER_FILE = "ledger.db"
+MOST_COMMITS_REMEMBERED = 8_192
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
 
 
@@ -74,6 +75,7 @@ class Log:
         self._checks_bodies = True
         self._reader: sqlite3.Connection | None = None
         self._lay_as: tuple[int, int, int] | None = None
+        self._commits_of: dict[int, Commit] = {}
 
     # Opening -----------------------------------------------------------------------------------------------
 
@@ -94,6 +96,7 @@ class Log:
 
     def close(self) -> None:
         """Close the connection; harmless to call twice."""
+        self._commits_of.clear()
         if self._reader is not None:
             self._reader.close()
             self._reader = self._lay_as = None
@@ -178,20 +181,17 @@ class Log:
     def commit_of(self, seq: int, after: int = 0) -> Commit:
         """The commit that holds an event: binary search over the primary key, no index needed.
 
-        ``after`` is a commit that is known not to stand behind it; near ones are found soonest.
+        ``after`` is a commit that is known not to stand behind it; near ones are found soonest. Commits never change,
+        so some are remembered: an app asks for the same ones at every step in time.
         """
-        low, high, step = after, self.size() - 1, 1
-        while after and low + step < high and self.commit(low + step).first_seq <= seq:
-            low, step = low + step, step * 2
-        if after:
-            high = min(high, low + step)
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self.commit(middle).first_seq <= seq:
-                low = middle
-            else:
-                high = middle - 1
-        return self.commit(low)
+        if seq in self._commits_of:
+            return self._commits_of[seq]
+        found = _search_commit(self, seq, after)
+        if found.first_seq <= seq <= found.last_seq:  # not beyond the end, where another commit may follow
+            if len(self._commits_of) >= MOST_COMMITS_REMEMBERED:
+                self._commits_of.clear()
+            self._commits_of[seq] = found
+        return found
 
     def last_commit_by(self, micros: int) -> Commit | None:
         """The newest commit recorded at or before a moment (microseconds UTC); None before the first."""
@@ -237,6 +237,21 @@ class Log:
         """Size and note of the newest checkpoint."""
         row = self.reader.execute("SELECT size, note FROM checkpoints ORDER BY size DESC LIMIT 1").fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
+
+
+def _search_commit(log: Log, seq: int, after: int) -> Commit:
+    low, high, step = after, log.size() - 1, 1
+    while after and low + step < high and log.commit(low + step).first_seq <= seq:
+        low, step = low + step, step * 2
+    if after:
+        high = min(high, low + step)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if log.commit(middle).first_seq <= seq:
+            low = middle
+        else:
+            high = middle - 1
+    return log.commit(low)
 
 
 _ROWS = "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events"

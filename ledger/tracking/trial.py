@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 from blake3 import blake3
@@ -66,7 +66,7 @@ class Trial:
         Its name in the ledger, ``churn-notebook/20261125-143005-k3f9a2``.
     """
 
-    def __init__(self, name: str, params: Mapping[str, Any], ledger: Path) -> None:
+    def __init__(self, name: str, params: Mapping[str, object], ledger: Path) -> None:
         begun = utc_now()
         readable = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-")[:80] or "trial"
         self.name = f"{readable}/{begun:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
@@ -220,7 +220,7 @@ class Trial:
             sys.stderr.write(f"Tallystick could not record for {self.name}: {what} {then}\n")
 
 
-def run(name: str, *, params: Mapping[str, Any] | None = None, folder: Path | str | None = None) -> Trial:
+def run(name: str, *, params: Mapping[str, object] | None = None, folder: Path | str | None = None) -> Trial:
     """Begin to record a trial; never raises because of the ledger.
 
     Parameters
@@ -247,7 +247,7 @@ def run(name: str, *, params: Mapping[str, Any] | None = None, folder: Path | st
     return Trial(name, params or {}, found or start / FOLDER)
 
 
-def _point(step: int | None, values: Mapping[str, Any]) -> Point:
+def _point(step: int | None, values: Mapping[str, float]) -> Point:
     finite: dict[str, float] = {}
     others: dict[str, Literal["nan", "inf", "-inf"]] = {}
     for name, value in values.items():
@@ -259,7 +259,7 @@ def _point(step: int | None, values: Mapping[str, Any]) -> Point:
     return Point(at=utc_now(), step=None if step is None else int(step), values=finite, not_finite=others)
 
 
-def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(params: Mapping[str, object]) -> dict[str, object]:
     """Parameters as an event can hold them; what it cannot is written as its text, cut to a readable length."""
     plain = {str(key): _plain_value(value, MOST_LEVELS) for key, value in params.items()}
     size = len(msgspec.json.encode(plain))
@@ -268,9 +268,10 @@ def _plain(params: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _text(value) for key, value in list(plain.items())[:1_000]}
 
 
-def _plain_value(value: Any, levels: int) -> Any:
-    if callable(getattr(value, "item", None)) and getattr(value, "size", 1) == 1:
-        value = value.item()  # a number of numpy, or of any library that follows it
+def _plain_value(value: object, levels: int) -> object:
+    item = getattr(value, "item", None)
+    if callable(item) and getattr(value, "size", 1) == 1:
+        value = item()  # a number of numpy, or of any library that follows it
     whole = isinstance(value, int) and abs(value) <= 2**53
     if value is None or isinstance(value, bool | str) or whole or (isinstance(value, float) and math.isfinite(value)):
         return value
@@ -281,5 +282,5 @@ def _plain_value(value: Any, levels: int) -> Any:
     return _text(value)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return str(value)[:200].encode(errors="replace").decode()

@@ -31,6 +31,7 @@ from tallystick.ledger.publish.anchors import receipts_in  # noqa: E402
 from tallystick.ledger.publish.bundle import _claim  # noqa: E402
 from tallystick.ledger.publish.witness import _signature, _size  # noqa: E402
 from tallystick.ledger.query.as_of import parse_moment, parse_period, resolve  # noqa: E402
+from tallystick.ledger.query.event_search import find_events, stretches  # noqa: E402
 from tallystick.ledger.tlog import ssh_agent  # noqa: E402
 from tallystick.ledger.tlog.cosignature import COSIGNATURE, WitnessKey, cosignatures  # noqa: E402
 from tallystick.ledger.tlog.note import (  # noqa: E402
@@ -53,7 +54,6 @@ from tallystick.pipeline.config.conditions import parse_condition, parse_rule  #
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression  # noqa: E402
 from tallystick.pipeline.config.settings import Monitoring  # noqa: E402
 from tallystick.pipeline.monitoring import own_range  # noqa: E402
-from tallystick.tui.app.screens.events import search, stretches  # noqa: E402
 
 SIGNER = SignerKey("example.org/log", bytes(range(32)))
 OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))
@@ -259,10 +259,8 @@ def _asked() -> dict[str, Target]:
     def filtered(text: str) -> object:
         if not text.split():
             return nothing()
-        book = _book()
         try:
-            places = stretches(book, text, _snapshot().as_of.seq)
-            return [book.log.reader.execute(*search(book, text, where)).fetchall() for where in places]
+            return [list(find_events(_snapshot(), text, where)) for where in stretches(_snapshot(), text)]
         except (sqlite3.Error, UnicodeError) as error:
             raise InvalidInput(str(error)) from error  # as the app's desk does
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from given import Ticking
 from histories import promoted
-from stories import damage, told
+from stories import damage, rewrite_everything, told
 
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.amend.redaction import redact
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.entry import Erased, Unreadable
 from tallystick.ledger.importing.importer import import_history
-from tallystick.ledger.query.evidence import Erased, Unreadable
 from tallystick.ledger.tlog import key_store
 from tallystick.ledger.views.entities import RunState
 
@@ -115,15 +115,30 @@ def test_an_erased_event_is_marked_as_erased_at_every_date(book: ledger.Ledger) 
 
 def test_a_damaged_event_is_not_left_out_of_what_counts(book: ledger.Ledger) -> None:
     seq = seq_of(book, "decision.taken")
-    damage(book, f"UPDATE events SET body = '{{}}' WHERE seq = {seq}")
-    now = book.now()
-    found = now.event(seq)
-    assert isinstance(found.content, Unreadable)
+    damage(book, f"UPDATE events SET body = NULL WHERE seq = {seq}")
+    found = book.now().event(seq)
+    assert found.content == Unreadable("its body is not here")
+    assert found.sentence == "decision.taken: its body is not here"
     assert not found.counts
     with pytest.raises(Damaged, match=f"#{seq} cannot be read"):
-        list(now.counted_events(types=["decision.taken"]))
-    damage(book, f"UPDATE events SET body = NULL WHERE seq = {seq}")
-    assert book.now().event(seq).content == Unreadable("its body is not here")
+        list(book.now().counted_events(types=["decision.taken"]))
+
+
+def test_what_is_no_event_is_said_to_be_unreadable(book: ledger.Ledger) -> None:
+    target = book.now().event(seq_of(book, "decision.taken"))
+    rewrite_everything(book, lambda data: b'{"x":1}' if data == target.data else data)
+    found = book.now().event(target.seq)
+    assert isinstance(found.content, Unreadable)
+    assert "not an event" in found.sentence
+    with pytest.raises(Damaged, match=f"#{target.seq} cannot be read"):
+        list(book.now().counted_events(types=["decision.taken"]))
+
+
+def test_an_event_that_the_file_has_lost_is_damage(book: ledger.Ledger) -> None:
+    seq = seq_of(book, "decision.taken")
+    damage(book, f"DELETE FROM events WHERE seq = {seq}")
+    with pytest.raises(Damaged, match=f"no event #{seq}"):
+        book.now().event(seq)
 
 
 def test_events_are_chosen_by_type_and_by_name(book: ledger.Ledger) -> None:

@@ -121,9 +121,11 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
         pins.forget(carl.origin)
     import_history(ann, tmp_path / "carl", named_under="carl")
     import_history(book, ann.folder, against=parse_receipt(ann.checkpoint()))
-    last = book.log.commit(book.log.size() - 1)
-    assert source_words(book, last).endswith(f"that ledger had imported it itself, from {carl.origin}, UNPROVEN")
-    told_of = imported_json(book, last)
+    now = book.now()
+    assert source_words(now, now.as_of.n, book.zone).endswith(
+        f"that ledger had imported it itself, from {carl.origin}, UNPROVEN"
+    )
+    told_of = imported_json(now, now.as_of.n)
     assert told_of is not None and told_of["proven"] is False
     verdict = verify(book, Asked(full=True))
     assert dict(verdict.lines)["import"].endswith("; 2 commits that it had imported itself: UNPROVEN")

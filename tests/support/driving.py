@@ -26,15 +26,15 @@ class Driver:
         self.app, self.pilot = app, pilot
 
     async def settle(self) -> None:
-        """Until both desks have nothing to do and what they found is on the screen."""
+        """Until both reader threads have nothing to do and what they found is on the screen."""
         quiet = 0
         for _ in range(600):
             await asyncio.sleep(0.005)
             # A message to every widget and back: whatever was sent before is handled.
             await self.pilot._wait_for_screen()
             await asyncio.sleep(0.005)
-            desks = (self.app._front, self.app._back)
-            busy = any(desk._pending or desk._running is not None for desk in desks) or self._is_drawing()
+            readers = (self.app._front, self.app._back)
+            busy = any(reader._pending or reader._running is not None for reader in readers) or self._is_drawing()
             quiet = 0 if busy else quiet + 1
             if quiet >= 3:
                 return

@@ -16,7 +16,6 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Body, EventCorrected, WaiverGranted
 from tallystick.ledger.views.entities import DecisionState, GateState
-from tallystick.tui.app.reading.position import told
 from tallystick.tui.app.screens.dialogs import Field
 
 Values = dict[str, str]
@@ -45,7 +44,7 @@ def preview_text(body: Body) -> str:
 def correction(book: ledger.Ledger, handle: str) -> Action:
     """Say that an event does not count any more."""
     seq = _event_of(book, handle)
-    stored = book.log.event(seq)
+    stored = book.now().event(seq)
     if stored.type in UNCORRECTABLE:
         raise Refused(f"Event #{seq} is {stored.type}: others rely on it, so it stays as it is.")
 
@@ -57,7 +56,7 @@ def correction(book: ledger.Ledger, handle: str) -> Action:
     def record(now: ledger.Ledger, values: Values) -> int:
         return correct(now, seq, values["reason"]).n
 
-    words = f"From then on this does not count any more; at earlier dates it stays as it was: {told(stored)}"
+    words = f"From then on this does not count any more; at earlier dates it stays as it was: {stored.sentence}"
     return Action(f"Correct #{seq}", words, [Field("reason", "why, in words that will be read in a year")], preview,
                   record)  # fmt: skip
 
@@ -67,17 +66,17 @@ def approval(book: ledger.Ledger, handle: str) -> Action:
     from tallystick.ledger.tlog.personal_key import personal_signer
 
     seq = _event_of(book, handle)
-    stored = book.log.event(seq)
+    stored = book.now().event(seq)
 
     def body_of(now: ledger.Ledger, values: Values) -> Body:
         signer, _ = personal_signer(values["name"], [identity.key.public for identity in now.identities])
         note = sign_approval(now.origin, stored.id.hex(), signer)
-        return approval_event(note, signer.verifier, stored.id.hex(), now.event(seq).event.body)
+        return approval_event(note, signer.verifier, stored.id.hex(), now.now().event(seq).event.body)
 
     def record(now: ledger.Ledger, values: Values) -> int:
         return now.append(Draft(body_of(now, values), cause=(stored.id.hex(),)), sign=True).n
 
-    words = f"Signed with your own key, which is made where you have none: {told(stored)}"
+    words = f"Signed with your own key, which is made where you have none: {stored.sentence}"
     return Action(f"Approve #{seq}", words, [Field("name", "in whose name you sign", book.recorder.actor)], body_of,
                   record)  # fmt: skip
 

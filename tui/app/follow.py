@@ -25,8 +25,8 @@ class Follower:
         """Ask for SQLite's counter of commits, which is cheaper than any table, and for the rest where it moved."""
 
         def read(book: ledger.Ledger, _job: object) -> tuple[int, int]:
-            version = int(book.log.reader.execute("PRAGMA data_version").fetchone()[0])
-            return version, (book.log.size() - 1 if version != self._version else -1)
+            version = book.change_counter()
+            return version, (book.size() - 1 if version != self._version else -1)
 
         def done(found: tuple[int, int]) -> None:
             self._version, newest = found

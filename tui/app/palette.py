@@ -9,10 +9,9 @@ from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
 from tallystick import ledger
-from tallystick.ledger.views.entities import NAMED
+from tallystick.ledger.query.names import names_containing
 from tallystick.tui.app.bindings import commands
 from tallystick.tui.app.reading.reader_thread import Job
-from tallystick.tui.app.screens.events import like
 from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
@@ -52,25 +51,18 @@ class Entities(Provider):
         app = _app(self)
         if app.moment is None or not query.strip():
             return
-        seq = app.moment.as_of.seq
-        for handle in await app.wait_for("palette", lambda book, job: names(book, job, query.strip(), seq)):
+        as_of = app.moment.as_of
+        for handle in await app.wait_for("palette", lambda book, job: names(book, job, query.strip(), as_of)):
             yield Hit(0.5, Content(show(handle, 200)), partial(app.open, handle), text=handle)
 
 
-def names(book: ledger.Ledger, job: Job, text: str, seq: int) -> list[str]:
+def names(book: ledger.Ledger, job: Job, text: str, as_of: ledger.AsOf) -> list[str]:
     """Handles that hold a text, the newest of each kind first."""
-    connection = book.views.caught_up()
-    kinds = {projection.name: projection for projection in NAMED}
     found: list[str] = []
-    for name in BY_NAME:
+    for handle in names_containing(ledger.Snapshot(book.views, as_of), text, BY_NAME):
         if job.stale or len(found) >= MOST:
             break
-        rows = connection.execute(
-            f"SELECT key FROM {name}_keys WHERE first_seq <= ? AND key LIKE ? ESCAPE '\\' "
-            "ORDER BY first_seq DESC LIMIT 8",
-            (seq, like(text)),
-        )
-        found += [f"{kinds[name].key}:{row[0]}" for row in rows]
-    if text.lstrip("#").isdigit() and int(text.lstrip("#")) <= seq:
+        found.append(handle)
+    if text.lstrip("#").isdigit() and int(text.lstrip("#")) <= as_of.seq:
         found.insert(0, f"#{int(text.lstrip('#'))}")
     return found

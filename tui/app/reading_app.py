@@ -10,7 +10,7 @@ from typing import Any
 from textual.app import App
 
 from tallystick.ledger.errors import TallyError
-from tallystick.tui.app.reading.reader_thread import Failed, Reader, Work
+from tallystick.tui.app.reading.reader_thread import Failed, ReaderThread, Work
 
 
 class ReadingApp(App[None]):
@@ -19,8 +19,8 @@ class ReadingApp(App[None]):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self._front = Reader("front", self.folder, self.tell)
-        self._back = Reader("back", self.folder, self.tell)
+        self._front = ReaderThread("front", self.folder, self.tell)
+        self._back = ReaderThread("back", self.folder, self.tell)
 
     def failed(self, error: TallyError) -> None:
         """What happens with the error of a question that has no answer for it of its own."""

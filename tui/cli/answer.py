@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from tallystick import ledger
+from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.views.projection import State
 from tallystick.tui.output.console import heading
 
@@ -29,6 +30,11 @@ def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger)
 def set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:
     """Events that do not count, with the corrections that say so."""
     return {int(state.correction): state.seq for state in snapshot.corrections()}
+
+
+def struck_where_corrected(text: str, found: RecordedEvent) -> str:
+    """Lines about an event that are safe for a terminal, struck through where it does not count."""
+    return struck(text, found.seq, {} if found.corrected_by is None else {found.seq: found.corrected_by.seq})
 
 
 def struck(text: str, seq: int, aside: dict[int, int]) -> str:

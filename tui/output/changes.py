@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tallystick import ledger
-from tallystick.ledger.events.commit import event_handle
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.query.blame import read
 from tallystick.ledger.query.diff import EntityChange, FieldChange
 from tallystick.ledger.views.entities import (
     DecisionState,
@@ -35,21 +34,21 @@ def corrected_by(seq: int, aside: dict[int, int]) -> str | None:
     return f"#{aside[seq]}" if seq in aside else None
 
 
-def event_line(entry: Entry, book: ledger.Ledger) -> str:
+def event_line(entry: Entry, snapshot: ledger.Snapshot, zone: ZoneInfo) -> str:
     """One event on one line: when, who, what it says; safe for a terminal."""
     return (
-        f"#{entry.seq}  {moment_words(entry.recorded_at, book.zone)}  {show(entry.actor)}"
-        f"{aside_words(book, entry.n)}: {show(sentence(entry.event), 400)}"
+        f"#{entry.seq}  {moment_words(entry.recorded_at, zone)}  {show(entry.actor)}"
+        f"{aside_words(snapshot, entry.n, zone)}: {show(sentence(entry.event), 400)}"
     )
 
 
-def entry_json(entry: Entry, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def entry_json(entry: Entry, snapshot: ledger.Snapshot, aside: dict[int, int]) -> dict[str, Any]:
     """An event as a program wants it: its handle, its place, what it says, and whether it counts."""
-    imported = imported_json(book, book.log.commit(entry.n))
+    imported = imported_json(snapshot, entry.n)
     return {
-        "handle": event_handle(entry.seq, book.log.event(entry.seq).id),
+        "handle": snapshot.event_handle(entry.seq),
         "seq": entry.seq,
-        "commit": book.commit_handle(entry.n),
+        "commit": snapshot.commit_handle(entry.n),
         "recorded_at": entry.recorded_at,
         "occurred_at": entry.event.occurred_at,
         "actor": entry.actor,
@@ -86,10 +85,10 @@ def field_change_words(change: FieldChange, book: ledger.Ledger) -> str:
     return f"{field_words(change.field)} {old} → {new}"
 
 
-def node_words(node: str, snapshot: ledger.Snapshot, book: ledger.Ledger) -> str:
+def node_words(node: str, snapshot: ledger.Snapshot) -> str:
     """A node with the one thing that people want to know of it."""
     if node.startswith("#"):
-        return f"{node} {sentence(read(book.log, int(node[1:])).event)}"
+        return f"{node} {sentence(snapshot.entry(int(node[1:])).event)}"
     if node.startswith("source:"):
         return node
     about: str | None = None

@@ -2,66 +2,54 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tallystick import ledger
-from tallystick.ledger.errors import Damaged
-from tallystick.ledger.events.commit import decode_head
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.events.types import CommitImported
-from tallystick.ledger.storage.imported_commits import Copied, copied_in, within
-from tallystick.ledger.storage.log import Commit
+from tallystick.ledger.query.evidence import Source
 from tallystick.ledger.views.entities import HistoryState
 from tallystick.tui.output.console import heading
 from tallystick.tui.output.values import moment_words
 
 
-def source_words(book: ledger.Ledger, commit: Commit) -> str:
-    """Which commit of which ledger it was, when, and who vouches for it by now; empty for the ledger's own."""
-    copied = copied_in(book.log, commit)
-    if copied is None:
+def source_words(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> str:
+    """Which commit of which ledger commit ``n`` is a copy of, and who vouches for it; empty for the ledger's own."""
+    source = snapshot.source(n)
+    if source is None:
         return ""
-    said = f"imported: it was c{copied.said.n} of {copied.said.history}"
-    try:
-        head = decode_head(copied.said.head)
-        said += f", recorded {moment_words(head.recorded_at, book.zone)} by {head.actor} on {head.host}"
-    except Damaged:
-        pass  # `tally verify` says it
-    if state := _state(book, copied.said.history):
+    said = f"imported: it was c{source.said.n} of {source.said.history}"
+    if source.head is not None:  # `tally verify` says where it cannot be read
+        when = moment_words(source.head.recorded_at, zone)
+        said += f", recorded {when} by {source.head.actor} on {source.head.host}"
+    if state := _history(snapshot, source):
         said += f"; {state.vouched}"
-    if (inner := _within(copied)) is not None:
+    if (inner := source.within) is not None:
         proven = "" if inner.proven else ", UNPROVEN"
         said += f"; that ledger had imported it itself, from {inner.history}{proven}"
     return said
 
 
-def imported_json(book: ledger.Ledger, commit: Commit) -> dict[str, Any] | None:
+def imported_json(snapshot: ledger.Snapshot, n: int) -> dict[str, Any] | None:
     """The same for programs; None for the ledger's own commits."""
-    copied = copied_in(book.log, commit)
-    if copied is None:
+    source = snapshot.source(n)
+    if source is None:
         return None
-    state, inner = _state(book, copied.said.history), _within(copied)
-    is_proven = state.proven if state else copied.said.proven
     return {
-        "history": f"history:{copied.said.history}",
-        "n": copied.said.n,
-        "proven": is_proven and (inner is None or inner.proven),
-        "proven_when_imported": copied.said.proven,
+        "history": f"history:{source.said.history}",
+        "n": source.said.n,
+        "proven": _is_proven(snapshot, source),
+        "proven_when_imported": source.said.proven,
     }
 
 
-def aside_words(book: ledger.Ledger, n: int) -> str:
+def aside_words(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> str:
     """The same in brackets, for a line about one event of commit ``n``: whether it is proven, and of which day."""
-    commit = book.log.commit(n)
-    said = imported_json(book, commit)
-    copied = copied_in(book.log, commit)
-    if said is None or copied is None:
+    source = snapshot.source(n)
+    if source is None:
         return ""
-    with contextlib.suppress(Damaged):  # `tally verify` says it
-        there = decode_head(copied.said.head).recorded_at.astimezone(book.zone)
-        return f" (imported{'' if said['proven'] else ', UNPROVEN'}, there {there:%Y-%m-%d})"
-    return f" (imported{'' if said['proven'] else ', UNPROVEN'})"
+    there = f", there {source.head.recorded_at.astimezone(zone):%Y-%m-%d}" if source.head is not None else ""
+    return f" (imported{'' if _is_proven(snapshot, source) else ', UNPROVEN'}{there})"
 
 
 def unproven_line(snapshot: ledger.Snapshot) -> None:
@@ -77,12 +65,12 @@ def history_words(state: HistoryState) -> str:
     return f"imported: {count(state.commits, 'commit')} of {state.history}{under}; {state.vouched}"
 
 
-def _within(copied: Copied) -> CommitImported | None:
-    with contextlib.suppress(Damaged):  # `tally verify` says it
-        return within(copied.said)
-    return None
+def _is_proven(snapshot: ledger.Snapshot, source: Source) -> bool:
+    state = _history(snapshot, source)
+    proven = state.proven if state else source.said.proven
+    return proven and (source.within is None or source.within.proven)
 
 
-def _state(book: ledger.Ledger, history: str) -> HistoryState | None:
-    found = book.now().find(f"history:{history}")
+def _history(snapshot: ledger.Snapshot, source: Source) -> HistoryState | None:
+    found = snapshot.find(f"history:{source.said.history}")
     return found if isinstance(found, HistoryState) else None

@@ -12,7 +12,7 @@ from tallystick.tui.output.escape import show
 PATIENCE_SECONDS = 0.7
 
 
-class Bar:
+class ProgressBar:
     """Call it with what was done, how much, of how much; used as a context manager it always cleans up.
 
     Nothing appears where standard error is no terminal, or where the work is over before anybody wonders.
@@ -23,7 +23,7 @@ class Bar:
         self._task: Any = None
         self._started = time.monotonic()
 
-    def __enter__(self) -> Bar:
+    def __enter__(self) -> ProgressBar:
         return self
 
     def __exit__(

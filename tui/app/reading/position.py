@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from functools import lru_cache
 from typing import NamedTuple
 
 from tallystick import ledger
-from tallystick.ledger.errors import Damaged
-from tallystick.ledger.events.commit import decode_head, event_handle
 from tallystick.ledger.events.event import Event, Period
 from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.events.types import decode, entities, is_known, named_under
-from tallystick.ledger.query.as_of import AsOf, as_of_commit
-from tallystick.ledger.storage.imported_commits import names_under
-from tallystick.ledger.storage.log import Commit, Stored
+from tallystick.ledger.events.types import entities, is_known
+from tallystick.ledger.query.as_of import AsOf
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.values import moment_words, period_words
 
@@ -73,14 +68,15 @@ class Moment(NamedTuple):
 
 def read_moment(book: ledger.Ledger, at: At) -> Moment:
     """Everything about a position that stands on every screen."""
-    newest = book.log.size() - 1
+    newest = book.size() - 1
     n = newest if at.is_now else min(at.n, newest)
     at = at._replace(n=n)
-    as_of = as_of_commit(book.log, n, at.moment)
+    snapshot = book.at_commit(n, at.moment)
+    as_of = snapshot.as_of
     genesis = book.genesis
     live_now = at.is_now and genesis.clock == "live"
     time = book.clock() if live_now else (at.moment or as_of.recorded_at)
-    events = _events(book, n)
+    events = _events(snapshot)
     told = _told(events)
     touched = frozenset(name for event in events.values() for name in entities(event) if is_known(event))
     touched |= {f"#{seq}" for seq in events}
@@ -104,18 +100,11 @@ def _heads(book: ledger.Ledger, at: At, as_of: AsOf, clock: str) -> tuple[str, .
             f"THE PAST · {'known' if at.about else 'as of'} {moment:%Y-%m-%d}{about.replace(' ·', ',')}")  # fmt: skip
 
 
-def _events(book: ledger.Ledger, n: int) -> dict[int, Event[object]]:
-    commit = book.log.commit(n)
-    found: dict[int, Event[object]] = {}
-    under = under_of(book, commit)
-    for stored in book.log.events(max(commit.first_seq, commit.last_seq - MOST_EVENTS + 1), commit.last_seq):
-        if stored.data is None:
-            continue
-        try:
-            found[stored.seq] = named_under(decode(stored.data), under)
-        except Damaged:
-            continue  # said on the screens that show the event itself
-    return found
+def _events(snapshot: ledger.Snapshot) -> dict[int, Event[object]]:
+    commit = snapshot.commit(snapshot.as_of.n)
+    found = snapshot.events(max(commit.first_seq, commit.last_seq - MOST_EVENTS + 1), commit.last_seq)
+    # What cannot be read is said on the screens that show the event itself.
+    return {one.seq: one.content for one in found if isinstance(one.content, Event)}
 
 
 def _told(events: dict[int, Event[object]]) -> Event[object] | None:
@@ -130,32 +119,3 @@ def _said(book: ledger.Ledger, as_of: AsOf, event: Event[object] | None) -> str:
         return f"{as_of.handle.partition('-')[0]} · nothing that can be read"
     when = moment_words(as_of.recorded_at, book.zone)
     return show(f"{as_of.handle.partition('-')[0]} · {when} · {sentence(event)}", 400)
-
-
-def under_of(book: ledger.Ledger, commit: Commit) -> str | None:
-    """What the names of an imported commit are read under; None where they are read as they are."""
-    try:
-        return names_under(book.log, commit, decode_head(commit.head))
-    except Damaged:
-        return None  # said on the screens that show the commit itself
-
-
-def told(stored: Stored, under: str | None = None) -> str:
-    """The sentence of an event; a damaged or erased one is said to be so."""
-    if stored.data is None:
-        return f"{stored.type}: its body is not here"
-    try:
-        return sentence(named_under(decode(stored.data), under))
-    except Damaged as error:
-        return f"{stored.type}: {error.message}"
-
-
-def handle_of_event(stored: Stored) -> str:
-    """``#812-k3f9``."""
-    return event_handle(stored.seq, stored.id)
-
-
-@lru_cache(maxsize=8_192)
-def commit_at(book: ledger.Ledger, seq: int) -> Commit:
-    """The commit of an event, remembered: commits never change, and the same ones are seen again at every step."""
-    return book.log.commit_of(seq)

@@ -55,7 +55,7 @@ class TimeCursor:
         def read(book: ledger.Ledger, _job: object) -> None:
             from tallystick.tui.app.reading import time_steps
 
-            last = book.log.size() - 1
+            last = book.size() - 1
             there = getattr(time_steps, name)(book, last if self.n is None else self.n, way)
             self.typed = None
             self.n = None if way > 0 and there >= last else there
@@ -78,10 +78,9 @@ class TimeCursor:
         """To a moment of the timeline."""
 
         def read(book: ledger.Ledger, _job: object) -> int | None:
-            from tallystick.ledger.events.commit import to_micros
-
-            commit = book.log.last_commit_by(to_micros(at))
-            return 0 if commit is None else None if commit.n == book.log.size() - 1 else commit.n
+            now = book.now()
+            commit = now.last_commit_by(at)
+            return 0 if commit is None else None if commit.n == now.as_of.n else commit.n
 
         self.app.ask("point", read, self.go)
 

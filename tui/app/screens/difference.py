@@ -9,15 +9,14 @@ from textual.app import ComposeResult
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import PipelineRegistered
-from tallystick.ledger.query.as_of import as_of_commit
 from tallystick.ledger.query.diff import EntityChange
+from tallystick.ledger.query.names import states_of
 from tallystick.ledger.views.entities import PipelineState, RunState
-from tallystick.ledger.views.entities.pipelines import PIPELINES
 from tallystick.ledger.views.fold import differing
 from tallystick.ledger.views.projection import State
 from tallystick.tui.app.reading.position import Mark, Moment
 from tallystick.tui.app.reading.reader_thread import Job
-from tallystick.tui.app.screens.board import event_line
+from tallystick.tui.app.screens.board import event_lines
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
 from tallystick.tui.output.escape import show
@@ -39,7 +38,7 @@ def read_difference(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
 def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
     from tallystick.tui.output.changes import SAME_WHEN_REPEATED, field_change_words
 
-    first, second = (ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)) for mark in (a, b))
+    first, second = (book.at_commit(mark.n) for mark in (a, b))
     found = first.diff(second)
     lines = [Line(f"{way} {a_time.as_of.handle}, recorded {moment_words(a_time.as_of.recorded_at, book.zone)}", "dim")
              for way, a_time in (("from", first), ("to  ", second))]  # fmt: skip
@@ -72,14 +71,15 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
             lines.append(Line(f"and {len(changes) - LISTED} more", "dim", indent=2))
         if kind in ("model", "decision", "correction", "waiver", "finding"):
             made.update(dict.fromkeys(change.seq for change in changes[:LISTED]))
-    lines += _configuration(book, first, second)
+    lines += _configuration(first, second)
     if made:
         lines += [Line(""), Line("because of", "bold")]
-        lines += [event_line(book, seq) for seq in sorted(made)[:60]]
+        later = max(first, second, key=lambda snapshot: snapshot.as_of.seq)
+        lines += event_lines(later, sorted(made)[:60], book.zone)
     return lines
 
 
-def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) -> list[Line]:
+def _configuration(a: ledger.Snapshot, b: ledger.Snapshot) -> list[Line]:
     """Configurations that mean something else, setting by setting."""
     before = {state.pipeline: state for state in a.pipelines()}
     lines: list[Line] = []
@@ -87,7 +87,8 @@ def _configuration(book: ledger.Ledger, a: ledger.Snapshot, b: ledger.Snapshot) 
         old = before.get(state.pipeline)
         if old is not None and old.meaning_hash != state.meaning_hash:
             lines += [Line(""), Line(f"configuration of {state.pipeline}", "bold")]
-            lines += _settings(_meaning(book, old), _meaning(book, state))
+            later = max(a, b, key=lambda snapshot: snapshot.as_of.seq)
+            lines += _settings(_meaning(later, old), _meaning(later, state))
     return lines
 
 
@@ -104,14 +105,15 @@ def _settings(old: dict[str, Any], new: dict[str, Any]) -> list[Line]:
     return lines
 
 
-def _meaning(book: ledger.Ledger, state: PipelineState) -> dict[str, Any]:
-    body = book.event(state.registered_by).event.body
+def _meaning(snapshot: ledger.Snapshot, state: PipelineState) -> dict[str, Any]:
+    body = snapshot.event(state.registered_by).event.body
     return dict(body.meaning) if isinstance(body, PipelineRegistered) else {}
 
 
 def _entities(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
     lines = [Line(f"from {a.handle} as of c{a.n}", "dim"), Line(f"to   {b.handle} as of c{b.n}", "dim"), Line("")]
-    states = [ledger.Snapshot(book.views, as_of_commit(book.log, mark.n, None)).find(mark.handle) for mark in (a, b)]
+    snapshots = [book.at_commit(mark.n) for mark in (a, b)]
+    states = [snapshot.find(mark.handle) for snapshot, mark in zip(snapshots, (a, b), strict=True)]
     for mark, state in zip((a, b), states, strict=True):
         if state is None:
             return [*lines, Line(f"{mark.handle} did not exist at c{mark.n}.")]
@@ -122,20 +124,20 @@ def _entities(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
             words = [show(field_value_words(field, value, book.zone), 300) for value in (left, right)]
             lines.append(Line(f"{field_words(field)} {words[0]} → {words[1]}", indent=2))
     if isinstance(old, RunState) and isinstance(new, RunState):
-        lines += _run_settings(book, old, new)
-    lines += [Line(""), Line("last touched by", "bold"), event_line(book, old.seq), event_line(book, new.seq)]
-    return lines
+        lines += _run_settings(book.now(), old, new)
+    touched = [line for snapshot, state in zip(snapshots, (old, new), strict=True)
+               for line in event_lines(snapshot, [state.seq], book.zone)]  # fmt: skip
+    return [*lines, Line(""), Line("last touched by", "bold"), *touched]
 
 
-def _run_settings(book: ledger.Ledger, old: RunState, new: RunState) -> list[Line]:
+def _run_settings(snapshot: ledger.Snapshot, old: RunState, new: RunState) -> list[Line]:
     if old.meaning_hash == new.meaning_hash:
         return [Line(""), Line("question and configuration: the same", "bold")]
     meanings = []
     for run in (old, new):
-        for version in reversed(book.views.history(PIPELINES, run.pipeline, -1, book.now().as_of.seq)):
-            state = cast("PipelineState | None", version.state)
-            if state is not None and state.meaning_hash == run.meaning_hash:
-                meanings.append(_meaning(book, state))
+        for state in cast("list[PipelineState]", states_of(snapshot, f"pipeline:{run.pipeline}")):
+            if state.meaning_hash == run.meaning_hash:
+                meanings.append(_meaning(snapshot, state))
                 break
     if len(meanings) < 2:
         return [Line("The configuration of one of them is not in the ledger.")]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
+from zoneinfo import ZoneInfo
 
 from textual.app import ComposeResult
 
 from tallystick import ledger
-from tallystick.ledger.events import types
-from tallystick.ledger.events.commit import decode_head, from_micros
-from tallystick.ledger.storage.log import Commit, Stored
-from tallystick.ledger.views.entities.corrections import CORRECTIONS
-from tallystick.ledger.views.projection import State
-from tallystick.tui.app.reading.period_filter import event_touches
-from tallystick.tui.app.reading.position import BOOKKEEPING, Moment, commit_at, told, under_of
+from tallystick.ledger.query.event_search import Stretch, find_events, interruptible, stretches
+from tallystick.ledger.query.evidence import RecordedEvent
+from tallystick.tui.app.reading.position import BOOKKEEPING, Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
@@ -31,11 +28,7 @@ COLUMNS = (
 )
 FIRST_PAGE = 60
 MORE = 5_000
-PIECE = 20_000
-"""Events that are looked through before what was found in them is shown."""
 PATIENCE_SECONDS = 0.1
-STEPS = 20_000
-"""Machine steps of SQLite between two looks at whether a search is still wanted."""
 
 
 class Page(NamedTuple):
@@ -48,136 +41,49 @@ class Page(NamedTuple):
     missing: bool = False
 
 
-def read_events(book: ledger.Ledger, last_seq: int, first: int, number: int = PAGE) -> list[Row]:
+def read_events(snapshot: ledger.Snapshot, zone: ZoneInfo, first: int, number: int = PAGE) -> list[Row]:
     """Rows ``first`` and following, counted from the newest event backwards."""
-    high = last_seq - first
+    high = snapshot.as_of.seq - first
     low = max(0, high - number + 1)
-    if high < 0:
-        return []
-    return _rows(book, list(_with_commits(book, low, high)), last_seq)[::-1]
+    return [_row(found, zone) for found in snapshot.events(low, high)][::-1] if high >= 0 else []
 
 
-def read_these(book: ledger.Ledger, seqs: list[int], last_seq: int) -> list[Row]:
-    """Rows of single events, as they were known at ``last_seq``."""
-    return _rows(book, [(book.log.event(seq), commit_at(book, seq)) for seq in seqs], last_seq)
+def read_these(snapshot: ledger.Snapshot, zone: ZoneInfo, seqs: list[int]) -> list[Row]:
+    """Rows of single events, as the snapshot knows them."""
+    return [_row(found, zone) for found in snapshot.some_events(seqs)]
 
 
-def _with_commits(book: ledger.Ledger, low: int, high: int) -> Iterator[tuple[Stored, Commit]]:
-    commit = commit_at(book, low)
-    for stored in book.log.events(low, high):
-        while stored.seq > commit.last_seq:
-            commit = book.log.commit(commit.n + 1)
-        yield stored, commit
+def _then(book: ledger.Ledger, moment: Moment) -> ledger.Snapshot:
+    return ledger.Snapshot(book.views, moment.as_of)
 
 
-def _rows(book: ledger.Ledger, found: list[tuple[Stored, Commit]], last_seq: int) -> list[Row]:
-    aside = book.views.some(CORRECTIONS, [str(stored.seq) for stored, _ in found], last_seq)
-    return [_row(book, stored, commit, aside.get(str(stored.seq))) for stored, commit in found]
+def _row(found: RecordedEvent, zone: ZoneInfo) -> Row:
+    when = found.recorded_at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
+    aside = found.corrected_by
+    mark = "struck" if aside else "dim" if found.type in BOOKKEEPING else ""
+    said = f"(does not count: #{aside.seq}) {found.sentence}" if aside else found.sentence
+    name = f"#{found.seq}"
+    return Row(name, (name, when, cell(found.type), show(found.actor, 60), cell(said)), mark)
 
 
-def _row(book: ledger.Ledger, stored: Stored, commit: Commit, aside: State | None) -> Row:
-    when = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
-    mark = "struck" if aside else "dim" if stored.type in BOOKKEEPING else ""
-    sentence = told(stored, under_of(book, commit))
-    said = f"(does not count: #{aside.seq}) {sentence}" if aside else sentence
-    actor = show(decode_head(commit.head).actor, 60)
-    return Row(f"#{stored.seq}", (f"#{stored.seq}", when, cell(stored.type), actor, cell(said)), mark)
-
-
-# Filter ----------------------------------------------------------------------------------------------------
-
-KINDS = ("type:", "actor:", "entity:")
-
-
-class Stretch(NamedTuple):
-    """Events ``first`` to ``last``, both included."""
-
-    first: int
-    last: int
-
-    def pieces(self) -> Iterator[Stretch]:
-        """The same in pieces, the newest first."""
-        for last in range(self.last, self.first - 1, -PIECE):
-            yield Stretch(max(self.first, last - PIECE + 1), last)
-
-
-def newest_mention(book: ledger.Ledger, text: str) -> int | None:
-    """The newest event that refers to the entities of a filter; None where it names none that the log lists."""
-    found = []
-    for word in text.split():
-        if word.startswith("entity:"):
-            wanted = word.removeprefix("entity:").rpartition(":")[2]
-            seqs = [seq for kind in types.KINDS if (seq := book.log.last_seq_of(f"{kind}:{wanted}")) is not None]
-            found += [max(seqs)] if seqs else []
-    return min(found, default=None)
-
-
-def stretches(book: ledger.Ledger, text: str, last_seq: int) -> list[Stretch]:
-    """Where to look, the likeliest first.
-
-    The log knows which event was the last to refer to an entity: from there backwards its events are near. Behind it
-    there can only be some that hold its name without referring to it, such as a note.
-    """
-    newest = newest_mention(book, text)
-    if newest is None or newest >= last_seq:
-        return [Stretch(0, last_seq)]
-    return [Stretch(0, newest), Stretch(newest + 1, last_seq)]
-
-
-READ_UNDER = (
-    "(SELECT json_extract(i.body, '$.body.named_under') FROM events i "
-    "WHERE i.seq BETWEEN c.first_seq AND c.last_seq AND i.type = 'commit.imported')"
-)
-
-
-def search(book: ledger.Ledger, text: str, where: Stretch, is_about: bool = False) -> tuple[str, list[object]]:
-    """The query that finds matching events, newest first; every word must match.
-
-    Where ``is_about``, only events whose body the SQL function ``touches`` accepts.
-    """
-    conditions, values = [], []
-    # What is read from an event's row alone is looked at before its body, which lies in other pages.
-    for word in sorted(text.split(), key=lambda word: not word.startswith("type:")):
-        kind = next((kind for kind in KINDS if word.startswith(kind)), "")
-        wanted = word.removeprefix(kind)
-        if kind == "type:":
-            conditions.append("e.type LIKE ? ESCAPE '\\'")
-            values.append(like(wanted))
-        elif kind == "actor:":
-            conditions.append("json_extract(c.head, '$.actor') LIKE ? ESCAPE '\\'")
-            values.append(like(wanted))
-        elif kind == "entity:":
-            # A body refers to an entity by its whole name, as a JSON string.
-            name = wanted.rpartition(":")[2]
-            either = ["e.body LIKE ? ESCAPE '\\'"]
-            values.append(like(f'"{name}"'))
-            # That of an imported commit stands there without what it is read under here.
-            for held in types.names_in_bodies(name)[1:]:
-                either.append(
-                    f"(e.body LIKE ? ESCAPE '\\' AND json_extract(c.head, '$.imported') AND lower({READ_UNDER}) = ?)"
-                )
-                values += [like(f'"{held}"'), name.removesuffix(f"/{held}").lower()]
-            conditions.append(f"({' OR '.join(either)})")
-        else:
-            conditions.append(
-                "(e.body LIKE ? ESCAPE '\\' OR e.type LIKE ? ESCAPE '\\' "
-                "OR json_extract(c.head, '$.actor') LIKE ? ESCAPE '\\')"
-            )
-            values += [like(wanted)] * 3
-    if is_about:
-        conditions.append("touches(e.body)")
-    commits = [commit_at(book, seq).n for seq in where]
-    return (
-        "SELECT e.seq FROM commits c CROSS JOIN events e ON e.seq BETWEEN c.first_seq AND c.last_seq WHERE c.n BETWEEN "
-        f"? AND ? AND e.seq BETWEEN ? AND ? AND {' AND '.join(conditions)} ORDER BY c.n DESC, e.seq DESC",
-        [*commits, *where, *values],
-    )
-
-
-def like(text: str) -> str:
-    for special in ("\\", "%", "_"):
-        text = text.replace(special, f"\\{special}")
-    return f"%{text}%"
+def _find(
+    stretch: Stretch, found_in: Callable[[Stretch], Iterator[int]], tell: Callable[[list[int], bool], None]
+) -> None:
+    """Tell what is found in a stretch: the first page as soon as it is full, then more at a time."""
+    batch: list[int] = []
+    size, told_at = FIRST_PAGE, time.monotonic()
+    for piece in stretch.pieces():
+        for seq in found_in(piece):
+            batch.append(seq)
+            if len(batch) >= size:
+                tell(batch, size == FIRST_PAGE)
+                batch, size, told_at = [], MORE, time.monotonic()
+        # Rare matches are shown as they are found, not when enough of them are.
+        if batch and (size == FIRST_PAGE or time.monotonic() - told_at > PATIENCE_SECONDS):
+            tell(batch, size == FIRST_PAGE)
+            batch, size, told_at = [], MORE, time.monotonic()
+    if batch:
+        tell(batch, False)
 
 
 class EventsPane(Pane):
@@ -214,7 +120,7 @@ class EventsPane(Pane):
             seq = int(wanted[1:]) if wanted else last
             cursor = max(0, last - seq)
             first = max(0, cursor - max(0, line) - 5)
-            return Page(last + 1, first, read_events(book, last, first, height), cursor, seq > last)
+            return Page(last + 1, first, read_events(_then(book, moment), book.zone, first, height), cursor, seq > last)
 
         return read
 
@@ -231,7 +137,7 @@ class EventsPane(Pane):
         self.rows.begin(page.total, page.first, page.rows, page.cursor)
 
     def _search(self, moment: Moment) -> None:
-        about, text, last = moment.at.about, self.filter_text, moment.as_of.seq
+        about, text = moment.at.about, self.filter_text
         found = self.found = array("q")
         self.searching = True
         begun = False
@@ -260,39 +166,19 @@ class EventsPane(Pane):
             self._tell()
 
         def look(book: ledger.Ledger, job: Job) -> None:
+            then, zone = _then(book, moment), book.zone
+
             def tell(seqs: list[int], first: bool) -> None:
                 # Only the first page is read now; later ones when somebody looks at them.
-                rows = read_these(book, seqs, last) if first or len(seqs) <= FIRST_PAGE else []
+                rows = read_these(then, zone, seqs) if first or len(seqs) <= FIRST_PAGE else []
                 self.tally.tell(more, seqs, rows)
 
-            def found_in(where: Stretch) -> Iterator[int]:
-                return (int(seq) for (seq,) in connection.execute(*search(book, text, where, about is not None)))
-
-            connection = book.log.reader
-            if about is not None:
-                connection.create_function("touches", 1, lambda body: event_touches(body, about), deterministic=True)
-            connection.set_progress_handler(lambda: int(job.stale), STEPS)
-            try:
-                likeliest, *behind = stretches(book, text, last)
-                batch: list[int] = []
-                size, told_at = FIRST_PAGE, time.monotonic()
-                for piece in likeliest.pieces():
-                    for seq in found_in(piece):
-                        batch.append(seq)
-                        if len(batch) >= size:
-                            tell(batch, size == FIRST_PAGE)
-                            batch, size, told_at = [], MORE, time.monotonic()
-                    # Rare matches are shown as they are found, not when enough of them are.
-                    if batch and (size == FIRST_PAGE or time.monotonic() - told_at > PATIENCE_SECONDS):
-                        tell(batch, size == FIRST_PAGE)
-                        batch, size, told_at = [], MORE, time.monotonic()
-                if batch:
-                    tell(batch, False)
+            with interruptible(then, lambda: job.stale):
+                likeliest, *behind = stretches(then, text)
+                _find(likeliest, lambda piece: find_events(then, text, piece, about), tell)
                 for where in behind:
-                    if seqs := list(found_in(where)):
-                        self.tally.tell(newer, seqs, read_these(book, seqs[:FIRST_PAGE], last))
-            finally:
-                connection.set_progress_handler(None, 0)
+                    if seqs := list(find_events(then, text, where, about)):
+                        self.tally.tell(newer, seqs, read_these(then, zone, seqs[:FIRST_PAGE]))
 
         def done(_nothing: object) -> None:
             if self.found is not found:
@@ -318,16 +204,13 @@ class EventsPane(Pane):
         moment, first = self.tally.moment, event.first
         if moment is None:
             return
-        last = moment.as_of.seq
-        if self.is_filtered:
-            seqs = list(self.found[first : first + PAGE])
-            self.tally.ask(
-                "rows", lambda book, _job: read_these(book, seqs, last), lambda rows: self.rows.fill(first, rows)
-            )
-            return
-        self.tally.ask(
-            "rows", lambda book, _job: read_events(book, last, first), lambda rows: self.rows.fill(first, rows)
-        )
+        seqs = list(self.found[first : first + PAGE]) if self.is_filtered else None
+
+        def read(book: ledger.Ledger, _job: Job) -> list[Row]:
+            then = _then(book, moment)
+            return read_events(then, book.zone, first) if seqs is None else read_these(then, book.zone, seqs)
+
+        self.tally.ask("rows", read, lambda rows: self.rows.fill(first, rows))
 
     def on_rows_moved(self, event: Rows.Moved) -> None:
         event.stop()

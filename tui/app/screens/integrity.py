@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from tallystick import ledger
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
 from tallystick.ledger.tlog.pins import read_mark, read_watermark
 from tallystick.tui.app.reading.position import Moment
@@ -34,19 +35,17 @@ class Trust(NamedTuple):
 def read_trust(book: ledger.Ledger, moment: Moment) -> Trust:
     """Receipt, anchors and marks, as far as they were there at the time cursor."""
     commits = moment.as_of.n + 1
-    row = book.log.reader.execute(
-        "SELECT size, note FROM checkpoints WHERE size <= ? ORDER BY size DESC LIMIT 1", (commits,)
-    ).fetchone()
-    receipt = receipt_line(parse_receipt(row[1]).checkpoint) if row else ""
+    snapshot = ledger.Snapshot(book.views, moment.as_of)
+    signed = newest_checkpoint(snapshot)
+    receipt = receipt_line(parse_receipt(signed.note).checkpoint) if signed else ""
     lines = [Line("receipt", "bold")]
-    if receipt:
-        left = commits - row[0]
+    if signed:
+        left = commits - signed.size
         rest = f"The newest {count(left, 'commit')} not covered yet: `tally receipt` signs." if left else "Covers all."
         lines += [Line(receipt, "good"), Line(f"{rest} y copies it; kept elsewhere, it is the other half.", "dim")]
     else:
         lines.append(Line("Nothing is signed yet. `tally receipt` signs.", "bad"))
     lines += [Line(""), Line("kept elsewhere", "bold")]
-    snapshot = ledger.Snapshot(book.views, moment.as_of)
     anchors = snapshot.anchors()
     for anchor in anchors[::-1]:
         when = moment_words(anchor.recorded_at, book.zone)

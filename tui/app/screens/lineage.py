@@ -17,7 +17,8 @@ from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.lineage import Edge, Lineage, between, neighbours
-from tallystick.tui.app.reading.period_filter import state_is_elsewhere, touches
+from tallystick.ledger.query.periods import overlaps
+from tallystick.tui.app.reading.period_filter import state_is_elsewhere
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
@@ -65,13 +66,10 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
     if not start:
         return Drawn("", [])
 
-    def links(node: str, towards: str) -> list[Any]:
-        return book.views.links(node, towards, moment.as_of.seq)
-
     try:
         start = snapshot.node(start)
         if wish.other:
-            part = between(links, start, snapshot.node(wish.other))
+            part = between(snapshot.links, start, snapshot.node(wish.other))
             return Drawn(start, _told_apart(_path_rows(part, snapshot, book), snapshot, about))
     except NotFound as error:
         return Drawn(start, [], not wish.other, error.message)
@@ -79,7 +77,7 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
     def row(node: str, lanes: str, more: str) -> Row:
         return _row(node, lanes, snapshot, book, more)
 
-    drawing = _Drawing(links, wish._replace(start=start), row)
+    drawing = _Drawing(snapshot.links, wish._replace(start=start), row)
     rows: list[Row] = []
     if wish.towards != "down":
         rows += reversed(drawing.lines("up"))
@@ -103,7 +101,7 @@ def _told_apart(rows: list[Row], snapshot: ledger.Snapshot, about: Period | None
 
 def _default(snapshot: ledger.Snapshot, about: Period | None) -> str:
     if about is not None:
-        intended = [model for model in snapshot.models() if touches(model.intended_for, about)]
+        intended = [model for model in snapshot.models() if overlaps(model.intended_for, about)]
         if intended:
             return f"model:{intended[-1].model}"
     for pipeline in snapshot.pipelines():
@@ -169,7 +167,7 @@ def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, 
 
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
     sign = SIGNS.get(kind, "·")
-    return Row(node, (f"{lanes}{sign} {show(node_words(node, snapshot, book), 300)}{more}",),
+    return Row(node, (f"{lanes}{sign} {show(node_words(node, snapshot), 300)}{more}",),
                "dim" if "elsewhere" in more else "")  # fmt: skip
 
 

@@ -9,18 +9,20 @@ import msgspec
 from textual.app import ComposeResult
 
 from tallystick import ledger
-from tallystick.ledger.errors import NotFound, TallyError
-from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.entry import Erased
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, decode, entities, is_known, named_under
-from tallystick.ledger.views.entities import BY_KEY, DecisionState, RunState
-from tallystick.ledger.views.entities.runs import RUNS
+from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, entities, is_known
+from tallystick.ledger.query.belongings import belongings
+from tallystick.ledger.query.checkpoints import first_size_covering
+from tallystick.ledger.query.evidence import RecordedEvent
+from tallystick.ledger.query.names import end_of_run, first_event, newest_changes
+from tallystick.ledger.views.entities import DecisionState, RunState
 from tallystick.ledger.views.projection import State
-from tallystick.ledger.views.store import Views
-from tallystick.tui.app.reading.position import Moment, commit_at, handle_of_event, told, under_of
+from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
-from tallystick.tui.app.screens.board import event_line
+from tallystick.tui.app.screens.board import event_lines
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines, code_line
 from tallystick.tui.output.escape import show, show_lines
@@ -63,103 +65,77 @@ def _not_yet(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line]:
     elif seq <= moment.as_of.seq:
         words = [f"does not exist on {then}: what made it does not count any more."]
     else:
-        commit = commit_at(book, seq)
-        begun = moment_words(from_micros(commit.recorded_at), book.zone)
+        commit = book.now().commit_of(seq)
+        begun = moment_words(commit.recorded_at, book.zone)
         words = [f"did not exist yet on {then}.", f"It begins with c{commit.n} on {begun}: t c{commit.n} goes there."]
     return [Line(handle, "bold"), *map(Line, words), Line("Esc goes back to where you were.", "dim")]
 
 
 def _first_seq(book: ledger.Ledger, handle: str) -> int | None:
     """The event with which a thing begins, whenever that is."""
-    if handle.startswith("#"):
-        return int(handle[1:].partition("-")[0])
-    kind, _, name = handle.partition(":")
-    if kind not in BY_KEY:
-        return None
-    query = f"SELECT first_seq FROM {BY_KEY[kind].name}_keys WHERE key = ?"
-    row = book.views.caught_up().execute(query, (name,)).fetchone()
-    return None if row is None else int(row[0])
+    return int(handle[1:].partition("-")[0]) if handle.startswith("#") else first_event(book.now(), handle)
 
 
 # Events ----------------------------------------------------------------------------------------------------
 
 
 def _event_page(book: ledger.Ledger, moment: Moment, seq: int) -> list[Line]:
-    stored = book.log.event(seq)
-    commit = commit_at(book, seq)
-    head = decode_head(commit.head)
-    under = under_of(book, commit)
-    lines = [Line(f"{handle_of_event(stored)}  {stored.type}", "bold"), Line(show(told(stored, under), SENTENCE))]
-    correction = ledger.Snapshot(book.views, moment.as_of).correction(seq)
-    if correction:
-        words = f"It does not count since #{correction.seq}: “{correction.reason}”"
-        lines.append(Line(words, "bad", f"#{correction.seq}"))
-    when = moment_words(from_micros(commit.recorded_at), book.zone)
+    snapshot, zone = ledger.Snapshot(book.views, moment.as_of), book.zone
+    found = snapshot.event(seq)
+    lines = [Line(f"{found.handle}  {found.type}", "bold"), Line(show(found.sentence, SENTENCE))]
+    if found.corrected_by is not None:
+        words = f"It does not count since #{found.corrected_by.seq}: “{found.corrected_by.reason}”"
+        lines.append(Line(words, "bad", f"#{found.corrected_by.seq}"))
     lines += [
         Line(""),
-        Line(f"recorded  {when} by {head.actor} in {book.commit_handle(commit.n)}"),
-        *_source(book, seq),
-        Line(f"proof     {_proof(book, moment, commit.n)}"),
-        Line(f"blake3    {stored.id.hex()}", as_it_is=True),
-        Line(f"sha256    {stored.sha256.hex()}", as_it_is=True),
+        Line(
+            f"recorded  {moment_words(found.recorded_at, zone)} by {found.actor} in {snapshot.commit_handle(found.n)}"
+        ),
+        *_source(snapshot, found.n, zone),
+        Line(f"proof     {_proof(snapshot, found.n)}"),
+        Line(f"blake3    {found.id.hex()}", as_it_is=True),
+        Line(f"sha256    {found.sha256.hex()}", as_it_is=True),
     ]
-    if stored.data is None:
-        said = book.log.last_seq_of(f"redaction:{seq}")
-        return lines if said is None else [*lines, Line(""), Line("erased by", "bold"), event_line(book, said)]
-    event = _decoded(stored.data)
-    if event is not None and is_known(event):
-        around = {
-            "what led to it": _causes(book, event, seq),
-            "what it caused": _effects(book, moment, seq, stored.id),
-        }
-        for title, seqs in around.items():
-            if seqs:
-                lines += [Line(""), Line(title, "bold")]
-                lines += [event_line(book, other) for other in seqs[:MOST_STEPS]]
-        names = entities(named_under(event, under))
-        if names:
-            lines += [Line(""), Line("what it is about", "bold"), *(Line(name, "", name) for name in names)]
-    pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
+    if isinstance(found.content, Erased):
+        # It may have been erased later than the time that is looked at.
+        erased = event_lines(book.now(), [found.content.seq], zone)
+        return [*lines, Line(""), Line("erased by", "bold"), *erased]
+    if found.data is None:
+        return lines
+    if isinstance(found.content, Event) and is_known(found.content):
+        lines += _around(snapshot, found, found.content, zone)
+    pretty = msgspec.json.format(found.data, indent=2).decode(errors="replace")
     lines += [Line(""), Line("as it lies in the ledger", "bold")]
     return lines + [code_line(text, "dim") for text in show_lines(pretty, 4_000).split("\n")]
 
 
-def _source(book: ledger.Ledger, seq: int) -> list[Line]:
-    """Which commit of which ledger an event was, where it was imported."""
-    words = source_words(book, commit_at(book, seq))
+def _around(snapshot: ledger.Snapshot, found: RecordedEvent, event: Event[Any], zone: ZoneInfo) -> list[Line]:
+    lines = []
+    around = {
+        "what led to it": sorted(snapshot.positions(event.cause, found.seq).values()) if event.cause else [],
+        "what it caused": snapshot.effects(found, within=FORWARD, most=MOST_STEPS),
+    }
+    for title, seqs in around.items():
+        if seqs:
+            lines += [Line(""), Line(title, "bold"), *event_lines(snapshot, seqs[:MOST_STEPS], zone)]
+    if names := entities(event):
+        lines += [Line(""), Line("what it is about", "bold"), *(Line(name, "", name) for name in names)]
+    return lines
+
+
+def _source(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> list[Line]:
+    """Which commit of which ledger a commit was, where it was imported."""
+    words = source_words(snapshot, n, zone)
     return [Line(words, "bad" if "; UNPROVEN" in words else "")] if words else []
 
 
-def _decoded(data: bytes) -> Event[Any] | None:
-    try:
-        return decode(data)
-    except TallyError:
-        return None  # the page says so in the event's own sentence
-
-
-def _proof(book: ledger.Ledger, moment: Moment, n: int) -> str:
-    row = book.log.reader.execute("SELECT min(size) FROM checkpoints WHERE size > ? AND size <= ?",
-                                  (n, moment.as_of.n + 1)).fetchone()  # fmt: skip
-    if row[0] is None:
+def _proof(snapshot: ledger.Snapshot, n: int) -> str:
+    size = first_size_covering(snapshot, n)
+    if size is None:
         return "not signed yet: `tally receipt` signs"
-    anchors = [a for a in ledger.Snapshot(book.views, moment.as_of).anchors() if a.size > n]
+    anchors = [anchor for anchor in snapshot.anchors() if anchor.size > n]
     kept = f"; a receipt that covers it is kept in {anchors[0].where}" if anchors else "; no receipt kept elsewhere"
-    return f"signed with the first {row[0]:,} commits{kept}"
-
-
-def _causes(book: ledger.Ledger, event: Event[Any], seq: int) -> list[int]:
-    from tallystick.ledger.query.blame import find
-
-    return sorted(find(book.log, seq, event.cause).values()) if event.cause else []
-
-
-def _effects(book: ledger.Ledger, moment: Moment, seq: int, event_id: bytes) -> list[int]:
-    last = min(moment.as_of.seq, seq + FORWARD)
-    rows = book.log.reader.execute(
-        "SELECT seq FROM events WHERE seq > ? AND seq <= ? AND instr(body, ?) LIMIT ?",
-        (seq, last, event_id.hex(), MOST_STEPS),
-    )
-    return [int(row[0]) for row in rows]
+    return f"signed with the first {size:,} commits{kept}"
 
 
 # Runs ------------------------------------------------------------------------------------------------------
@@ -173,13 +149,13 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
     lines = [Line(f"run {run.run} of {run.pipeline}: {run.status}", "bold")]
     begun = f"{run.started_at.astimezone(zone):%Y-%m-%d %H:%M}{ended}"
     lines.append(Line(f"{begun} by {run.by} on {run.host}", "dim"))
-    lines += _source(book, run.seq)
+    lines += _source(snapshot, snapshot.commit_of(run.seq).n, zone)
     if run.experiment:
         lines.append(Line("An experiment: nothing of it can be promoted.", "bad"))
     if run.failure:
         lines.append(Line(f"It failed: {run.failure}", "bad"))
     try:
-        record = record_of(book, run, _end_of(book.views, run, moment.as_of.seq))
+        record = record_of(book, run, end_of_run(snapshot, run.run))
     except NotFound as error:
         return [*lines, Line(error.message), *_fields(book, run, "run")]
     for name, text in record.registered.questions.items():
@@ -213,14 +189,6 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
     return lines
 
 
-def _end_of(views: Views, run: RunState, known: int) -> int:
-    """Where a run ended, so that not everything after it is read."""
-    for version in views.history(RUNS, run.run, -1, known):
-        if version.state is not None and cast("RunState", version.state).status != "running":
-            return version.position
-    return known
-
-
 def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneInfo) -> list[Line]:
     gates = [gate for gate in snapshot.gates() if run.model and gate.model == run.model]
     if not gates:
@@ -241,15 +209,20 @@ def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneI
 def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, state: State) -> list[Line]:
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
-    lines += [*_source(book, state.seq), *_fields(book, state, kind)]
+    lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, book.zone), *_fields(book, state, kind)]
+    lines += [
+        Line(f"{field_words(name):<18}{field_value_words(name, value, book.zone)}")
+        for name, value in belongings(snapshot, state).items()
+        if value
+    ]
     if isinstance(state, DecisionState):
-        body = book.event(state.described_by).event.body
+        body = snapshot.event(state.described_by).event.body
         if isinstance(body, DecisionTaken):
             lines += [Line(""), *(Line(f"[{reason.code}] {reason.sentence}", indent=2) for reason in body.reasons)]
         elif isinstance(body, PromotionDecided):
             lines += [Line(""), *(Line(f"{g.name} {g.verdict}: {g.sentence}", indent=2) for g in body.gates)]
-    story = _newest_versions(book, handle, snapshot.as_of.seq)
-    lines += [Line(""), Line("its story, newest first", "bold"), *(event_line(book, seq) for seq in story)]
+    story = newest_changes(snapshot, handle, MOST_STEPS)
+    lines += [Line(""), Line("its story, newest first", "bold"), *event_lines(snapshot, story, book.zone)]
     return lines
 
 
@@ -264,16 +237,6 @@ def _fields(book: ledger.Ledger, state: State, kind: str) -> list[Line]:
             key = f"model:{value.model}"
         lines.append(Line(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}", "", key))
     return lines
-
-
-def _newest_versions(book: ledger.Ledger, handle: str, seq: int) -> list[int]:
-    kind, _, name = handle.partition(":")
-    rows = book.views.caught_up().execute(
-        f"SELECT from_seq FROM {BY_KEY[kind].name}_versions WHERE key = ? AND from_seq <= ? "
-        "ORDER BY from_seq DESC LIMIT ?",
-        (name, seq, MOST_STEPS),
-    )
-    return [int(row[0]) for row in rows]
 
 
 class PagePane(Pane):

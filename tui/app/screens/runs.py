@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar, NamedTuple, cast
+from zoneinfo import ZoneInfo
 
-import msgspec
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 
 from tallystick import ledger
-from tallystick.ledger.views.entities import RunState
+from tallystick.ledger.query.run_list import ORDERS, ListedRun, RunQuery, count_runs, list_runs, row_of_run
 from tallystick.tui.app.reading.period_filter import runs_about
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
-from tallystick.tui.app.screens.events import like
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
 
-ORDERS = {
-    "started": "k.first_seq",
-    "pipeline": "json_extract(v.state, '$.pipeline')",
-    "state": "json_extract(v.state, '$.status')",
-    "windows": "json_extract(v.state, '$.windows')",
-    "chosen": "json_extract(v.state, '$.chosen')",
-}
 COLUMN_SETS = (
     (
         Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("started", 16, from_width=90),
@@ -39,7 +31,6 @@ COLUMN_SETS = (
     ),
 )  # fmt: skip
 NO_RUN = "No run yet. Next: tally run FILE.toml"
-_RUN = msgspec.json.Decoder(RunState)
 
 
 class RunsPage(NamedTuple):
@@ -60,72 +51,38 @@ class Order(NamedTuple):
     ascending: bool = False
     filter: str = ""
     columns: int = 0
-    among: str = ""
-    """JSON array of the runs that are listed; all where it is empty."""
+    """Which set of columns is shown."""
+    among: tuple[str, ...] | None = None
+    """The runs that are listed; all where it is None."""
+
+    @property
+    def query(self) -> RunQuery:
+        """What the ledger is asked for."""
+        return RunQuery(self.by, self.ascending, self.filter, self.among)
 
 
-def _among(book: ledger.Ledger, moment: Moment) -> str:
+def _among(book: ledger.Ledger, moment: Moment) -> tuple[str, ...] | None:
     """The runs that tested in the period which is asked about."""
     if moment.at.about is None:
-        return ""
-    newest = book.log.commit(moment.newest).last_seq
-    found = runs_about(book, moment.at.about, newest)
-    return msgspec.json.encode([run for run, seq in found.items() if seq <= moment.as_of.seq]).decode()
-
-
-def _query(order: Order, seq: int) -> tuple[str, list[object]]:
-    """Names of the runs in order, from which a window is cut."""
-    way = "ASC" if order.ascending else "DESC"
-    among, values = (" AND k.key IN (SELECT value FROM json_each(?))", [order.among]) if order.among else ("", [])
-    if order.by == "started" and not order.filter:
-        query = f"SELECT key FROM runs_keys k WHERE first_seq <= ?{among} ORDER BY first_seq {way}, key"
-        return query, [seq, *values]
-    conditions = "".join(" AND v.state LIKE ? ESCAPE '\\'" for _ in order.filter.split()) + among
-    return (
-        "SELECT k.key FROM runs_keys k CROSS JOIN runs_versions v WHERE k.first_seq <= ? AND v.key = k.key "
-        "AND v.state IS NOT NULL AND v.from_seq = (SELECT max(from_seq) FROM runs_versions WHERE key = k.key "
-        f"AND from_seq <= ?){conditions} ORDER BY {ORDERS[order.by]} {way}, k.first_seq DESC, k.key",
-        [seq, seq, *map(like, order.filter.split()), *values],
-    )
-
-
-def read_runs(book: ledger.Ledger, seq: int, order: Order, first: int, number: int = PAGE) -> list[Row]:
-    """A window of the list."""
-    query, values = _query(order, seq)
-    connection = book.views.caught_up()
-    rows = connection.execute(
-        f"SELECT n.key, (SELECT state FROM runs_versions WHERE key = n.key AND from_seq <= ? ORDER BY from_seq DESC "
-        f"LIMIT 1) FROM ({query} LIMIT ? OFFSET ?) n",
-        (seq, *values, number, first),
-    )
-    return [_row(book, key, None if text is None else _RUN.decode(text), order.columns) for key, text in rows]
-
-
-def count_runs(book: ledger.Ledger, seq: int, order: Order) -> int:
-    """How many there are."""
-    query, values = _query(order, seq)
-    return int(book.views.caught_up().execute(f"SELECT count(*) FROM ({query})", values).fetchone()[0])
-
-
-def place_of(book: ledger.Ledger, seq: int, order: Order, run: str) -> int | None:
-    """Where a run stands in the list; None where it is not in it."""
-    connection = book.views.caught_up()
-    row = connection.execute("SELECT first_seq FROM runs_keys WHERE key = ? AND first_seq <= ?", (run, seq)).fetchone()
-    if row is None:
         return None
-    query, values = _query(order, seq)
-    if order.by == "started" and not order.filter and not order.among:
-        side = "<" if order.ascending else ">"
-        counted = f"SELECT count(*) FROM runs_keys WHERE first_seq <= ? AND first_seq {side} ?"
-        return int(connection.execute(counted, (seq, row[0])).fetchone()[0])
-    return next((place for place, (key,) in enumerate(connection.execute(query, values)) if key == run), None)
+    found = runs_about(book, moment.at.about, moment.newest)
+    return tuple(run for run, seq in found.items() if seq <= moment.as_of.seq)
 
 
-def _row(book: ledger.Ledger, key: str, run: RunState | None, columns: int) -> Row:
+def read_runs(book: ledger.Ledger, as_of: ledger.AsOf, order: Order, first: int, number: int = PAGE) -> list[Row]:
+    """A window of the list."""
+    snapshot = ledger.Snapshot(book.views, as_of)
+    return [_row(listed, book.zone, order.columns) for listed in list_runs(snapshot, order.query, first, number)]
+
+
+def _row(listed: ListedRun, zone: ZoneInfo, columns: int) -> Row:
+    run = listed.state
     if run is None:
-        return Row(f"run:{key}", (cell(key), "", "", "", "", "was corrected: it does not count"), "struck")
+        return Row(
+            f"run:{listed.run}", (cell(listed.run), "", "", "", "", "was corrected: it does not count"), "struck"
+        )
     mark = "bad" if run.status == "failed" else "dim" if run.status == "running" else ""
-    started = run.started_at.astimezone(book.zone).strftime("%Y-%m-%d %H:%M")
+    started = run.started_at.astimezone(zone).strftime("%Y-%m-%d %H:%M")
     sets: tuple[tuple[object, ...], ...] = (
         (run.run, run.pipeline, run.status, started, f"{run.windows_evaluated} of {run.windows}",
          run.headline or run.failure or ""),
@@ -172,12 +129,12 @@ class RunsPane(Pane):
         line, height = max(0, rows.cursor - rows.first_shown), (rows.size.height or self.tally.size.height) + 10
 
         def read(book: ledger.Ledger, moment: Moment, _job: Job) -> RunsPage:
-            seq = moment.as_of.seq
+            snapshot = ledger.Snapshot(book.views, moment.as_of)
             listed = order._replace(among=_among(book, moment))
-            place = place_of(book, seq, listed, wanted) if wanted else 0
+            place = row_of_run(snapshot, listed.query, wanted) if wanted else 0
             first = max(0, (place or 0) - line - 5)
-            total = count_runs(book, seq, listed)
-            rows = read_runs(book, seq, listed, first, height)
+            total = count_runs(snapshot, listed.query)
+            rows = read_runs(book, moment.as_of, listed, first, height)
             return RunsPage(total, first, rows, place or 0, place is None, listed)
 
         return read
@@ -196,9 +153,11 @@ class RunsPane(Pane):
     def on_rows_wanted(self, event: Rows.Wanted) -> None:
         event.stop()
         if (moment := self.tally.moment) is not None:
-            seq, order, first = moment.as_of.seq, self.listed, event.first
+            order, first = self.listed, event.first
             self.tally.ask(
-                "rows", lambda book, _job: read_runs(book, seq, order, first), lambda rows: self.rows.fill(first, rows)
+                "rows",
+                lambda book, _job: read_runs(book, moment.as_of, order, first),
+                lambda rows: self.rows.fill(first, rows),
             )
 
     def on_rows_moved(self, event: Rows.Moved) -> None:

@@ -15,7 +15,7 @@ from tallystick.tui.cli.opening import exit_with, open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 
 @tally.command("backup")
@@ -30,7 +30,7 @@ def backup_command(folder: Path, ledger_path: Path | None, as_json: bool) -> Non
     place; who has seen newer commits is told so, and `tally adopt` goes on from there. Ends with 1 where an artifact
     of the ledger is damaged.
     """
-    with open_ledger(ledger_path) as book, Bar() as bar:
+    with open_ledger(ledger_path) as book, ProgressBar() as bar:
         done = back_up(book, folder, bar)
         bar.close()
         newest = book.commit_handle(done.checkpoint.size - 1)

@@ -12,7 +12,7 @@ from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import exit_with, open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 
 @tally.command("rebuild")
@@ -29,7 +29,7 @@ def rebuild_command(check: bool, ledger_path: Path | None, as_json: bool) -> Non
         if not as_json:
             clock_line(book)
         if check:
-            with Bar() as bar:
+            with ProgressBar() as bar:
                 words = views_differences(book, bar, total)
             if as_json:
                 print_json("tally.rebuild/1", {"checked": True, "events": total, "differences": words})
@@ -41,7 +41,7 @@ def rebuild_command(check: bool, ledger_path: Path | None, as_json: bool) -> Non
                 click.echo(f"The views are what follows from {count(total, 'event')}.")
             exit_with(1 if words else 0)
             return
-        with Bar() as bar:
+        with ProgressBar() as bar:
             book.views.on_progress = lambda done, all_: bar("views", done, all_)
             book.views.rebuild()
         if as_json:

@@ -17,7 +17,7 @@ from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 
 @tally.command("redact")
@@ -41,7 +41,7 @@ def redact_command(
         book.when(handle)  # refuses what is not there, and letters that do not match
         seq = int(handle[1:].partition("-")[0])
         if not yes and not as_json:
-            click.confirm(f"Erase the content of #{seq} ({show(book.log.event(seq).type)}) for ever?", abort=True)
+            click.confirm(f"Erase the content of #{seq} ({show(book.now().event(seq).type)}) for ever?", abort=True)
         done = redaction.redact(book, seq, reason, authority)
         commit = book.commit_handle(done.appended.n) if done.appended else None
         if as_json:
@@ -65,7 +65,7 @@ def seal_command(ledger_path: Path | None, as_json: bool) -> None:
     Copy the files to where they cannot be changed; `tally verify --against-segments` compares with them, faster
     than it can check events one by one.
     """
-    with open_ledger(ledger_path, records=True) as book, Bar() as bar:
+    with open_ledger(ledger_path, records=True) as book, ProgressBar() as bar:
         made = segments.seal(book, bar)
         bar.close()
         if as_json:

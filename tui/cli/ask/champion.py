@@ -62,7 +62,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             return
         click.secho(f"{show(champion.model)} ({show(champion.candidate)})", bold=True)
         rank = f", after {count(state.former_champions, 'former champion')}" if state.former_champions else ""
-        origin = aside_words(book, book.log.commit_of(state.champion.seq).n)
+        origin = aside_words(snapshot, snapshot.commit_of(state.champion.seq).n, book.zone)
         click.echo(
             f"  promoted {minute_words(state.champion.since, book.zone)} by {show(state.champion.by)}{origin} "
             f"(#{state.champion.seq}){rank}"
@@ -75,5 +75,5 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             if period:
                 click.echo(f"  {role} {day_words(period[0], book.zone)} to {last_day_words(period[1], book.zone)}")
         click.echo(f"  file {champion.artifact[:12]}…")
-        print_source(book, book.log.commit_of(champion.made_by_event))
+        print_source(snapshot, snapshot.commit_of(champion.made_by_event).n, book.zone)
         print_waivers(snapshot, book, champion)

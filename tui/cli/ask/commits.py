@@ -3,77 +3,67 @@
 from __future__ import annotations
 
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from tallystick import ledger
-from tallystick.ledger.errors import Damaged
-from tallystick.ledger.events.commit import decode_head, event_handle, from_micros
-from tallystick.ledger.events.sentences import count, sentence
-from tallystick.ledger.storage.imported_commits import read_here
-from tallystick.ledger.storage.log import Commit, Stored
-from tallystick.tui.cli.answer import struck
-from tallystick.tui.output.changes import corrected_by
+from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.evidence import RecordedCommit, RecordedEvent
+from tallystick.tui.cli.answer import struck_where_corrected
 from tallystick.tui.output.console import parsed, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import imported_json, source_words
 
 
-def print_commit(commit: Commit, book: ledger.Ledger, aside: dict[int, int], longest: int = 12) -> None:
+def print_commit(commit: RecordedCommit, snapshot: ledger.Snapshot, zone: ZoneInfo, longest: int = 12) -> None:
     """When, who, and what each event says; of many events the first ``longest``."""
-    head = decode_head(commit.head)
-    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    click.secho(f"{book.commit_handle(commit.n)}  {moment}  {show(head.actor)}", bold=True)
-    if head.note:
-        click.echo(wrap(head.note, "    "))
-    told = [stored for stored in book.log.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(stored)]
-    hidden = commit.last_seq - commit.first_seq + 1 - len(told)
-    for stored in told[:longest]:
-        click.echo(f"    #{stored.seq:<6} {struck(show(event_words(stored, book), 400), stored.seq, aside)}")
-    if len(told) > longest:
-        click.echo(f"    … and {len(told) - longest} more: tally show c{commit.n}")
+    moment = commit.recorded_at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.secho(f"{snapshot.commit_handle(commit.n)}  {moment}  {show(commit.head.actor)}", bold=True)
+    if commit.head.note:
+        click.echo(wrap(commit.head.note, "    "))
+    events = [found for found in snapshot.events(commit.first_seq, commit.last_seq) if not _is_bookkeeping(found)]
+    hidden = commit.last_seq - commit.first_seq + 1 - len(events)
+    for found in events[:longest]:
+        click.echo(f"    #{found.seq:<6} {struck_where_corrected(show(found.sentence, 400), found)}")
+    if len(events) > longest:
+        click.echo(f"    … and {len(events) - longest} more: tally show c{commit.n}")
     if hidden:
         click.echo(f"    and {count(hidden, 'schema or artifact', 'schemas and artifacts')}")
 
 
-def _is_bookkeeping(stored: Stored) -> bool:
-    return stored.type in ("schema.declared", "artifact.stored")
+def _is_bookkeeping(found: RecordedEvent) -> bool:
+    return found.type in ("schema.declared", "artifact.stored")
 
 
-def event_words(stored: Stored, book: ledger.Ledger) -> str:
-    """The sentence of an event; one that was erased or damaged is said to be so instead of ending the list."""
-    if stored.data is None:
-        said = book.log.last_seq_of(f"redaction:{stored.seq}")
-        return f"{stored.type}: its body is not here" if said is None else f"{stored.type}, erased (#{said} says why)"
-    try:
-        return sentence(read_here(book.log, stored.seq, stored.data))
-    except Damaged as error:
-        return f"{stored.type}: {error.message}"
-
-
-def commit_json(commit: Commit, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def commit_json(commit: RecordedCommit, snapshot: ledger.Snapshot) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "handle": book.commit_handle(commit.n),
+        "handle": snapshot.commit_handle(commit.n),
         "n": commit.n,
-        "recorded_at": from_micros(commit.recorded_at),
-        "head": parsed(commit.head.encode()),
-        "imported": imported_json(book, commit),
+        "recorded_at": commit.recorded_at,
+        "head": parsed(commit.head_text.encode()),
+        "imported": imported_json(snapshot, commit.n),
         "events": [
             {
-                "handle": event_handle(stored.seq, stored.id),
-                "seq": stored.seq,
-                "type": stored.type,
-                "sentence": event_words(stored, book),
-                "corrected_by": corrected_by(stored.seq, aside),
+                "handle": found.handle,
+                "seq": found.seq,
+                "type": found.type,
+                "sentence": found.sentence,
+                "corrected_by": corrected_by(found),
             }
-            for stored in book.log.events(commit.first_seq, commit.last_seq)
+            for found in snapshot.events(commit.first_seq, commit.last_seq)
         ],
     }
 
 
-def print_source(book: ledger.Ledger, commit: Commit) -> None:
+def corrected_by(found: RecordedEvent) -> str | None:
+    """The handle of the correction that sets an event aside."""
+    return None if found.corrected_by is None else f"#{found.corrected_by.seq}"
+
+
+def print_source(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> None:
     """Where an imported commit comes from; nothing for the ledger's own."""
-    words = source_words(book, commit)
+    words = source_words(snapshot, n, zone)
     if words:
         click.echo(wrap(words, "  "))

@@ -11,7 +11,6 @@ import msgspec
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.query.blame import read
 from tallystick.ledger.query.diff import Difference, EntityChange
 from tallystick.ledger.views.entities import ModelState, RunState
 from tallystick.tui.cli.answer import set_aside, snapshot_of, struck
@@ -68,13 +67,14 @@ def diff_command(
 
 def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_json: bool) -> None:
     # What does not count at the later of the two moments.
-    aside = set_aside(ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq)))
+    later = ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq))
+    aside = set_aside(later)
     if as_json:
         content = {
             "a": as_of_json(found.a, book),
             "b": as_of_json(found.b, book),
             "compared": "moments",
-            "changes": [_change_json(change, book, aside) for change in found.changes],
+            "changes": [_change_json(change, later, aside) for change in found.changes],
         }
         print_json("tally.diff/1", content)
         return
@@ -115,15 +115,15 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
         click.echo()
         click.echo("because of")
         for seq in sorted(made):
-            click.echo(struck(wrap(event_line(read(book.log, seq), book), "  "), seq, aside))
+            click.echo(struck(wrap(event_line(later.entry(seq), later, book.zone), "  "), seq, aside))
 
 
-def _change_json(change: EntityChange, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def _change_json(change: EntityChange, snapshot: ledger.Snapshot, aside: dict[int, int]) -> dict[str, Any]:
     return {
         "handle": change.handle,
         "before": None if change.before is None else msgspec.to_builtins(change.before),
         "after": None if change.after is None else msgspec.to_builtins(change.after),
-        "event": entry_json(read(book.log, change.seq), book, aside),
+        "event": entry_json(snapshot.entry(change.seq), snapshot, aside),
         "fields": [
             {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}
             for field in change.fields

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
-from tallystick.ledger.events.commit import decode_head, event_handle, from_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import DecisionTaken, PromotionDecided
-from tallystick.ledger.storage.log import Commit
+from tallystick.ledger.query.evidence import RecordedCommit
 from tallystick.ledger.views.entities import DecisionState, GateState, ModelState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.ask.explain_period import explain_watched, watched_of
@@ -48,23 +48,23 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         if promotion := _promotion(snapshot, decision):
             if not as_json:
                 head_line(snapshot, as_of, book)
-            _explain_promotion(book, promotion, as_json)
+            _explain_promotion(snapshot, promotion, book.zone, as_json)
         elif watched := watched_of(snapshot, decision):
             if not as_json:
                 clock_line(book)
-            explain_watched(book, watched, as_json)
+            explain_watched(book, snapshot, watched, as_json)
         else:
             reasoning = _reasoning_of(book, snapshot, decision)
             if as_json:
                 # Without --as-of no date is given, or the answer would be another one every day.
                 dated = {} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}
-                print_json("tally.explain/1", {**dated, **_reasoning_json(book, snapshot, reasoning)})
+                print_json("tally.explain/1", {**dated, **_reasoning_json(snapshot, reasoning)})
                 return
             if as_of is not None:
                 head_line(snapshot, as_of, book)
             else:
                 clock_line(book)
-            _print_reasoning(book, snapshot, reasoning)
+            _print_reasoning(snapshot, reasoning, book.zone)
 
 
 class _Reasoning(NamedTuple):
@@ -88,12 +88,12 @@ def _reasoning_of(book: ledger.Ledger, snapshot: ledger.Snapshot, name: str) -> 
     return _Reasoning(record, record.decision, record.decided, _beside(snapshot, name, run))
 
 
-def _reasoning_json(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: _Reasoning) -> dict[str, Any]:
+def _reasoning_json(snapshot: ledger.Snapshot, reasoning: _Reasoning) -> dict[str, Any]:
     record, decision, entry, beside = reasoning
     return {
         "decision": {
             "handle": f"decision:{decision.decision}",
-            "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+            "event": snapshot.event_handle(entry.seq),
             "recorded_at": entry.recorded_at,
             "actor": entry.actor,
             **{field: getattr(decision, field) for field in decision.__struct_fields__},
@@ -111,11 +111,11 @@ def _reasoning_json(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: _
     }
 
 
-def _print_reasoning(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: _Reasoning) -> None:
+def _print_reasoning(snapshot: ledger.Snapshot, reasoning: _Reasoning, zone: ZoneInfo) -> None:
     record, decision, entry, beside = reasoning
     click.secho(f"Decision {show(decision.decision)} of {show(decision.pipeline)}", bold=True)
-    click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
-    _print_source(book, entry.n)
+    click.echo(f"  taken {moment_words(entry.recorded_at, zone)} by {show(entry.actor)} (#{entry.seq})")
+    _print_source(snapshot, entry.n, zone)
     _print_question(record)
     _print_results(record)
     click.echo()
@@ -132,7 +132,7 @@ def _print_reasoning(book: ledger.Ledger, snapshot: ledger.Snapshot, reasoning: 
     causes = count(len(entry.event.cause), "event")
     click.echo(f"rests on {causes}: tally why decision:{show(decision.decision)}.outcome")
     if beside is not None:
-        _explain_beside(book, snapshot, beside)
+        _explain_beside(snapshot, beside, zone)
 
 
 def _print_question(record: Record) -> None:
@@ -170,8 +170,8 @@ def _beside(snapshot: ledger.Snapshot, name: str, run: RunState) -> ModelState |
     return found if isinstance(found, ModelState) and found.model != run.model else None
 
 
-def _print_source(book: ledger.Ledger, n: int) -> None:
-    if source := source_words(book, book.log.commit(n)):
+def _print_source(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> None:
+    if source := source_words(snapshot, n, zone):
         click.echo(wrap(source, "  "))
 
 
@@ -179,25 +179,25 @@ def _gates_of(snapshot: ledger.Snapshot, model: ModelState) -> list[GateState]:
     return [gate for gate in snapshot.gates() if gate.model == model.model]
 
 
-def _explain_beside(book: ledger.Ledger, snapshot: ledger.Snapshot, model: ModelState) -> None:
+def _explain_beside(snapshot: ledger.Snapshot, model: ModelState, zone: ZoneInfo) -> None:
     """A model that somebody put forward beside the decision: who, why, and what its gates said."""
     click.echo()
-    entry = book.event(model.made_by_event)
+    entry = snapshot.event(model.made_by_event)
     click.secho(wrap(f"{model.model} is {model.candidate}, put forward beside this decision"), bold=True)
-    click.echo(f"  by {show(entry.actor)} on {moment_words(entry.recorded_at, book.zone)} (#{entry.seq})")
-    _print_source(book, entry.n)
+    click.echo(f"  by {show(entry.actor)} on {moment_words(entry.recorded_at, zone)} (#{entry.seq})")
+    _print_source(snapshot, entry.n, zone)
     if model.proposal:
         click.echo(wrap(f"“{model.proposal}”", "  "))
-    refusals: dict[int, Commit] = {}
+    refusals: dict[int, RecordedCommit] = {}
     for gate in _gates_of(snapshot, model):
         click.echo(wrap(f"[{gate.name}] {gate.verdict}: {gate.sentence}", "  "))
         if gate.verdict != "passed":
-            commit = book.log.commit_of(gate.seq)
+            commit = snapshot.commit_of(gate.seq)
             refusals[commit.n] = commit
     for commit in refusals.values():
-        head = decode_head(commit.head)
+        head = commit.head
         if head.note:
-            said = f"{moment_words(from_micros(commit.recorded_at), book.zone)}  {head.actor}: {head.note}"
+            said = f"{moment_words(commit.recorded_at, zone)}  {head.actor}: {head.note}"
             click.echo(wrap(said, "  "))
 
 
@@ -209,15 +209,15 @@ def _promotion(snapshot: ledger.Snapshot, name: str) -> DecisionState | None:
     return None
 
 
-def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool) -> None:
-    entry = book.event(state.described_by)
+def _explain_promotion(snapshot: ledger.Snapshot, state: DecisionState, zone: ZoneInfo, as_json: bool) -> None:
+    entry = snapshot.event(state.described_by)
     said: PromotionDecided = entry.event.body
-    waivers = {waiver.waiver: waiver for waiver in book.now().waivers()}
+    waivers = {waiver.waiver: waiver for waiver in snapshot.waivers()}
     if as_json:
         content = {
             "decision": {
                 "handle": f"decision:{said.decision}",
-                "event": event_handle(entry.seq, book.log.event(entry.seq).id),
+                "event": snapshot.event_handle(entry.seq),
                 "recorded_at": entry.recorded_at,
                 "actor": entry.actor,
                 **{field: getattr(said, field) for field in said.__struct_fields__},
@@ -228,8 +228,8 @@ def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool)
         print_json("tally.explain/1", content)
         return
     click.secho(f"Decision {show(said.decision)} of {show(said.pipeline)}", bold=True)
-    click.echo(f"  taken {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{entry.seq})")
-    _print_source(book, entry.n)
+    click.echo(f"  taken {moment_words(entry.recorded_at, zone)} by {show(entry.actor)} (#{entry.seq})")
+    _print_source(snapshot, entry.n, zone)
     click.secho(wrap(said.headline, "  "), bold=True)
     click.echo(wrap(f"reason: {said.reason}", "  "))
     if said.followed:
@@ -241,7 +241,7 @@ def _explain_promotion(book: ledger.Ledger, state: DecisionState, as_json: bool)
         click.echo(wrap(f"[{gate.name}] {verdict}: {gate.sentence}", "  "))
         if gate.waiver in waivers:
             waiver = waivers[gate.waiver]
-            until = waiver.until.astimezone(book.zone)
+            until = waiver.until.astimezone(zone)
             who = f"{waiver.owner} answers for it, approved by {waiver.approver}"
             click.echo(wrap(f"waiver {waiver.waiver} until {until:%Y-%m-%d}, {who}: “{waiver.reason}”", "      "))
     if said.approvals:

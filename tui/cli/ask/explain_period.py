@@ -21,15 +21,17 @@ def watched_of(snapshot: ledger.Snapshot, name: str) -> PeriodState | FindingSta
     return next((state for state in found if isinstance(state, PeriodState | FindingState)), None)
 
 
-def explain_watched(book: ledger.Ledger, state: PeriodState | FindingState, as_json: bool) -> None:
+def explain_watched(
+    book: ledger.Ledger, snapshot: ledger.Snapshot, state: PeriodState | FindingState, as_json: bool
+) -> None:
     """One finding with its numbers, or all findings of a period."""
     if isinstance(state, FindingState):
-        findings: list[FindingMade] = [book.event(state.seq).event.body]
+        findings: list[FindingMade] = [snapshot.event(state.seq).event.body]
         name, seq = f"finding:{state.finding}", state.seq
     else:
         findings = period_record(book, state).findings
         name, seq = f"period:{state.period}", state.described_by
-    entry = book.event(seq)
+    entry = snapshot.event(seq)
     if as_json:
         content = {"handle": name, "recorded_at": entry.recorded_at, "actor": entry.actor, "findings": findings}
         print_json("tally.explain/1", content)

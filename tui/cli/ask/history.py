@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
@@ -45,7 +46,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
                 "value": answer.value,
                 "before": answer.before,
                 "was_there": answer.was_there,
-                "because": _cause_json(answer.because, book, aside),
+                "because": _cause_json(answer.because, snapshot, aside),
             }
             print_json("tally.why/1", content)
             return
@@ -55,28 +56,30 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
         click.secho(
             wrap(f"{answer.kind}:{answer.name}: {field_words(answer.field)} is {value}{before}, because of"), bold=True
         )
-        _print_cause(answer.because, book, aside, "", None)
+        _print_cause(answer.because, snapshot, book.zone, aside, "", None)
 
 
-def _print_cause(cause: Cause, book: ledger.Ledger, aside: dict[int, int], lanes: str, last: bool | None) -> None:
+def _print_cause(
+    cause: Cause, snapshot: ledger.Snapshot, zone: ZoneInfo, aside: dict[int, int], lanes: str, last: bool | None
+) -> None:
     entry = cause.entry
     branch = "" if last is None else ("└─ " if last else "├─ ")
-    click.echo(f"{lanes}{branch}{struck(event_line(entry, book), entry.seq, aside)}")
+    click.echo(f"{lanes}{branch}{struck(event_line(entry, snapshot, zone), entry.seq, aside)}")
     inner = lanes + ("" if last is None else "   " if last else "│  ")
     shown = cause.causes[:SHOWN_CAUSES]
     hidden = cause.left_out + len(cause.causes) - len(shown)
     if (shown or hidden) and last is None:
         click.echo(f"{inner}which rests on")
     for index, inner_cause in enumerate(shown):
-        _print_cause(inner_cause, book, aside, inner, index == len(shown) - 1 and not hidden)
+        _print_cause(inner_cause, snapshot, zone, aside, inner, index == len(shown) - 1 and not hidden)
     if hidden:
         click.echo(f"{inner}└─ and {count(hidden, 'more event')}: tally show '#{entry.seq}'")
 
 
-def _cause_json(cause: Cause, book: ledger.Ledger, aside: dict[int, int]) -> dict[str, Any]:
+def _cause_json(cause: Cause, snapshot: ledger.Snapshot, aside: dict[int, int]) -> dict[str, Any]:
     return {
-        **entry_json(cause.entry, book, aside),
-        "causes": [_cause_json(inner, book, aside) for inner in cause.causes],
+        **entry_json(cause.entry, snapshot, aside),
+        "causes": [_cause_json(inner, snapshot, aside) for inner in cause.causes],
         "left_out": cause.left_out,
     }
 
@@ -96,14 +99,14 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": snapshot.node(entity)},
-                "events": [{**entry_json(step.entry, book, aside), "changed": step.changed} for step in told],
+                "events": [{**entry_json(step.entry, snapshot, aside), "changed": step.changed} for step in told],
             }
             print_json("tally.story/1", content)
             return
         head_line(snapshot, as_of, book)
         click.secho(show(snapshot.node(entity)), bold=True)
         for step in told:
-            click.echo(struck(wrap(event_line(step.entry, book), "  "), step.entry.seq, aside))
+            click.echo(struck(wrap(event_line(step.entry, snapshot, book.zone), "  "), step.entry.seq, aside))
             if step.changed and step.state is not None:
                 click.echo(wrap(_changed_words(step, book), "      "))
             elif step.state is None:

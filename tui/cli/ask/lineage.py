@@ -59,7 +59,7 @@ def lineage_command(
             part = snapshot.lineage(entity, direction, depth=depth, most=most)
 
         def label(node: str) -> str:
-            return node_words(node, snapshot, book)
+            return node_words(node, snapshot)
 
         if as_json:
             content = {

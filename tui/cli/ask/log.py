@@ -9,9 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.commit import event_handle
 from tallystick.ledger.events.sentences import sentence
-from tallystick.tui.cli.answer import set_aside
 from tallystick.tui.cli.ask.commits import commit_json, print_commit
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
@@ -40,23 +38,22 @@ def log_command(number: int, follow: bool, ledger_path: Path | None, as_of: str 
                 )
             _follow(book, as_json)
             return
-        position = book.now().as_of if as_of is None else book.when(as_of)
-        aside = set_aside(ledger.Snapshot(book.views, position))
-        commits = book.log.commits(max(0, position.n - number + 1), position.n + 1, newest_first=True)
+        snapshot = book.now() if as_of is None else book.at(as_of)
+        commits = snapshot.commits(snapshot.as_of.n - number + 1, newest_first=True)
         if as_json:
-            for commit in list(commits):
-                print_json_line("tally.log/1", commit_json(commit, book, aside))
+            for commit in commits:
+                print_json_line("tally.log/1", commit_json(commit, snapshot))
             return
-        clock_line(book, "" if as_of is None else position.words)
-        for commit in list(commits):
-            print_commit(commit, book, aside)
+        clock_line(book, "" if as_of is None else snapshot.as_of.words)
+        for commit in commits:
+            print_commit(commit, snapshot, book.zone)
 
 
 def _follow(book: ledger.Ledger, as_json: bool) -> None:
     if not as_json:
         clock_line(book)
     for entry in book.follow():
-        handle = event_handle(entry.seq, book.log.event(entry.seq).id)
+        handle = book.now().event_handle(entry.seq)
         said = sentence(entry.event)
         if as_json:
             line = {"handle": handle, "recorded_at": entry.recorded_at, "actor": entry.actor, "type": entry.event.t,

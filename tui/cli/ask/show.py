@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 import msgspec
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
-from tallystick.ledger.events.commit import commit_text, decode_head, event_handle, from_micros, leaf_entry
-from tallystick.ledger.events.types import decode, is_known
+from tallystick.ledger.events.entry import Erased
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.types import is_known
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import RunState
-from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
-from tallystick.tui.cli.ask.commits import commit_json, event_words, print_commit, print_source
+from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
+from tallystick.tui.cli.ask.commits import commit_json, corrected_by, print_commit, print_source
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
 from tallystick.tui.cli.options import as_of_option, axis_option, json_option, ledger_option
-from tallystick.tui.output.changes import corrected_by
 from tallystick.tui.output.console import as_of_json, clock_line, parsed, print_json, wrap
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.import_label import imported_json
@@ -44,9 +46,9 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             if not as_json:
                 clock_line(book, "" if as_of is None else then.as_of.words)
             if match[1] == "#":
-                _show_event(book, int(match[2]), set_aside(then), as_json)
+                _show_event(book, then, int(match[2]), as_json)
             else:
-                _show_commit(book, position.n, set_aside(then), as_json)
+                _show_commit(then, position.n, book.zone, as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.entity(handle)
@@ -54,87 +56,83 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
-                "state": msgspec.to_builtins(state),
+                "state": {**msgspec.to_builtins(state), **belongings(snapshot, state)},
             }
             print_json("tally.show/1", content)
             return
         head_line(snapshot, as_of, book)
-        for field in state.__struct_fields__:
-            value = getattr(state, field)
-            if value is not None and field != "seq":
+        fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
+        for field, value in (fields | belongings(snapshot, state)).items():
+            if value is not None:
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
-        click.echo(f"{'last event':<18}#{state.seq}  {show(event_words(book.log.event(state.seq), book), 400)}")
-        print_source(book, book.log.commit_of(state.seq))
+        found = snapshot.event(state.seq)
+        click.echo(f"{'last event':<18}#{state.seq}  {show(found.sentence, 400)}")
+        print_source(snapshot, found.n, book.zone)
         if isinstance(state, RunState) and state.decision:
-            _show_reasons(book, state.run)
+            _show_reasons(snapshot, state.run)
 
 
-def _show_reasons(book: ledger.Ledger, run: str) -> None:
+def _show_reasons(snapshot: ledger.Snapshot, run: str) -> None:
     from tallystick.ledger.events.types import DecisionTaken
 
-    last = book.log.last_seq_of(f"decision:{run}")
-    for entry in book.events(0 if last is None else book.log.commit_of(last).first_seq, last):
-        if isinstance(entry.event.body, DecisionTaken) and entry.event.body.run == run:
-            click.echo()
-            for reason in entry.event.body.reasons:
-                click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
+    content = snapshot.event(snapshot.decision(run).described_by).content
+    if isinstance(content, Event) and isinstance(content.body, DecisionTaken):
+        click.echo()
+        for reason in content.body.reasons:
+            click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
-def _show_event(book: ledger.Ledger, seq: int, aside: dict[int, int], as_json: bool) -> None:
-    stored = book.log.event(seq)
-    commit = book.log.commit_of(seq)
-    head = decode_head(commit.head)
-    handle = event_handle(seq, stored.id)
+def _show_event(book: ledger.Ledger, snapshot: ledger.Snapshot, seq: int, as_json: bool) -> None:
+    found = snapshot.event(seq)
     if as_json:
         print_json(
             "tally.show/1",
             {
-                "handle": handle,
+                "handle": found.handle,
                 "seq": seq,
-                "type": stored.type,
-                "sentence": event_words(stored, book),
-                "corrected_by": corrected_by(seq, aside),
-                "id": stored.id.hex(),
-                "sha256": stored.sha256.hex(),
-                "commit": book.commit_handle(commit.n),
-                "recorded_at": from_micros(commit.recorded_at),
-                "actor": head.actor,
-                "imported": imported_json(book, commit),
-                "event": None if stored.data is None else parsed(stored.data),
+                "type": found.type,
+                "sentence": found.sentence,
+                "corrected_by": corrected_by(found),
+                "id": found.id.hex(),
+                "sha256": found.sha256.hex(),
+                "commit": snapshot.commit_handle(found.n),
+                "recorded_at": found.recorded_at,
+                "actor": found.actor,
+                "imported": imported_json(snapshot, found.n),
+                "event": None if found.data is None else parsed(found.data),
             },
         )
         return
-    click.secho(f"{handle}  {show(stored.type)}", bold=True)
-    click.echo(struck(wrap(event_words(stored, book), "  "), seq, aside))
-    if seq in aside:
-        click.echo(wrap(f"It does not count since #{aside[seq]}: “{book.event(aside[seq]).event.body.reason}”", "  "))
-    moment = from_micros(commit.recorded_at).astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
-    click.echo(f"  recorded {moment} by {show(head.actor)} in {book.commit_handle(commit.n)}")
-    print_source(book, commit)
-    click.echo(f"  id       {stored.id.hex()}  (BLAKE3)")
-    click.echo(f"  sha256   {stored.sha256.hex()}")
-    if stored.data is None:
-        said = book.log.last_seq_of(f"redaction:{seq}")
-        if said is not None:
-            click.echo(wrap(f"#{said}: {event_words(book.log.event(said), book)}", "  "))
+    click.secho(f"{found.handle}  {show(found.type)}", bold=True)
+    click.echo(struck_where_corrected(wrap(found.sentence, "  "), found))
+    if (aside := found.corrected_by) is not None:
+        click.echo(wrap(f"It does not count since #{aside.seq}: “{aside.reason}”", "  "))
+    moment = found.recorded_at.astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    click.echo(f"  recorded {moment} by {show(found.actor)} in {snapshot.commit_handle(found.n)}")
+    print_source(snapshot, found.n, book.zone)
+    click.echo(f"  id       {found.id.hex()}  (BLAKE3)")
+    click.echo(f"  sha256   {found.sha256.hex()}")
+    if isinstance(found.content, Erased):
+        # It may have been erased later than the date that was asked about.
+        click.echo(wrap(f"#{found.content.seq}: {book.now().event(found.content.seq).sentence}", "  "))
+    if found.data is None:
         return
-    if not is_known(decode(stored.data)):
+    if isinstance(found.content, Event) and not is_known(found.content):
         click.echo("  This type is newer than this program; it is shown as it is.")
-    pretty = msgspec.json.format(stored.data, indent=2).decode(errors="replace")
+    pretty = msgspec.json.format(found.data, indent=2).decode(errors="replace")
     click.echo(show_lines(pretty, 2_000))
 
 
-def _show_commit(book: ledger.Ledger, n: int, aside: dict[int, int], as_json: bool) -> None:
-    commit = book.log.commit(n)
+def _show_commit(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo, as_json: bool) -> None:
+    commit = snapshot.commit(n)
     if as_json:
-        print_json("tally.show/1", commit_json(commit, book, aside))
+        print_json("tally.show/1", commit_json(commit, snapshot))
         return
-    print_commit(commit, book, aside, longest=10_000)
-    entry = leaf_entry(commit_text(commit.head, book.log.hashes(commit.first_seq, commit.last_seq)))
-    head = decode_head(commit.head)
+    print_commit(commit, snapshot, zone, longest=10_000)
+    entry, head = snapshot.commit_entry(n), commit.head
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
     click.echo(f"  sha256   {entry[32:].hex()}")
-    print_source(book, commit)
+    print_source(snapshot, n, zone)
     click.echo(f"  written by {show(head.tool)}, account {show(head.user)} on {show(head.host)}")
     if head.git:
         dirty = " with uncommitted changes" if head.dirty else ""

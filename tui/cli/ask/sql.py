@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.views.entities import NAMED
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
@@ -30,20 +28,11 @@ def sql_command(query: str, ledger_path: Path | None, as_of: str | None, axis: s
     windows, evaluations, decisions and so on. `tally sql "select name from temp.sqlite_schema"` lists them all.
     Times are text in UTC, periods and lists are JSON: json_extract(trained_on, '$[1]').
     """
-    import sqlite3
-
-    from sqlite_utils import Database
+    from tallystick.ledger.query.sql import answer
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        database = Database(snapshot.sql())
-        try:
-            rows = list(database.query(query))
-        except (sqlite3.Error, ValueError) as error:
-            raise InvalidInput(
-                f"The question was not answered: {str(error).rstrip('.')}.",
-                f"One select over these: {', '.join(projection.name for projection in NAMED)}, links.",
-            ) from error
+        rows = answer(snapshot, query)
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return

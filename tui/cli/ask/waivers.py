@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from tallystick import ledger
-from tallystick.ledger.storage.imported_commits import was_imported
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.governance.waivers import Expired, expired_under, that_weigh, waiver_words
 from tallystick.tui.output.console import wrap
@@ -21,7 +20,7 @@ def print_waivers(snapshot: ledger.Snapshot, book: ledger.Ledger, model: ModelSt
     """Exceptions in force, and champions that rest on one that is over."""
     moment = snapshot.moment
     for waiver in snapshot.waivers_in_force(model.model) if model else that_weigh(snapshot):
-        elsewhere = "; imported, it excuses nothing here" if was_imported(book.log, waiver.seq) else ""
+        elsewhere = "; imported, it excuses nothing here" if snapshot.event(waiver.seq).imported else ""
         click.echo(wrap(f"waiver: {waiver_words(waiver, moment, book.zone)}{elsewhere}", "  "))
     for item in expired_under(snapshot, model, book.zone) if model else expired(snapshot, book):
         click.secho(wrap(f"NOT EXCUSED ANY MORE: {item.sentence}", "  "), bold=True)

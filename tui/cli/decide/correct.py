@@ -8,9 +8,6 @@ import click
 
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.commit import event_handle
-from tallystick.ledger.events.sentences import sentence
-from tallystick.ledger.query.as_of import resolve_event
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
@@ -34,14 +31,14 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
     if not reason.strip():
         raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
     with open_ledger(ledger_path, records=True) as book:
-        seq = resolve_event(handle, book.log)
         before = book.now()
+        seq = before.position_of(handle)
         appended = correct(book, seq, reason.strip())
         changes = before.diff(book.now()).changes
         changed = [change for change in changes if change.kind != "correction"]
         if as_json:
             content = {
-                "event": {"handle": event_handle(seq, book.log.event(seq).id)},
+                "event": {"handle": before.event_handle(seq)},
                 "reason": reason.strip(),
                 "changed": [change.handle for change in changed],
                 "commit": book.commit_handle(appended.n),
@@ -50,7 +47,7 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
             print_json("tally.correct/1", content)
             return
         click.echo(wrap(f"From now on #{seq} does not count ({book.commit_handle(appended.n)})."))
-        click.echo(wrap(f"It said: {show(sentence(book.event(seq).event), 400)}"))
+        click.echo(wrap(f"It said: {show(before.event(seq).sentence, 400)}"))
         for change in changed:
             click.echo(wrap(change_words(change, book), "  "))
         if not changed:

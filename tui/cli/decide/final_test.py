@@ -15,7 +15,7 @@ from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 FILE_OPTION = click.option(
     "--data",
@@ -41,7 +41,7 @@ def final_test_command(
     where the model fell further than its gate allows.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with open_ledger(ledger_path, records=True) as book, Bar() as progress:
+    with open_ledger(ledger_path, records=True) as book, ProgressBar() as progress:
         from tallystick.pipeline.runs.final_test import look
 
         command = shlex.join(["tally", *sys.argv[1:]])

@@ -90,7 +90,8 @@ def _tell(book: ledger.Ledger, decided: Decided, as_json: bool) -> None:
             click.echo(wrap(f"waived by {gate.waiver}: {gate.name}: {gate.sentence}", "  "))
     if body.approvals:
         click.echo(wrap(f"signed by {', '.join(body.approvals)}", "  "))
-    if source := source_words(book, book.log.commit_of(book.now().model(body.model).made_by_event)):
+    now = book.now()
+    if source := source_words(now, now.event(now.model(body.model).made_by_event).n, book.zone):
         click.echo(wrap(source, "  "))
     print_receipt(book)
 
@@ -121,8 +122,7 @@ def approve_command(
     """
     with open_ledger(ledger_path, records=True) as book:
         seq = _approvable(book, handle)
-        stored = book.log.event(seq)
-        event = book.event(seq).event
+        signed = book.now().event(seq)
         log_keys = [identity.key.public for identity in book.identities]
         if given is not None:
             if vkey is None:
@@ -130,8 +130,8 @@ def approve_command(
             note, key = _note_text(given), VerifierKey.parse(vkey.strip())
         else:
             signer = _personal_signer(name or book.recorder.actor, log_keys)
-            note, key = sign_approval(book.origin, stored.id.hex(), signer), signer.verifier
-        body = approval_event(note, key, stored.id.hex(), event.body)
+            note, key = sign_approval(book.origin, signed.id.hex(), signer), signer.verifier
+        body = approval_event(note, key, signed.id.hex(), signed.event.body)
         check_approval(body, [book.origin], log_keys)
         if detached:
             if as_json:
@@ -140,13 +140,13 @@ def approve_command(
                 click.echo(note, nl=False)
                 click.echo(f"key: {show(key.format())}", err=True)
             return
-        appended = book.append(Draft(body, cause=(stored.id.hex(),)), sign=True)
+        appended = book.append(Draft(body, cause=(signed.id.hex(),)), sign=True)
         commit = book.commit_handle(appended.n)
         if as_json:
             content = {"note": note, "key": key.format(), "commit": commit, "receipt": receipt_json(book)}
             print_json("tally.approve/1", content)
             return
-        what = f"decision {body.decision}" if body.decision else f"event #{seq} ({stored.type})"
+        what = f"decision {body.decision}" if body.decision else f"event #{seq} ({signed.type})"
         click.echo(f"{show(key.name)} approved {show(what)} ({commit}).")
         click.echo(f"  with key {show(key.format())}")
         print_receipt(book)

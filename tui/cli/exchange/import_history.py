@@ -22,7 +22,7 @@ from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, read_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.hints import here
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 MOST_NAMED = 5
 
@@ -59,7 +59,7 @@ def import_command(
     """
     against = None if receipt is None else parse_receipt(read_receipt(receipt))
     key = None if key_text is None else _key(key_text)
-    with open_ledger(ledger_path, records=True) as book, Bar() as bar, _told_where_it_stopped(book, path):
+    with open_ledger(ledger_path, records=True) as book, ProgressBar() as bar, _told_where_it_stopped(book, path):
         done = import_history(
             book, path, against=against, key=key, named_under=named_under, dry_run=dry_run, progress=bar
         )

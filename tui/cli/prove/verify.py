@@ -22,7 +22,7 @@ from tallystick.tui.cli.receipts import (
     shared_option,
 )
 from tallystick.tui.output.console import clock_line, print_json
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 from tallystick.tui.output.verdict import verdict_json, verdict_text
 
 
@@ -84,7 +84,7 @@ def verify_command(
         backup_of=None if backup_of is None else ledger_folder(backup_of),
         workers=workers,
     )
-    with open_ledger(ledger_path, for_verification=True) as book, Bar() as bar:
+    with open_ledger(ledger_path, for_verification=True) as book, ProgressBar() as bar:
         verdict = verify(book, asked, progress=bar)
     if as_json:
         print_json("tally.verify/1", verdict_json(verdict))

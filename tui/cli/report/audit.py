@@ -94,7 +94,7 @@ def automation_command(
         snapshot = snapshot_of(book, as_of)
         standing = automation_of(book, snapshot, pipeline)
         if as_json:
-            told = {
+            document = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "pipeline": standing.state.automation,
                 "level": standing.state.level,
@@ -104,7 +104,7 @@ def automation_command(
                 "missing": standing.missing,
                 "words": automation_words(standing, book.zone),
             }
-            print_json("tally.automation/1", told)
+            print_json("tally.automation/1", document)
             return
         head_line(snapshot, as_of, book)
         unproven_line(snapshot)

@@ -20,7 +20,7 @@ from tallystick.tui.cli.options import json_option
 from tallystick.tui.cli.receipts import receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 if TYPE_CHECKING:
     from tallystick.pipeline.replay.demo.late_arrivals import Told
@@ -47,7 +47,7 @@ def demo_command(folder: Path, as_json: bool) -> None:
     """
     started = time.monotonic()
     _refuse_existing(folder)
-    with Bar() as bar:
+    with ProgressBar() as bar:
 
         def on_told(told: Told) -> None:
             if not as_json:
@@ -70,7 +70,7 @@ def _document(folder: Path, book: ledger.Ledger, steps: list[Told], seconds: flo
         "folder": str(folder),
         "origin": book.origin,
         "events": book.now().as_of.seq + 1,
-        "commits": book.log.size(),
+        "commits": book.size(),
         "seconds": round(seconds, 1),
         "steps": [
             {

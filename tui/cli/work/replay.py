@@ -16,7 +16,7 @@ from tallystick.tui.cli.options import cores, json_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, table, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -87,7 +87,7 @@ def replay_command(
     from tallystick.pipeline.config.load import read
 
     loaded = read(file)
-    with Bar() as progress:
+    with ProgressBar() as progress:
         from tallystick.pipeline.config.windows import periods_between
         from tallystick.pipeline.replay.chapters import begin_story, refuse_unfit_grants, telling
         from tallystick.pipeline.replay.replay import refuse_unlived
@@ -113,7 +113,7 @@ class _Request(NamedTuple):
     as_json: bool
 
 
-def _replay(book: ledger.Ledger, clock: StoryClock, request: _Request, progress: Bar) -> None:
+def _replay(book: ledger.Ledger, clock: StoryClock, request: _Request, progress: ProgressBar) -> None:
     """Do it, printing each month as it is over."""
     from tallystick.pipeline.replay.chapters import story_hash
     from tallystick.pipeline.replay.replay import replay

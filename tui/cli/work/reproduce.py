@@ -15,7 +15,7 @@ from tallystick.tui.cli.options import FILE, cores, json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 
 if TYPE_CHECKING:
     from tallystick.pipeline.runs.reproduce import Reproduced
@@ -49,7 +49,7 @@ def reproduce_command(
     """
     from tallystick.pipeline.runs.reproduce import reproduce
 
-    with Bar() as progress, open_ledger(ledger_path, records=True) as book:
+    with ProgressBar() as progress, open_ledger(ledger_path, records=True) as book:
         made = book.now().find(run)
         name = made.made_by_run if isinstance(made, ModelState) else run
         done = reproduce(book, name, workers=workers or cores(), data=data, on_progress=progress)

@@ -17,7 +17,7 @@ from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.hints import here
-from tallystick.tui.output.progress import Bar
+from tallystick.tui.output.progress import ProgressBar
 from tallystick.tui.output.trajectory import trajectory_table
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_command(
     from tallystick.pipeline.config.load import read
 
     loaded = read(file)
-    with Bar() as progress:
+    with ProgressBar() as progress:
         from tallystick.pipeline.models.executor import engine
         from tallystick.pipeline.runs.run import run
         from tallystick.pipeline.runs.start import Purpose
