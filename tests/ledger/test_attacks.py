@@ -79,7 +79,7 @@ def edit_a_body_and_recompute_upwards(scene: Scene) -> str:
 
 
 def edit_a_view(scene: Scene) -> str:
-    sql(scene.book.views.path, "UPDATE models_versions SET state = replace(state, 'champion', 'retired')")
+    sql(scene.book.views.path, "UPDATE models_rows SET state = replace(state, 'champion', 'retired')")
     return str(scene.book.views.path)
 
 
@@ -325,7 +325,7 @@ def test_another_key_under_the_same_name_is_not_believed(scene: Scene, tmp_path:
         home = {"XDG_STATE_HOME": str(tmp_path / "forger")}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_STATE_HOME", home["XDG_STATE_HOME"])
-            book.begin(genesis(signer, "UTC", "live"), signer)
+            book.appender.begin(ledger.Draft(genesis(signer, "UTC", "live")), signer)
             for index in range(9):
                 book.log.size()
                 book.append(started(f"r{index}", "p"))

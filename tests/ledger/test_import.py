@@ -456,7 +456,7 @@ def test_an_approval_holds_for_the_ledger_that_it_was_signed_for(book: ledger.Le
     note = sign_approval(ann.origin, event_id, ben)
     ann.append(approval_event(note, ben.verifier, event_id, decision.event.body), sign=True)
     import_history(book, ann.folder)
-    assert book.now().decision("r1").approved_by == ("ben",)
+    assert [state.approver for state in book.now().approvals("r1")] == ["ben"]
     assert dict(checked(book).lines)["approved"].startswith("1 approval")
     # The same note recorded here, for this ledger, is worth nothing.
     book.append(approval_event(note, ben.verifier, event_id, decision.event.body))
@@ -595,7 +595,7 @@ def test_nothing_is_slipped_in_between(book: ledger.Ledger, ann: ledger.Ledger) 
     real = type(book).append_copies
 
     def with_more(self: ledger.Ledger, copies: list[Copy]) -> object:
-        extra = self.encoded([Draft(failed("r8", "q"))], LAST_YEAR)
+        extra = self.appender.encoded([Draft(failed("r8", "q"))], LAST_YEAR)
         return real(self, [copies[0]._replace(batch=[*copies[0].batch, *extra]), *copies[1:]])
 
     with pytest.MonkeyPatch.context() as patch:

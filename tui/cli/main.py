@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import sys
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
@@ -97,12 +96,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass
 class Invocation:
     """What is known of the command that runs, also when it fails."""
 
-    as_json: bool = False
-    """Whether its errors are printed as JSON."""
+    def __init__(self) -> None:
+        self.as_json = False
+        """Whether its errors are printed as JSON."""
 
 
 def asks_for_json(command: click.Command, args: list[str]) -> bool:
@@ -211,9 +210,9 @@ def main() -> NoReturn:
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
-        from tallystick.ledger.storage.sqlite import trouble
+        from tallystick.ledger.opening import error_of_sqlite
 
-        trouble_found = trouble(error)
+        trouble_found = error_of_sqlite(error)
         _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
         _debug()
         sys.exit(trouble_found.exit_code)

@@ -51,7 +51,7 @@ class ReaderThread(threading.Thread):
         self._wake = threading.Condition()
         self._closing = False
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
-        """Told how far the views are, while they are being made."""
+        """Called with how far the views are, while they are made."""
 
     def ask(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed) -> Job:
         """Have ``work`` done in the thread, and ``done`` or ``failed`` called with what came of it on the screen's."""
@@ -85,7 +85,7 @@ class ReaderThread(threading.Thread):
 
     def run(self) -> None:
         from tallystick import ledger  # here, so that the screen need not wait for it
-        from tallystick.ledger.storage.sqlite import trouble
+        from tallystick.ledger.opening import error_of_sqlite
 
         book: ledger.Ledger | None = None
         while (job := self._next()) is not None:
@@ -98,7 +98,7 @@ class ReaderThread(threading.Thread):
                 self._answer(job, job.failed, error)
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
-                found = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
+                found = error_of_sqlite(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
                 self._answer(job, job.failed, found)
             except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
                 name = type(error).__name__
@@ -121,9 +121,9 @@ class ReaderThread(threading.Thread):
             return self._running
 
     def _answer(self, job: Job, done: Callable[[Any], None], answer: Any) -> None:
-        def tell() -> None:
+        def call() -> None:
             if not job.stale:
                 done(answer)
 
         if not job.stale:
-            self._deliver(tell)
+            self._deliver(call)
