@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -50,7 +51,7 @@ class Host(Protocol):
     def wait_for(self, slot: str, work: Work) -> Awaitable[Any]:
         """The answer to a slow question, for a coroutine; an empty list if it failed."""
 
-    def tell(self, function: Callable[..., object], *values: object) -> None:
+    def call_on_screen(self, function: Callable[..., object], *values: object) -> None:
         """Call a function on the screen's thread, from any thread."""
 
     def open(self, handle: str) -> None:
@@ -74,5 +75,5 @@ class Host(Protocol):
     def get_key_display(self, binding: Binding) -> str:
         """A key as people write it: ``⇧←``."""
 
-    async def run_command(self, action: str) -> None:
-        """Do what a key does."""
+    async def run_action(self, action: str, default_namespace: DOMNode | None = None) -> object:
+        """Do an action by its text: ``step(-1)``."""
