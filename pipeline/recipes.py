@@ -3,25 +3,28 @@
 A recipe is a function of the columns, the task, a seed and the parameters in the pipeline file; it returns an
 unfitted estimator that takes a pandas frame. Any scikit-learn class can be named in the file too; it then gets
 the frame as it is.
+
+A pipeline file may come from somebody else, so what it can name is judged by form, without calling anything: a class
+with ``fit``, a recipe, or a function that says that it returns such a class.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.system.files import read_foreign
 
-LIBRARIES = sys.stdlib_module_names | {
-    "cloudpickle", "dask", "distributed", "joblib", "numpy", "pandas", "pyarrow", "scipy", "skops", "sklearn",
-}  # fmt: skip
-"""Whose functions make no estimators, but read, write and run much: of these only what can be fitted is used."""
 Task = Literal["classification", "regression"]
+RECIPE_PARAMETERS = ["columns", "task", "seed"]
+LARGEST_MODULE_BYTES = 1 << 20
 
 
 class Columns(NamedTuple):
@@ -112,39 +115,115 @@ def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, 
     found = resolve(estimator)
     signature = inspect.signature(found)
     try:
-        if list(signature.parameters)[:3] == ["columns", "task", "seed"]:
-            return found(columns, task, seed, **params)
-        if "random_state" in signature.parameters and "random_state" not in params:
-            params = {**params, "random_state": seed}
-        return found(**params)
+        if is_recipe(found):
+            made = found(columns, task, seed, **params)
+        elif "random_state" in signature.parameters and "random_state" not in params:
+            made = found(**params, random_state=seed)
+        else:
+            made = found(**params)
     except TypeError as error:
-        known = [name for name in signature.parameters if name not in ("columns", "task", "seed")]
         raise InvalidInput(
-            f"{estimator} does not take these params: {error}.", f"It takes {', '.join(known)}."
+            f"{estimator} does not take these params: {error}.", f"It takes {', '.join(parameters(found))}."
         ) from error
+    if not callable(getattr(made, "fit", None)):
+        raise InvalidInput(f"{estimator} returned a {type(made).__name__}, which has no `fit`.")
+    return made
+
+
+def is_recipe(found: Any) -> bool:
+    """Whether it is a function that takes the columns, the task and a seed first."""
+    return isinstance(found, FunctionType) and list(inspect.signature(found).parameters)[:3] == RECIPE_PARAMETERS
+
+
+def parameters(found: Any) -> list[str]:
+    """The names of what a pipeline file can give to it."""
+    return [name for name in inspect.signature(found).parameters if name not in RECIPE_PARAMETERS]
 
 
 def resolve(estimator: str) -> Any:
-    """The callable behind ``"module:callable"``; InvalidInput where there is none, or it makes no model."""
+    """The class or function behind ``"module:name"``, imported but not called.
+
+    Raises
+    ------
+    InvalidInput
+        Where there is none, or it is none of: a class with ``fit``, a recipe, a function whose return annotation is
+        such a class.
+    """
     module_name, _, name = estimator.partition(":")
-    # A ledger or file from somebody else may name what only runs commands or reads files; no model comes of that.
-    if module_name.partition(".")[0] in sys.stdlib_module_names:
-        raise InvalidInput(
-            f"{estimator} belongs to Python itself; it makes no model.", "Name a class or function that makes one."
-        )
+    words = module_name.split(".")
+    # Importing runs a module, and these are no libraries of models: some start a program when they are imported.
+    if words[0] in sys.stdlib_module_names or "__main__" in words:
+        raise InvalidInput(f"{estimator} makes no model.", "Name a class or function that makes one.")
     try:
         found = getattr(_module(module_name), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (Exception, SystemExit) as error:
         raise InvalidInput(
-            f"There is no {estimator}: {error}.",
-            "Name an importable module and a callable in it, as in sklearn.dummy:DummyClassifier.",
+            f"There is no {estimator}: {error or type(error).__name__}.",
+            "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
+            "sklearn.dummy:DummyClassifier.",
         ) from error
-    if not callable(found):
-        raise InvalidInput(f"{estimator} cannot be called.")
-    library = str(getattr(found, "__module__", "") or "").partition(".")[0]
-    if (isinstance(found, type) or library in LIBRARIES) and not hasattr(found, "fit"):
-        raise InvalidInput(f"{estimator} makes no model: it has no `fit`.", "Name an estimator, or your own function.")
+    if _has_fit(found) or is_recipe(found) or (isinstance(found, FunctionType) and _has_fit(_returned(found))):
+        return found
+    raise InvalidInput(
+        f"{estimator} makes no model: it is no class with `fit`, and no function known to return one.",
+        f"A function of your own takes {', '.join(RECIPE_PARAMETERS)} first, or is annotated: `-> ITS_ESTIMATOR`.",
+    )
+
+
+def _has_fit(found: Any) -> bool:
+    return isinstance(found, type) and callable(getattr(found, "fit", None))
+
+
+def _returned(function: FunctionType) -> Any:
+    """The class that a function is annotated to return, looked up in its module; annotations are never evaluated."""
+    annotation = inspect.signature(function).return_annotation
+    if not isinstance(annotation, str):
+        return annotation
+    first, *others = annotation.split(".")
+    found = function.__globals__.get(first)
+    for name in others:
+        found = vars(found).get(name) if isinstance(found, ModuleType | type) else None
     return found
+
+
+class _Beside:
+    """The folder of the pipeline file in use, and the modules that were read there."""
+
+    folder: Path | None = None
+
+
+def look_beside(folder: Path | None) -> None:
+    """Let estimators be named in modules that lie in this folder, for this process and the workers that it starts.
+
+    The folder does not become one that Python imports from: a file named like some optional library would then be run
+    by whoever asks for that library.
+    """
+    _Beside.folder = None if folder is None else folder.resolve()
+
+
+def beside() -> Path | None:
+    """The folder given to :func:`look_beside`."""
+    return _Beside.folder
+
+
+def code_beside(estimator: str, folder: Path) -> Path | None:
+    """The file in a folder that naming this estimator would run; None if it comes from an installed library."""
+    module_name = estimator.partition(":")[0]
+    path = folder / f"{module_name}.py"
+    if "." in module_name or not path.is_file() or module_name in sys.stdlib_module_names or _is_installed(module_name):
+        return None
+    return path
+
+
+def _is_installed(module_name: str) -> bool:
+    try:
+        return importlib.util.find_spec(module_name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+_read: dict[Path, tuple[bytes, ModuleType]] = {}
+"""Modules that lay beside a pipeline file, with the bytes that were run."""
 
 
 def _module(name: str) -> ModuleType:
@@ -153,7 +232,26 @@ def _module(name: str) -> ModuleType:
     ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
     else of that name a program could import.
     """
-    return sys.modules[__name__] if name == "pipeline.recipes" else importlib.import_module(name)
+    if name == "pipeline.recipes":
+        return sys.modules[__name__]
+    folder = _Beside.folder
+    path = None if folder is None else code_beside(f"{name}:", folder)
+    return importlib.import_module(name) if path is None else _module_of(name, path)
+
+
+def _module_of(name: str, path: Path) -> ModuleType:
+    """A module from the text of its file, never from a compiled copy that somebody may have put beside it."""
+    data = read_foreign(path.resolve(), LARGEST_MODULE_BYTES)
+    known = _read.get(path)
+    if known is not None and known[0] == data:
+        return known[1]
+    # Under a name of its own: whoever imports something called `name` shall not get this, and dataclasses look there.
+    module = ModuleType(f"tallystick_beside.{name}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module
+    exec(compile(data, str(path), "exec"), module.__dict__)
+    _read[path] = data, module
+    return module
 
 
 def code_hash(estimator: str) -> str:

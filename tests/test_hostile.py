@@ -135,8 +135,13 @@ def test_what_no_input_may_do_is_not_done(act: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize(
     "estimator",
-    ["os:system", "subprocess:Popen", "builtins:eval", "pandas:read_pickle", "joblib:load", "numpy:load", "io:open"],
-)
+    ["os:system", "subprocess:Popen", "builtins:eval", "pandas:read_pickle", "joblib:load", "numpy:load", "io:open",
+     "pygments.lexers:load_lexer_from_file", "pygments.lexers:PythonLexer", "click:edit", "pip.__main__:x",
+     "pytest:main", "sklearn.datasets:load_files", "sklearn.datasets:fetch_openml",
+     "IPython.__main__:x", "_pytest.pathlib:import_path",
+     "joblib:Memory", "skops.io:load", "tallystick.pipeline.recipes:resolve", "pipeline.recipes:build",
+     "tallystick.pipeline.recipes:importlib"],
+)  # fmt: skip
 def test_what_makes_no_model_is_no_estimator(estimator: str) -> None:
     with pytest.raises(InvalidInput, match="makes no model"):
         resolve(estimator)

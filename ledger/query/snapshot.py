@@ -24,6 +24,7 @@ from tallystick.ledger.views.entities import (
     BY_STATE,
     NAMED,
     AnchorState,
+    ApprovalState,
     AutomationState,
     CorrectionState,
     DecisionState,
@@ -42,6 +43,8 @@ from tallystick.ledger.views.entities import (
     ReproductionState,
     RunState,
     SliceState,
+    TrialFileState,
+    TrialMetricState,
     TrialState,
     WaiverState,
     WindowState,
@@ -108,6 +111,11 @@ class Snapshot(Evidence):
         """All decisions, oldest first."""
         return self._all(DecisionState)
 
+    def approvals(self, decision: str | None = None) -> list[ApprovalState]:
+        """Approvals, oldest first, of one decision by its whole name or of all."""
+        found = self._all(ApprovalState) if decision is None else self._within(ApprovalState, decision)
+        return [state for state in found if decision in (None, state.decision)]
+
     def gates(self) -> list[GateState]:
         """Gates of all models, in the order in which they were first evaluated."""
         return self._all(GateState)
@@ -148,6 +156,16 @@ class Snapshot(Evidence):
     def trials(self) -> list[TrialState]:
         """What notebooks and training loops tried, in the order in which it was recorded."""
         return self._all(TrialState)
+
+    def trial_metrics(self, trial: str | None = None) -> list[TrialMetricState]:
+        """The newest number of each name, of one trial by its whole name or of all."""
+        found = self._all(TrialMetricState) if trial is None else self._within(TrialMetricState, trial)
+        return [state for state in found if trial in (None, state.trial)]
+
+    def trial_files(self, trial: str | None = None) -> list[TrialFileState]:
+        """Files that trials stored, of one trial by its whole name or of all."""
+        found = self._all(TrialFileState) if trial is None else self._within(TrialFileState, trial)
+        return [state for state in found if trial in (None, state.trial)]
 
     def environments(self) -> list[EnvironmentState]:
         """Environments in which runs ran, oldest first."""
@@ -377,6 +395,10 @@ class Snapshot(Evidence):
 
     def _all(self, state: type[S]) -> list[S]:
         return cast("list[S]", self._views.all(BY_STATE[state], self._position))
+
+    def _within(self, state: type[S], owner: str) -> list[S]:
+        """Entities whose names begin with that of the entity that they belong to."""
+        return cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position))
 
     def _one(self, state: type[S], name: str) -> S:
         projection = BY_STATE[state]

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from blake3 import blake3
@@ -21,7 +22,16 @@ from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.fold import READ_TYPES, Changed, changes, readers
 from tallystick.ledger.views.projection import Lookup, Projection, State
 from tallystick.ledger.views.rows import changed_words
-from tallystick.ledger.views.tables import altered, encode_state, first_row, index_of, schema
+from tallystick.ledger.views.tables import (
+    altered,
+    encode_states,
+    first_row,
+    index_of,
+    parts,
+    rows_table,
+    schema,
+    steady_table,
+)
 
 MOST_WORDS = 5
 UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."
@@ -85,63 +95,102 @@ def _same(
         return False  # something else than a text lies there
 
 
-def _line(row: int, key: str, seq: int, before: int | None, changed: str, state: str | None) -> bytes:
+class _Row(NamedTuple):
+    """A version row as it ought to be."""
+
+    row: int
+    key: str
+    seq: int
+    before: int | None
+    changed: str
+    state: str | None
+    steady: tuple[int | None, ...]
+    """Which row holds each group of steady fields."""
+
+
+def _line(row: int, key: str, seq: int, before: int | None, changed: str, state: str | None, *steady: int) -> bytes:
     """One row, so that no two different rows have the same bytes: the lengths come first."""
-    lengths = f"{row},{len(key)},{seq},{before},{len(changed)},{-1 if state is None else len(state)}"
+    lengths = f"{row},{len(key)},{seq},{before},{len(changed)},{-1 if state is None else len(state)},{steady}"
     return f"{lengths}:{key}{changed}{state or ''}".encode()
 
 
+def _columns(projection: Projection) -> str:
+    groups = "".join(f", steady_{group}" for group in range(len(projection.steady)))
+    return f"id, key, from_seq, before, changed, state{groups}"
+
+
 class _Newest:
-    """The newest state of each entity, and its row."""
+    """The newest state of each entity, and where it is stored."""
 
     def __init__(self) -> None:
         self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
-        self.places: dict[str, dict[str, int]] = {projection.name: {} for projection in PROJECTIONS}
+        self.rows: dict[str, dict[str, _Row]] = {projection.name: {} for projection in PROJECTIONS}
 
     def of(self, projection: Projection) -> Lookup:
         """How its states are looked up by name."""
         return self.states[projection.name].get
 
-    def replace(self, row: int, change: Changed) -> tuple[int | None, str, str | None]:
-        """Take a new state for the newest one; returns what its row names: the row before, the fields, the state."""
+    def replace(self, row: int, seq: int, change: Changed) -> tuple[_Row, list[tuple[int, str]]]:
+        """Take a new state for the newest one; returns its row, and new rows of steady fields with their groups."""
         projection, key, state = change
-        states, places = self.states[projection.name], self.places[projection.name]
-        before, changed = places.get(key), changed_words(states.get(key), state)
-        states[key], places[key] = state, row
-        return before, changed, encode_state(state)
+        states, rows = self.states[projection.name], self.rows[projection.name]
+        earlier, held = states.get(key), rows.get(key)
+        steady: list[int | None] = []
+        new: list[tuple[int, str]] = []
+        for group, part in enumerate(parts(projection).steady):
+            if state is None:
+                steady.append(None)
+            elif earlier is not None and held is not None and part.of(earlier) == part.of(state):
+                steady.append(held.steady[group])
+            else:
+                steady.append(row)
+                new.append((group, encode_states(part.cut([state]))[0]))
+        text = None if state is None else parts(projection).rows([state])[0]
+        before = None if held is None else held.row
+        made = _Row(row, key, seq, before, changed_words(earlier, state), text, tuple(steady))
+        # Memory holds one state an entity; its text is not needed again.
+        states[key], rows[key] = state, made._replace(state=None)
+        return made, new
 
 
 class _Digests:
     """A fold that keeps hashes of its rows.
 
-    Lists of names and the index by entity lie in the order of names, which no fold has; of them the sum of Python's
-    own hashes is kept, whose key is another one in each process.
+    Lists of names and the index by entity lie in the order of names, which no fold has; of them, and of steady fields,
+    the sum of Python's own hashes is kept, whose key is another one in each process.
     """
 
     def __init__(self) -> None:
         self.newest = _Newest()
         self.rows = {projection.name: blake3() for projection in PROJECTIONS}
+        self.steady = {projection.name: [0] * len(projection.steady) for projection in PROJECTIONS}
         self.keys = dict.fromkeys(self.rows, 0)
         self.index = dict.fromkeys(self.rows, 0)
 
     def add(self, seq: int, made: list[Changed]) -> None:
-        for row, change in enumerate(made, first_row(seq)):
+        for place, change in enumerate(made, first_row(seq)):
             name, key = change[0].name, change[1]
-            before, changed, state = self.newest.replace(row, change)
-            if before is None:
+            row, steady = self.newest.replace(place, seq, change)
+            if row.before is None:
                 self.keys[name] += hash((key, seq))
-            self.index[name] += hash((key, seq, row))
-            self.rows[name].update(_line(row, key, seq, before, changed, state))
+            self.index[name] += hash((key, seq, place))
+            self.rows[name].update(_line(*row[:-1], *row.steady))  # type: ignore[arg-type]
+            for group, text in steady:
+                self.steady[name][group] += hash((place, text))
 
     def is_kept_in(self, connection: sqlite3.Connection, projection: Projection, total: int) -> bool:
         """Whether the tables of a projection hold these rows and no others."""
-        name, rows = projection.name, blake3()
-        query = f"SELECT id, key, from_seq, before, changed, state FROM {name}_versions WHERE id < ? ORDER BY id"
+        name, rows, table = projection.name, blake3(), rows_table(projection)
+        query = f"SELECT {_columns(projection)} FROM {table} WHERE id < ? ORDER BY id"
         for row in connection.execute(query, (first_row(total),)):
             rows.update(_line(*row))
         if rows.digest() != self.rows[name].digest():
             return False
-        query = f"SELECT key, from_seq, id FROM {name}_versions INDEXED BY {index_of(projection)} WHERE from_seq < ?"
+        for group, kept in enumerate(self.steady[name]):
+            query = f"SELECT id, state FROM {steady_table(projection, group)} WHERE id < ?"
+            if sum(map(hash, connection.execute(query, (first_row(total),)))) != kept:
+                return False
+        query = f"SELECT key, from_seq, id FROM {table} INDEXED BY {index_of(projection)} WHERE from_seq < ?"
         if sum(map(hash, connection.execute(query, (total,)))) != self.index[name]:
             return False
         query = f"SELECT key, first_seq FROM {name}_keys WHERE first_seq < ?"
@@ -170,13 +219,13 @@ class _Comparison:
 
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
         for seq, made in _folded(ledger, self.newest.of, progress, total):
-            for row, change in enumerate(made, first_row(seq)):
-                self._compare(row, seq, change)
+            for place, change in enumerate(made, first_row(seq)):
+                self._compare(place, seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words
         for projection in PROJECTIONS:
             name = projection.name
-            query = f"SELECT count(*) FROM {name}_versions WHERE from_seq < ?"
+            query = f"SELECT count(*) FROM {rows_table(projection)} WHERE from_seq < ?"
             if self.connection.execute(query, (total,)).fetchone()[0] != self.rows[name]:
                 self.words.append(f"The view of {name} holds states that no event made.")
             query = f"SELECT count(*) FROM {name}_keys WHERE first_seq < ?"
@@ -184,16 +233,21 @@ class _Comparison:
                 self.words.append(f"The list of {name} does not match their versions.")
         return self.words
 
-    def _compare(self, row: int, seq: int, change: Changed) -> None:
-        name, key = change[0].name, change[1]
-        expected = self.newest.replace(row, change)
-        if expected[0] is None:
+    def _compare(self, place: int, seq: int, change: Changed) -> None:
+        projection, key, _ = change
+        name = projection.name
+        row, steady = self.newest.replace(place, seq, change)
+        if row.before is None:
             query = f"SELECT first_seq FROM {name}_keys WHERE key = ?"
             if self.connection.execute(query, (key,)).fetchone() != (seq,):
                 self.words.append(f"The list of {name} is wrong about {key}.")
         self.rows[name] += 1
-        query = f"SELECT id, before, changed, state FROM {name}_versions WHERE key = ? AND from_seq = ?"
-        if self.connection.execute(query, (key, seq)).fetchone() != (row, *expected):
+        query = f"SELECT {_columns(projection)} FROM {rows_table(projection)} WHERE key = ? AND from_seq = ?"
+        right = self.connection.execute(query, (key, seq)).fetchone() == (*row[:-1], *row.steady)
+        for group, text in steady:
+            query = f"SELECT state FROM {steady_table(projection, group)} WHERE id = ?"
+            right = right and self.connection.execute(query, (place,)).fetchone() == (text,)
+        if not right:
             self.words.append(f"The view of {name} is wrong about {key}.")
 
 

@@ -208,7 +208,9 @@ def same(before: State | None, after: State | None) -> bool:
 def changed_fields(before: State, after: State) -> list[str]:
     """Names of the fields that differ; ``seq``, the first of them, is no content."""
     old, new = msgspec.structs.astuple(before), msgspec.structs.astuple(after)
-    return list(compress(after.__struct_fields__[1:], map(ne, old[1:], new[1:])))
+    # The same object first: thousands of parameters that nobody changed would be compared one by one.
+    pairs = zip(after.__struct_fields__[1:], old[1:], new[1:], strict=True)
+    return [field for field, was, now in pairs if was is not now and was != now]
 
 
 def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:

@@ -8,6 +8,7 @@ states are kept and asked for at a date is :mod:`ledger.views.store`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -42,6 +43,11 @@ class Projection(NamedTuple):
     apply: Callable[[Entry, Lookup], Iterable[Change]]
     fingerprint: str
     """Hash of the code that makes the states: when it changes, this view alone is built again."""
+    steady: tuple[tuple[str, ...], ...] = ()
+    """Groups of fields that seldom change, each stored once for all versions that agree in it.
+
+    The other fields are part of every version; they are small, or new in each version anyway.
+    """
 
 
 def projection(
@@ -50,13 +56,17 @@ def projection(
     state: type[State],
     reads: Iterable[type[vocabulary.Body]],
     apply: Callable[[Entry, Lookup], Iterable[Change]],
-    file: str,
+    steady: tuple[tuple[str, ...], ...] = (),
 ) -> Projection:
-    """Declare a projection that is defined in ``file``."""
+    """Declare a projection in the module of ``apply``; ``steady`` are groups of fields that seldom change."""
+    grouped = [field for group in steady for field in group]
+    assert set(grouped) < set(state.__struct_fields__[1:]) and len(grouped) == len(set(grouped)), name
     types = sorted((body.TYPE, body.VERSION) for body in reads)
     # Types and versions stand for their content, which never changes once they are released.
+    file = sys.modules[apply.__module__].__file__
+    assert file is not None
     code = Path(file).read_bytes() + Path(__file__).read_bytes() + repr(types).encode()
-    return Projection(name, key, state, frozenset(t for t, _ in types), apply, blake3(code).hexdigest()[:32])
+    return Projection(name, key, state, frozenset(t for t, _ in types), apply, blake3(code).hexdigest()[:32], steady)
 
 
 def follow(state: S, entry: Entry, **changes: Any) -> S:

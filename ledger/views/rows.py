@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any
 
 from tallystick.ledger.events import types
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.fold import Changed, History, changed_fields, changes, readers
 from tallystick.ledger.views.projection import Lookup, Projection, State
-from tallystick.ledger.views.tables import NEW, ROWS_AN_EVENT, decoder, encode_states, first_row
+from tallystick.ledger.views.tables import (
+    NEW,
+    ROWS_AN_EVENT,
+    decoder,
+    encode_states,
+    first_row,
+    parts,
+    rows_table,
+    steady_table,
+    whole_state,
+)
 
 MOST_STATES_HELD = 50_000
 
@@ -29,8 +39,11 @@ class _Current(dict[str, "State | None"]):
 
         Nothing needs to be searched for then; new entities are many, and the index by entity is not there yet.
         """
+        self.steady: dict[str, tuple[int | None, ...]] = {}
+        """Which row holds each group of steady fields of an entity that was met."""
+        groups = "".join(f", v.steady_{group}" for group in range(len(projection.steady)))
         found = "id = ?" if is_new else "key = ? ORDER BY from_seq DESC LIMIT 1"
-        self.query = f"SELECT id, state FROM {projection.name}_versions WHERE {found}"
+        self.query = f"SELECT id, {whole_state(projection, 'v')}{groups} FROM {rows_table(projection)} v WHERE {found}"
 
     def __missing__(self, key: str) -> State | None:
         wanted = self.rows.get(key) if self.is_new else key
@@ -38,33 +51,80 @@ class _Current(dict[str, "State | None"]):
             return None
         state = None
         if (row := self.connection.execute(self.query, (wanted,)).fetchone()) is not None:
-            self.rows[key], text = row
+            self.rows[key], text, *steady = row
+            self.steady[key] = tuple(steady)
             state = None if text is None else self.decode(text)
         self[key] = state
         return state
 
 
-class _Made(NamedTuple):
+class _Made:
     """New states of one projection that are not written yet, column by column: one call encodes all of them."""
 
-    rows: list[int]
-    keys: list[str]
-    rows_before: list[int | None]
-    before: list[State | None]
-    after: list[State | None]
+    def __init__(self, projection: Projection) -> None:
+        self.projection = projection
+        self.parts = parts(projection)
+        self.rows: list[int] = []
+        self.keys: list[str] = []
+        self.rows_before: list[int | None] = []
+        self.before: list[State | None] = []
+        self.after: list[State | None] = []
+        self.steady: list[list[int | None]] = [[] for _ in projection.steady]
+        """Which row holds each group of steady fields."""
+        self.new_steady: list[list[tuple[int, State]]] = [[] for _ in projection.steady]
+        """Rows of such groups that are new, each with the state that it is a part of."""
 
-    def write(self, connection: sqlite3.Connection, name: str) -> None:
-        """Put them into the tables of a projection, and forget them."""
+    def add(self, row: int, key: str, state: State | None, current: _Current) -> None:
+        """Take a new state of an entity."""
+        before = current[key]
+        self.before.append(before)
+        self.rows_before.append(current.rows.get(key))
+        self.rows.append(row)
+        self.keys.append(key)
+        self.after.append(state)
+        if self.parts.steady:
+            current.steady[key] = self._steady(row, before, state, current.steady.get(key))
+        current[key] = state
+        current.rows[key] = row
+
+    def _steady(
+        self, row: int, before: State | None, state: State | None, held: tuple[int | None, ...] | None
+    ) -> tuple[int | None, ...]:
+        found: list[int | None] = []
+        for group, part in enumerate(self.parts.steady):
+            if state is None:
+                found.append(None)
+            elif before is not None and held is not None and part.of(before) == part.of(state):
+                found.append(held[group])
+            else:
+                found.append(row)
+                self.new_steady[group].append((row, state))
+            self.steady[group].append(found[-1])
+        return tuple(found)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Put them into the tables of the projection, and forget them."""
+        name = self.projection.name
         placed = zip(self.keys, self.rows, self.rows_before, strict=True)
         new = [(key, row // ROWS_AN_EVENT) for key, row, before in placed if before is None]
         new.sort()  # as the table is, so that neighbours are written together
         connection.executemany(f"INSERT INTO {name}_keys VALUES(?,?)", new)
+        for group, part in enumerate(self.parts.steady):
+            texts = encode_states(part.cut([state for _, state in self.new_steady[group]]))
+            kept = zip((row for row, _ in self.new_steady[group]), texts, strict=True)
+            connection.executemany(f"INSERT INTO {steady_table(self.projection, group)} VALUES(?,?)", kept)
+            self.new_steady[group].clear()
         changed = map(changed_words, self.before, self.after)
+        groups = "".join(f"?{6 + group}, " for group in range(len(self.steady)))
         connection.executemany(
-            f"INSERT INTO {name}_versions VALUES(?1, ?2, ?1 / {ROWS_AN_EVENT}, ?3, ?4, nullif(?5, 'null'))",
-            zip(self.rows, self.keys, self.rows_before, changed, encode_states(self.after), strict=True),
+            f"INSERT INTO {rows_table(self.projection)} "
+            f"VALUES(?1, ?2, ?1 / {ROWS_AN_EVENT}, ?3, ?4, {groups}nullif(?5, 'null'))",
+            zip(
+                self.rows, self.keys, self.rows_before, changed, self.parts.rows(self.after), *self.steady, strict=True
+            ),
         )
-        for column in self:
+        columns: list[list[Any]] = [self.rows, self.keys, self.rows_before, self.before, self.after, *self.steady]
+        for column in columns:
             column.clear()
 
 
@@ -77,7 +137,7 @@ class Stored:
     def __init__(self, connection: sqlite3.Connection, anew: frozenset[str] = frozenset()) -> None:
         self.connection = connection
         self.current = {p.name: _Current(connection, p, p.name in anew) for p in PROJECTIONS}
-        self.made = {p.name: _Made([], [], [], [], []) for p in PROJECTIONS}
+        self.made = {p.name: _Made(p) for p in PROJECTIONS}
 
     def newest(self, projection: Projection) -> Lookup:
         """How current states are looked up by name."""
@@ -85,23 +145,14 @@ class Stored:
 
     def keep(self, position: int, changed: list[Changed]) -> None:
         """Hold on to what an event made, to be written later."""
-        row = first_row(position)
-        for projection, key, state in changed:
-            current, made = self.current[projection.name], self.made[projection.name]
-            made.before.append(current[key])
-            made.rows_before.append(current.rows.get(key))
-            made.rows.append(row)
-            made.keys.append(key)
-            made.after.append(state)
-            current[key] = state
-            current.rows[key] = row
-            row += 1
+        for row, (projection, key, state) in enumerate(changed, first_row(position)):
+            self.made[projection.name].add(row, key, state, self.current[projection.name])
 
     def write(self) -> None:
         """Put what was kept into the file; the states are held on to, for whatever comes next, while they are few."""
-        for name, made in self.made.items():
+        for made in self.made.values():
             if made.rows:
-                made.write(self.connection, name)
+                made.write(self.connection)
         if sum(map(len, self.current.values())) > MOST_STATES_HELD:
             for current in self.current.values():
                 current.clear()

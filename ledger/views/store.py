@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -13,7 +13,7 @@ from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
-from tallystick.ledger.views.entities.links import SEPARATOR
+from tallystick.ledger.views.entities.links import LINKS, SEPARATOR
 from tallystick.ledger.views.fold import Told, Versions
 from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.rows import Stored, advance
@@ -25,8 +25,11 @@ from tallystick.ledger.views.tables import (
     first_row,
     list_decoder,
     newest,
+    parts,
+    rows_table,
     select,
     tables,
+    whole_state,
 )
 
 
@@ -93,13 +96,25 @@ class Views(ViewsFile):
 
     def history(self, projection: Projection, key: str, after: int, seq: int) -> list[Version]:
         """The versions of one entity from behind ``after`` up to ``seq``, oldest first."""
-        decode = decoder(projection.state)
-        rows = self.caught_up().execute(
-            f"SELECT from_seq, changed, state FROM {projection.name}_versions "
-            "WHERE key = ? AND from_seq > ? AND from_seq <= ? ORDER BY from_seq",
+        decode, rest, rows = decoder(projection.state), parts(projection).rest, rows_table(projection)
+        groups = "".join(f", v.steady_{group}" for group in range(len(projection.steady)))
+        connection, found = self.caught_up(), []
+        held: tuple[list[int | None], State] | None = None
+        listed = connection.execute(
+            f"SELECT v.id, v.from_seq, v.changed, v.state{groups} FROM {rows} v "
+            "WHERE v.key = ? AND v.from_seq > ? AND v.from_seq <= ? ORDER BY v.from_seq",
             (_named(key), after, seq),
         )
-        return [Version(row[0], row[1], None if row[2] is None else decode(row[2])) for row in rows]
+        for row, from_seq, changed, text, *steady in listed:
+            state: State | None = None
+            if text is not None and rest is not None and held is not None and held[0] == steady:
+                state = rest.onto(held[1], text)  # large fields that stay the same are read, and kept, once
+            elif text is not None:
+                query = f"SELECT {whole_state(projection, 'v')} FROM {rows} v WHERE v.id = ?"
+                state = decode(connection.execute(query, (row,)).fetchone()[0] if rest else text)
+            held = None if state is None else (steady, state)
+            found.append(Version(from_seq, changed, state))
+        return found
 
     def last_change(self, projection: Projection, key: str, field: str, seq: int) -> int | None:
         """From which position on a field has the value that it has at ``seq``; None where the entity is unknown."""
@@ -119,23 +134,25 @@ class Views(ViewsFile):
         connection = self.caught_up()
         for projection in NAMED:
             table = f"{projection.name}_versions"
-            query = f"SELECT key, from_seq, before, changed, state FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
+            query = f"SELECT id, key, from_seq, before, changed FROM {table} WHERE id >= ? AND id < ? ORDER BY id"
             found: dict[str, list[tuple[int, str]]] = {}
-            latest: dict[str, str | None] = {}
+            latest: dict[str, int] = {}
             rows_before: list[int | None] = []
-            for key, from_seq, before, changed, state in connection.execute(query, _rows(after, seq)):
+            for row, key, from_seq, before, changed in connection.execute(query, _rows(after, seq)):
                 if key not in found:
                     found[key] = []
                     rows_before.append(before)
                 found[key].append((from_seq, changed))
-                latest[key] = state
+                latest[key] = row
             if not found:
                 continue
-            # One question for all earlier states; a thousand small ones would take longer than everything else.
+            # One question for all states at either end; thousands of small ones would take longer than all else.
             query = f"SELECT v.id, v.state FROM json_each(?) rows CROSS JOIN {table} v WHERE v.id = rows.value"
-            earlier = dict(connection.execute(query, (msgspec.json.encode(rows_before).decode(),)).fetchall())
+            asked = msgspec.json.encode([*rows_before, *latest.values()]).decode()
+            texts: dict[int | None, str] = dict(connection.execute(query, (asked,)).fetchall())
             decode = list_decoder(projection.state)
-            befores, afters = decode(_array(map(earlier.get, rows_before))), decode(_array(latest.values()))
+            befores = decode(_array(map(texts.get, rows_before)))
+            afters = decode(_array(map(texts.get, latest.values())))
             for key, before_, after_ in zip(found, befores, afters, strict=True):
                 yield Touched(projection, key, found[key], before_, after_)
 
@@ -145,13 +162,17 @@ class Views(ViewsFile):
 
     def links(self, node: str, towards: str, seq: int) -> list[LinkState]:
         """Edges of a node after event ``seq``, downwards or upwards, oldest first."""
-        first = f"{node}{SEPARATOR}{towards}{SEPARATOR}"
+        return cast("list[LinkState]", self.beginning(LINKS, f"{node}{SEPARATOR}{towards}{SEPARATOR}", seq))
+
+    def beginning(self, projection: Projection, prefix: str, seq: int) -> list[State]:
+        """The states of entities whose names begin with ``prefix`` after event ``seq``, oldest first."""
         query = (
-            f"SELECT v.state FROM {newest('links', '?1')} AND k.key >= ?2 AND k.key < ?3 ORDER BY k.first_seq, k.key"
+            f"SELECT {whole_state(projection, 'v')} FROM {newest(projection, '?1')} "
+            "AND k.key >= ?2 AND k.key < ?3 ORDER BY k.first_seq, k.key"
         )
-        decode = decoder(LinkState)
-        rows = self.caught_up().execute(query, (seq, first, first[:-1] + chr(ord(SEPARATOR) + 1)))
-        return [decode(row[0]) for row in rows]
+        decode = decoder(projection.state)
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return [decode(row[0]) for row in self.caught_up().execute(query, (seq, _named(prefix), _named(end)))]
 
     def versions(self, last_seq: int = LAST_SEQ) -> Versions:
         """Everything that is kept up to a position, for comparison with a fold."""

@@ -13,6 +13,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.config.load import LoadedPipeline, parse, read
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.sources import column_names
+from tallystick.pipeline.recipes import look_beside
 
 
 def registered(body: say.PipelineRegistered) -> LoadedPipeline:
@@ -59,6 +60,7 @@ def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[
         }
         data = msgspec.structs.replace(data, source=given.source, joins=joins)
         base = file.parent
+        look_beside(base)
     else:
         base = find_base(loaded, book, [data.source])
     data = msgspec.structs.replace(data, rows_expected=None, fingerprint=None)
@@ -66,7 +68,10 @@ def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[
 
 
 def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> Path:
-    """The folder from which the relative paths of some sources lead to data; InvalidInput where there is none."""
+    """The folder from which the relative paths of some sources lead to data; InvalidInput where there is none.
+
+    Recipes of the pipeline's own are then looked for there as well.
+    """
     homes = [book.folder.parent / loaded.path.parent, Path.cwd() / loaded.path.parent, Path.cwd()]
     first: InvalidInput | None = None
     for home in dict.fromkeys(home.resolve() for home in homes):
@@ -76,6 +81,7 @@ def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> P
         except InvalidInput as error:
             first = first or error
         else:
+            look_beside(home)
             return home
     assert first is not None
     raise InvalidInput(

@@ -27,7 +27,7 @@ from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import Recipe, recipe_for
 from tallystick.pipeline.models import environment
-from tallystick.pipeline.recipes import Columns
+from tallystick.pipeline.recipes import Columns, look_beside
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""
@@ -119,6 +119,7 @@ def begin(
     settings = loaded.settings
     refuse_silent_loosening(book, loaded)
     now = book.now()
+    look_beside(loaded.path.parent)
     captured = environment.capture()
     windows = _with_labels(settings, as_of)
     recipes = recipes_of(book, now, loaded, slice_)

@@ -79,7 +79,7 @@ def edit_a_body_and_recompute_upwards(scene: Scene) -> str:
 
 
 def edit_a_view(scene: Scene) -> str:
-    sql(scene.book.views.path, "UPDATE models_versions SET state = replace(state, 'champion', 'retired')")
+    sql(scene.book.views.path, "UPDATE models_rows SET state = replace(state, 'champion', 'retired')")
     return str(scene.book.views.path)
 
 

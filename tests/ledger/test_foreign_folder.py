@@ -77,7 +77,7 @@ def test_nothing_is_appended_where_a_strange_trigger_would_act(left: Path) -> No
         assert book.log.size() == size
 
 
-TRIGGER = "CREATE TRIGGER evil AFTER INSERT ON runs_versions BEGIN DELETE FROM runs_keys; END"
+TRIGGER = "CREATE TRIGGER evil AFTER INSERT ON runs_rows BEGIN DELETE FROM runs_keys; END"
 CURSORS = f"CREATE VIEW cursors AS {ENDLESS} SELECT x projection, x fingerprint, x seq, x id FROM c"
 
 

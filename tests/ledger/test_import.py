@@ -456,7 +456,7 @@ def test_an_approval_holds_for_the_ledger_that_it_was_signed_for(book: ledger.Le
     note = sign_approval(ann.origin, event_id, ben)
     ann.append(approval_event(note, ben.verifier, event_id, decision.event.body), sign=True)
     import_history(book, ann.folder)
-    assert book.now().decision("r1").approved_by == ("ben",)
+    assert [state.approver for state in book.now().approvals("r1")] == ["ben"]
     assert dict(checked(book).lines)["approved"].startswith("1 approval")
     # The same note recorded here, for this ledger, is worth nothing.
     book.append(approval_event(note, ben.verifier, event_id, decision.event.body))

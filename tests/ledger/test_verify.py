@@ -203,16 +203,16 @@ def test_an_artifact_that_changed_or_is_gone_is_named(story: ledger.Ledger) -> N
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE models_versions SET state = replace(state, 'champion', 'retired')",
-        "DELETE FROM models_versions",
+        "UPDATE models_rows SET state = replace(state, 'champion', 'retired')",
+        "DELETE FROM models_rows",
         "UPDATE pipelines_keys SET first_seq = 0",
         "DROP VIEW models",
         "CREATE TABLE strange(x)",
-        "CREATE TRIGGER strange AFTER INSERT ON runs_versions BEGIN DELETE FROM runs_keys; END",
-        "UPDATE models_versions SET before = NULL",
+        "CREATE TRIGGER strange AFTER INSERT ON runs_rows BEGIN DELETE FROM runs_keys; END",
+        "UPDATE models_rows SET before = NULL",
         # An index that lists nothing, under the definition of the one that lists everything.
         "CREATE TEMP TABLE whole AS SELECT sql FROM sqlite_schema WHERE name = 'models_by_key'; "
-        "DROP INDEX models_by_key; CREATE INDEX models_by_key ON models_versions(key, from_seq) WHERE from_seq < 0; "
+        "DROP INDEX models_by_key; CREATE INDEX models_by_key ON models_rows(key, from_seq) WHERE from_seq < 0; "
         "PRAGMA writable_schema = ON; "
         "UPDATE sqlite_schema SET sql = (SELECT sql FROM whole) WHERE name = 'models_by_key'",
     ],

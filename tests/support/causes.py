@@ -299,7 +299,7 @@ def views_of_another_version(place: Place, folder: Path) -> Iterator[Place]:
     subprocess.run([*PROGRAM, "status"], cwd=place.team, check=True, capture_output=True, env=environment(place))
     connection = sqlite3.connect(place.team / ".tally" / "views.db", isolation_level=None)
     connection.execute("UPDATE cursors SET fingerprint = '1-of another version'")
-    connection.execute("DELETE FROM models_versions")
+    connection.execute("DELETE FROM models_rows")
     connection.close()
     yield place
 

@@ -668,9 +668,9 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
             assert "decision.approved" in app.text
             await app.press("enter")
             with ledger.open(folder) as book:
-                await app.until(lambda: book.now().decision("r1").approved_by)
+                await app.until(lambda: book.now().decision("r1").last_approver)
             with ledger.open(folder) as book:
-                assert book.now().decision("r1").approved_by == ("tester@example.org",)
+                assert book.now().decision("r1").last_approver == "tester@example.org"
 
     asyncio.run(go())
 

@@ -387,7 +387,7 @@ def test_rebuild_check_notices_a_changed_view(told: tuple[Path, dict[str, str], 
     shutil.copytree(folder, tmp_path / "copy")
     assert tally(tmp_path / "copy", "status", **environment).code == 0
     connection = sqlite3.connect(tmp_path / "copy" / ".tally" / "views.db", isolation_level=None)
-    connection.execute("UPDATE models_versions SET state = replace(state, 'champion', 'retired')")
+    connection.execute("UPDATE models_rows SET state = replace(state, 'champion', 'retired')")
     connection.close()
     checked = tally(tmp_path / "copy", "rebuild", "--check", **environment)
     assert (checked.code, "wrong about late-arrivals-v" in checked.out) == (1, True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tallystick.ledger.views.entities.anchors import ANCHORS, AnchorState
+from tallystick.ledger.views.entities.approvals import APPROVALS, ApprovalState
 from tallystick.ledger.views.entities.automations import AUTOMATIONS, AutomationState
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
 from tallystick.ledger.views.entities.decisions import DECISIONS, DecisionState
@@ -21,6 +22,8 @@ from tallystick.ledger.views.entities.predictions import PREDICTIONS, Prediction
 from tallystick.ledger.views.entities.reproductions import REPRODUCTIONS, ReproductionState
 from tallystick.ledger.views.entities.runs import RUNS, RunState
 from tallystick.ledger.views.entities.slices import SLICES, SliceState
+from tallystick.ledger.views.entities.trial_files import TRIAL_FILES, TrialFileState
+from tallystick.ledger.views.entities.trial_metrics import TRIAL_METRICS, TrialMetricState
 from tallystick.ledger.views.entities.trials import TRIALS, TrialState
 from tallystick.ledger.views.entities.waivers import WAIVERS, WaiverState
 from tallystick.ledger.views.entities.windows import WINDOWS, WindowState
@@ -34,6 +37,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     WINDOWS,
     EVALUATIONS,
     DECISIONS,
+    APPROVALS,
     GATES,
     WAIVERS,
     LOOKS,
@@ -43,6 +47,8 @@ PROJECTIONS: tuple[Projection, ...] = (
     FINDINGS,
     AUTOMATIONS,
     TRIALS,
+    TRIAL_METRICS,
+    TRIAL_FILES,
     ENVIRONMENTS,
     KEYS,
     ANCHORS,
@@ -63,6 +69,7 @@ __all__ = [
     "NAMED",
     "PROJECTIONS",
     "AnchorState",
+    "ApprovalState",
     "AutomationState",
     "Championship",
     "CorrectionState",
@@ -82,6 +89,8 @@ __all__ = [
     "ReproductionState",
     "RunState",
     "SliceState",
+    "TrialFileState",
+    "TrialMetricState",
     "TrialState",
     "WaiverState",
     "WindowState",

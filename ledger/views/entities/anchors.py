@@ -45,5 +45,4 @@ ANCHORS = projection(
     AnchorState,
     (say.AnchorRecorded,),
     anchors,
-    __file__,
 )

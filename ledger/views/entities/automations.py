@@ -140,5 +140,9 @@ AUTOMATIONS = projection(
         say.AutomationChanged,
     ),
     automations,
-    __file__,
+    steady=(
+        ("automation", "asked", "needed", "approvers_needed", "relock_on"),
+        ("quiet_since", "locked_by", "locked_at"),
+        ("unlocked_by", "unlocked_at"),
+    ),
 )

@@ -57,5 +57,4 @@ CORRECTIONS = projection(
     CorrectionState,
     (say.EventCorrected,),
     corrections,
-    __file__,
 )

@@ -1,4 +1,4 @@
-"""Decisions as they were taken, and who approved them since."""
+"""Decisions as they were taken, and who approved them last; all approvals are entities of their own."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ class DecisionState(State, frozen=True, kw_only=True):
     taken_at: Instant
     described_by: int
     """Position of the ``decision.taken`` or ``promotion.decided`` event, which holds the reasons."""
-    approved_by: tuple[str, ...] = ()
+    last_approver: str | None = None
+    """Who approved it last."""
 
 
 def decisions(entry: Entry, current: Lookup) -> Iterator[Change]:
-    """Decisions as they were taken, and who approved them since."""
+    """Decisions as they were taken, and who approved them last; all approvals are entities of their own."""
     match entry.event.body:
         case say.DecisionTaken() as body:
             yield (
@@ -57,13 +58,13 @@ def decisions(entry: Entry, current: Lookup) -> Iterator[Change]:
                     headline=body.headline,
                     taken_at=entry.recorded_at,
                     described_by=entry.seq,
-                    approved_by=tuple(body.approvals),
+                    last_approver=body.approvals[-1] if body.approvals else None,
                 ),
             )
         case say.DecisionApproved() as body:
             state: DecisionState | None = current(body.decision) if body.decision else None
-            if state is not None and body.decision and body.approver not in state.approved_by:
-                yield body.decision, follow(state, entry, approved_by=(*state.approved_by, body.approver))
+            if state is not None and body.decision and body.approver != state.last_approver:
+                yield body.decision, follow(state, entry, last_approver=body.approver)
 
 
 DECISIONS = projection(
@@ -72,5 +73,5 @@ DECISIONS = projection(
     DecisionState,
     (say.DecisionTaken, say.PromotionDecided, say.DecisionApproved),
     decisions,
-    __file__,
+    steady=(("decision", "run", "pipeline", "outcome", "chosen", "model", "headline", "taken_at", "described_by"),),
 )

@@ -45,5 +45,4 @@ ENVIRONMENTS = projection(
     EnvironmentState,
     (say.EnvironmentCaptured,),
     environments,
-    __file__,
 )

@@ -55,5 +55,4 @@ EVALUATIONS = projection(
     EvaluationState,
     (say.WindowEvaluated,),
     evaluations,
-    __file__,
 )

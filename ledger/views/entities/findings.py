@@ -41,4 +41,4 @@ def findings(entry: Entry, _current: Lookup) -> Iterator[Change]:
     )
 
 
-FINDINGS = projection("findings", "finding", FindingState, (say.FindingMade,), findings, __file__)
+FINDINGS = projection("findings", "finding", FindingState, (say.FindingMade,), findings)

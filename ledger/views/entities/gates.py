@@ -74,5 +74,7 @@ GATES = projection(
     GateState,
     (say.GateEvaluated, say.WaiverGranted, say.WaiverEnded),
     gates,
-    __file__,
+    steady=(
+        ("gate", "name", "model", "pipeline", "run", "value", "threshold", "sentence", "loosened", "evaluated_at"),
+    ),
 )

@@ -52,4 +52,4 @@ def histories(entry: Entry, current: Lookup) -> Iterator[Change]:
     )
 
 
-HISTORIES = projection("histories", "history", HistoryState, (say.HistoryImported,), histories, __file__)
+HISTORIES = projection("histories", "history", HistoryState, (say.HistoryImported,), histories)

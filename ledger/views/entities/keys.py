@@ -59,5 +59,5 @@ KEYS = projection(
     KeyState,
     (say.LedgerCreated, say.KeyRotated, say.ForkAdopted),
     keys,
-    __file__,
+    steady=(("key", "verifier_key", "since", "by", "reason", "vouched_for"),),
 )

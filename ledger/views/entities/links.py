@@ -129,5 +129,4 @@ LINKS = projection(
         say.FindingMade,
     ),
     links,
-    __file__,
 )

@@ -58,4 +58,11 @@ def looks(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.look, follow(state, entry, **shown)
 
 
-LOOKS = projection("looks", "look", LookState, (say.FinalLooked, say.FinalEvaluated), looks, __file__)
+LOOKS = projection(
+    "looks",
+    "look",
+    LookState,
+    (say.FinalLooked, say.FinalEvaluated),
+    looks,
+    steady=(("look", "pipeline", "run", "model", "windows", "number", "budget", "by", "at", "command", "waiver"),),
+)

@@ -101,5 +101,21 @@ MODELS = projection(
         say.ModelRetired,
     ),
     models,
-    __file__,
+    steady=(
+        (
+            "model",
+            "pipeline",
+            "candidate",
+            "made_at",
+            "made_by_run",
+            "made_by_event",
+            "slice",
+            "artifact",
+            "rows",
+            "trained_on",
+            "intended_for",
+        ),
+        ("promoted_at", "promoted_by", "reason"),
+        ("proposed_by", "proposal"),
+    ),
 )

@@ -55,4 +55,4 @@ def periods(entry: Entry, _current: Lookup) -> Iterator[Change]:
     )
 
 
-PERIODS = projection("periods", "period", PeriodState, (say.PeriodMonitored,), periods, __file__)
+PERIODS = projection("periods", "period", PeriodState, (say.PeriodMonitored,), periods)

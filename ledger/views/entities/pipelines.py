@@ -91,5 +91,8 @@ PIPELINES = projection(
         say.ModelRetired,
     ),
     pipelines,
-    __file__,
+    steady=(
+        ("pipeline", "owner", "question", "meaning_hash", "registered_at", "registered_by"),
+        ("champion",),
+    ),
 )

@@ -58,5 +58,4 @@ PREDICTIONS = projection(
     PredictionState,
     (say.PredictionMade,),
     predictions,
-    __file__,
 )

@@ -59,5 +59,4 @@ REPRODUCTIONS = projection(
     ReproductionState,
     (say.RunReproduced,),
     reproductions,
-    __file__,
 )

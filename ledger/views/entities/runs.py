@@ -124,5 +124,20 @@ RUNS = projection(
         say.RunReproduced,
     ),
     runs,
-    __file__,
+    steady=(
+        (
+            "run",
+            "pipeline",
+            "started_at",
+            "by",
+            "host",
+            "process",
+            "meaning_hash",
+            "environment",
+            "windows",
+            "candidates",
+        ),
+        ("decision", "outcome", "chosen", "model", "headline"),
+        ("ended_at", "result_hash", "failure"),
+    ),
 )

@@ -55,5 +55,5 @@ SLICES = projection(
     SliceState,
     (say.SliceTaken,),
     slices,
-    __file__,
+    steady=(("slice", "pipeline", "source", "fingerprint", "rows", "kept_rows", "period", "taken_at"),),
 )

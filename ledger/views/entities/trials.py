@@ -1,4 +1,8 @@
-"""Trials: what notebooks and training loops tried, with the last number of each kind."""
+"""Trials: what notebooks and training loops tried. Their numbers and files are entities of their own.
+
+A trial is measured thousands of times and keeps thousands of files: a state that held all of them would be as long as
+the history, and so would each of its versions.
+"""
 
 from __future__ import annotations
 
@@ -22,9 +26,8 @@ class TrialState(State, frozen=True, kw_only=True):
     """When it happened, which may be before it could be recorded."""
     ended_at: Instant | None = None
     points: int = 0
-    last: dict[str, float]
-    """The newest finite number of each name."""
-    files: tuple[str, ...] = ()
+    file_count: int = 0
+    """How many files were stored."""
     error: str | None = None
     late_records: int = 0
 
@@ -44,7 +47,6 @@ def trials(entry: Entry, current: Lookup) -> Iterator[Change]:
                 host=body.host,
                 params=body.params,
                 started_at=entry.event.occurred_at,
-                last={},
             ),
         )
         return
@@ -53,12 +55,9 @@ def trials(entry: Entry, current: Lookup) -> Iterator[Change]:
         return
     match body:
         case say.TrialMeasured():
-            last = dict(state.last)
-            for point in body.points:
-                last |= point.values
-            yield body.trial, follow(state, entry, points=state.points + len(body.points), last=last)
+            yield body.trial, follow(state, entry, points=state.points + len(body.points))
         case say.TrialStored():
-            yield body.trial, follow(state, entry, files=(*state.files, body.name))
+            yield body.trial, follow(state, entry, file_count=state.file_count + 1)
         case say.TrialFinished():
             ended = {"status": body.status, "ended_at": entry.event.occurred_at, "error": body.error}
             yield body.trial, follow(state, entry, late_records=body.late_records, **ended)
@@ -70,5 +69,8 @@ TRIALS = projection(
     TrialState,
     (say.TrialStarted, say.TrialMeasured, say.TrialStored, say.TrialFinished),
     trials,
-    __file__,
+    steady=(
+        ("trial", "name", "by", "host", "params", "started_at"),
+        ("ended_at", "error"),
+    ),
 )

@@ -66,4 +66,27 @@ def waivers(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.waiver, follow(state, entry, **ended)
 
 
-WAIVERS = projection("waivers", "waiver", WaiverState, (say.WaiverGranted, say.WaiverEnded), waivers, __file__)
+WAIVERS = projection(
+    "waivers",
+    "waiver",
+    WaiverState,
+    (say.WaiverGranted, say.WaiverEnded),
+    waivers,
+    steady=(
+        (
+            "waiver",
+            "gate",
+            "name",
+            "model",
+            "pipeline",
+            "reason",
+            "owner",
+            "approver",
+            "granted_at",
+            "until",
+            "ends_when",
+            "evidence",
+            "renewal",
+        ),
+    ),
+)

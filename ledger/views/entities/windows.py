@@ -64,5 +64,4 @@ WINDOWS = projection(
     WindowState,
     (say.WindowDescribed,),
     windows,
-    __file__,
 )

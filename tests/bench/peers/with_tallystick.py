@@ -116,9 +116,11 @@ class Tallystick:
     def best(self, count: int) -> dict[str, Any]:
         """As ``tally trials --best loss -n 50`` does."""
         started = time.perf_counter()
-        trials = [trial for trial in self.book.now().trials() if "loss" in trial.last]
-        found = sorted(trials, key=lambda trial: trial.last["loss"])[:count]
-        return {"seconds": time.perf_counter() - started, "losses": [trial.last["loss"] for trial in found]}
+        now = self.book.now()
+        losses = {metric.trial: metric.value for metric in now.trial_metrics() if metric.name == "loss"}
+        trials = [trial for trial in now.trials() if trial.trial in losses]
+        found = sorted(trials, key=lambda trial: losses[trial.trial])[:count]
+        return {"seconds": time.perf_counter() - started, "losses": [losses[trial.trial] for trial in found]}
 
     def promotions(self, count: int) -> dict[str, int]:
         self.book.append(registered(PIPELINE))

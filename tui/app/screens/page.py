@@ -14,6 +14,7 @@ from tallystick.ledger.events.entry import Erased
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import DecisionTaken, PromotionDecided, entities, is_known
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.query.checkpoints import first_size_covering
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.names import end_of_run, first_event, newest_changes
@@ -209,6 +210,11 @@ def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, st
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
     lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, book.zone), *_fields(book, state, kind)]
+    lines += [
+        Line(f"{field_words(name):<18}{field_value_words(name, value, book.zone)}")
+        for name, value in belongings(snapshot, state).items()
+        if value
+    ]
     if isinstance(state, DecisionState):
         body = snapshot.event(state.described_by).event.body
         if isinstance(body, DecisionTaken):

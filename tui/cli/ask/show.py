@@ -14,6 +14,7 @@ from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.entry import Erased
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.types import is_known
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
 from tallystick.tui.cli.ask.commits import commit_json, corrected_by, print_commit, print_source
@@ -55,14 +56,14 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
-                "state": msgspec.to_builtins(state),
+                "state": {**msgspec.to_builtins(state), **belongings(snapshot, state)},
             }
             print_json("tally.show/1", content)
             return
         head_line(snapshot, as_of, book)
-        for field in state.__struct_fields__:
-            value = getattr(state, field)
-            if value is not None and field != "seq":
+        fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
+        for field, value in (fields | belongings(snapshot, state)).items():
+            if value is not None:
                 click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
         found = snapshot.event(state.seq)
         click.echo(f"{'last event':<18}#{state.seq}  {show(found.sentence, 400)}")

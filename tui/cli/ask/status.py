@@ -9,6 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.waivers import expired, print_waivers
@@ -32,8 +33,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         pipelines, runs = snapshot.pipelines(), snapshot.runs()
-        newest = book.log.newest_checkpoint()
-        signed = newest[0] if newest else 0
+        # Signed by now: a checkpoint that was made later covers what was there before.
+        newest = newest_checkpoint(book.now())
+        signed = newest.size if newest else 0
         if as_json:
             print_json(
                 "tally.status/1",

@@ -9,6 +9,7 @@ import msgspec
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import TrialState
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.main import tally
@@ -40,17 +41,23 @@ def trials_command(
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         trials = snapshot.trials()[::-1]
+        numbers: dict[str, dict[str, float]] = {}
+        for metric in snapshot.trial_metrics():
+            numbers.setdefault(metric.trial, {})[metric.name] = metric.value
         if best:
-            names = {name for trial in trials for name in trial.last}
+            names = {name for last in numbers.values() for name in last}
             if trials and best not in names:
                 raise NotFound(
                     f"No trial measured {best!r}.", f"They measured {', '.join(sorted(names)) or 'nothing'}."
                 )
-            measured = [trial for trial in trials if best in trial.last]
-            trials = sorted(measured, key=lambda trial: trial.last[best], reverse=largest)
+            measured = [trial for trial in trials if best in numbers.get(trial.trial, {})]
+            trials = sorted(measured, key=lambda trial: numbers[trial.trial][best], reverse=largest)
         trials = trials[:number]
         if as_json:
-            listed = [{"handle": f"trial:{trial.trial}", **msgspec.to_builtins(trial)} for trial in trials]
+            listed = [
+                {"handle": f"trial:{trial.trial}", **msgspec.to_builtins(trial), **belongings(snapshot, trial)}
+                for trial in trials
+            ]
             print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of, book), "trials": listed})
             return
         head_line(snapshot, as_of, book)
@@ -60,12 +67,12 @@ def trials_command(
                 "There are no trials yet. In Python: with tallystick.run('name') as run: run.log(loss=…)", err=True
             )
             return
-        shown = [best] if best else sorted({name for trial in trials for name in trial.last})[:4]
+        shown = [best] if best else sorted({name for trial in trials for name in numbers.get(trial.trial, {})})[:4]
         headers = ("trial", "state", "by", "began", *shown, "parameters")
-        table(headers, [_row(trial, shown, book) for trial in trials])
+        table(headers, [_row(trial, numbers.get(trial.trial, {}), shown, book) for trial in trials])
 
 
-def _row(trial: TrialState, shown: list[str], book: ledger.Ledger) -> tuple[object, ...]:
-    numbers = [None if name not in trial.last else f"{trial.last[name]:.6g}" for name in shown]
+def _row(trial: TrialState, last: dict[str, float], shown: list[str], book: ledger.Ledger) -> tuple[object, ...]:
+    numbers = [None if name not in last else f"{last[name]:.6g}" for name in shown]
     params = ", ".join(f"{name}={value}" for name, value in trial.params.items())
     return (trial.trial, trial.status, trial.by, moment_words(trial.started_at, book.zone), *numbers, params)

@@ -1,0 +1,48 @@
+"""The code that a pipeline file names: which files it would run, and whether its estimators are there."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, Mistake
+from tallystick.pipeline.config.toml_lines import find_lines, line_of
+from tallystick.pipeline.recipes import RECIPE_PARAMETERS, code_beside, is_recipe, look_beside, parameters, resolve
+
+
+def files_named(loaded: LoadedPipeline) -> list[Path]:
+    """The modules beside the file that its candidates name. Nothing is imported."""
+    found = {code_beside(item.estimator, loaded.path.parent) for item in loaded.settings.candidates.values()}
+    return sorted(path for path in found if path is not None)
+
+
+def check_code(loaded: LoadedPipeline) -> None:
+    """Import every estimator that the file names and compare its parameters; none is called.
+
+    Raises
+    ------
+    ConfigurationError
+        With every candidate that could not be built.
+    """
+    look_beside(loaded.path.parent)
+    lines = find_lines(loaded.text)
+    mistakes = []
+    for name, item in loaded.settings.candidates.items():
+        try:
+            found = resolve(item.estimator)
+        except InvalidInput as error:
+            where = line_of(("candidates", name, "estimator"), lines)
+            mistakes.append(Mistake(where, f"candidates.{name}.estimator", f"{error.message} {error.hint}"))
+            continue
+        given = dict.fromkeys(item.params)
+        if is_recipe(found):
+            given |= dict.fromkeys(RECIPE_PARAMETERS)
+        try:
+            inspect.signature(found).bind(**given)
+        except TypeError as error:
+            where = line_of(("candidates", name, "params"), lines)
+            words = f"{item.estimator} does not take these params: {error}. It takes {', '.join(parameters(found))}."
+            mistakes.append(Mistake(where, f"candidates.{name}.params", words))
+    if mistakes:
+        raise ConfigurationError(loaded.path.name, mistakes)
