@@ -36,7 +36,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
-        gaps = audit(book, snapshot)
+        gaps = audit(snapshot, lambda artifact: book.objects.path(artifact).exists())
         missing = any(gap.level == "missing" for gap in gaps)
         if as_json:
             content = {
@@ -46,7 +46,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
             }
             print_json("tally.audit/1", content)
         else:
-            head_line(snapshot, as_of, book)
+            head_line(snapshot, as_of)
             click.secho(audit_words(gaps), bold=True)
             for gap in gaps:
                 click.echo(wrap(f"[{gap.code}] {gap.sentence}", "  "))
@@ -92,7 +92,7 @@ def automation_command(
             print_receipt(book)
             return
         snapshot = snapshot_of(book, as_of)
-        standing = automation_of(book, snapshot, pipeline)
+        standing = automation_of(snapshot, pipeline)
         if as_json:
             document = {
                 "as_of": as_of_json(snapshot.as_of, book),
@@ -106,7 +106,7 @@ def automation_command(
             }
             print_json("tally.automation/1", document)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         click.echo(wrap(automation_words(standing, book.zone)))
         for words in standing.missing:

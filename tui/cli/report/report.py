@@ -39,7 +39,7 @@ def report_command(
     """
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
-        record = period_record(book, newest_period(snapshot, pipeline, period))
+        record = period_record(snapshot, newest_period(snapshot, pipeline, period))
         if html is not None:
             write_page(html, record, book)
         if as_json:
@@ -60,7 +60,7 @@ def report_command(
             }
             print_json("tally.report/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         print_period(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")
