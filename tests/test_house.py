@@ -85,14 +85,15 @@ def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
 
 def test_every_package_is_installed() -> None:
     """What setuptools finds below ``.src``: one package, with every folder that holds Python."""
-    from setuptools import find_packages
-
+    # A process of its own: setuptools cannot be imported where the standard library's distutils was.
+    code = f"from setuptools import find_packages; print(*find_packages({str(ROOT / '.src')!r}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     packages = {
         ".".join(("tallystick", *file.parent.relative_to(ROOT).parts))
         for layer in LAYERS
         for file in (ROOT / layer).rglob("*.py")
     }
-    assert set(find_packages(str(ROOT / ".src"))) == {"tallystick", *packages}
+    assert set(found) == {"tallystick", *packages}
 
 
 # Floors -----------------------------------------------------------------------------------------------------
