@@ -469,8 +469,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "ledger", "plan"): 7,
     ("parameters", "ledger", "_record"): 9,
     ("parameters", "ledger", "create"): 8,
-    ("class", "ledger", "Vouching"): 456,
-    ("class", "ledger", "_Examination"): 314,
     ("parameters", "pipeline", "_joined"): 8,
     ("parameters", "pipeline", "measure_optimism"): 8,
     ("function", "pipeline", "choose"): 108,
