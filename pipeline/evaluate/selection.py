@@ -112,7 +112,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason]
 
 
-class Rule(NamedTuple):
+class ChoiceRule(NamedTuple):
     """What a choice goes by, beside the scores."""
 
     complexity: Mapping[str, int]
@@ -131,7 +131,7 @@ class Rule(NamedTuple):
     """Candidate -> None, or the reason in words why it does not take part."""
 
 
-def choose(scores: Scores, rule: Rule) -> Selection:
+def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     """Apply the rule.
 
     1. Only eligible candidates take part.
@@ -215,7 +215,7 @@ def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float,
     return equals
 
 
-def _agree(scores: Scores, names: Sequence[str], rule: Rule) -> None:
+def _agree(scores: Scores, names: Sequence[str], rule: ChoiceRule) -> None:
     """Refuse settings that do not belong to these scores."""
     complexity, order, margin, confidence, reference, champion, eligible = rule
     if (confidence, reference) != (scores.confidence, scores.reference):

@@ -34,7 +34,7 @@ from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, ra
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, Fact, Reason, Rule, Selection, choose
+from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, Fact, Reason, Selection, choose
 from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
@@ -281,7 +281,7 @@ class _Running:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
-        rule = Rule(
+        rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
             margin=self.settings.selection.margin,
