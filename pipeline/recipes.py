@@ -147,6 +147,8 @@ def resolve(estimator: str) -> Any:
     InvalidInput
         Where there is none, or it is none of: a class with ``fit``, a recipe, a function whose return annotation is
         such a class.
+    ModuleNotFoundError
+        Where it needs a library of the extra that is not installed.
     """
     module_name, _, name = estimator.partition(":")
     words = module_name.split(".")
@@ -156,16 +158,20 @@ def resolve(estimator: str) -> Any:
     try:
         found = getattr(module_of(module_name), name)
     except (Exception, SystemExit) as error:
-        raise InvalidInput(
-            f"There is no {estimator}: {error or type(error).__name__}.",
-            "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
-            "sklearn.dummy:DummyClassifier.",
-        ) from error
+        raise _nothing_there(estimator, error) from error
     if _has_fit(found) or is_recipe(found) or (isinstance(found, FunctionType) and _has_fit(_returned(found))):
         return found
     raise InvalidInput(
         f"{estimator} makes no model: it is no class with `fit`, and no function known to return one.",
         f"A function of your own takes {', '.join(RECIPE_PARAMETERS)} first, or is annotated: `-> ITS_ESTIMATOR`.",
+    )
+
+
+def _nothing_there(estimator: str, error: BaseException) -> InvalidInput:
+    return InvalidInput(
+        f"There is no {estimator}: {error or type(error).__name__}.",
+        "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
+        "sklearn.dummy:DummyClassifier.",
     )
 
 
