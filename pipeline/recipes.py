@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.system.files import read_foreign
+from tallystick.pipeline.extra import lacking
 
 Task = Literal["classification", "regression"]
 RECIPE_PARAMETERS = ["columns", "task", "seed"]
@@ -158,20 +159,18 @@ def resolve(estimator: str) -> Any:
     try:
         found = getattr(module_of(module_name), name)
     except (Exception, SystemExit) as error:
-        raise _nothing_there(estimator, error) from error
+        if lacking(error):
+            raise
+        raise InvalidInput(
+            f"There is no {estimator}: {error or type(error).__name__}.",
+            "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
+            "sklearn.dummy:DummyClassifier.",
+        ) from error
     if _has_fit(found) or is_recipe(found) or (isinstance(found, FunctionType) and _has_fit(_returned(found))):
         return found
     raise InvalidInput(
         f"{estimator} makes no model: it is no class with `fit`, and no function known to return one.",
         f"A function of your own takes {', '.join(RECIPE_PARAMETERS)} first, or is annotated: `-> ITS_ESTIMATOR`.",
-    )
-
-
-def _nothing_there(estimator: str, error: BaseException) -> InvalidInput:
-    return InvalidInput(
-        f"There is no {estimator}: {error or type(error).__name__}.",
-        "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
-        "sklearn.dummy:DummyClassifier.",
     )
 
 
