@@ -83,6 +83,16 @@ def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
         assert getattr(ledger, name).__doc__, name
 
 
+def test_the_face_of_the_pipeline_names_what_is_there() -> None:
+    from tallystick import pipeline
+
+    assert sorted(pipeline.PLACES) == sorted(pipeline.__all__)
+    for name in pipeline.__all__:
+        assert getattr(pipeline, name).__doc__, name
+    with pytest.raises(AttributeError):
+        _ = pipeline.no_such_verb
+
+
 def test_every_package_is_installed() -> None:
     """What setuptools finds below ``.src``: one package, with every folder that holds Python."""
     # A process of its own: setuptools cannot be imported where the standard library's distutils was.
@@ -427,19 +437,13 @@ NAMED_TWICE = {
     "Column",
     "Context",
     "Event",
-    "Evidence",
-    "Finding",
     "Group",
     "History",
     "Log",
-    "Plan",
     "PredictionRefused",
     "Reason",
-    "Record",
-    "Report",
     "Rows",
     "Score",
-    "Standing",
     "Stored",
     "Told",
 }

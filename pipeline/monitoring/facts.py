@@ -18,7 +18,7 @@ from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
 from tallystick.pipeline.monitoring.baseline import History
-from tallystick.pipeline.monitoring.own_range import Standing, stand
+from tallystick.pipeline.monitoring.own_range import OwnRange, stand
 from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
     Episode,
@@ -140,11 +140,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     predicted: float
     own_windows: list[str]
     statistics: dict[str, float]
-    standings: dict[str, Standing]
+    standings: dict[str, OwnRange]
     own: dict[str, list[float]]
     """The same statistics in the own windows, in their order."""
-    loss_standing: Standing
-    auc_standing: Standing | None
+    loss_standing: OwnRange
+    auc_standing: OwnRange | None
     recoverable: float | None
     """Share of the extra loss that a new intercept takes away; None where there is none."""
     worse_than_reference: bool
@@ -249,7 +249,7 @@ DECISIONS: dict[str, Decision] = {
 }
 
 
-def _standings(found: Statistics, own: Mapping[str, Sequence[float]], rules: Thresholds) -> dict[str, Standing]:
+def _standings(found: Statistics, own: Mapping[str, Sequence[float]], rules: Thresholds) -> dict[str, OwnRange]:
     sides: dict[str, tuple[Statistic | None, Literal["upper", "both"]]] = {
         "extra_loss": (found.extra_loss, "upper"),
         "level": (found.level, "both"),
@@ -350,7 +350,7 @@ def _cause(
 
 
 def _status(
-    cause: str, standings: dict[str, Standing], worse: bool, faults: list[Fault]
+    cause: str, standings: dict[str, OwnRange], worse: bool, faults: list[Fault]
 ) -> Literal["quiet", "notable", "alarm"]:
     levels = {standing.level for standing in standings.values()}
     if faults or worse or ("alarm" in levels and cause != "nothing"):

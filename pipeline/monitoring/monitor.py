@@ -32,7 +32,7 @@ from tallystick.pipeline.monitoring.baseline import History, history_of
 from tallystick.pipeline.monitoring.facts import Decision, Facts, Judging, estimate_error, facts_of
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.predict import open_model
-from tallystick.pipeline.monitoring.sentences import Finding
+from tallystick.pipeline.monitoring.sentences import PeriodFinding
 from tallystick.pipeline.monitoring.statistics import expected_losses
 from tallystick.pipeline.recipes import Task
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
@@ -44,7 +44,7 @@ class Watched(NamedTuple):
     """What a look at a period came to, as it was recorded."""
 
     body: say.PeriodMonitored
-    findings: list[Finding]
+    findings: list[PeriodFinding]
     facts: Facts | None
     """None where nothing could be judged."""
     commit: str
@@ -54,7 +54,7 @@ class _Verdict(NamedTuple):
     status: Literal["quiet", "notable", "alarm", "waiting"]
     decision: Decision
     headline: str
-    findings: list[Finding]
+    findings: list[PeriodFinding]
     facts: Facts | None
     estimate: dict[str, float | None] | None
     next: str | None = None

@@ -29,7 +29,7 @@ from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
 from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
@@ -60,7 +60,7 @@ Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """What a run came to."""
 
     outline: Outline
@@ -92,7 +92,7 @@ def run(
     purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
     labels_as_of: dt.datetime | None = None,
     remembered: Remembered | None = None,
-) -> Report:
+) -> RunReport:
     """Do a whole run and record it.
 
     Parameters
@@ -177,7 +177,7 @@ class _Running:
         self.done = 0
         self.total = len(outline.windows) * len(outline.recipes)
 
-    def go(self) -> Report:
+    def go(self) -> RunReport:
         plan = self._plan()
         cells = [Cell(window, recipe) for window in self.outline.windows for recipe in self.outline.recipes]
         # The leakage checks, the optimism of up to three candidates, and the refit.
@@ -189,7 +189,7 @@ class _Running:
         optimism = self._optimism(plan, selection)
         return self._conclude(plan, scores, selection, optimism)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> BacktestPlan:
         return backtest.make_plan(self.settings, self.outline.slice, self.outline.windows[0], as_of=self.as_of)
 
     def _step(self, what: str) -> None:
@@ -198,7 +198,7 @@ class _Running:
 
     # Windows
 
-    def _record_windows(self, plan: Plan, cells: Sequence[Cell]) -> None:
+    def _record_windows(self, plan: BacktestPlan, cells: Sequence[Cell]) -> None:
         """Compute all cells; record each window as one commit, in order, as soon as it is complete."""
         per_window = len(self.outline.recipes)
         open_window: Described | None = None
@@ -249,7 +249,7 @@ class _Running:
 
     # Deciding
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: BacktestPlan) -> None:
         """Whether the data tells what could not have been known."""
         labels = [window.label for window in self.outline.windows]
         earlier = checks.seen_before(self.book.now(), self.pipeline, self.name, labels)
@@ -294,7 +294,7 @@ class _Running:
         )
         return choose(scores, rule)
 
-    def _optimism(self, plan: Plan, selection: Selection) -> list[Optimism]:
+    def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
         others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
@@ -312,11 +312,11 @@ class _Running:
 
     def _conclude(
         self,
-        plan: Plan,
+        plan: BacktestPlan,
         scores: Scores | None,
         selection: Selection,
         optimism: list[Optimism],
-    ) -> Report:
+    ) -> RunReport:
         reasons = [
             say.Reason(code=reason.code, facts=reason.facts, sentence=sentences.reason_sentence(reason, self.context))
             for reason in selection.reasons
@@ -357,7 +357,7 @@ class _Running:
             run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
         )
         appended, model = self._record(decided, finished, leakage, optimism, model)
-        return Report(
+        return RunReport(
             outline=self.outline,
             described=self.described,
             judged=self.judged,
@@ -420,7 +420,7 @@ class _Running:
         bodies = gates.gate_events(now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 
-    def _model(self, plan: Plan, chosen: str) -> Refitted:
+    def _model(self, plan: BacktestPlan, chosen: str) -> Refitted:
         """The model of the chosen candidate, its files stored, ready to be recorded."""
         recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
         valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")
