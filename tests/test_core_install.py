@@ -21,6 +21,7 @@ from tallystick.tui.cli.main import COMMANDS
 
 MODEL = "late-arrivals-v1"
 NEEDS = {
+    "check": ("check", "tiny.toml"),
     "demo": ("demo", "elsewhere"),
     "diff": ("diff", "RUN", "RUN"),
     "final-test": ("final-test", MODEL),
@@ -34,10 +35,13 @@ NEEDS = {
 """The commands that train, judge or read data, and one use of each that must name the extra."""
 
 READS: tuple[tuple[str, ...], ...] = (
-    ("check", "tiny.toml"),
+    ("check", "tiny.toml", "--no-data"),
     ("diff", "tiny.toml", "tiny.toml"),
     ("diff", "c2", "c4"),
     ("doctor",),
+    ("help",),
+    ("help", "as", "of"),
+    ("help", "run"),
     ("audit",),
     ("automation", "late-arrivals"),
     ("status",),
@@ -61,6 +65,7 @@ READS: tuple[tuple[str, ...], ...] = (
     ("prove", MODEL, "-o", "bundle"),
     ("check-proof", "bundle"),
     ("export", "tiles", "site"),
+    ("audit-tiles", "site", "--key", "KEY"),
     ("key", "show"),
     ("backup", "copy"),
     ("seal",),
@@ -121,8 +126,8 @@ def run_of(folder: Path) -> str:
         return book.now().runs()[0].run
 
 
-def filled(arguments: tuple[str, ...], run: str, receipt: str = "") -> list[str]:
-    return [{"RUN": run, "RECEIPT": receipt}.get(word, word) for word in arguments]
+def filled(arguments: tuple[str, ...], run: str, receipt: str = "", key: str = "") -> list[str]:
+    return [{"RUN": run, "RECEIPT": receipt, "KEY": key}.get(word, word) for word in arguments]
 
 
 def files_of(folder: Path) -> list[str]:
@@ -163,6 +168,12 @@ def test_the_line_that_installs_it_can_be_typed(made: Done) -> None:
     assert done.returncode == 0, done.stderr  # this environment has all of it: nothing is fetched
 
 
+def test_without_metadata_the_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installer that knows nothing of tallystick here would look for it elsewhere."""
+    monkeypatch.setattr(extra, "_has_metadata", lambda: False)
+    assert shlex.split(extra.install_line("pipeline"))[4:] == sorted(extra.DISTRIBUTIONS.values())
+
+
 def test_json_names_it_as_well(made: Done) -> None:
     folder, own, _ = made
     answer = core(folder, "diff", *filled(("RUN", "RUN"), run_of(folder)), "--json", **own)
@@ -172,8 +183,10 @@ def test_json_names_it_as_well(made: Done) -> None:
 def test_what_only_reads_works_without(made: Done, tmp_path: Path) -> None:
     team, own = copy_of(made, tmp_path)
     run = run_of(team)
+    with ledger.open(team) as book:
+        key = book.identity.key.format()
     for arguments in READS:
-        answer = core(team, *filled(arguments, run), **own)
+        answer = core(team, *filled(arguments, run, key=key), **own)
         assert answer.code == 0, (arguments, answer.err)
 
 

@@ -296,7 +296,7 @@ def result_of(future: Future[Any]) -> Any:
         return future.result()
     except BrokenProcessPool as error:
         raise InvalidInput(
-            "A process that was reading the ledger died, perhaps for want of memory.", "Try --workers 1."
+            "A process that was reading the ledger died, perhaps because memory ran out.", "Try --workers 1."
         ) from error
 
 
