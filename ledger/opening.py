@@ -8,18 +8,19 @@ import pwd
 import re
 import secrets
 import shutil
+import sqlite3
 import tempfile
 from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused
+from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused, TallyError
 from tallystick.ledger.events.commit import COMMIT_CONTEXT
 from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
 from tallystick.ledger.events.types import LedgerCreated
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.log import LEDGER_FILE
-from tallystick.ledger.storage.sqlite import replaced
+from tallystick.ledger.storage.sqlite import replaced, trouble
 from tallystick.ledger.system.clock import WALL_CLOCK, Clock
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.system.provenance import Recorder
@@ -240,3 +241,13 @@ def open_ledger(
             "`tally verify` says more. Restore the newest backup; keep this file as evidence.",
         )
     return ledger
+
+
+def tables_are_replaced(ledger: Ledger) -> bool:
+    """Whether something stands in the place of a table of the log: a view there would say anything, or never end."""
+    return bool(replaced(ledger.log.reader))
+
+
+def error_of_sqlite(error: sqlite3.Error) -> TallyError:
+    """An error of SQLite, for people: what happened and what to do next; damage only where the file is to blame."""
+    return trouble(error)

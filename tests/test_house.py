@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -256,6 +257,116 @@ READ_PAST_CORRECTIONS = {
     "pipeline/governance/gates.py",
 }
 """Files outside the ledger that still read events past their corrections. The table only shrinks."""
+
+
+# One door to the evidence -----------------------------------------------------------------------------------
+
+SQL = re.compile(
+    r"\bselect\b.+\bfrom\b|\binsert\s+into\b|\bdelete\s+from\b|\bupdate\s+\w+\s+set\b"
+    r"|\b(create|drop)\s+(temp\s+)?(table|view|index|trigger)\b|^\s*(pragma|attach)\s",
+    re.IGNORECASE | re.DOTALL,
+)
+READS_SQLITE = {"pipeline/data/sources.py"}
+"""What may ask in SQL outside the ledger: it reads a user's own SQLite file."""
+FOREIGN_STORAGE = {
+    "pipeline/governance/automation.py",
+    "pipeline/governance/gates.py",
+    "pipeline/governance/promotion.py",
+    "pipeline/governance/waivers.py",
+    "pipeline/monitoring/period_data.py",
+    "pipeline/monitoring/predict.py",
+    "pipeline/records/run_record.py",
+    "pipeline/runs/propose.py",
+    "pipeline/runs/run.py",
+    "pipeline/runs/start.py",
+}
+"""Files outside the ledger that still import from ledger/storage. The table only shrinks."""
+
+
+def sql_in(code: str) -> list[str]:
+    """Strings that are SQL, and calls of ``execute``, of Python code; docstrings are prose."""
+    tree = ast.parse(code)
+    prose = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        and isinstance(node.body[0], ast.Expr)
+    }
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.JoinedStr(values=parts):
+                text = "".join(part.value if isinstance(part, ast.Constant) else "x" for part in parts)
+            case ast.Constant(value=str() as text) if id(node) not in prose:
+                pass
+            case ast.Call(func=ast.Attribute(attr="execute" | "executemany" | "executescript" as name)):
+                found.append(f"line {node.lineno}: {name}()")
+                continue
+            case _:
+                continue
+        if SQL.search(text):
+            found.append(f"line {node.lineno}: {text[:60]}")
+    return found
+
+
+@pytest.mark.parametrize("layer", ["pipeline", "tui"])
+def test_questions_in_sql_are_named_in_the_ledger(layer: str) -> None:
+    for file in (ROOT / layer).rglob("*.py"):
+        name = file.relative_to(ROOT).as_posix()
+        assert name in READS_SQLITE or not sql_in(file.read_text()), f"{name}: {sql_in(file.read_text())}"
+
+
+def test_sql_is_found() -> None:
+    for code in (
+        'a = "SELECT key FROM runs_keys"',
+        'a = f"select {b} from {c}_versions where x"',
+        'a = ("SELECT state "\n     "FROM runs")',
+        'a = "PRAGMA data_version"',
+        'a = "DELETE FROM x"',
+        "b.log.reader.execute(c)",
+    ):
+        assert sql_in(code), code
+    for code in (
+        'def f():\n    """Select an event from the log."""',
+        'a = "Select an event or a decision first."',
+        'a = "select one of these"',
+        'a = "from selection to promotion"',
+    ):
+        assert not sql_in(code), code
+
+
+def test_storage_is_private_to_the_ledger() -> None:
+    users = {
+        file.relative_to(ROOT).as_posix()
+        for layer in ("pipeline", "tui")
+        for file in (ROOT / layer).rglob("*.py")
+        if any(f"{name}.".startswith("tallystick.ledger.storage.") for name in imported(file))
+    }
+    assert users <= FOREIGN_STORAGE
+
+
+def reads_past_snapshots(code: str) -> list[str]:
+    """Where code reads the log, or events of a ledger, other than through a snapshot."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Attribute(attr="log" | "caught_up"):
+                found.append(f"line {node.lineno}: .{node.attr}")
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="book" | "ledger"), attr="event" | "events" as name)):
+                found.append(f"line {node.lineno}: {name}()")
+    return found
+
+
+def test_the_app_and_the_commands_read_events_through_snapshots() -> None:
+    for file in (ROOT / "tui").rglob("*.py"):
+        assert not reads_past_snapshots(file.read_text()), f"{file}: {reads_past_snapshots(file.read_text())}"
+
+
+def test_reading_past_a_snapshot_is_found() -> None:
+    for code in ("book.log.commit(3)", "book.event(5)", "x.views.caught_up()", "for e in book.events(): pass"):
+        assert reads_past_snapshots(code), code
+    for code in ("book.now().event(5)", "snapshot.events(types=t)", "book.append(x)"):
+        assert not reads_past_snapshots(code), code
 
 
 # Private names ----------------------------------------------------------------------------------------------

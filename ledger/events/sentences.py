@@ -27,6 +27,11 @@ def count(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
+def erasure_words(seq: int | str, event_type: str, authority: str, reason: str) -> str:
+    """What an erasure says of the event at ``seq``."""
+    return f"the content of event #{seq} ({event_type}) was erased, {authority}: “{reason}”"
+
+
 def commit_range(first: int, last: int) -> str:
     """``c3`` or ``c3 to c5``."""
     return f"c{first}" if first == last else f"c{first} to c{last}"
@@ -137,7 +142,7 @@ def _corrected(body: say.EventCorrected) -> str:
 
 
 def _redacted(body: say.EventRedacted) -> str:
-    return f"the content of event #{body.redaction} ({body.type}) was erased, {body.authority}: “{body.reason}”"
+    return erasure_words(body.redaction, body.type, body.authority, body.reason)
 
 
 def _sealed(body: say.SegmentSealed) -> str:

@@ -20,9 +20,9 @@ def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") 
     return book.now() if as_of is None else book.at(as_of)
 
 
-def head_line(snapshot: ledger.Snapshot, as_of: str | None, book: ledger.Ledger) -> None:
+def head_line(snapshot: ledger.Snapshot, as_of: str | None) -> None:
     """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
-    replayed = "REPLAYED CLOCK · " if book.genesis.clock == "replayed" else ""
+    replayed = "REPLAYED CLOCK · " if snapshot.genesis.clock == "replayed" else ""
     if as_of or replayed or snapshot.as_of.supposed:
         heading(replayed + snapshot.as_of.words)
 

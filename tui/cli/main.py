@@ -211,9 +211,9 @@ def main() -> NoReturn:
         _debug()
         sys.exit(error.exit_code)
     except sqlite3.DatabaseError as error:
-        from tallystick.ledger.storage.sqlite import trouble
+        from tallystick.ledger.opening import error_of_sqlite
 
-        trouble_found = trouble(error)
+        trouble_found = error_of_sqlite(error)
         _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
         _debug()
         sys.exit(trouble_found.exit_code)

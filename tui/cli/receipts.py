@@ -11,6 +11,7 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput, NotFound
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.tlog.note import parse_receipt, receipt_line
 from tallystick.ledger.tlog.policy import Policy, parse_policy
 from tallystick.tui.output.console import wrap
@@ -62,12 +63,12 @@ def newest_note(book: ledger.Ledger) -> str:
     try:
         return book.checkpoint()
     except NotFound as error:
-        newest = book.log.newest_checkpoint()
+        newest = newest_checkpoint(book.now())
         if newest is None:
             raise
-        left = book.log.size() - newest[0]
+        left = book.size() - newest.size
         click.echo(wrap(f"Not covered: the newest {count(left, 'commit')}. {error.message}"), err=True)
-        return newest[1]
+        return newest.note
 
 
 def line_of_receipt(note: str) -> str:

@@ -85,7 +85,7 @@ class ReaderThread(threading.Thread):
 
     def run(self) -> None:
         from tallystick import ledger  # here, so that the screen need not wait for it
-        from tallystick.ledger.storage.sqlite import trouble
+        from tallystick.ledger.opening import error_of_sqlite
 
         book: ledger.Ledger | None = None
         while (job := self._next()) is not None:
@@ -98,7 +98,7 @@ class ReaderThread(threading.Thread):
                 self._answer(job, job.failed, error)
             except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
                 # An interrupted search was replaced by a newer one; nobody waits for it.
-                found = trouble(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
+                found = error_of_sqlite(error) if isinstance(error, sqlite3.Error) else _unreadable(error)
                 self._answer(job, job.failed, found)
             except Exception as error:  # noqa: BLE001 - the rim of the thread: it says so and goes on answering
                 name = type(error).__name__

@@ -59,7 +59,7 @@ def read_board(book: ledger.Ledger, moment: Moment, wanted: str) -> Board:
     if chosen is None:
         return Board(rows, "", _nothing_yet())
     if moment.at.about is not None:
-        return Board(rows, f"pipeline:{chosen.pipeline}", _knowledge(book, snapshot, chosen, moment.at.about))
+        return Board(rows, f"pipeline:{chosen.pipeline}", _knowledge(snapshot, chosen, moment.at.about))
     return Board(rows, f"pipeline:{chosen.pipeline}", _story(snapshot, chosen, book.zone))
 
 
@@ -165,12 +165,12 @@ def _event_line(found: RecordedEvent, zone: ZoneInfo) -> Line:
     return Line(show(f"{f'c{found.n}':<5} {day}  {said}", 1_000), mark, f"#{found.seq}")
 
 
-def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
+def _knowledge(snapshot: ledger.Snapshot, pipeline: PipelineState, about: Period) -> list[Line]:
     """What was known about a period, with how late it came: the answer of `tally know`."""
     from tallystick.tui.output.changes import late_words
 
     found = snapshot.know(about, pipeline.pipeline)
-    lines = [Line(f"{pipeline.pipeline}, about {period_words(about, book.zone)}", "bold")]
+    lines = [Line(f"{pipeline.pipeline}, about {period_words(about, snapshot.zone)}", "bold")]
     for item in found.known:
         state = item.evaluation
         numbers = ", ".join(
@@ -183,7 +183,7 @@ def _knowledge(book: ledger.Ledger, snapshot: ledger.Snapshot, pipeline: Pipelin
                           "dim" if item.superseded else "", f"run:{state.run}"))  # fmt: skip
     for period in snapshot.periods():
         if period.pipeline == pipeline.pipeline and overlaps(period.about, about):
-            when = moment_words(period.monitored_at, book.zone)
+            when = moment_words(period.monitored_at, snapshot.zone)
             lines.append(Line(f"watched in {period.label}: {period.headline} ({when})", "", f"period:{period.period}"))
     lines += [Line(f"slice {s.slice} holds {count(s.rows, 'row')} of it", "", f"slice:{s.slice}") for s in found.slices]
     lines += [Line(f"model {m.model} ({m.status}) is intended for it", "", f"model:{m.model}") for m in found.models]

@@ -70,18 +70,18 @@ def draw(book: ledger.Ledger, moment: Moment, wish: Wish) -> Drawn:
         start = snapshot.node(start)
         if wish.other:
             part = between(snapshot.links, start, snapshot.node(wish.other))
-            return Drawn(start, _told_apart(_path_rows(part, snapshot, book), snapshot, about))
+            return Drawn(start, _told_apart(_path_rows(part, snapshot), snapshot, about))
     except NotFound as error:
         return Drawn(start, [], not wish.other, error.message)
 
     def row(node: str, lanes: str, more: str) -> Row:
-        return _row(node, lanes, snapshot, book, more)
+        return _row(node, lanes, snapshot, more)
 
     drawing = _Drawing(snapshot.links, wish._replace(start=start), row)
     rows: list[Row] = []
     if wish.towards != "down":
         rows += reversed(drawing.lines("up"))
-    rows.append(_row(start, "●─ ", snapshot, book, ""))
+    rows.append(_row(start, "●─ ", snapshot, ""))
     if wish.towards != "up":
         rows += drawing.lines("down")
     return Drawn(start, _told_apart(rows, snapshot, about))
@@ -162,7 +162,7 @@ class _Drawing:
         return [(edge, lanes, at == 0, depth) for at, edge in enumerate(reversed(shown))]
 
 
-def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, more: str) -> Row:
+def _row(node: str, lanes: str, snapshot: ledger.Snapshot, more: str) -> Row:
     from tallystick.tui.output.changes import node_words
 
     kind = node.partition(":")[0] if not node.startswith("#") else "event"
@@ -171,17 +171,17 @@ def _row(node: str, lanes: str, snapshot: ledger.Snapshot, book: ledger.Ledger, 
                "dim" if "elsewhere" in more else "")  # fmt: skip
 
 
-def _path_rows(part: Lineage, snapshot: ledger.Snapshot, book: ledger.Ledger) -> list[Row]:
+def _path_rows(part: Lineage, snapshot: ledger.Snapshot) -> list[Row]:
     below: dict[str, list[Edge]] = {}
     for edge in part.edges:
         below.setdefault(edge.upper, []).append(edge)
-    rows = [_row(part.start, "●─ ", snapshot, book, "")]
+    rows = [_row(part.start, "●─ ", snapshot, "")]
     met = {part.start}
     stack = [(edge, "", at == 0) for at, edge in enumerate(reversed(below.get(part.start, [])))]
     while stack:
         edge, lanes, last = stack.pop()
         again = edge.lower in met and bool(below.get(edge.lower))
-        rows.append(_row(edge.lower, f"{lanes}{'└' if last else '├'}─ {edge.kind} ─ ", snapshot, book,
+        rows.append(_row(edge.lower, f"{lanes}{'└' if last else '├'}─ {edge.kind} ─ ", snapshot,
                          "  (drawn elsewhere)" if again else ""))  # fmt: skip
         if again:
             continue

@@ -53,7 +53,7 @@ def read_page(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line] | 
         return None
     if isinstance(state, RunState):
         return _run_page(book, moment, snapshot, state)
-    return _entity_page(book, snapshot, handle, state)
+    return _entity_page(snapshot, handle, state)
 
 
 def _not_yet(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line]:
@@ -157,7 +157,7 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
     try:
         record = record_of(book, run, end_of_run(snapshot, run.run))
     except NotFound as error:
-        return [*lines, Line(error.message), *_fields(book, run, "run")]
+        return [*lines, Line(error.message), *_fields(run, "run", zone)]
     for name, text in record.registered.questions.items():
         if isinstance(text, str):
             lines.append(Line(f"{field_words(name)}: {text}"))
@@ -206,12 +206,12 @@ def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneI
 # Other entities --------------------------------------------------------------------------------------------
 
 
-def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, state: State) -> list[Line]:
+def _entity_page(snapshot: ledger.Snapshot, handle: str, state: State) -> list[Line]:
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
-    lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, book.zone), *_fields(book, state, kind)]
+    lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, snapshot.zone), *_fields(state, kind, snapshot.zone)]
     lines += [
-        Line(f"{field_words(name):<18}{field_value_words(name, value, book.zone)}")
+        Line(f"{field_words(name):<18}{field_value_words(name, value, snapshot.zone)}")
         for name, value in belongings(snapshot, state).items()
         if value
     ]
@@ -222,11 +222,11 @@ def _entity_page(book: ledger.Ledger, snapshot: ledger.Snapshot, handle: str, st
         elif isinstance(body, PromotionDecided):
             lines += [Line(""), *(Line(f"{g.name} {g.verdict}: {g.sentence}", indent=2) for g in body.gates)]
     story = newest_changes(snapshot, handle, MOST_STEPS)
-    lines += [Line(""), Line("its story, newest first", "bold"), *event_lines(snapshot, story, book.zone)]
+    lines += [Line(""), Line("its story, newest first", "bold"), *event_lines(snapshot, story, snapshot.zone)]
     return lines
 
 
-def _fields(book: ledger.Ledger, state: State, kind: str) -> list[Line]:
+def _fields(state: State, kind: str, zone: ZoneInfo) -> list[Line]:
     lines = []
     for field in state.__struct_fields__:
         value = getattr(state, field)
@@ -235,7 +235,7 @@ def _fields(book: ledger.Ledger, state: State, kind: str) -> list[Line]:
         key = f"{REFERENCES[field]}:{value}" if field in REFERENCES and isinstance(value, str) else ""
         if field == "champion":
             key = f"model:{value.model}"
-        lines.append(Line(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}", "", key))
+        lines.append(Line(f"{field_words(field):<18}{field_value_words(field, value, zone)}", "", key))
     return lines
 
 

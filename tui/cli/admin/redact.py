@@ -41,7 +41,7 @@ def redact_command(
         book.when(handle)  # refuses what is not there, and letters that do not match
         seq = int(handle[1:].partition("-")[0])
         if not yes and not as_json:
-            click.confirm(f"Erase the content of #{seq} ({show(book.log.event(seq).type)}) for ever?", abort=True)
+            click.confirm(f"Erase the content of #{seq} ({show(book.now().event(seq).type)}) for ever?", abort=True)
         done = redaction.redact(book, seq, reason, authority)
         commit = book.commit_handle(done.appended.n) if done.appended else None
         if as_json:

@@ -51,7 +51,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
                 },
             )
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         if champion is None or state.champion is None:
             if state.former_champions:
                 click.echo(
@@ -76,4 +76,4 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
                 click.echo(f"  {role} {day_words(period[0], book.zone)} to {last_day_words(period[1], book.zone)}")
         click.echo(f"  file {champion.artifact[:12]}…")
         print_source(snapshot, snapshot.commit_of(champion.made_by_event).n, book.zone)
-        print_waivers(snapshot, book, champion)
+        print_waivers(snapshot, champion)

@@ -47,7 +47,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         snapshot = snapshot_of(book, as_of)
         if promotion := _promotion(snapshot, decision):
             if not as_json:
-                head_line(snapshot, as_of, book)
+                head_line(snapshot, as_of)
             _explain_promotion(snapshot, promotion, book.zone, as_json)
         elif watched := watched_of(snapshot, decision):
             if not as_json:
@@ -61,7 +61,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
                 print_json("tally.explain/1", {**dated, **_reasoning_json(snapshot, reasoning)})
                 return
             if as_of is not None:
-                head_line(snapshot, as_of, book)
+                head_line(snapshot, as_of)
             else:
                 clock_line(book)
             _print_reasoning(snapshot, reasoning, book.zone)

@@ -50,7 +50,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
             }
             print_json("tally.why/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         value = value_words(answer.value, book.zone)
         before = f" (before: {value_words(answer.before, book.zone)})" if answer.was_there else ""
         click.secho(
@@ -103,7 +103,7 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
             }
             print_json("tally.story/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         click.secho(show(snapshot.node(entity)), bold=True)
         for step in told:
             click.echo(struck(wrap(event_line(step.entry, snapshot, book.zone), "  "), step.entry.seq, aside))

@@ -62,7 +62,7 @@ def know_command(
             }
             print_json("tally.know/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         click.secho(f"About {period_words(period, book.zone)}", bold=True)
         if not any(found[1:]):

@@ -76,7 +76,7 @@ def lineage_command(
         elif form == "dot":
             click.echo(dot(part, lambda node: show(label(node), 200)), nl=False)
         else:
-            head_line(snapshot, as_of, book)
+            head_line(snapshot, as_of)
             unproven_line(snapshot)
             _print_trees(part, direction if other is None else "down", label)
         if part.left_out:

@@ -35,7 +35,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
             }
             print_json("tally.runs/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         if not runs:
             click.echo(here("There are no runs yet. Next: tally run FILE.toml"), err=True)
@@ -73,7 +73,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             }
             print_json("tally.models/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         if not models:
             click.echo(here("There are no models yet. Next: tally run FILE.toml"), err=True)

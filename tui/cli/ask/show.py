@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import click
 import msgspec
@@ -13,6 +12,7 @@ from tallystick import ledger
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.entry import Erased
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.sentences import erasure_words
 from tallystick.ledger.events.types import is_known
 from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.views.entities import RunState
@@ -46,9 +46,9 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             if not as_json:
                 clock_line(book, "" if as_of is None else then.as_of.words)
             if match[1] == "#":
-                _show_event(book, then, int(match[2]), as_json)
+                _show_event(then, int(match[2]), as_json)
             else:
-                _show_commit(then, position.n, book.zone, as_json)
+                _show_commit(then, position.n, as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.entity(handle)
@@ -60,7 +60,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             }
             print_json("tally.show/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
         for field, value in (fields | belongings(snapshot, state)).items():
             if value is not None:
@@ -82,7 +82,7 @@ def _show_reasons(snapshot: ledger.Snapshot, run: str) -> None:
             click.echo(wrap(f"[{reason.code}] {reason.sentence}", "  "))
 
 
-def _show_event(book: ledger.Ledger, snapshot: ledger.Snapshot, seq: int, as_json: bool) -> None:
+def _show_event(snapshot: ledger.Snapshot, seq: int, as_json: bool) -> None:
     found = snapshot.event(seq)
     if as_json:
         print_json(
@@ -107,14 +107,14 @@ def _show_event(book: ledger.Ledger, snapshot: ledger.Snapshot, seq: int, as_jso
     click.echo(struck_where_corrected(wrap(found.sentence, "  "), found))
     if (aside := found.corrected_by) is not None:
         click.echo(wrap(f"It does not count since #{aside.seq}: “{aside.reason}”", "  "))
-    moment = found.recorded_at.astimezone(book.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
+    moment = found.recorded_at.astimezone(snapshot.zone).strftime("%Y-%m-%d %H:%M:%S %Z")
     click.echo(f"  recorded {moment} by {show(found.actor)} in {snapshot.commit_handle(found.n)}")
-    print_source(snapshot, found.n, book.zone)
+    print_source(snapshot, found.n, snapshot.zone)
     click.echo(f"  id       {found.id.hex()}  (BLAKE3)")
     click.echo(f"  sha256   {found.sha256.hex()}")
     if isinstance(found.content, Erased):
-        # It may have been erased later than the date that was asked about.
-        click.echo(wrap(f"#{found.content.seq}: {book.now().event(found.content.seq).sentence}", "  "))
+        said = erasure_words(seq, found.type, found.content.authority, found.content.reason)
+        click.echo(wrap(f"#{found.content.seq}: {said}", "  "))
     if found.data is None:
         return
     if isinstance(found.content, Event) and not is_known(found.content):
@@ -123,16 +123,16 @@ def _show_event(book: ledger.Ledger, snapshot: ledger.Snapshot, seq: int, as_jso
     click.echo(show_lines(pretty, 2_000))
 
 
-def _show_commit(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo, as_json: bool) -> None:
+def _show_commit(snapshot: ledger.Snapshot, n: int, as_json: bool) -> None:
     commit = snapshot.commit(n)
     if as_json:
         print_json("tally.show/1", commit_json(commit, snapshot))
         return
-    print_commit(commit, snapshot, zone, longest=10_000)
+    print_commit(commit, snapshot, snapshot.zone, longest=10_000)
     entry, head = snapshot.commit_entry(n), commit.head
     click.echo(f"  id       {entry[:32].hex()}  (BLAKE3)")
     click.echo(f"  sha256   {entry[32:].hex()}")
-    print_source(snapshot, n, zone)
+    print_source(snapshot, n, snapshot.zone)
     click.echo(f"  written by {show(head.tool)}, account {show(head.user)} on {show(head.host)}")
     if head.git:
         dirty = " with uncommitted changes" if head.dirty else ""

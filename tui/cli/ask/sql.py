@@ -47,7 +47,7 @@ def sql_command(
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         if rows:
             table(tuple(rows[0]), [tuple(row.values()) for row in rows])

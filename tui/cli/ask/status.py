@@ -9,6 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.waivers import expired, print_waivers
@@ -32,8 +33,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         pipelines, runs = snapshot.pipelines(), snapshot.runs()
-        newest = book.log.newest_checkpoint()
-        signed = newest[0] if newest else 0
+        # Signed by now: a checkpoint that was made later covers what was there before.
+        newest = newest_checkpoint(book.now())
+        signed = newest.size if newest else 0
         if as_json:
             print_json(
                 "tally.status/1",
@@ -56,13 +58,12 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                         state_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()
                     ],
                     "expired": [
-                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence}
-                        for item in expired(snapshot, book)
+                        {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence} for item in expired(snapshot)
                     ],
                 },
             )
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         events, commits = snapshot.as_of.seq + 1, snapshot.as_of.n + 1
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         for state in snapshot.histories():
@@ -72,9 +73,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             return
         table(
             ("pipeline", "champion", "since", "intended until", "watched", "last run", "it said"),
-            [_status_row(state, snapshot, book) for state in pipelines],
+            [_status_row(state, snapshot) for state in pipelines],
         )
-        print_waivers(snapshot, book)
+        print_waivers(snapshot)
         for run in runs:
             if run.status == "running":
                 click.echo(f"run {show(run.run)} has no end yet: {_progress_words(run)}", err=True)
@@ -83,15 +84,15 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
             click.echo(here(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs."), err=True)
 
 
-def _status_row(state: PipelineState, snapshot: ledger.Snapshot, book: ledger.Ledger) -> tuple[object, ...]:
+def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object, ...]:
     champion = snapshot.champion(state.pipeline)
     last = snapshot.run(state.last_run) if state.last_run else None
     until = champion.intended_for[1] if champion and champion.intended_for else None
     return (
         state.pipeline,
         champion.model if champion else "none any more" if state.former_champions else "none yet",
-        day_words(state.champion.since if state.champion else None, book.zone),
-        last_day_words(until, book.zone) if until else "",
+        day_words(state.champion.since if state.champion else None, snapshot.zone),
+        last_day_words(until, snapshot.zone) if until else "",
         _watched(state.pipeline, snapshot),
         last.run if last else "",
         (last.headline or last.failure or last.status) if last else "",

@@ -60,7 +60,7 @@ def trials_command(
             ]
             print_json("tally.trials/1", {"as_of": as_of_json(snapshot.as_of, book), "trials": listed})
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         if not trials:
             click.echo(

@@ -11,7 +11,6 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.sentences import commit_range
 from tallystick.ledger.publish import anchors as found_outside
 from tallystick.ledger.publish import witness
@@ -123,7 +122,7 @@ def anchors_command(
         if as_json:
             content = {
                 "origin": book.origin,
-                "commits": book.log.size(),
+                "commits": book.size(),
                 "anchors": [_as_json(anchor, anchor in good) for anchor in all_found],
             }
             print_json("tally.anchors/1", content)
@@ -178,16 +177,17 @@ def _print_between(book: ledger.Ledger, handle: str, good: list[Anchor], as_json
     if not re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
         raise InvalidInput(f"{handle!r} is neither an event (#12) nor a commit (c3).")
     position = book.when(handle)  # refuses what is not there, and letters that do not match
-    commit = book.log.commit(position.n)
-    claimed = _claimed(book, handle) or from_micros(commit.recorded_at)
+    now = book.now()
+    commit = now.commit(position.n)
+    claimed = _claimed(now, handle) or commit.recorded_at
     bounds = between(commit.n, good)
     if as_json:
         content = {
             "handle": handle,
             "commit": book.commit_handle(commit.n),
             "claimed": claimed,
-            "recorded_at": from_micros(commit.recorded_at),
-            "actor": decode_head(commit.head).actor,
+            "recorded_at": commit.recorded_at,
+            "actor": commit.head.actor,
             "after": None if bounds.after is None else _as_json(bounds.after, True),
             "before": None if bounds.before is None else _as_json(bounds.before, True),
         }
@@ -196,10 +196,10 @@ def _print_between(book: ledger.Ledger, handle: str, good: list[Anchor], as_json
     click.echo(wrap(between_words(claimed, bounds, book)))
 
 
-def _claimed(book: ledger.Ledger, handle: str) -> dt.datetime | None:
+def _claimed(snapshot: ledger.Snapshot, handle: str) -> dt.datetime | None:
     if not handle.startswith("#"):
         return None
-    return book.event(int(handle[1:].partition("-")[0])).event.occurred_at
+    return snapshot.event(int(handle[1:].partition("-")[0])).event.occurred_at
 
 
 def between_words(claimed: dt.datetime, bounds: Between, book: ledger.Ledger) -> str:

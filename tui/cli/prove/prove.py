@@ -9,6 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import entities
 from tallystick.ledger.publish import bundle
@@ -67,33 +68,33 @@ def prove_command(handle: str, folder: Path, with_artifacts: bool, ledger_path: 
 
 def _evidence(book: ledger.Ledger, handle: str) -> tuple[str, list[int]]:
     """What is to be proved, and the positions of the events that it rests on."""
+    now = book.now()
     if match := re.fullmatch(r"([#c])(\d+)(-[0-9a-z]{4})?", handle):
         position = book.when(handle)  # refuses what is not there, and letters that do not match
         if match[1] == "#":
             seq = int(match[2])
-            return f"event:{book.log.event(seq).id.hex()}", [seq]
-        commit = book.log.commit(position.n)
-        present = [s.seq for s in book.log.events(commit.first_seq, commit.last_seq) if s.data is not None]
+            return f"event:{now.event(seq).id.hex()}", [seq]
+        commit = now.commit(position.n)
+        present = [found.seq for found in now.events(commit.first_seq, commit.last_seq) if found.data is not None]
         return f"commit:{commit.n}", present
-    state = book.now().find(handle)
+    state = now.find(handle)
     if isinstance(state, ModelState):
-        return f"model:{state.model}", _about(book, state.made_by_run, f"model:{state.model}")
+        return f"model:{state.model}", _about(now, state.made_by_run, f"model:{state.model}")
     if isinstance(state, RunState):
-        return f"run:{state.run}", _about(book, state.run)
+        return f"run:{state.run}", _about(now, state.run)
     if isinstance(state, DecisionState):
-        return f"decision:{state.decision}", _about(book, state.run, f"decision:{state.decision}")
+        return f"decision:{state.decision}", _about(now, state.run, f"decision:{state.decision}")
     raise NotFound(
         f"There is no event, commit, model, run or decision {handle!r}.",
         "Give #SEQ, cN, or a name from `tally models` or `tally runs`.",
     )
 
 
-def _about(book: ledger.Ledger, run: str | None, *others: str) -> list[int]:
+def _about(snapshot: ledger.Snapshot, run: str | None, *others: str) -> list[int]:
     """Every event of a run, and every later one that names the model or decision."""
     wanted = {*others} if run is None else {f"run:{run}", *others}
-    first = next((entry.seq for entry in book.events() if f"run:{run}" in entities(entry.event)), 0)
-    last = max(seq for name in wanted if (seq := book.log.last_seq_of(name)) is not None)
-    return [entry.seq for entry in book.events(first, last) if wanted & set(entities(entry.event))]
+    naming = snapshot.events(names={name.partition(":")[2] for name in wanted})
+    return [found.seq for found in naming if isinstance(found.content, Event) and wanted & set(entities(found.content))]
 
 
 @tally.command("check-proof")

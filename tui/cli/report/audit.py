@@ -46,7 +46,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
             }
             print_json("tally.audit/1", content)
         else:
-            head_line(snapshot, as_of, book)
+            head_line(snapshot, as_of)
             click.secho(audit_words(gaps), bold=True)
             for gap in gaps:
                 click.echo(wrap(f"[{gap.code}] {gap.sentence}", "  "))
@@ -106,7 +106,7 @@ def automation_command(
             }
             print_json("tally.automation/1", document)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         unproven_line(snapshot)
         click.echo(wrap(automation_words(standing, book.zone)))
         for words in standing.missing:

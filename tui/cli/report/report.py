@@ -60,7 +60,7 @@ def report_command(
             }
             print_json("tally.report/1", content)
             return
-        head_line(snapshot, as_of, book)
+        head_line(snapshot, as_of)
         print_period(record, book.zone, plot=plot)
         if html is not None:
             click.echo(f"page {show(html)}")

@@ -70,7 +70,7 @@ def _document(folder: Path, book: ledger.Ledger, steps: list[Told], seconds: flo
         "folder": str(folder),
         "origin": book.origin,
         "events": book.now().as_of.seq + 1,
-        "commits": book.log.size(),
+        "commits": book.size(),
         "seconds": round(seconds, 1),
         "steps": [
             {
