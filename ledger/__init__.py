@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from tallystick.ledger.query.as_of import AsOf
     from tallystick.ledger.query.snapshot import Snapshot
     from tallystick.ledger.storage.append import Appended
+    from tallystick.ledger.storage.artifacts import Artifact
     from tallystick.ledger.tracking.trial import Trial, run
 
 __all__ = [
     "About",
     "Appended",
+    "Artifact",
     "AsOf",
     "Busy",
     "Conflict",
@@ -61,6 +63,7 @@ PLACES = {
     "events.encoding": ("Draft",),
     "ledger": ("Ledger",),
     "storage.append": ("Appended",),
+    "storage.artifacts": ("Artifact",),
     "opening": ("create", "find", "open"),
     "query.snapshot": ("Snapshot",),
     "tracking.trial": ("Trial", "run"),

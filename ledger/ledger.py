@@ -8,10 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from zoneinfo import ZoneInfo
 
-from tallystick.ledger.errors import Damaged, InvalidInput, Refused
-from tallystick.ledger.events import types as vocabulary
-from tallystick.ledger.events.commit import decode_head, from_micros
-from tallystick.ledger.events.encoding import Draft, Encoded
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import new_salts
 from tallystick.ledger.events.types import Body, ForkAdopted, KeyRotated, LedgerCreated
@@ -23,8 +21,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage import tree
 from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.storage.artifacts import Artifact, Objects
-from tallystick.ledger.storage.entries import entries
-from tallystick.ledger.storage.imported_commits import told_here
+from tallystick.ledger.storage.entries import entries, entry_at, genesis_of
 from tallystick.ledger.storage.key_history import Identity, identities_of
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.storage.log_writer import LOCK_DEADLINE_SECONDS, LogWriter
@@ -103,16 +100,9 @@ class Ledger:
     @property
     def genesis(self) -> LedgerCreated:
         """The first event's body; Damaged where it cannot be read. It never changes while the ledger is open."""
-        if self._genesis is not None:
-            return self._genesis
-        try:
-            body = self.event(0).event.body
-        except IndexError:
-            raise Damaged(f"{self.log.path} holds no event at all.") from None
-        if not isinstance(body, LedgerCreated):
-            raise Damaged(f"{self.log.path} does not begin with ledger.created.")
-        self._genesis = body
-        return body
+        if self._genesis is None:
+            self._genesis = genesis_of(self.log)
+        return self._genesis
 
     @property
     def identities(self) -> list[Identity]:
@@ -147,10 +137,6 @@ class Ledger:
     def newer_types(self) -> list[str]:
         """Types of events that a newer program has recorded here, in words; what they say is not followed."""
         return newer_types(self.log)
-
-    def begin(self, first: LedgerCreated, signer: Signer) -> None:
-        """Write the first commit of a new log: ``ledger.created``, then the schemas of the first two types."""
-        self.appender.begin(Draft(first), signer)
 
     # Appending ---------------------------------------------------------------------------------------------
 
@@ -255,28 +241,15 @@ class Ledger:
     def checkpoint(self) -> str:
         """The signed checkpoint of the whole ledger as it is now; signs and stores one where needed.
 
-        Raises
-        ------
-        NotFound
-            When it is not signed yet and this account does not have the key.
-        Refused
-            When this ledger is behind what this account has seen of it before.
+        See :meth:`ledger.writing.signer.CheckpointSigner.checkpoint` for what it raises.
         """
         return self.signer.checkpoint()
-
-    def encoded(self, drafts: Sequence[Draft], now: dt.datetime) -> list[Encoded]:
-        """Drafts made ready to be written, with salts of this ledger's source."""
-        return self.appender.encoded(drafts, now)
 
     # The tree ----------------------------------------------------------------------------------------------
 
     def root_at(self, size: int) -> bytes:
         """Root over the first commits, from the stored subtrees."""
         return tree.root_at(self.log, size)
-
-    def subtree(self, start: int, stop: int) -> bytes:
-        """Merkle hash over a range of commits, for proofs."""
-        return tree.subtree(self.log, start, stop)
 
     def continues(self, seen: Checkpoint) -> bool:
         """Whether this ledger, as its stored tree says, continues a state that was seen of it."""
@@ -340,13 +313,7 @@ class Ledger:
 
     def event(self, seq: int) -> Entry:
         """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""
-        stored = self.log.event(seq)
-        commit = self.log.commit_of(seq)
-        if stored.data is None:
-            raise Damaged(f"The body of event #{seq} is not here.")
-        head = decode_head(commit.head)
-        event = told_here(self.log, commit, head, vocabulary.decode(stored.data))
-        return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
+        return entry_at(self.log, seq)
 
     def events(self, first: int = 0, last: int | None = None) -> Iterator[Entry]:
         """Events ``first`` to ``last``, both included, oldest first."""

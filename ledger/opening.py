@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, Refused, TallyError
 from tallystick.ledger.events.commit import COMMIT_CONTEXT
+from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
 from tallystick.ledger.events.types import LedgerCreated
 from tallystick.ledger.ledger import Ledger
@@ -68,27 +69,17 @@ def create(
     folder = parent / FOLDER
     if os.path.lexists(folder):
         raise Refused(f"There is a ledger in {folder} already.", "Use it, or choose another folder.")
-    zone = timezone or local_zone()
-    try:
-        ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
+    zone = _checked(timezone or local_zone())
     origin = new_origin(name or parent.resolve().name)
     made_parent = not parent.exists()
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
-    except OSError as error:
-        raise InvalidInput(
-            f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
-        ) from error
+    workplace = _workplace(parent)
     signer: key_store.Signer | None = None
     try:
         workplace.chmod(0o755)
         signer = key_store.new_signer(origin, key_home)
         ledger = Ledger(workplace, recorder=recorder, clock=clock, salts=salts)
         ledger.writer.create()
-        ledger.begin(genesis(signer, zone, clock_kind), signer)
+        ledger.appender.begin(Draft(genesis(signer, zone, clock_kind)), signer)
         pins.write_pin(signer.verifier, "made here")
         ledger.close()
         workplace.rename(folder)
@@ -106,6 +97,25 @@ def create(
         raise
     sync_folder(parent)
     return Ledger(folder, recorder=recorder, clock=clock, salts=salts)
+
+
+def _checked(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"{zone!r} is not a time zone.", "Name one such as Europe/Berlin or UTC.") from None
+    return zone
+
+
+def _workplace(parent: Path) -> Path:
+    """A new folder in ``parent``, in which a ledger is prepared before it gets its name."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(dir=parent, prefix=f"{FOLDER}-new-"))
+    except OSError as error:
+        raise InvalidInput(
+            f"No ledger can be made in {parent}: {error.strerror}.", "Choose a folder that you can write."
+        ) from error
 
 
 def genesis(signer: key_store.Signer, zone: str, clock_kind: Literal["live", "replayed"]) -> LedgerCreated:

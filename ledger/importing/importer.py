@@ -418,7 +418,7 @@ class _Copying:
             types.add((EventCorrected.TYPE, EventCorrected.VERSION))
         body = self._body(part, len(batch), left, corrections.keys())
         self.places.add(body)
-        encoded = self.ledger.encoded([Draft(body, occurred_at=head.recorded_at)], dt.datetime.now(dt.UTC))
+        encoded = self.ledger.appender.encoded([Draft(body, occurred_at=head.recorded_at)], dt.datetime.now(dt.UTC))
         return Copy(
             batch=[*encoded, *batch],
             types=frozenset(types),
@@ -466,7 +466,7 @@ class _Copying:
             named = event_id or self.stand_ins.get(target) or self.ledger.log.event(seq).id
             body = EventCorrected(correction=str(seq), event=named.hex(), type=said.type, reason=said.reason)
             draft = Draft(body, cause=(named.hex(),), occurred_at=occurred_at)
-            made += self.ledger.encoded([draft], occurred_at)
+            made += self.ledger.appender.encoded([draft], occurred_at)
             self.stand_ins[n, place] = made[-1].hashes[0]
         self.last_seq = first
         return made

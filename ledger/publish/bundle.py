@@ -26,6 +26,7 @@ from tallystick.ledger.events.event import MAX_EVENT_BYTES, MAX_INTEGER, hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.events.types import ArtifactStored, CommitImported
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage import tree
 from tallystick.ledger.storage.imported_commits import copied_in
 from tallystick.ledger.storage.key_history import in_force
 from tallystick.ledger.system.files import read_foreign, write_whole
@@ -126,7 +127,7 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     for n in parts:
         commit = ledger.log.commit(n)
         files[f"commit-{n}.txt"] = commit_text(commit.head, ledger.log.hashes(commit.first_seq, commit.last_seq))
-        path = merkle.inclusion_path(n, checkpoint.size, ledger.subtree)
+        path = tree.inclusion_path(ledger.log, n, checkpoint.size)
         files[f"commit-{n}.tlog-proof"] = Proof(n, tuple(path), note).format().encode()
     claim = Claim(
         artifacts=sorted(set(artifacts)),

@@ -13,7 +13,7 @@ from typing import Any
 from tallystick.ledger.errors import Damaged, InvalidInput, Refused
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.tlog import merkle
+from tallystick.ledger.storage import tree
 from tallystick.ledger.tlog.cosignature import Cosigned, WitnessKey, check_cosignature
 from tallystick.ledger.tlog.note import Note, Signature, parse_receipt, to_base64
 
@@ -92,7 +92,7 @@ def _check_time(ledger: Ledger, size: int, cosigned: Cosigned) -> None:
 
 def _post(ledger: Ledger, url: str, note: str, old: int) -> tuple[int, bytes]:
     size = parse_receipt(note).checkpoint.size
-    path = merkle.consistency_path(old, size, ledger.subtree) if old else []
+    path = tree.consistency_path(ledger.log, old, size) if old else []
     body = f"old {old}\n" + "".join(f"{to_base64(step)}\n" for step in path) + f"\n{note}"
     answers: queue.Queue[tuple[int, bytes] | Exception] = queue.Queue()
 

@@ -8,7 +8,8 @@ from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.entry import Entry
-from tallystick.ledger.storage.imported_commits import names_under
+from tallystick.ledger.events.types import LedgerCreated
+from tallystick.ledger.storage.imported_commits import names_under, told_here
 from tallystick.ledger.storage.log import Commit, Log
 
 
@@ -55,3 +56,25 @@ def entries(
             under = names_under(log, commit, head)
         event = vocabulary.decode(data, filed_as)
         yield Entry(seq, commit.n, moment, head.actor, event if under is None else vocabulary.named_under(event, under))
+
+
+def entry_at(log: Log, seq: int) -> Entry:
+    """One event with its place; IndexError beyond the end, Damaged where it cannot be read."""
+    stored = log.event(seq)
+    commit = log.commit_of(seq)
+    if stored.data is None:
+        raise Damaged(f"The body of event #{seq} is not here.")
+    head = decode_head(commit.head)
+    event = told_here(log, commit, head, vocabulary.decode(stored.data))
+    return Entry(seq, commit.n, from_micros(commit.recorded_at), head.actor, event)
+
+
+def genesis_of(log: Log) -> LedgerCreated:
+    """The body of the first event; Damaged where it cannot be read."""
+    try:
+        body = entry_at(log, 0).event.body
+    except IndexError:
+        raise Damaged(f"{log.path} holds no event at all.") from None
+    if not isinstance(body, LedgerCreated):
+        raise Damaged(f"{log.path} does not begin with ledger.created.")
+    return body

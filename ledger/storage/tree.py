@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tallystick.ledger.events.commit import commit_text, leaf_entry
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.tlog import merkle
@@ -22,6 +24,16 @@ def subtree(log: Log, start: int, stop: int) -> bytes:
         return merkle.leaf_hash(leaf_entry(commit_text(commit.head, names)))
 
     return merkle.subtree_from(lambda n: log.commit(n).subtree, leaf, start, stop)
+
+
+def inclusion_path(log: Log, n: int, size: int) -> list[bytes]:
+    """The hashes that lead from commit ``n`` to the root of the first ``size`` commits (RFC 9162, 2.1.3)."""
+    return merkle.inclusion_path(n, size, partial(subtree, log))
+
+
+def consistency_path(log: Log, old: int, new: int) -> list[bytes]:
+    """The hashes that show that the first ``new`` commits continue the first ``old`` (RFC 9162, 2.1.4)."""
+    return merkle.consistency_path(old, new, partial(subtree, log))
 
 
 def continues(log: Log, seen: Checkpoint) -> bool:

@@ -19,6 +19,7 @@ from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.events.types import DecisionApproved
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish import anchors
+from tallystick.ledger.storage import tree
 from tallystick.ledger.storage.key_history import Identity, in_force, open_stored
 from tallystick.ledger.storage.log import LEDGER_FILE
 from tallystick.ledger.tlog import key_store, merkle
@@ -448,7 +449,7 @@ class Vouching:
         return self.known.get(size) if self.known is not None else self.ledger.root_at(size)
 
     def _path(self, size: int) -> list[bytes]:
-        return merkle.consistency_path(size, self.size, self.ledger.subtree)
+        return tree.consistency_path(self.ledger.log, size, self.size)
 
     def _counter_proof(self, size: int) -> list[str]:
         """That a checkpoint which the log signed contains another tree of this size: our side of the fork."""
@@ -458,7 +459,7 @@ class Vouching:
         if not stored:
             return ["here    no signed checkpoint of this ledger is as large"]
         at, note = stored[0]
-        path = merkle.consistency_path(size, at, self.ledger.subtree)
+        path = tree.consistency_path(self.ledger.log, size, at)
         return [
             *(f"here    {line}" for line in note.splitlines()),
             f"root    of its first {size} commits: {to_base64(self.ledger.root_at(size))}",

@@ -6,8 +6,8 @@ import tomllib
 from typing import Any
 
 from tallystick.ledger.errors import Refused
-from tallystick.ledger.events import types as say
-from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.pipeline.config.canonical import registration_at
 from tallystick.pipeline.config.diff import ConfigChange, config_changes
 from tallystick.pipeline.config.load import LoadedPipeline
 
@@ -15,7 +15,7 @@ BEYOND_POLICY = (("time", "final", "looks"),)
 """Settings outside of the policy that protect the team all the same."""
 
 
-def refuse_silent_loosening(book: Ledger, loaded: LoadedPipeline) -> None:
+def refuse_silent_loosening(now: Snapshot, loaded: LoadedPipeline) -> None:
     """Hold a pipeline file against the one registered last.
 
     Raises
@@ -23,12 +23,11 @@ def refuse_silent_loosening(book: Ledger, loaded: LoadedPipeline) -> None:
     Refused
         When a threshold is laxer and its ``why`` says what it said before, naming each.
     """
-    state = next((state for state in book.now().pipelines() if state.pipeline == loaded.settings.name), None)
+    state = next((state for state in now.pipelines() if state.pipeline == loaded.settings.name), None)
     if state is None:
         return
-    before = book.event(state.registered_by).event.body
-    assert isinstance(before, say.PipelineRegistered)
-    if before.text_hash == loaded.text_hash:
+    before = registration_at(now, state.registered_by)
+    if before is None or before.text_hash == loaded.text_hash:
         return
     old, new = tomllib.loads(before.text), tomllib.loads(loaded.text)
     silent = [

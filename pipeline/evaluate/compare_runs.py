@@ -6,19 +6,19 @@ intervals again without the data; where two runs tested on other rows there are 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import pandas as pd
 
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.commit import decode_head
-from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.pipeline.config.canonical import configuration_in, meaning_in
 from tallystick.pipeline.config.diff import ConfigChange, config_changes
 from tallystick.pipeline.evaluate.bootstrap import Interval, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores
-from tallystick.pipeline.records.run_record import Record
+from tallystick.pipeline.records.run_record import RunRecord
 from tallystick.pipeline.records.stored_tables import stored_table
 
 
@@ -60,12 +60,18 @@ class Comparison(NamedTuple):
 
 
 def compare_runs(
-    ledger: Ledger, a: Record, b: Record, candidates: tuple[str | None, str | None] = (None, None)
+    now: Snapshot,
+    stored: Callable[[str], bytes],
+    a: RunRecord,
+    b: RunRecord,
+    candidates: tuple[str | None, str | None] = (None, None),
 ) -> Comparison:
     """What is different in ``b``, compared with ``a``.
 
     Parameters
     ----------
+    stored : callable
+        Gives the bytes of an artifact by its hash; NotFound or Damaged where they are not there.
     candidates : pair of str
         Whose results are compared; where none is named, what the run chose, else its reference.
     """
@@ -74,7 +80,7 @@ def compare_runs(
     names = candidates[0] or _candidate(a), candidates[1] or _candidate(b)
     windows, paired = [], []
     for label in sorted(a.windows.keys() & b.windows.keys()):
-        window, losses = _window(ledger, a, b, label, names, metric)
+        window, losses = _window(stored, a, b, label, names, metric)
         if losses is not None:
             score = scores([losses], reference="a", confidence=confidence, seed=seed, validity_windows=None).of("b")
             window = window._replace(gain=score.mean_gain, interval=score.mean_interval)
@@ -89,7 +95,7 @@ def compare_runs(
         metric,
         config_changes(_plain(a), _plain(b)),
         _data(a, b),
-        _environment(ledger, a, b),
+        _environment(now, a, b),
         windows,
         sorted(a.windows.keys() - b.windows.keys()),
         sorted(b.windows.keys() - a.windows.keys()),
@@ -97,18 +103,18 @@ def compare_runs(
     )
 
 
-def _plain(record: Record) -> dict[str, object]:
+def _plain(record: RunRecord) -> dict[str, object]:
     return {**meaning_in(record.registered), "questions": record.registered.questions, "owner": record.registered.owner}
 
 
-def _candidate(record: Record) -> str:
+def _candidate(record: RunRecord) -> str:
     if record.decision is not None and record.decision.chosen:
         return record.decision.chosen
     return configuration_in(record.registered).reference
 
 
 def _window(
-    ledger: Ledger, a: Record, b: Record, label: str, names: tuple[str, str], metric: str
+    stored: Callable[[str], bytes], a: RunRecord, b: RunRecord, label: str, names: tuple[str, str], metric: str
 ) -> tuple[WindowComparison, WindowLosses | None]:
     judged = a.evaluations.get((label, names[0])), b.evaluations.get((label, names[1]))
     means = [_metric(one, metric) for one in judged]
@@ -119,7 +125,7 @@ def _window(
     if rows[0] != rows[1]:
         return whole._replace(unpaired=f"{rows[0]:,} test rows became {rows[1]:,}"), None
     try:
-        first, second = (_losses(ledger, one) for one in (judged[0], judged[1]))
+        first, second = (_losses(stored, one) for one in (judged[0], judged[1]))
     except TallyError as error:
         return whole._replace(unpaired=error.message), None
     if list(first["unit"]) != list(second["unit"]) or list(first["rows"]) != list(second["rows"]):
@@ -136,14 +142,12 @@ def _metric(judged: say.WindowEvaluated | None, metric: str) -> float | None:
     return None if judged is None or metric not in judged.metrics else judged.metrics[metric].value
 
 
-def _losses(ledger: Ledger, judged: say.WindowEvaluated) -> pd.DataFrame:
-    table = stored_table(
-        ledger.objects.get(judged.losses), ["rows", f"sum_loss_{judged.candidate}"], ["segment", "unit"]
-    )
+def _losses(stored: Callable[[str], bytes], judged: say.WindowEvaluated) -> pd.DataFrame:
+    table = stored_table(stored(judged.losses), ["rows", f"sum_loss_{judged.candidate}"], ["segment", "unit"])
     return table[table["segment"] == ""].sort_values("unit", ignore_index=True)
 
 
-def _data(a: Record, b: Record) -> list[Values]:
+def _data(a: RunRecord, b: RunRecord) -> list[Values]:
     if a.slice is None or b.slice is None:
         return [] if a.slice is b.slice else [Values("slice", *("taken" if r.slice else "none" for r in (a, b)))]
     found = [
@@ -179,9 +183,9 @@ def _data(a: Record, b: Record) -> list[Values]:
     return found
 
 
-def _environment(ledger: Ledger, a: Record, b: Record) -> list[Values]:
+def _environment(now: Snapshot, a: RunRecord, b: RunRecord) -> list[Values]:
     found = []
-    heads = [decode_head(ledger.log.commit(ledger.log.commit_of(record.state.seq).n).head) for record in (a, b)]
+    heads = [now.commit_of(record.state.seq).head for record in (a, b)]
     pairs: list[tuple[str, object, object]] = [
         ("tool", heads[0].tool, heads[1].tool),
         ("git commit", heads[0].git, heads[1].git),

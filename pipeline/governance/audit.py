@@ -8,16 +8,13 @@ promised, exceptions and models that are past their end.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, PipelineState
-from tallystick.ledger.views.entities.pipelines import PIPELINES
 from tallystick.pipeline.config.canonical import RegisteredTime, configuration_of, meaning_in, registration_at
 from tallystick.pipeline.config.diff import config_changes
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
@@ -38,15 +35,21 @@ class Gap(NamedTuple):
     next: str
 
 
-def audit(book: Ledger, now: Snapshot) -> list[Gap]:
-    """Every gap at a moment, in the order of the ledger's kinds."""
-    gaps = [*_runs(now, book.zone), *_waivers(now, book.zone)]
+def audit(now: Snapshot, has_file: Callable[[str], bool]) -> list[Gap]:
+    """Every gap at a moment, in the order of the ledger's kinds.
+
+    Parameters
+    ----------
+    has_file : callable
+        Whether an artifact is in the ledger's folder today, by its hash.
+    """
+    gaps = [*_runs(now, now.zone), *_waivers(now, now.zone)]
     for pipeline in now.pipelines():
-        gaps += _configuration(book, now, pipeline)
+        gaps += _configuration(now, pipeline)
         champion = now.champion(pipeline.pipeline)
         if champion is not None:
-            gaps += _champion(book, now, pipeline, champion)
-            gaps += _unwatched(book, now, pipeline, champion)
+            gaps += _champion(now, has_file, pipeline, champion)
+            gaps += _unwatched(now, pipeline, champion)
     return gaps
 
 
@@ -71,7 +74,9 @@ def _waivers(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
             yield Gap("waiver-ends", "soon", f"waiver:{waiver.waiver}", words, f"tally waive {waiver.name} …")
 
 
-def _champion(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
+def _champion(
+    now: Snapshot, has_file: Callable[[str], bool], pipeline: PipelineState, champion: ModelState
+) -> Iterator[Gap]:
     handle, name = f"model:{champion.model}", champion.model
     run = now.run(champion.made_by_run)
     if not run.windows_evaluated:
@@ -83,19 +88,19 @@ def _champion(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: Mo
     if not decided:
         words = f"{name} was made champion without a decision that says what its gates were."
         yield Gap("no-decision", "missing", handle, words, f"tally explain {run.run}")
-    if not book.objects.path(champion.artifact).exists():
+    if not has_file(champion.artifact):
         words = f"The file of {name} ({champion.artifact[:12]}…) is not in this ledger's folder."
         yield Gap("no-file", "missing", handle, words, "tally verify --read-data")
     if champion.intended_for is not None and champion.intended_for[1] <= now.moment:
-        until = champion.intended_for[1].astimezone(book.zone)
+        until = champion.intended_for[1].astimezone(now.zone)
         words = f"{name} decides for {pipeline.pipeline} and was intended for times before {until:%Y-%m-%d}."
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")
-    for item in expired_under(now, champion, book.zone):
+    for item in expired_under(now, champion, now.zone):
         yield Gap("waiver-ended", "missing", f"gate:{item.gate.gate}", item.sentence, f"tally waive {item.gate.name} …")
-    yield from _questions(book, now, pipeline, champion)
+    yield from _questions(now, pipeline, champion)
 
 
-def _questions(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
+def _questions(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
     """What the configuration asks of a champion and the ledger has no answer to."""
     gates = {state.name: state for state in now.gates() if state.model == champion.model}
     for name in asked(configuration_of(now, pipeline.pipeline).gates):
@@ -107,17 +112,17 @@ def _questions(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: M
             yield Gap("no-answer", "missing", f"gate:{gates[name].gate}", words, f"tally show gate:{gates[name].gate}")
 
 
-def _configuration(book: Ledger, now: Snapshot, pipeline: PipelineState) -> Iterator[Gap]:
+def _configuration(now: Snapshot, pipeline: PipelineState) -> Iterator[Gap]:
     """Gates that were taken away after results had been seen."""
     seen = [window.first_opened_at for window in now.windows() if window.pipeline == pipeline.pipeline]
     newest = meaning_in(registration_at(now, pipeline.registered_by))
     found: set[str] = set()
-    for version in book.views.history(PIPELINES, pipeline.pipeline, -1, now.as_of.seq):
-        state = version.state
-        if not isinstance(state, PipelineState) or state.registered_by == pipeline.registered_by or not seen:
+    for state in now.versions(PipelineState, pipeline.pipeline):
+        if state.registered_by == pipeline.registered_by or not seen:
             continue
-        body = book.event(state.registered_by).event.body
-        assert isinstance(body, say.PipelineRegistered)
+        body = registration_at(now, state.registered_by)
+        if body is None or not now.event(state.registered_by).counts:
+            continue
         found |= {
             change.path[1]
             for change in config_changes(body.meaning, newest)
@@ -128,7 +133,7 @@ def _configuration(book: Ledger, now: Snapshot, pipeline: PipelineState) -> Iter
         yield Gap("gate-gone", "missing", f"pipeline:{pipeline.pipeline}", words, f"tally story {pipeline.pipeline}")
 
 
-def _unwatched(book: Ledger, now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
+def _unwatched(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
     """Whole periods in which the champion decided, that are over, and that nobody watched as often as the file says."""
     configuration = configuration_of(now, pipeline.pipeline)
     time = configuration.time

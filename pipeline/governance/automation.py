@@ -9,22 +9,22 @@ import re
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from tallystick.ledger import Appended
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.views.entities import AutomationState
 from tallystick.pipeline.config.canonical import configuration_of
-from tallystick.pipeline.governance.gates import approvals_of
+from tallystick.pipeline.governance.evidence import approvals_of
 
 Level = Literal["manual", "suggest", "auto_refit"]
 LEVELS: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
 
 
-class Standing(NamedTuple):
+class Earned(NamedTuple):
     """What a pipeline may do by itself, and what is missing for more."""
 
     state: AutomationState
@@ -36,7 +36,7 @@ class Standing(NamedTuple):
     """What is missing for the level that the file asks for, in words."""
 
 
-def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
+def automation_of(now: Snapshot, pipeline: str) -> Earned:
     """Where the automation of a pipeline stands at a moment.
 
     Raises
@@ -50,7 +50,7 @@ def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
         raise NotFound(f"Nothing is recorded about the automation of {name}.")
     periods = [period for period in now.periods() if period.pipeline == name]
     newest = next((period for period in reversed(periods) if period.label == state.last_period), None)
-    approvals = approvals_of(book, [newest.described_by] if newest else [], now.as_of.seq)
+    approvals = approvals_of(now, [newest.described_by] if newest else [])
     names = sorted(approvals.values())
     missing = []
     if state.needed is None:
@@ -65,17 +65,17 @@ def automation_of(book: Ledger, now: Snapshot, pipeline: str) -> Standing:
         champion = now.champion(name)
         held = now.waivers_in_force(champion.model) if champion else []
         missing += [
-            f"waiver {waiver.waiver} is in force until {waiver.until.astimezone(book.zone):%Y-%m-%d}" for waiver in held
+            f"waiver {waiver.waiver} is in force until {waiver.until.astimezone(now.zone):%Y-%m-%d}" for waiver in held
         ]
-    return Standing(state, _earliest(state), names, missing)
+    return Earned(state, _earliest(state), names, missing)
 
 
-def automation_words(standing: Standing, zone: ZoneInfo) -> str:
+def automation_words(earned: Earned, zone: ZoneInfo) -> str:
     """``manual. 4 of 6 quiet periods; unlock earliest 2013-12.``, days as in ``zone``."""
-    state = standing.state
+    state = earned.state
     said = [f"{state.automation} is at level {state.level}; its file allows up to {state.asked}."]
     if state.needed is not None:
-        earliest = f"; unlock earliest {standing.earliest}" if standing.earliest else ""
+        earliest = f"; unlock earliest {earned.earliest}" if earned.earliest else ""
         said.append(f"{state.quiet_periods} of {state.needed} quiet periods{earliest}.")
     if state.locked_by is not None:
         when = f" on {state.locked_at.astimezone(zone):%Y-%m-%d}" if state.locked_at else ""
@@ -97,8 +97,8 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
     if not reason.strip():
         raise InvalidInput("A change of automation needs a reason.", "--reason …")
     now = book.now()
-    standing = automation_of(book, now, pipeline)
-    state = standing.state
+    earned = automation_of(now, pipeline)
+    state = earned.state
     if level == state.level:
         raise Refused(f"{state.automation} is at level {level} already.", "Nothing was recorded.")
     if LEVELS.index(level) > LEVELS.index(state.level):
@@ -107,11 +107,11 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
                 f"The file of {state.automation} allows at most {state.asked}; {level} is beyond it.",
                 "Change [automation] level in the file, with its why, and run it.",
             )
-        if standing.missing:
+        if earned.missing:
             raise Refused(
-                f"{level} stays locked for {state.automation}: {'; '.join(standing.missing)}.",
+                f"{level} stays locked for {state.automation}: {'; '.join(earned.missing)}.",
                 "Nothing is automated before it has been quiet long enough."
-                + (f" Earliest {standing.earliest}." if standing.earliest else ""),
+                + (f" Earliest {earned.earliest}." if earned.earliest else ""),
             )
     body = say.AutomationChanged(
         automation=state.automation,
@@ -120,11 +120,11 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
         before=state.level,
         quiet_periods=state.quiet_periods,
         needed=state.needed or 0,
-        approvers=standing.approvers,
+        approvers=earned.approvers,
         reason=reason.strip(),
     )
     entity = f"pipeline:{state.automation}"
-    cause = (book.log.event(state.seq).id.hex(),)
+    cause = (now.event(state.seq).id.hex(),)
     return body, book.append(Draft(body, cause=cause), expected={entity: book.log.last_seq_of(entity)}, sign=True)
 
 

@@ -8,18 +8,13 @@ the number and a sentence. Open holds a promotion back as failed does.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
-from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.approval import check_approval
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.entries import entries
-from tallystick.ledger.views.entities import GateState, LookState, ModelState, ReproductionState, RunState
-from tallystick.ledger.views.entities.pipelines import PIPELINES, PipelineState
-from tallystick.pipeline.config.canonical import configuration_in, meaning_in
+from tallystick.ledger.views.entities import GateState, ModelState, PipelineState, RunState
+from tallystick.pipeline.config.canonical import configuration_in, meaning_in, registration_at
 from tallystick.pipeline.config.diff import config_changes
 from tallystick.pipeline.config.gate_rules import (
     EVERY_WINDOW,
@@ -38,30 +33,14 @@ from tallystick.pipeline.config.settings import (
     Setting,
     WindowShare,
 )
-from tallystick.pipeline.records.run_record import Record, record_of
+from tallystick.pipeline.governance.evidence import GateEvidence, evidence_of, judged_run
+from tallystick.pipeline.records.run_record import RunRecord, record_of
 
 Verdict = Literal["passed", "failed", "open"]
-
-
-class Evidence(NamedTuple):
-    """What is recorded of one candidate, as far as a gate may ask."""
-
-    candidate: str
-    reference: str
-    gains: Mapping[str, float | None]
-    """By complete window; None where it has no number."""
-    calibration: Mapping[str, float | None]
-    """Mean prediction minus observed rate, by complete window."""
-    optimism: say.OptimismMeasured | None
-    leakage: say.LeakageChecked | None
-    run: str
-    model: str
-    reproduction: ReproductionState | None
-    looks: Sequence[LookState]
-    """At the sealed windows of the pipeline, whichever model they were for."""
-    budget: int
-    approvals: Mapping[str, str]
-    """Verifier key -> name of each person who signed the model, or the decision that chose it."""
+WINDOW_GATES = frozenset({"beats_reference_in", "worst_window_gain", "calibration_in_large"})
+"""Gates that look at every window of the run."""
+MOST_WITHDRAWN = 3
+"""Events that a sentence names."""
 
 
 class Outcome(NamedTuple):
@@ -78,12 +57,30 @@ class Outcome(NamedTuple):
 Judgement = tuple[Verdict, float | None, dict[str, Any], str]
 
 
-def judge(gates: Gates, evidence: Evidence) -> list[Outcome]:
+def judge(gates: Gates, evidence: GateEvidence) -> list[Outcome]:
     """Every gate that a configuration asks for, in the order of the list below."""
-    return [
-        Outcome(name, verdict, value, threshold_words(rule), facts, sentence)
-        for name, rule, (verdict, value, facts, sentence) in _judgements(gates, evidence)
-    ]
+    outcomes = []
+    for name, rule, judgement in _judgements(gates, evidence):
+        verdict, value, facts, sentence = _if_evidence_counts(name, judgement, evidence)
+        outcomes.append(Outcome(name, verdict, value, threshold_words(rule), facts, sentence))
+    return outcomes
+
+
+def _if_evidence_counts(name: str, judgement: Judgement, evidence: GateEvidence) -> Judgement:
+    """The judgement; or that the gate is open, where what it rested on was set aside."""
+    by_windows = name in WINDOW_GATES
+    withdrawn = list(evidence.withdrawn.get(name, ()))
+    if by_windows and evidence.lost_windows and not withdrawn:
+        lost = ", ".join(evidence.lost_windows)
+        sentence = f"Its evidence is not complete: what run {evidence.run} recorded of {lost} does not count any more."
+        return "open", None, {"lost_windows": list(evidence.lost_windows)}, sentence
+    # Beside an approval, a repetition or a look that was set aside, another may hold.
+    if not withdrawn or (judgement[0] == "passed" and not by_windows):
+        return judgement
+    words = [f"Its evidence, {words.replace(' ', ', ', 1)}." for words in withdrawn[:MOST_WITHDRAWN]]
+    if len(withdrawn) > MOST_WITHDRAWN:
+        words.append(f"So were {len(withdrawn) - MOST_WITHDRAWN} more.")
+    return "open", None, {**judgement[2], "set_aside": withdrawn}, " ".join(words)
 
 
 # The gates -------------------------------------------------------------------------------------------------
@@ -93,7 +90,7 @@ def _known(values: Mapping[str, float | None]) -> dict[str, float]:
     return {label: value for label, value in values.items() if value is not None}
 
 
-def _wins(rule: WindowShare, evidence: Evidence) -> Judgement:
+def _wins(rule: WindowShare, evidence: GateEvidence) -> Judgement:
     known = _known(evidence.gains)
     total = len(evidence.gains)
     lost = {label: gain for label, gain in known.items() if gain <= 0.0}
@@ -112,7 +109,7 @@ def _wins(rule: WindowShare, evidence: Evidence) -> Judgement:
     return ("passed" if won >= needed else "failed"), float(won), facts, sentence
 
 
-def _worst(rule: AtLeast, evidence: Evidence) -> Judgement:
+def _worst(rule: AtLeast, evidence: GateEvidence) -> Judgement:
     known = _known(evidence.gains)
     least = rule.at_least
     if not known:
@@ -126,7 +123,7 @@ def _worst(rule: AtLeast, evidence: Evidence) -> Judgement:
     return ("passed" if worst >= least else "failed"), worst, {"window": label, "gain": worst}, sentence
 
 
-def _optimism(rule: AtMost, evidence: Evidence) -> Judgement:
+def _optimism(rule: AtMost, evidence: GateEvidence) -> Judgement:
     most, measured = rule.at_most, evidence.optimism
     if measured is None or measured.mean_gap is None:
         return "open", None, {}, f"What a random split would promise of {evidence.candidate} was not measured."
@@ -143,7 +140,7 @@ def _optimism(rule: AtMost, evidence: Evidence) -> Judgement:
     return ("passed" if gap <= most else "failed"), gap, {"metric": metric, "gap": gap}, sentence
 
 
-def _calibration(rule: AtMost, evidence: Evidence) -> Judgement:
+def _calibration(rule: AtMost, evidence: GateEvidence) -> Judgement:
     known = _known(evidence.calibration)
     most = rule.at_most
     if not known:
@@ -161,7 +158,7 @@ def _calibration(rule: AtMost, evidence: Evidence) -> Judgement:
     return ("passed" if abs(worst) <= most else "failed"), abs(worst), facts, sentence
 
 
-def _leakage(evidence: Evidence) -> Judgement:
+def _leakage(evidence: GateEvidence) -> Judgement:
     checked = evidence.leakage
     if checked is None:
         return "open", None, {}, f"No leakage checks are recorded of run {evidence.run}."
@@ -176,7 +173,7 @@ def _leakage(evidence: Evidence) -> Judgement:
     return "passed", None, facts, sentence
 
 
-def _reproduced(rule: ReproducedGate, evidence: Evidence) -> Judgement:
+def _reproduced(rule: ReproducedGate, evidence: GateEvidence) -> Judgement:
     done = evidence.reproduction
     if done is None:
         return "open", None, {}, f"Run {evidence.run} has not been done again."
@@ -194,7 +191,7 @@ def _reproduced(rule: ReproducedGate, evidence: Evidence) -> Judgement:
     return ("passed" if enough else "failed"), done.largest_difference, facts, sentence
 
 
-def _final(rule: FinalTestGate, evidence: Evidence) -> Judgement:
+def _final(rule: FinalTestGate, evidence: GateEvidence) -> Judgement:
     own = [look for look in evidence.looks if look.model == evidence.model]
     most = parse_standard_errors(rule.drop_at_most)
     if not own:
@@ -217,7 +214,7 @@ def _final(rule: FinalTestGate, evidence: Evidence) -> Judgement:
     return ("passed" if look.drop <= most else "failed"), look.drop, facts, sentence
 
 
-def _approved(rule: ApprovedByGate, evidence: Evidence) -> Judgement:
+def _approved(rule: ApprovedByGate, evidence: GateEvidence) -> Judgement:
     names = sorted(evidence.approvals.values())
     least = rule.at_least
     signed = f" ({', '.join(names)})" if names else ""
@@ -228,7 +225,7 @@ def _approved(rule: ApprovedByGate, evidence: Evidence) -> Judgement:
     return verdict, float(len(names)), {"approvals": names}, sentence
 
 
-def _judgements(gates: Gates, evidence: Evidence) -> Iterator[tuple[str, Setting, Judgement]]:
+def _judgements(gates: Gates, evidence: GateEvidence) -> Iterator[tuple[str, Setting, Judgement]]:
     """Name, threshold and judgement of each gate that is asked for."""
     if gates.beats_reference_in is not None:
         yield "beats_reference_in", gates.beats_reference_in, _wins(gates.beats_reference_in, evidence)
@@ -248,109 +245,20 @@ def _judgements(gates: Gates, evidence: Evidence) -> Iterator[tuple[str, Setting
         yield "approved_by", gates.approved_by, _approved(gates.approved_by, evidence)
 
 
-# Evidence --------------------------------------------------------------------------------------------------
+# Standing -------------------------------------------------------------------------------------------------
 
 
-def judged_run(now: Snapshot, model: ModelState) -> RunState:
-    """The newest finished run that arrived at this model and is no experiment; else the run that made it."""
-    made = now.run(model.made_by_run)
-    own = [run for run in now.runs() if run.status == "finished" and (run.model == model.model or run.run == made.run)]
-    serious = [run for run in own if not run.experiment]
-    return serious[-1] if serious else made
-
-
-def evidence_of(
-    book: Ledger,
-    now: Snapshot,
-    record: Record,
-    model: str,
-    candidate: str,
-    *,
-    optimism: Sequence[say.OptimismMeasured] | None = None,
-    leakage: say.LeakageChecked | None = None,
-    signed_events: Sequence[int] = (),
-) -> Evidence:
-    """Gather what is recorded of a candidate in a run.
-
-    Parameters
-    ----------
-    model : str
-        Name of its model, which need not be recorded yet.
-    optimism, leakage
-        What is about to be recorded in the same commit; by default what is recorded.
-    signed_events : sequence of int
-        Events whose signatures count as approvals of the model.
-    """
-    run = record.state
-    complete = [label for label, window in record.windows.items() if window.complete]
-    judged = {label: record.evaluations.get((label, candidate)) for label in complete}
-    configuration = configuration_in(record.registered)
-    measured = record.optimism if optimism is None else optimism
-    same_result = {
-        state.run
-        for state in now.runs()
-        if state.run == run.run or (run.result_hash is not None and state.result_hash == run.result_hash)
-    }
-    again = [state for state in now.reproductions() if state.run in same_result]
-    return Evidence(
-        candidate=candidate,
-        reference=configuration.reference,
-        gains={label: found.gain if found else None for label, found in judged.items()},
-        calibration={label: _metric(found, "calibration_in_large") for label, found in judged.items()},
-        optimism=next((item for item in measured if item.candidate == candidate), None),
-        leakage=leakage or _leakage_of(book, run, now.as_of.seq),
-        run=run.run,
-        model=model,
-        reproduction=again[-1] if again else None,
-        looks=[look for look in now.looks() if look.pipeline == run.pipeline],
-        budget=configuration.time.final.looks,
-        approvals=approvals_of(book, signed_events, now.as_of.seq),
-    )
-
-
-def _metric(judged: say.WindowEvaluated | None, name: str) -> float | None:
-    return judged.metrics[name].value if judged and name in judged.metrics else None
-
-
-def _leakage_of(book: Ledger, run: RunState, known: int) -> say.LeakageChecked | None:
-    bodies = [
-        entry.event.body for entry in entries(book.log, 0, known, frozenset({say.LeakageChecked.TYPE}))
-        if entry.event.body.run == run.run
-    ]  # fmt: skip
-    return bodies[-1] if bodies else None
-
-
-def approvals_of(book: Ledger, signed_events: Sequence[int], known: int) -> dict[str, str]:
-    """Who signed one of these events: verifier key -> name; signatures that do not hold do not count."""
-    ids = {book.log.event(seq).id.hex() for seq in signed_events}
-    log_keys = [identity.key.public for identity in book.identities]
-    origins = [identity.key.name for identity in book.identities]
-    found: dict[str, str] = {}
-    if not ids:
-        return found
-    for entry in entries(book.log, 0, known, frozenset({say.DecisionApproved.TYPE})):
-        body: say.DecisionApproved = entry.event.body
-        if body.event not in ids or book.now().correction(entry.seq):
-            continue
-        try:
-            check_approval(body, origins, log_keys)
-        except TallyError:
-            continue  # `tally verify` names it; here it is simply nobody's word
-        found[body.approver_key] = body.approver
-    return found
-
-
-def standing(book: Ledger, now: Snapshot, model: ModelState) -> tuple[RunState, list[Outcome], list[say.GateEvaluated]]:
+def standing(now: Snapshot, model: ModelState) -> tuple[RunState, list[Outcome], list[say.GateEvaluated]]:
     """How a model stands at each gate at this moment: the run judged, all outcomes, and what is new about them."""
     run = judged_run(now, model)
-    record = record_of(book, run, now.as_of.seq)
+    record = record_of(now, run)
     signed = [model.made_by_event]
     if run.model == model.model and run.decision:
         signed.append(now.decision(run.decision).described_by)
-    evidence = evidence_of(book, now, record, model.model, model.candidate, signed_events=signed)
+    evidence = evidence_of(now, record, model.model, model.candidate, signed_events=signed)
     outcomes = judge(configuration_in(record.registered).gates, evidence)
     known = {state.name: state for state in now.gates() if state.model == model.model}
-    bodies = gate_events(book, now, record, model.model, outcomes)
+    bodies = gate_events(now, record, model.model, outcomes)
     return run, outcomes, [body for body in bodies if _is_news(body, known.get(body.name))]
 
 
@@ -361,11 +269,9 @@ def _is_news(body: say.GateEvaluated, state: GateState | None) -> bool:
     )
 
 
-def gate_events(
-    book: Ledger, now: Snapshot, record: Record, model: str, outcomes: Sequence[Outcome]
-) -> list[say.GateEvaluated]:
+def gate_events(now: Snapshot, record: RunRecord, model: str, outcomes: Sequence[Outcome]) -> list[say.GateEvaluated]:
     """Outcomes as they are recorded, with what was loosened after the windows had first been seen."""
-    loosened = loosened_after_seen(book, now, record)
+    loosened = loosened_after_seen(now, record)
     return [
         say.GateEvaluated(
             gate=f"{model}/{outcome.name}",
@@ -385,24 +291,24 @@ def gate_events(
     ]
 
 
-def loosened_after_seen(book: Ledger, now: Snapshot, record: Record) -> dict[str, list[str]]:
+def loosened_after_seen(now: Snapshot, record: RunRecord) -> dict[str, list[str]]:
     """Gate -> ``at_most 0.05 → 0.08`` for thresholds laxer than in some configuration whose results had been seen."""
     pipeline = record.state.pipeline
     seen = [window.first_opened_at for window in now.windows() if window.pipeline == pipeline]
     registrations: dict[int, PipelineState] = {}
-    for version in book.views.history(PIPELINES, pipeline, -1, now.as_of.seq):
-        state = cast("PipelineState | None", version.state)
-        if state is not None:
-            registrations.setdefault(state.registered_by, state)
+    for state in now.versions(PipelineState, pipeline):
+        registrations.setdefault(state.registered_by, state)
     own = [seq for seq, state in registrations.items() if state.meaning_hash == record.state.meaning_hash]
     found: dict[str, list[str]] = {}
-    if not own or not seen or book.event(own[-1]).recorded_at <= min(seen):
+    if not own or not seen or now.event(own[-1]).recorded_at <= min(seen):
         return found
     said: set[tuple[str, ...]] = set()
     for seq in sorted(registrations):
         if seq >= own[-1]:
             break
-        for change in config_changes(meaning_in(book.event(seq).event.body), meaning_in(record.registered)):
+        if not now.event(seq).counts:
+            continue
+        for change in config_changes(meaning_in(registration_at(now, seq)), meaning_in(record.registered)):
             gate = _gate_of(change.path)
             if gate is not None and change.strictness == "loosened" and change.path not in said:
                 said.add(change.path)

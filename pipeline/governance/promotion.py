@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
+from tallystick.ledger import Appended
 from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.commit import decode_head
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.views.entities import ModelState, RunState
 from tallystick.pipeline.governance import waivers
-from tallystick.pipeline.governance.gates import Outcome, gate_events, standing
+from tallystick.pipeline.governance.gates import WINDOW_GATES, Outcome, gate_events, standing
 from tallystick.pipeline.records.run_record import record_of
 
 Kind = Literal["promotion", "rollback", "retirement"]
@@ -56,14 +55,14 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
     champion = now.champion(model.pipeline)
     if champion is not None and champion.model == model.model:
         raise Refused(f"{model.model} is the champion of {model.pipeline} already.", "Nothing was recorded.")
-    run, outcomes, news = standing(book, now, model)
+    run, outcomes, news = standing(now, model)
     _refuse_experiment(model, run)
     if run.status != "finished":
         raise Refused(
             f"{model.model} was made by run {run.run}, which {run.status}: there is no result to rest on.",
             "Run the pipeline again: tally run FILE.toml",
         )
-    seen = _seen(book, now, model, outcomes)
+    seen = _seen(now, model, outcomes)
     pipeline = f"pipeline:{model.pipeline}"
     # Two people who decide at the same moment, or a waiver that is taken back meanwhile, are a conflict, no surprise.
     expected = {pipeline: book.log.last_seq_of(pipeline)}
@@ -97,7 +96,7 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
         decision=run.decision if chose else None,
         reason=reason,
     )
-    causes = _causes(book, now, model, run if chose else None, seen)
+    causes = _causes(now, model, run if chose else None, seen)
     appended = book.append(
         *drafts, Draft(body, cause=causes), Draft(promoted, cause=causes), expected=expected, sign=True
     )
@@ -134,7 +133,7 @@ def retire(book: Ledger, name: str, reason: str) -> Decided:
         reason=reason,
     )
     retired = say.ModelRetired(model=model.model, pipeline=model.pipeline, decision=body.decision, reason=reason)
-    cause = (book.log.event(model.seq).id.hex(),)
+    cause = (now.event(model.seq).id.hex(),)
     pipeline = f"pipeline:{model.pipeline}"
     appended = book.append(
         Draft(body, cause=cause), Draft(retired, cause=cause),
@@ -158,8 +157,8 @@ def _refuse_experiment(model: ModelState, run: RunState) -> None:
         )
 
 
-def _seen(book: Ledger, now: Snapshot, model: ModelState, outcomes: list[Outcome]) -> list[say.GateSeen]:
-    held = {outcome.name: waivers.excusing(book, now, model.model, outcome.name) for outcome in outcomes}
+def _seen(now: Snapshot, model: ModelState, outcomes: list[Outcome]) -> list[say.GateSeen]:
+    held = {outcome.name: waivers.excusing(now, model.model, outcome.name) for outcome in outcomes}
     return [
         say.GateSeen(
             name=outcome.name,
@@ -188,11 +187,11 @@ def _record_refusal(
     note = f"Asked to promote {model.model}: refused, {len(closed)} of {len(outcomes)} gates hold it back."
     new = {body.name for body in news}
     known = {state.name: state.seq for state in now.gates() if state.model == model.model}
-    heads = [decode_head(book.log.commit_of(known[gate.name]).head) for gate in closed if gate.name in known]
+    heads = [now.commit_of(known[gate.name]).head for gate in closed if gate.name in known]
     if not news and all((head.note, head.actor) == (note, book.recorder.actor) for head in heads):
         return
     held = [item for item in outcomes if item.name not in new and item.name in {gate.name for gate in closed}]
-    again = gate_events(book, now, record_of(book, run, now.as_of.seq), model.model, held)
+    again = gate_events(now, record_of(now, run), model.model, held)
     book.append(*news, *again, note=note, expected=expected)
 
 
@@ -228,6 +227,9 @@ def _closed(
 
 
 def _way(gate: str, model: ModelState, run: RunState) -> str | None:
+    """What to do about a gate that is open; a gate on windows is open where part of its evidence was set aside."""
+    if gate in WINDOW_GATES:
+        return "Run the pipeline again, so that every window is judged anew: tally run FILE.toml"
     return {
         "reproduced": f"Do the run again and compare: tally reproduce {run.run}",
         "final_test": f"Look at the sealed windows, once: tally final-test {model.model}",
@@ -257,9 +259,7 @@ def _next_decision(now: Snapshot, pipeline: str, kind: Kind) -> str:
     return f"{pipeline}/{kind}-{taken + 1}"
 
 
-def _causes(
-    book: Ledger, now: Snapshot, model: ModelState, run: RunState | None, seen: list[say.GateSeen]
-) -> tuple[str, ...]:
+def _causes(now: Snapshot, model: ModelState, run: RunState | None, seen: list[say.GateSeen]) -> tuple[str, ...]:
     """What it follows from: the model, the decision that chose it, its gates, and the waivers it rests on."""
     led_here = [model.made_by_event]
     if run is not None and run.decision:
@@ -267,4 +267,4 @@ def _causes(
     led_here += [state.seq for state in now.gates() if state.model == model.model]
     granted = {gate.waiver for gate in seen if gate.waiver}
     led_here += [state.seq for state in now.waivers() if state.waiver in granted]
-    return tuple(book.log.event(seq).id.hex() for seq in sorted(set(led_here)))
+    return tuple(now.event(seq).id.hex() for seq in sorted(set(led_here)))

@@ -10,14 +10,14 @@ import datetime as dt
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
+from tallystick.ledger import Appended
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended
-from tallystick.ledger.storage.imported_commits import was_imported
 from tallystick.ledger.views.entities import GateState, ModelState, WaiverState
 from tallystick.pipeline.config.canonical import configuration_of
 from tallystick.pipeline.config.durations import parse_span
@@ -47,10 +47,10 @@ def in_force(now: Snapshot, model: str, name: str) -> WaiverState | None:
     return found[-1] if found else None
 
 
-def excusing(book: Ledger, now: Snapshot, model: str, name: str) -> WaiverState | None:
+def excusing(now: Snapshot, model: str, name: str) -> WaiverState | None:
     """The newest waiver in force that people of this ledger gave; what was excused elsewhere opens no gate here."""
     found = [state for state in now.waivers_in_force(model) if state.name == name]
-    return next((state for state in reversed(found) if not was_imported(book.log, state.seq)), None)
+    return next((state for state in reversed(found) if not now.event(state.seq).imported), None)
 
 
 def that_weigh(now: Snapshot) -> list[WaiverState]:
@@ -119,7 +119,7 @@ def waive(
     """
     now = book.now()
     model = now.model(model_name)
-    _, outcomes, news = standing(book, now, model)
+    _, outcomes, news = standing(now, model)
     most = longest(configuration_of(now, model.pipeline).waivers)
     outcome = next((item for item in outcomes if item.name == gate), None)
     if outcome is None and gate not in BESIDE_GATES:
@@ -129,9 +129,9 @@ def waive(
     if outcome is not None and outcome.verdict == "passed":
         raise Refused(f"Gate {gate} of {model.model} passed: {outcome.sentence}", "There is nothing to waive.")
     refuse_unfit(reason=reason, owner=owner, approver=approver, at=now.moment, until=until, most=most)
-    earlier = [state for state in now.waivers() if state.gate == f"{model.model}/{gate}"]
+    earlier = _granted_before(now, f"{model.model}/{gate}")
     body = say.WaiverGranted(
-        waiver=f"{model.model}/{gate}/{len(earlier) + 1}",
+        waiver=f"{model.model}/{gate}/{earlier + 1}",
         gate=f"{model.model}/{gate}",
         name=gate,
         model=model.model,
@@ -142,10 +142,10 @@ def waive(
         until=until.astimezone(dt.UTC),
         ends_when=ends_when,
         evidence=evidence,
-        renewal=len(earlier),
+        renewal=earlier,
     )
     own = [Draft(item) for item in news if item.name == gate]
-    described = [book.log.event(model.made_by_event).id.hex()]
+    described = [now.event(model.made_by_event).id.hex()]
     appended = book.append(
         *own,
         Draft(body, cause=tuple(described)),
@@ -153,6 +153,12 @@ def waive(
         sign=True,
     )
     return body, appended
+
+
+def _granted_before(now: Snapshot, gate: str) -> int:
+    """How often a gate of a model was waived, with waivers that were set aside: their names are taken, too."""
+    recorded = now.events(types=[say.WaiverGranted.TYPE])
+    return sum(isinstance(found.content, Event) and found.content.body.gate == gate for found in recorded)
 
 
 def end(book: Ledger, name: str, reason: str) -> tuple[WaiverState, Appended]:
@@ -175,7 +181,7 @@ def end(book: Ledger, name: str, reason: str) -> tuple[WaiverState, Appended]:
     body = say.WaiverEnded(
         waiver=state.waiver, gate=state.gate, model=state.model, pipeline=state.pipeline, reason=reason.strip()
     )
-    granted = book.log.event(state.seq).id.hex()
+    granted = now.event(state.seq).id.hex()
     entity = f"waiver:{state.waiver}"
     appended = book.append(Draft(body, cause=(granted,)), expected={entity: book.log.last_seq_of(entity)}, sign=True)
     return state, appended

@@ -7,7 +7,7 @@ gain, an id that counts up) is for a person to look at and blocks nothing here.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,8 @@ import pyarrow as pa
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import Check
-from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.views.entities.windows import WINDOWS, WindowState
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import WindowState
 from tallystick.pipeline.config.durations import parse_time_expression, words
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
@@ -384,16 +384,14 @@ def time_as_feature(plan: Plan, table: pa.Table) -> list[Check]:
 # What was recorded before ----------------------------------------------------------------------------------
 
 
-def seen_before(book: Ledger, pipeline: str, run: str, labels: Sequence[str]) -> list[Seen]:
+def seen_before(now: Snapshot, pipeline: str, run: str, labels: Sequence[str]) -> list[Seen]:
     """What earlier runs of a pipeline recorded of these windows, oldest first."""
     found = []
     for label in labels:
-        for version in book.views.history(WINDOWS, f"{pipeline}/{label}", -1, book.now().as_of.seq):
-            state = version.state
-            if not isinstance(state, WindowState) or state.run == run:
-                continue
-            body = book.event(state.described_by).event.body
-            if isinstance(body, say.WindowDescribed):  # else its content was erased
+        for state in now.versions(WindowState, f"{pipeline}/{label}"):
+            recorded = now.event(state.described_by)
+            if state.run != run and recorded.counts:
+                body = cast("say.WindowDescribed", recorded.event.body)
                 found.append(Seen(body.run, body))
     return found
 

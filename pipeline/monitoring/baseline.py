@@ -4,6 +4,7 @@ periods in which it was watched. Nothing is computed again from the data; all of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,11 +12,12 @@ import pandas as pd
 
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.types import Levels
-from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
+from tallystick.pipeline.config.alert_rules import compares_live
+from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.evaluate.metrics import Units
 from tallystick.pipeline.monitoring.statistics import statistics
-from tallystick.pipeline.recipes import Task
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 
@@ -52,32 +54,35 @@ class History(NamedTuple):
         return sum(float(table["sum_loss"].sum()) for table in whole) / rows if rows else 0.0
 
 
-def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, before: str, live: bool) -> History:
+def history_of(
+    now: Snapshot, stored: Callable[[str], bytes], model: ModelState, settings: Pipeline, *, before: str
+) -> History:
     """What is recorded of a model up to now, without the period ``before`` and anything after it.
 
     Parameters
     ----------
-    live : bool
-        Whether periods in which it was watched count beside the windows of its back-test.
+    stored : callable
+        Gives the bytes of an artifact by its hash.
+    settings : Pipeline
+        Say whether periods in which it was watched count beside the windows of its back-test.
 
     Raises
     ------
     NotFound, Damaged
         When an artifact that holds a window's losses or predictions is not here, or not as it was.
     """
-    known = book.now().as_of.seq
-    record = record_of(book, book.now().run(model.made_by_run), known)
+    record = record_of(now, now.run(model.made_by_run))
     past: list[Past] = []
     for label, described in record.windows.items():
         judged = record.evaluations.get((label, model.candidate))
         if judged is None or not described.complete or label >= before:
             continue
-        past.append(_window(book, model.candidate, described, judged, task, metric))
+        past.append(_window(stored, described, judged, settings))
     newest: dict[str, say.PeriodMonitored] = {}
-    for state in book.now().periods() if live else ():
+    for state in now.periods() if compares_live(settings.monitoring.compare_to) else ():
         if state.model == model.model and state.label < before and state.status != "waiting":
-            newest[state.label] = book.event(state.described_by).event.body
-    past += [_watched(book, body) for body in newest.values() if body.losses and body.facts.get("statistics")]
+            newest[state.label] = now.event(state.described_by).event.body
+    past += [_watched(stored, body) for body in newest.values() if body.losses and body.facts.get("statistics")]
     known_labels = {item.label: item for item in past}  # a period watched live counts once, as it was lived
     first = next(iter(record.windows.values()), None)
     histograms = first.histograms if first else {}
@@ -89,22 +94,18 @@ def history_of(book: Ledger, model: ModelState, *, task: Task, metric: str, befo
 
 
 def _window(
-    book: Ledger,
-    candidate: str,
-    described: say.WindowDescribed,
-    judged: say.WindowEvaluated,
-    task: Task,
-    metric: str,
+    stored: Callable[[str], bytes], described: say.WindowDescribed, judged: say.WindowEvaluated, settings: Pipeline
 ) -> Past:
+    candidate, metric = judged.candidate, settings.selection.metric
     sums = [f"sum_{part}_{candidate}" for part in ("p", "loss")]
-    losses = stored_table(book.objects.get(judged.losses), ["rows", "sum_y", *sums], ["segment", "level", "unit"])
+    losses = stored_table(stored(judged.losses), ["rows", "sum_y", *sums], ["segment", "level", "unit"])
     losses = losses.rename(columns=dict(zip(sums, ("sum_p", "sum_loss"), strict=True)))
-    predictions = stored_table(book.objects.get(judged.predictions), ["target", f"p_{candidate}"])
+    predictions = stored_table(stored(judged.predictions), ["target", f"p_{candidate}"])
     y = predictions["target"].to_numpy(dtype=np.float64)
     p = predictions[f"p_{candidate}"].to_numpy(dtype=np.float64)
     usual = float(judged.metrics[metric].value or 0.0)
     everything = Units(np.zeros(len(y), dtype=np.int64), ("all",))
-    found = statistics(task, metric, y, p, everything, usual)
+    found = statistics(settings.task, metric, y, p, everything, usual)
     return Past(
         label=judged.label,
         live=False,
@@ -115,13 +116,13 @@ def _window(
     )
 
 
-def _watched(book: Ledger, body: say.PeriodMonitored) -> Past:
+def _watched(stored: Callable[[str], bytes], body: say.PeriodMonitored) -> Past:
     assert body.losses is not None
     return Past(
         label=body.label,
         live=True,
         statistics=dict(body.facts["statistics"]),
-        losses=stored_table(book.objects.get(body.losses), LOSS_COLUMNS[3:], LOSS_COLUMNS[:3]),
+        losses=stored_table(stored(body.losses), LOSS_COLUMNS[3:], LOSS_COLUMNS[:3]),
         histograms=body.histograms,
         missing=dict(body.facts.get("missing", {})),
     )

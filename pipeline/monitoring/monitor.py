@@ -20,7 +20,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import ModelState
-from tallystick.pipeline.config.alert_rules import compares_live, thresholds
+from tallystick.pipeline.config.alert_rules import thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, period_window
@@ -30,11 +30,12 @@ from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import History, history_of
 from tallystick.pipeline.monitoring.facts import Decision, Facts, estimate_error, facts_of
-from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, model_of, period_cut, trained_until
+from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
+from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.monitoring.sentences import Finding
 from tallystick.pipeline.monitoring.statistics import expected_losses
 from tallystick.pipeline.recipes import Task
-from tallystick.pipeline.runs.start import champion_of, rows_until
+from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
 PARQUET = "application/vnd.apache.parquet"
 
@@ -96,11 +97,11 @@ def monitor(
     if as_of <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
-    live_too = compares_live(settings.monitoring.compare_to)
     task = settings.task
-    history = history_of(book, state, task=task, metric=settings.selection.metric, before=label, live=live_too)
-    estimator, made = model_of(book, state)
-    known, until = columns_known(book, made.run), rows_until(book, as_of)
+    history = history_of(book.now(), book.objects.get, state, settings, before=label)
+    made = how_made(book.now(), state)
+    estimator = open_model(book, made)
+    known, until = columns_known(book.now(), made.run), rows_until(book, as_of)
     with period_cut(settings, loaded.path.parent, made, known=known, until=until) as (slice_, schema):
         live = live_of(
             settings,
@@ -137,7 +138,7 @@ def _watched_model(book: Ledger, pipeline: str, model: str | None) -> ModelState
         if state.pipeline != pipeline:
             raise InvalidInput(f"{state.model} is a model of {state.pipeline}, not of {pipeline}.")
         return state
-    champion = champion_of(book, pipeline)
+    champion = champion_of(book.now(), pipeline)
     if champion is None:
         raise NotFound(
             f"{pipeline} has no champion to watch: nobody has promoted a model.",
@@ -241,7 +242,7 @@ def _record(
 ) -> Watched:
     period = f"{settings.name}/{window.label}"
     about = About(observed_in=(from_micros(window.start), from_micros(window.end)))
-    cause = [book.log.event(state.made_by_event).id.hex()]
+    cause = [book.now().event(state.made_by_event).id.hex()]
     losses = _losses(settings, live)
     stored = None if losses is None else book.store(losses)
     body = say.PeriodMonitored(

@@ -18,8 +18,7 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.types import Levels
-from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
@@ -41,10 +40,10 @@ from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate.backtest import Plan, recipe_for
 from tallystick.pipeline.evaluate.metrics import Floats, Units
+from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.monitoring.baseline import History
 from tallystick.pipeline.monitoring.facts import Rows
-from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.recipes import Columns, Task
 
 
@@ -85,28 +84,13 @@ class Live(NamedTuple):
     columns: dict[str, str]
 
 
-def model_of(book: Ledger, model: ModelState) -> tuple[Any, say.CandidateRefitted]:
-    """The model behind a name, opened as for a prediction, and how it was made; Refused or NotFound as there."""
-    made: say.CandidateRefitted = book.event(model.made_by_event).event.body
-    return open_model(book, made), made
-
-
-def columns_known(book: Ledger, run: str) -> set[str] | None:
+def columns_known(now: Snapshot, run: str) -> set[str] | None:
     """All columns that the source had in a run; None where that was not recorded."""
-    checked = _leakage_of(book, run)
+    checked = leakage_of(now, run)
     found = next((check for check in checked.checks if check.check == "declared columns"), None) if checked else None
     names = found.facts.get("in_source") if found else None
     # What a check says of itself is free form: where it is no list of names, it was written by something else.
     return set(names) if isinstance(names, list) and names and all(isinstance(name, str) for name in names) else None
-
-
-def _leakage_of(book: Ledger, run: str) -> say.LeakageChecked | None:
-    known = book.now().as_of.seq
-    for entry in entries(book.log, 0, known, frozenset({say.LeakageChecked.TYPE}), frozenset({run})):
-        body = entry.event.body
-        if isinstance(body, say.LeakageChecked) and body.run == run:
-            return body
-    return None
 
 
 @contextmanager

@@ -24,14 +24,13 @@ import pyarrow.csv
 import pyarrow.parquet
 from blake3 import blake3
 
-from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.imported_commits import was_imported
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.views.entities import ModelState, WaiverState
 from tallystick.pipeline.config.load import LoadedPipeline
@@ -43,6 +42,7 @@ from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.model_file import LIBRARIES, MEDIA_TYPE, load, predict, prediction_hash, probe_frame
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import registered_for
+from tallystick.pipeline.runs.start import how_made
 
 Floats = npt.NDArray[np.float64]
 ENDINGS = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
@@ -144,18 +144,15 @@ def today_of(book: Ledger) -> dt.datetime:
 
     Never before the newest commit: a clock that was put back does not bring a model back into its validity.
     """
-    newest = from_micros(book.log.commit(book.log.size() - 1).recorded_at)
+    newest = book.now().as_of.recorded_at
     return newest if book.genesis.clock == "replayed" else max(newest, book.clock().astimezone(dt.UTC))
 
 
 def _asked(book: Ledger, model: str, source: str) -> Asked:
     now = book.now()
     state = now.model(model)
-    made = book.event(state.made_by_event).event.body
-    if not isinstance(made, say.CandidateRefitted):
-        raise NotFound(f"How {state.model} was made was erased from the ledger; nobody can say what it needs.")
-    body = registered_for(book, now.run(state.made_by_run))
-    return Asked(state, made, registered(body), source, today_of(book))
+    body = registered_for(now, now.run(state.made_by_run))
+    return Asked(state, how_made(now, state), registered(body), source, today_of(book))
 
 
 def _answer(book: Ledger, asked: Asked, output: Path, challenger: bool) -> Predicted:
@@ -173,7 +170,7 @@ def _answer(book: Ledger, asked: Asked, output: Path, challenger: bool) -> Predi
         "status": status,
         "model_file": f"blake3:{asked.made.artifact}",
         "ledger": book.origin,
-        "ledger_commit": book.commit_handle(book.log.size() - 1),
+        "ledger_commit": book.commit_handle(book.now().as_of.n),
     }
     key = list(asked.settings.data.key)
     data = _file(table, key, predictions, origin, asked, output.suffix)
@@ -387,14 +384,15 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
     if not late and not expired:
         return None, []
     sentence = _outside(asked, until, late, len(times), expired)
+    now = book.now()
     waiver = next(
         (
             item
-            for item in reversed(book.now().waivers())
+            for item in reversed(now.waivers())
             if item.model == asked.state.model
             and item.name == "validity"
             and item.holds(asked.today)
-            and not was_imported(book.log, item.seq)
+            and not now.event(item.seq).imported
         ),
         None,
     )
@@ -506,4 +504,5 @@ def _append(
 
 def _cause(book: Ledger, state: ModelState) -> tuple[str, ...]:
     """The model as it was made, and what last changed its standing."""
-    return tuple(book.log.event(seq).id.hex() for seq in dict.fromkeys([state.made_by_event, state.seq]))
+    seqs = list(dict.fromkeys([state.made_by_event, state.seq]))
+    return tuple(found.id.hex() for found in book.now().some_events(seqs))

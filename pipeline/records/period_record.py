@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta
 
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
-from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import PeriodState
-from tallystick.ledger.views.entities.periods import PERIODS
 
 
 class PeriodRecord(NamedTuple):
@@ -56,17 +54,20 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
     return max(known, key=lambda state: state.described_by)
 
 
-def period_record(book: Ledger, state: PeriodState) -> PeriodRecord:
-    """Everything of the look that a state describes; later looks are not seen."""
-    entry = book.event(state.described_by)
-    commit = book.log.commit_of(state.described_by)
-    findings = [
-        other.event.body
-        for other in book.events(state.described_by, commit.last_seq)
-        if isinstance(other.event.body, say.FindingMade) and other.event.body.period == state.period
-    ]
-    looks = book.views.history(PERIODS, state.period, -1, state.described_by)
-    first = cast("PeriodState", looks[0].state)
+def period_record(now: Snapshot, state: PeriodState) -> PeriodRecord:
+    """Everything of the look that a state describes; later looks are not seen.
+
+    Raises
+    ------
+    Damaged
+        Where the look was erased.
+    """
+    entry = now.event(state.described_by).entry
+    commit = now.commit_of(state.described_by)
+    found = now.counted_events(state.described_by, commit.last_seq, types=[say.FindingMade.TYPE])
+    findings = [other.event.body for other in found if other.event.body.period == state.period]
+    looks = [look for look in now.versions(PeriodState, state.period) if look.seq <= state.described_by]
+    first = looks[0]
     end = entry.event.about.observed_in[1] if entry.event.about and entry.event.about.observed_in else entry.recorded_at
     return PeriodRecord(
         body=entry.event.body,
@@ -74,7 +75,7 @@ def period_record(book: Ledger, state: PeriodState) -> PeriodRecord:
         recorded_at=entry.recorded_at,
         actor=entry.actor,
         seq=entry.seq,
-        commit=book.commit_handle(commit.n),
+        commit=now.commit_handle(commit.n),
         looks=len(looks),
         first_at=first.monitored_at,
         late=entry.recorded_at - end,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from typing import NamedTuple, cast
+from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.entry import Entry
-from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.entries import entries
+from tallystick.ledger.events.entry import Entry, Erased
+from tallystick.ledger.events.event import Event
+from tallystick.ledger.query.evidence import RecordedEvent
+from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import EnvironmentState, PipelineState, RunState
-from tallystick.ledger.views.entities.environments import ENVIRONMENTS
-from tallystick.ledger.views.entities.pipelines import PIPELINES
-from tallystick.ledger.views.entities.runs import RUNS
 
 TYPES = frozenset(
     body.TYPE
@@ -23,7 +22,7 @@ TYPES = frozenset(
 )  # fmt: skip
 
 
-class Record(NamedTuple):
+class RunRecord(NamedTuple):
     """One run, as it was recorded; windows and candidates in the order in which they were recorded."""
 
     state: RunState
@@ -44,17 +43,22 @@ class Record(NamedTuple):
     """The event of the decision with its place."""
 
 
-def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
-    """Everything that was recorded of a run up to position ``known``.
+def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRecord:
+    """Everything of a run that counts, as known then.
+
+    Parameters
+    ----------
+    until : int, optional
+        The last position to read, such as the end of the run; by default that of the snapshot.
 
     Raises
     ------
     NotFound
-        Where its beginning or its configuration cannot be read any more.
+        Where its beginning or its configuration cannot be read any more, or was set aside.
     """
-    begin = ledger.views.history(RUNS, state.run, -1, known)[0].position
+    began = _began(now, state)
     found: dict[str, list[Entry]] = {}
-    for entry in entries(ledger.log, begin, known, TYPES):
+    for entry in now.counted_events(began, until, types=TYPES, names=[state.run]):
         if getattr(entry.event.body, "run", None) == state.run:
             found.setdefault(entry.event.t, []).append(entry)
 
@@ -67,12 +71,12 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     windows = cast("list[say.WindowDescribed]", bodies(say.WindowDescribed))
     evaluations = cast("list[say.WindowEvaluated]", bodies(say.WindowEvaluated))
     decided = found.get(say.DecisionTaken.TYPE, [None])[-1]
-    return Record(
+    return RunRecord(
         state,
-        begin,
+        began,
         cast("say.RunStarted | None", last(say.RunStarted)),
-        registered_for(ledger, state),
-        _environment(ledger, state, known),
+        registered_for(now, state),
+        _environment(now, state),
         cast("say.SliceTaken | None", last(say.SliceTaken)),
         {body.label: body for body in windows},
         {(body.label, body.candidate): body for body in evaluations},
@@ -83,21 +87,47 @@ def record_of(ledger: Ledger, state: RunState, known: int) -> Record:
     )
 
 
-def registered_for(ledger: Ledger, state: RunState) -> say.PipelineRegistered:
-    """The configuration of a run as it was registered; NotFound where it cannot be read any more."""
+def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
+    """The configuration of a run as it was registered.
+
+    Raises
+    ------
+    NotFound
+        Where it was set aside or cannot be read any more.
+    """
     # Only up to the run's beginning: the same meaning may have been registered with other words since.
-    begin = ledger.views.history(RUNS, state.run, -1, state.seq)[0].position
-    for version in reversed(ledger.views.history(PIPELINES, state.pipeline, -1, begin)):
-        pipeline = cast("PipelineState | None", version.state)
-        if pipeline is not None and pipeline.meaning_hash == state.meaning_hash:
-            body = ledger.event(pipeline.registered_by).event.body
-            if body is not None:
-                return cast("say.PipelineRegistered", body)
+    began, missing = _began(now, state), ""
+    for pipeline in reversed(now.versions(PipelineState, state.pipeline)):
+        if pipeline.seq > began or pipeline.meaning_hash != state.meaning_hash:
+            continue
+        registration = now.event(pipeline.registered_by)
+        body = registration.content.body if isinstance(registration.content, Event) else None
+        if registration.counts and isinstance(body, say.PipelineRegistered):
+            return body
+        missing = missing or withdrawn_words(registration, now.zone)
     raise NotFound(
-        f"The configuration of run {state.run} is not in the ledger.", f"tally story pipeline:{state.pipeline}"
+        f"The configuration of run {state.run} is not in the ledger{missing and f': {missing}'}.",
+        f"tally story pipeline:{state.pipeline}",
     )
 
 
-def _environment(ledger: Ledger, state: RunState, known: int) -> say.EnvironmentCaptured | None:
-    environment = cast("EnvironmentState | None", ledger.views.get(ENVIRONMENTS, state.environment, known))
-    return None if environment is None else ledger.event(environment.described_by).event.body
+def withdrawn_words(found: RecordedEvent, zone: ZoneInfo) -> str:
+    """``#50 was set aside on 2013-07-01 by ann@example.org``; empty for an event that counts."""
+    content, correction = found.content, found.corrected_by
+    if isinstance(content, Erased):
+        return f"#{found.seq} was erased on {content.at.astimezone(zone):%Y-%m-%d} by {content.by}"
+    if correction is not None:
+        return f"#{found.seq} was set aside on {correction.at.astimezone(zone):%Y-%m-%d} by {correction.by}"
+    return "" if isinstance(content, Event) else f"#{found.seq} cannot be read"
+
+
+def _began(now: Snapshot, state: RunState) -> int:
+    """Position of the first event of a run."""
+    return now.versions(RunState, state.run)[0].seq
+
+
+def _environment(now: Snapshot, state: RunState) -> say.EnvironmentCaptured | None:
+    versions = now.versions(EnvironmentState, state.environment)
+    content = now.event(versions[-1].described_by).content if versions else None
+    body = content.body if isinstance(content, Event) else None
+    return body if isinstance(body, say.EnvironmentCaptured) else None

@@ -19,13 +19,12 @@ from blake3 import blake3
 
 from tallystick.ledger.errors import Busy, Conflict, NotFound, Refused
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.commit import decode_head, from_micros, to_micros
+from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.entry import Entry
-from tallystick.ledger.events.event import encode_canonical
+from tallystick.ledger.events.event import Event, encode_canonical
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import FOLDER, create, open_ledger
-from tallystick.ledger.query.as_of import as_of_commit
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.system.file_lock import FileLock
 from tallystick.ledger.system.provenance import this_process
@@ -174,20 +173,21 @@ def _clock_of(folder: Path) -> StoryClock:
                 f"The ledger in {folder} is a live one: {book.origin}. What is lived again does not belong there.",
                 "Name a folder of its own: --into FOLDER",
             )
-        return StoryClock(from_micros(book.log.commit(book.log.size() - 1).recorded_at))
+        return StoryClock(book.now().as_of.recorded_at)
 
 
 def _same_story(book: Ledger, loaded: LoadedPipeline, note: str) -> None:
     """Record the pipeline file and the grants before anything happens; or refuse where others were recorded."""
-    if book.log.size() == 1:
+    now = book.now()
+    if now.as_of.n == 0:
         pipeline = f"pipeline:{loaded.settings.name}"
         try:
             book.append(registration(book, loaded), note=note, expected={pipeline: None}, sign=True)
         except Conflict:
             raise Refused(f"Somebody else began a story in {book.folder.parent} just now.", "Let it end.") from None
         return
-    told = decode_head(book.log.commit(1).head).note
-    known = next((state for state in book.now().pipelines() if state.pipeline == loaded.settings.name), None)
+    told = now.commit(1).head.note
+    known = next((state for state in now.pipelines() if state.pipeline == loaded.settings.name), None)
     if told == note and known is not None and known.meaning_hash == loaded.meaning_hash:
         return
     what = "with another configuration of it" if told == note else f"“{told or 'no replay at all'}”"
@@ -230,9 +230,9 @@ def refuse_unfit_grants(loaded: LoadedPipeline, grants: Grants) -> None:
 def closing(book: Ledger, loaded: LoadedPipeline, window: Window) -> Snapshot:
     """The ledger as it stood at the end of a month of the story."""
     moment = opening(loaded, window) + WORKDAY
-    commit = book.log.last_commit_by(to_micros(moment))
+    commit = book.now().last_commit_by(moment)
     assert commit is not None
-    return Snapshot(book.views, as_of_commit(book.log, commit.n, moment.astimezone(book.zone)))
+    return book.at_commit(commit.n, moment.astimezone(book.zone))
 
 
 def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
@@ -240,11 +240,11 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     settings = loaded.settings
     at = opening(loaded, window)
     then = closing(book, loaded, window)
-    before = book.log.last_commit_by(to_micros(at) - 1)
+    before = then.last_commit_by(at - dt.timedelta(microseconds=1))
     assert before is not None  # the story begins when its first month does, before that is looked at
-    entries = list(book.events(before.last_seq + 1, then.as_of.seq))
+    entries = list(then.counted_events(before.last_seq + 1))
     bodies = [entry.event.body for entry in entries]
-    deciding = Snapshot(book.views, as_of_commit(book.log, before.n, None)).champion(settings.name)
+    deciding = book.at_commit(before.n).champion(settings.name)
     watched = next((body for body in bodies if isinstance(body, say.PeriodMonitored)), None)
     decided = next((body for body in reversed(bodies) if isinstance(body, say.DecisionTaken)), None)
     proposed = next((body for body in bodies if isinstance(body, say.CandidateProposed)), None)
@@ -265,13 +265,13 @@ def chapter_of(book: Ledger, loaded: LoadedPipeline, window: Window) -> Chapter:
     elif decided is None:
         lines.append("No run: what is wrong with the data comes first.")
     if decided is not None:
-        lines += _data_over(then, decided.run, window, book)
+        lines += _data_over(then, decided.run, window)
     if model is not None and promotion is None and (champion is None or champion.model != model.model):
         lines.append(_not_promoted(then, loaded, window, model))
     if promotion is not None and deciding is not None and watched is not None and watched.decision == "wait":
         lines.append(_not_waited(loaded, window, deciding, book))
     if champion is not None:
-        lines += _what_ends(then, loaded, window, champion, book)
+        lines += _what_ends(then, loaded, window, champion)
     lines += _fallen_back(entries, book, settings.name)
     return Chapter(
         label=window.label,
@@ -299,13 +299,13 @@ def _no_run(loaded: LoadedPipeline, window: Window) -> str:
     return "there was no run"
 
 
-def _data_over(then: Snapshot, run: str, window: Window, book: Ledger) -> list[str]:
+def _data_over(then: Snapshot, run: str, window: Window) -> list[str]:
     """That nothing of a month is in the data, where that is so: the run had no more than the one before."""
     seen = then.run(run).slice
     period = then.slice(seen).period if seen else None
     if period is None or to_micros(period[1]) > window.start:
         return []
-    last = from_micros(to_micros(period[1]) - 1).astimezone(book.zone)
+    last = from_micros(to_micros(period[1]) - 1).astimezone(then.zone)
     return [f"The data has no rows of {window.label}: its last is of {last:%Y-%m-%d}."]
 
 
@@ -408,9 +408,9 @@ def next_look(loaded: LoadedPipeline, window: Window) -> int:
     return matured(loaded, window) + window.end - window.start
 
 
-def _what_ends(then: Snapshot, loaded: LoadedPipeline, window: Window, champion: ModelState, book: Ledger) -> list[str]:
+def _what_ends(then: Snapshot, loaded: LoadedPipeline, window: Window, champion: ModelState) -> list[str]:
     """Exceptions that are over and a validity that runs out: what the champion rests on no more."""
-    ended = [item.gate.name for item in waivers.expired_under(then, champion, book.zone)]
+    ended = [item.gate.name for item in waivers.expired_under(then, champion, then.zone)]
     said = []
     if ended:
         verb = "counts" if len(ended) == 1 else "count"
@@ -421,7 +421,7 @@ def _what_ends(then: Snapshot, loaded: LoadedPipeline, window: Window, champion:
     if champion.intended_for is None:
         return said
     until = to_micros(champion.intended_for[1])
-    day = f"{from_micros(until - 1).astimezone(book.zone):%Y-%m-%d}"
+    day = f"{from_micros(until - 1).astimezone(then.zone):%Y-%m-%d}"
     refuses = loaded.settings.validity.outside == "refuse"
     then_what = "it answers nothing after that" if refuses else "after that its answers carry a warning"
     if until <= to_micros(then.moment):
@@ -436,8 +436,8 @@ def _fallen_back(entries: list[Entry], book: Ledger, pipeline: str) -> list[str]
     """Automation that was lost this month, without anybody's doing."""
     if not entries or entries[0].seq == 0:
         return []
-    before = Snapshot(book.views, as_of_commit(book.log, entries[0].n - 1, None))
-    after = Snapshot(book.views, as_of_commit(book.log, entries[-1].n, None))
+    before = book.at_commit(entries[0].n - 1)
+    after = book.at_commit(entries[-1].n)
     levels = [
         next((item for item in snapshot.automations() if item.automation == pipeline), None)
         for snapshot in (before, after)
@@ -470,7 +470,8 @@ def story_hash(book: Ledger, loaded: LoadedPipeline, last: Window) -> str:
     runs with the number that a repeated run has after its day, so that a story that was interrupted counts as the
     same.
     """
-    entries = list(book.events(0, closing(book, loaded, last).as_of.seq))
+    then = closing(book, loaded, last)
+    entries = [found.entry for found in then.events() if isinstance(found.content, Event)]
     broken = {entry.event.body.run for entry in entries if isinstance(entry.event.body, say.RunFailed)}
     hasher = blake3()
     for entry in entries:

@@ -150,7 +150,7 @@ def _told(teller: Teller, month: Window, progress: Progress) -> Progress:
 def _watch(teller: Teller, month: Window) -> str | None:
     """How the champion did in the month; the decision that it suggests."""
     book = teller.book
-    if champion_of(book, teller.pipeline) is None:
+    if champion_of(book.now(), teller.pipeline) is None:
         return None
     known = period_of(book.now(), teller.pipeline, month)
     if known is not None:
@@ -193,9 +193,9 @@ def _put_forward(teller: Teller, month: Window, done: RunState) -> ModelState | 
     book, now = teller.book, teller.book.now()
     if done.model is not None:
         return now.model(done.model)
-    champion = champion_of(book, teller.pipeline)
-    standing_now = automation.automation_of(book, now, teller.pipeline)
-    if champion is None or standing_now.state.level != "auto_refit":
+    champion = champion_of(book.now(), teller.pipeline)
+    earned = automation.automation_of(now, teller.pipeline)
+    if champion is None or earned.state.level != "auto_refit":
         return None
     if champion.candidate not in teller.loaded.settings.candidates:
         return None
@@ -203,7 +203,7 @@ def _put_forward(teller: Teller, month: Window, done: RunState) -> ModelState | 
     if made:
         return made[-1]
     _at(teller, month, REFIT)
-    reason = f"Automation is at auto_refit: {automation.automation_words(standing_now, teller.book.zone)}"
+    reason = f"Automation is at auto_refit: {automation.automation_words(earned, teller.book.zone)}"
     body = propose(book, done.run, champion.candidate, reason, teller.loaded.path).body
     return book.now().model(body.model)
 
@@ -214,7 +214,7 @@ def _put_forward(teller: Teller, month: Window, done: RunState) -> ModelState | 
 def _decide(teller: Teller, month: Window, model: ModelState) -> None:
     """Promote a model where the rules allow it; do first what they ask for and can be done."""
     book = teller.book
-    champion = champion_of(book, teller.pipeline)
+    champion = champion_of(book.now(), teller.pipeline)
     period = period_of(book.now(), teller.pipeline, month)
     if champion is not None and champion.model == model.model:
         return
@@ -238,7 +238,7 @@ def _decide(teller: Teller, month: Window, model: ModelState) -> None:
 def _held(teller: Teller, model: ModelState) -> list[Outcome]:
     """Gates that hold a model back as it stands."""
     now = teller.book.now()
-    _, outcomes, _ = standing(teller.book, now, now.model(model.model))
+    _, outcomes, _ = standing(now, now.model(model.model))
     return [
         item for item in outcomes if item.verdict != "passed" and waivers.in_force(now, model.model, item.name) is None
     ]
@@ -305,10 +305,11 @@ STEPS: dict[str, Callable[[Teller, Window, ModelState], None]] = {
 def _signed(teller: Teller, seq: int) -> None:
     """Let everybody who said so beforehand sign an event with their own key."""
     book = teller.book
-    event = book.log.event(seq).id.hex()
+    signed = book.now().event(seq)
+    event = signed.id.hex()
     for signer in teller.signers:
         note = sign_approval(book.origin, event, signer)
-        body = approval_event(note, signer.verifier, event, book.event(seq).event.body)
+        body = approval_event(note, signer.verifier, event, signed.event.body)
         book.append(Draft(body, cause=(event,)), sign=True)
 
 
@@ -357,25 +358,22 @@ def _why(teller: Teller, month: Window, model: ModelState) -> str:
 def _automate(teller: Teller, month: Window) -> None:
     """Unlock the next level where the file asks for it, the months were quiet, and people sign."""
     book = teller.book
-    standing_now = automation.automation_of(book, book.now(), teller.pipeline)
-    state, levels = standing_now.state, automation.LEVELS
+    earned = automation.automation_of(book.now(), teller.pipeline)
+    state, levels = earned.state, automation.LEVELS
     period = period_of(book.now(), teller.pipeline, month)
     if state.level == state.asked or period is None or state.needed is None or state.quiet_periods < state.needed:
         return
-    names = set(standing_now.approvers) | {signer.verifier.name for signer in teller.signers}
+    names = set(earned.approvers) | {signer.verifier.name for signer in teller.signers}
     if len(names) < state.approvers_needed or state.last_period != month.label:
         return
-    changed_now = [
-        entry for entry in book.events(period.described_by) if isinstance(entry.event.body, say.AutomationChanged)
-    ]
-    if changed_now:
+    if any(book.now().counted_events(period.described_by, types=[say.AutomationChanged.TYPE])):
         return
     _at(teller, month, AUTOMATE)
-    if len(standing_now.approvers) < state.approvers_needed:
+    if len(earned.approvers) < state.approvers_needed:
         _signed(teller, period.described_by)
-        standing_now = automation.automation_of(book, book.now(), teller.pipeline)
-    if standing_now.missing:
+        earned = automation.automation_of(book.now(), teller.pipeline)
+    if earned.missing:
         return
     quiet = count(state.quiet_periods, "quiet period")
-    reason = f"{quiet} in a row, {state.needed} asked for; signed by {', '.join(standing_now.approvers)}."
+    reason = f"{quiet} in a row, {state.needed} asked for; signed by {', '.join(earned.approvers)}."
     automation.change(book, teller.pipeline, levels[levels.index(state.level) + 1], reason)

@@ -23,9 +23,10 @@ from tallystick.ledger.errors import Conflict, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.encoding import Draft
-from tallystick.ledger.events.event import About
+from tallystick.ledger.events.event import About, Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.canonical import configuration_in, configuration_of
@@ -33,9 +34,11 @@ from tallystick.pipeline.config.windows import Window, sealed_windows
 from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest, recipe_for
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
 from tallystick.pipeline.governance import waivers
-from tallystick.pipeline.governance.gates import evidence_of, gate_events, judge, judged_run
+from tallystick.pipeline.governance.evidence import evidence_of, judged_run
+from tallystick.pipeline.governance.gates import gate_events, judge
 from tallystick.pipeline.models.model_file import prediction_hash
 from tallystick.pipeline.runs.reopen import Again, recipe_of, taken_up
+from tallystick.pipeline.runs.start import how_made
 
 Progress = Callable[[str, int, int], None]
 
@@ -56,32 +59,31 @@ def look(
     now = book.now()
     model = now.model(name)
     run = judged_run(now, model)
-    _within_budget(book, now, model)
+    _within_budget(now, model)
     with taken_up(book, run, file) as again:
         windows = sealed_windows(again.loaded.settings.time)
         if not windows:
             raise NotFound(f"The configuration of run {run.run} seals no window.", "[time.final] test names them.")
-        body = book.event(model.made_by_event).event.body
-        assert isinstance(body, say.CandidateRefitted)
-        recipes = [_reference(again), recipe_of(body)]
+        recipes = [_reference(again), recipe_of(how_made(now, model))]
         announced = _announce(book, again, model, windows, recipes, command)
         described, judged = _compute(again, windows, recipes, workers, on_progress)
         return _conclude(book, again, model, announced, described, judged)
 
 
-def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int, int, str | None]:
+def _within_budget(now: Snapshot, model: ModelState) -> tuple[int, int, str | None]:
     """Number of the next look, the budget, and the waiver that allows it beyond."""
     budget = configuration_of(now, model.pipeline).time.final.looks
-    earlier = [state for state in now.looks() if state.pipeline == model.pipeline]
+    earlier = _looks_taken(now, model.pipeline)
     number = len(earlier) + 1
     if number <= budget:
         return number, budget, None
-    waiver = waivers.excusing(book, now, model.model, waivers.FINAL_LOOKS)
-    used = [state.waiver for state in earlier if state.waiver]
+    waiver = waivers.excusing(now, model.model, waivers.FINAL_LOOKS)
+    used = [body.waiver for _, body in earlier if body.waiver]
     if waiver is not None and waiver.waiver not in used:
         return number, budget, waiver.waiver
     who = "; ".join(
-        f"{state.by} on {state.at.astimezone(book.zone):%Y-%m-%d}, for {state.model}" for state in earlier[-5:]
+        f"{found.actor} on {found.recorded_at.astimezone(now.zone):%Y-%m-%d}, for {body.model}"
+        for found, body in earlier[-5:]
     )
     spent = f" Waiver {waiver.waiver} has been used for a look already." if waiver else ""
     raise Refused(
@@ -91,6 +93,15 @@ def _within_budget(book: Ledger, now: Snapshot, model: ModelState) -> tuple[int,
         f"Seal newer windows as they come, or have one more look excused: tally waive {waivers.FINAL_LOOKS} "
         f"--model {model.model} --reason … --owner … --approver … --until DATE",
     )
+
+
+def _looks_taken(now: Snapshot, pipeline: str) -> list[tuple[RecordedEvent, say.FinalLooked]]:
+    """Every look that was announced, also one whose event was set aside: what was seen cannot be unseen."""
+    return [
+        (found, found.content.body)
+        for found in now.events(types=[say.FinalLooked.TYPE])
+        if isinstance(found.content, Event) and found.content.body.pipeline == pipeline
+    ]
 
 
 def _reference(again: Again) -> Recipe:
@@ -104,7 +115,7 @@ def _announce(
     """Record the look before anything of it exists; two that come together are two looks."""
     while True:
         now = book.now()
-        number, budget, waiver = _within_budget(book, now, model)
+        number, budget, waiver = _within_budget(now, model)
         body = say.FinalLooked(
             look=f"{model.pipeline}/{number}",
             pipeline=model.pipeline,
@@ -117,7 +128,7 @@ def _announce(
             candidates=tuple(recipe.name for recipe in recipes),
             waiver=waiver,
         )
-        made = book.log.event(model.made_by_event).id.hex()
+        made = now.event(model.made_by_event).id.hex()
         try:
             book.append(Draft(body, cause=(made,)), expected={f"look:{body.look}": None}, sign=True)
         except Conflict:
@@ -159,7 +170,7 @@ def _conclude(
     ]
     seq = book.log.last_seq_of(f"look:{announced.look}")
     assert seq is not None
-    cause = (book.log.event(seq).id.hex(),)
+    cause = (book.now().event(seq).id.hex(),)
     first, last = described[0].window, described[-1].window
     about = About(
         trained_on=(from_micros(again.slice.first_time), from_micros(first.cutoff)),
@@ -168,15 +179,15 @@ def _conclude(
     book.append(*files, Draft(body, about=about, cause=cause), sign=True)
     # The gate is evaluated on what has just been recorded, as it will be at a promotion.
     now = book.now()
-    evidence = evidence_of(book, now, again.record, model.model, model.candidate)
+    evidence = evidence_of(now, again.record, model.model, model.candidate)
     outcomes = [
         item for item in judge(configuration_in(again.record.registered).gates, evidence) if item.name == "final_test"
     ]
-    gates = gate_events(book, now, again.record, model.model, outcomes)
+    gates = gate_events(now, again.record, model.model, outcomes)
     if gates:
         answered = book.log.last_seq_of(f"look:{announced.look}")
         assert answered is not None
-        book.append(Draft(gates[0], cause=(book.log.event(answered).id.hex(),)), sign=True)
+        book.append(Draft(gates[0], cause=(book.now().event(answered).id.hex(),)), sign=True)
     return announced, body, gates[0] if gates else None
 
 
@@ -205,7 +216,7 @@ def _evaluated(
         )
         for item in described
     ]
-    evidence = evidence_of(book, book.now(), again.record, model.model, model.candidate)
+    evidence = evidence_of(book.now(), again.record, model.model, model.candidate)
     before = [gain for gain in evidence.gains.values() if gain is not None]
     known = [gain for gain in gains.values() if gain is not None]
     gain = float(np.mean(known)) if known else None

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from tallystick.ledger import Appended
 from tallystick.ledger.errors import Conflict, InvalidInput, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.append import Appended
 from tallystick.pipeline.config.canonical import configuration_in
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.evaluate.backtest import Recipe
 from tallystick.pipeline.governance import gates
+from tallystick.pipeline.governance.evidence import evidence_of
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.runs.model_record import refitted
 from tallystick.pipeline.runs.refit import Refit, refit
@@ -67,10 +68,10 @@ def _record(book: Ledger, again: Again, recipe: Recipe, made: Refit, reason: str
     proposal = say.CandidateProposed(
         model=name, run=run.run, pipeline=run.pipeline, candidate=recipe.name, chosen=run.chosen, reason=reason
     )
-    evidence = gates.evidence_of(book, now, again.record, name, recipe.name)
+    evidence = evidence_of(now, again.record, name, recipe.name)
     outcomes = gates.judge(configuration_in(again.record.registered).gates, evidence)
-    held = gates.gate_events(book, now, again.record, name, outcomes)
-    cause = (book.log.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
+    held = gates.gate_events(now, again.record, name, outcomes)
+    cause = (now.event(now.decision(run.decision).described_by).id.hex(),) if run.decision else ()
     files: list[Draft | say.Body] = [*model.files]
     if book.log.last_seq_of(f"environment:{captured.environment}") is None:
         files.insert(0, captured)

@@ -21,14 +21,14 @@ from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate.backtest import Plan, Recipe, make_plan, recipe_for
 from tallystick.pipeline.recipes import Columns
-from tallystick.pipeline.records.run_record import Record, record_of
+from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.runs.start import rows_until
 
 
 class Again(NamedTuple):
     """A run's configuration and data, as they were."""
 
-    record: Record
+    record: RunRecord
     loaded: LoadedPipeline
     slice: Slice
     plan: Plan
@@ -50,7 +50,7 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
     Refused
         When the data is not what the run saw.
     """
-    record = record_of(book, run, book.now().as_of.seq)
+    record = record_of(book.now(), run)
     if record.slice is None or record.started is None:
         raise NotFound(f"Run {run.run} recorded no slice; there is nothing to read again.")
     loaded = registered(record.registered)

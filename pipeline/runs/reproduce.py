@@ -34,7 +34,7 @@ from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan, Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
-from tallystick.pipeline.records.run_record import Record, record_of
+from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 from tallystick.pipeline.runs.refit import refit
 from tallystick.pipeline.runs.result_hash import result_hash
@@ -130,9 +130,9 @@ def reproduce(book: Ledger, run: str, *, workers: int, on_progress: Progress, da
     state = now.run(run)
     captured = environment.capture()
     found = Found(DEFAULT_TOLERANCE)
-    record: Record | None = None
+    record: RunRecord | None = None
     try:
-        record = record_of(book, state, now.as_of.seq)
+        record = record_of(now, state)
         loaded = registered(record.registered)
         gate = loaded.settings.gates.reproduced
         found.tolerance = gate.tolerance if gate else DEFAULT_TOLERANCE
@@ -145,7 +145,7 @@ def reproduce(book: Ledger, run: str, *, workers: int, on_progress: Progress, da
     return _record(book, state, record, found, captured, changes, workers)
 
 
-def _unrecorded(record: Record) -> list[str]:
+def _unrecorded(record: RunRecord) -> list[str]:
     """What of the run itself a comparison would need and the ledger does not have."""
     if record.state.status != "finished":
         return [f"Run {record.state.run} did not come to its end ({record.state.status}): it has no result."]
@@ -170,7 +170,7 @@ class _Repetition:
     def __init__(
         self,
         book: Ledger,
-        record: Record,
+        record: RunRecord,
         loaded: LoadedPipeline,
         found: Found,
         workers: int,
@@ -217,7 +217,7 @@ class _Repetition:
     def _recipes(self, slice_: Slice) -> list[Recipe]:
         """The candidates of the run, among them the champion of that moment, not of today's."""
         then = self.book.at(f"before:#{self.record.began}")
-        recipes = {recipe.name: recipe for recipe in recipes_of(self.book, then, self.loaded, slice_)}
+        recipes = {recipe.name: recipe for recipe in recipes_of(then, self.loaded, slice_)}
         absent = [name for name in self.started.candidates if name not in recipes]
         if absent:
             raise InvalidInput(f"The candidate {absent[0]} cannot be built from this data: columns are missing.")
@@ -320,7 +320,7 @@ class _Repetition:
 def _record(
     book: Ledger,
     state: RunState,
-    record: Record | None,
+    record: RunRecord | None,
     found: Found,
     captured: say.EnvironmentCaptured,
     changes: list[str],
@@ -349,7 +349,7 @@ def _record(
         sentence=_sentence(record, found),
     )
     # The repetition follows from the end of the run, or from its beginning where it has none.
-    cause = (book.log.event(state.seq).id.hex(),)
+    cause = (book.now().event(state.seq).id.hex(),)
     while True:
         number = 1 + len(book.log.entities(f"reproduction:{state.run}/"))
         body = msgspec.structs.replace(body, reproduction=f"{state.run}/{number}")
@@ -364,7 +364,7 @@ def _record(
     return Reproduced(body, changes, _remarks(record, found), book.commit_handle(appended.n))
 
 
-def _facts(record: Record | None, found: Found, changes: list[str]) -> dict[str, Any]:
+def _facts(record: RunRecord | None, found: Found, changes: list[str]) -> dict[str, Any]:
     facts: dict[str, Any] = {"environment": changes, "data": found.data}
     if record is not None and record.slice is not None and found.slice is not None:
         facts["slice"] = {"recorded": record.slice.slice, "now": found.slice.name}
@@ -389,7 +389,7 @@ def _changed_columns(before: say.SliceTaken, after: Slice) -> list[str]:
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
-def _sentence(record: Record | None, found: Found) -> str:
+def _sentence(record: RunRecord | None, found: Found) -> str:
     verdict = found.verdict()
     if verdict == "cannot compare":
         return " ".join(found.missing)
@@ -424,7 +424,7 @@ def _sentence(record: Record | None, found: Found) -> str:
     return f"{said}."
 
 
-def _remarks(record: Record | None, found: Found) -> list[str]:
+def _remarks(record: RunRecord | None, found: Found) -> list[str]:
     if record is None or record.slice is None or found.slice is None:
         return []
     if record.slice.fingerprint == found.slice.fingerprint or found.data:

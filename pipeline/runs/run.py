@@ -20,13 +20,13 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from tallystick.ledger import Artifact
 from tallystick.ledger.errors import AfterCommit, Conflict
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.artifacts import Artifact
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
@@ -41,6 +41,7 @@ from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, Fact, Reason
 from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores as compare
 from tallystick.pipeline.governance import gates
+from tallystick.pipeline.governance.evidence import Measured, evidence_of
 from tallystick.pipeline.leakage import checks
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
@@ -52,6 +53,7 @@ from tallystick.pipeline.runs.start import (
     begin,
     champion_of,
     close_dead_runs,
+    how_made,
     ids_of,
     record_failure,
     rows_until,
@@ -316,7 +318,7 @@ class _Running:
     def _check(self, plan: Plan) -> None:
         """Whether the data tells what could not have been known."""
         labels = [window.label for window in self.outline.windows]
-        earlier = checks.seen_before(self.book, self.pipeline, self.name, labels)
+        earlier = checks.seen_before(self.book.now(), self.pipeline, self.name, labels)
         self.checks = checks.run_checks(
             plan,
             self.settings,
@@ -374,11 +376,11 @@ class _Running:
                 outcome="too-few-windows",
                 reasons=[Reason(TOO_FEW_WINDOWS, facts)],
             )
-        champion = champion_of(self.book, self.pipeline)
+        champion = champion_of(self.book.now(), self.pipeline)
         champion_name = None
         if champion is not None:
-            body = self.book.event(champion.made_by_event).event.body
-            same = (recipe.name for recipe in self.outline.recipes if recipe.hash == body.recipe_hash)
+            made = how_made(self.book.now(), champion)
+            same = (recipe.name for recipe in self.outline.recipes if recipe.hash == made.recipe_hash)
             champion_name = next(same, None)
         return choose(
             scores,
@@ -423,7 +425,7 @@ class _Running:
         headline = sentences.headline(selection, self.pipeline, scores, self.context)
         by_chance = random_choice(optimism)
         remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
-        champion = champion_of(self.book, self.pipeline)
+        champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
         result_hash = result_hash_of(self.described, self.judged)
@@ -502,12 +504,11 @@ class _Running:
     ) -> list[Draft]:
         """The model held against the gates that this run registered before it had any result."""
         now = self.book.now()
-        record = record_of(self.book, now.run(self.name), now.as_of.seq)
-        evidence = gates.evidence_of(
-            self.book, now, record, model.model, model.candidate, optimism=optimism, leakage=leakage
-        )
+        record = record_of(now, now.run(self.name))
+        measured = Measured(optimism, leakage)
+        evidence = evidence_of(now, record, model.model, model.candidate, measured=measured)
         outcomes = gates.judge(self.settings.gates, evidence)
-        bodies = gates.gate_events(self.book, now, record, model.model, outcomes)
+        bodies = gates.gate_events(now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 
     def _optimism_body(self, item: Optimism) -> say.OptimismMeasured:

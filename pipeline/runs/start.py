@@ -9,15 +9,16 @@ from typing import NamedTuple
 
 import msgspec
 
-from tallystick.ledger.errors import Conflict, InvalidInput, TallyError
+from tallystick.ledger import Appended
+from tallystick.ledger.errors import Conflict, InvalidInput, NotFound, TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.encoding import Draft
-from tallystick.ledger.events.event import About
+from tallystick.ledger.events.event import About, Event
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.storage.append import Appended
 from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.pipeline.config.canonical import registration_at
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
@@ -117,12 +118,12 @@ def begin(
 ) -> tuple[Outline, tuple[str, ...]]:
     """Record what is going to happen; returns it with the ids of the events that say so."""
     settings = loaded.settings
-    refuse_silent_loosening(book, loaded)
     now = book.now()
+    refuse_silent_loosening(now, loaded)
     look_beside(loaded.path.parent)
     captured = environment.capture()
     windows = _with_labels(settings, as_of)
-    recipes = recipes_of(book, now, loaded, slice_)
+    recipes = recipes_of(now, loaded, slice_)
     earlier = [
         state
         for state in now.runs()
@@ -135,7 +136,7 @@ def begin(
     drafts: list[Draft | say.Body] = []
     if book.log.last_seq_of(f"environment:{captured.environment}") is None:
         drafts.append(captured)
-    if _registered_text(book, settings.name) != loaded.text_hash:
+    if _registered_text(now, settings.name) != loaded.text_hash:
         drafts.append(registration(book, loaded))
     while True:
         run_name = _next_run(book)
@@ -201,14 +202,13 @@ def _next_run(book: Ledger) -> str:
     return f"{today}.{max(taken, default=0) + 1}"
 
 
-def _registered_text(book: Ledger, name: str) -> str | None:
+def _registered_text(now: Snapshot, name: str) -> str | None:
     """Hash of the pipeline file as it was registered last."""
-    state = next((state for state in book.now().pipelines() if state.pipeline == name), None)
+    state = next((state for state in now.pipelines() if state.pipeline == name), None)
     if state is None:
         return None
-    body = book.event(state.registered_by).event.body
-    assert isinstance(body, say.PipelineRegistered)
-    return body.text_hash
+    body = registration_at(now, state.registered_by)
+    return body.text_hash if body is not None else None
 
 
 def registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
@@ -235,15 +235,14 @@ def _path_from(home: Path, file: Path) -> str:
     return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
 
 
-def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
+def recipes_of(known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
     """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
     settings = loaded.settings
     recipes = [recipe_for(settings, name, slice_.features) for name in settings.candidates]
-    champion = _champion_in(known, settings.name)
+    champion = champion_of(known, settings.name)
     if champion is None:
         return recipes
-    body = book.event(champion.made_by_event).event.body
-    assert isinstance(body, say.CandidateRefitted)
+    body = how_made(known, champion)
     if body.recipe_hash in {recipe.hash for recipe in recipes}:
         return recipes
     content = body.recipe
@@ -255,11 +254,17 @@ def recipes_of(book: Ledger, known: Snapshot, loaded: LoadedPipeline, slice_: Sl
     return [*recipes, champion_recipe]
 
 
-def champion_of(book: Ledger, pipeline: str) -> ModelState | None:
-    return _champion_in(book.now(), pipeline)
+def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:
+    """The event that recorded a model; NotFound where it was erased."""
+    content = now.event(model.made_by_event).content
+    body = content.body if isinstance(content, Event) else None
+    if not isinstance(body, say.CandidateRefitted):
+        raise NotFound(f"How {model.model} was made was erased from the ledger; nobody can say what it needs.")
+    return body
 
 
-def _champion_in(known: Snapshot, pipeline: str) -> ModelState | None:
+def champion_of(known: Snapshot, pipeline: str) -> ModelState | None:
+    """The model that decides; None for a pipeline without one, or one that is not registered yet."""
     return known.champion(pipeline) if any(state.pipeline == pipeline for state in known.pipelines()) else None
 
 
@@ -283,4 +288,5 @@ def _observed(slice_: Slice) -> About:
 
 
 def ids_of(book: Ledger, appended: Appended) -> tuple[str, ...]:
-    return tuple(event_id.hex() for event_id, _ in book.log.hashes(appended.first_seq, appended.last_seq))
+    """Ids of the events of a commit, in order."""
+    return tuple(found.id.hex() for found in book.now().events(appended.first_seq, appended.last_seq))

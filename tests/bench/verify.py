@@ -26,7 +26,8 @@ sys.path.insert(0, str(ROOT / ".src"))
 sys.path.insert(0, str(ROOT / "tests" / "support"))
 
 from tallystick import ledger  # noqa: E402
-from tallystick.ledger.tlog import key_store, merkle  # noqa: E402
+from tallystick.ledger.storage import tree  # noqa: E402
+from tallystick.ledger.tlog import key_store  # noqa: E402
 from tallystick.ledger.verify.report import Asked  # noqa: E402
 from tallystick.ledger.verify.verify import verify  # noqa: E402
 
@@ -130,7 +131,7 @@ def proof_milliseconds(folder: Path) -> float:
         times = []
         for index in range(0, size, max(1, size // 200)):
             start = time.perf_counter()
-            merkle.inclusion_path(index, size, book.subtree)
+            tree.inclusion_path(book.log, index, size)
             times.append((time.perf_counter() - start) * 1000)
     return statistics.median(times)
 

@@ -325,7 +325,7 @@ def test_another_key_under_the_same_name_is_not_believed(scene: Scene, tmp_path:
         home = {"XDG_STATE_HOME": str(tmp_path / "forger")}
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("XDG_STATE_HOME", home["XDG_STATE_HOME"])
-            book.begin(genesis(signer, "UTC", "live"), signer)
+            book.appender.begin(ledger.Draft(genesis(signer, "UTC", "live")), signer)
             for index in range(9):
                 book.log.size()
                 book.append(started(f"r{index}", "p"))

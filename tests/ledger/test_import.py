@@ -597,7 +597,7 @@ def test_nothing_is_slipped_in_between(book: ledger.Ledger, ann: ledger.Ledger) 
     real = type(book).append_copies
 
     def with_more(self: ledger.Ledger, copies: list[Copy]) -> object:
-        extra = self.encoded([Draft(failed("r8", "q"))], LAST_YEAR)
+        extra = self.appender.encoded([Draft(failed("r8", "q"))], LAST_YEAR)
         return real(self, [copies[0]._replace(batch=[*copies[0].batch, *extra]), *copies[1:]])
 
     with pytest.MonkeyPatch.context() as patch:

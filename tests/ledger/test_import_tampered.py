@@ -44,7 +44,7 @@ def signed_again(book: ledger.Ledger, old: bytes, new: bytes, *statements: str) 
 
 def test_a_commit_that_claims_to_be_imported_is_found(book: ledger.Ledger) -> None:
     """Its head puts another's name to it; without saying which commit it was nothing can hold it against theirs."""
-    batch = book.encoded([Draft(registered("q"))], LAST_YEAR)
+    batch = book.appender.encoded([Draft(registered("q"))], LAST_YEAR)
     book.append_copies([Copy(batch, frozenset(), "boss@example.org", "imported: c3 of a-bank", {}, lambda _seq: [])])
     book.checkpoint()
     assert found(book) == [("IMPORT", "c1 says that it was imported, but not which commit of which ledger.")]

@@ -29,9 +29,11 @@ from tallystick.pipeline.config.loosening import refuse_silent_loosening
 from tallystick.pipeline.config.settings import ApprovedByGate, Gates, WaiverRule
 from tallystick.pipeline.governance import automation
 from tallystick.pipeline.governance.audit import audit
-from tallystick.pipeline.governance.gates import Evidence, judge, standing
+from tallystick.pipeline.governance.evidence import GateEvidence
+from tallystick.pipeline.governance.gates import judge, standing
 from tallystick.pipeline.governance.promotion import GatesClosed, promote, retire
 from tallystick.pipeline.governance.waivers import end, expired_under, in_force, longest, refuse_unfit, waive
+from tallystick.pipeline.runs.final_test import look
 
 FILE = FIXTURES / "late-arrivals.toml"
 RUN, MODEL = "2013-01-01.1", "late-arrivals-v1"
@@ -43,15 +45,20 @@ numbers = st.floats(-1.0, 1.0, allow_nan=False)
 gains = st.dictionaries(st.sampled_from(sorted(GOOD)), st.none() | numbers, max_size=7)
 
 
-def evidence(**changes: Any) -> Evidence:
-    plain = Evidence(
+def evidence(**changes: Any) -> GateEvidence:
+    plain = GateEvidence(
         candidate="small_trees", reference="base_rate", gains=GOOD, calibration=dict.fromkeys(GOOD, 0.01),
         optimism=None, leakage=None, run=RUN, model=MODEL, reproduction=None, looks=[], budget=1, approvals={},
     )  # fmt: skip
     return plain._replace(**changes)
 
 
-def verdict(gate: str, rule: dict[str, Any], given_evidence: Evidence) -> str:
+def has_file(_artifact: str) -> bool:
+    """These ledgers name model files that nobody made."""
+    return False
+
+
+def verdict(gate: str, rule: dict[str, Any], given_evidence: GateEvidence) -> str:
     (outcome,) = judge(msgspec.convert({gate: {**rule, "why": "-"}}, Gates), given_evidence)
     assert outcome.sentence.endswith("."), outcome.sentence
     return outcome.verdict
@@ -208,7 +215,7 @@ def test_a_waiver_lets_a_model_through_and_its_end_holds_it_back_again(
     now = book.now()
     model = now.model(MODEL)
     assert expired_under(now, model, book.zone) == []
-    assert [gap.code for gap in audit(book, now) if gap.code == "waiver-ended"] == []
+    assert [gap.code for gap in audit(now, has_file) if gap.code == "waiver-ended"] == []
     promoted = book.log.size() - 1
     # A month later nobody has recorded anything, and one waiver is over.
     clock.now += dt.timedelta(days=31)
@@ -217,7 +224,7 @@ def test_a_waiver_lets_a_model_through_and_its_end_holds_it_back_again(
     assert in_force(now, MODEL, "worst_window_gain") is not None
     (item,) = expired_under(now, model, book.zone)
     assert "gate beats_reference_in counts again" in item.sentence
-    assert "waiver-ended" in [gap.code for gap in audit(book, now)]
+    assert "waiver-ended" in [gap.code for gap in audit(now, has_file)]
     # The past is what it was: right after the promotion, and on its evening, nothing had ended.
     for when in (f"c{promoted}", "2013-01-01"):
         then = book.at(when)
@@ -322,7 +329,7 @@ def test_the_final_gate_asks_for_one_look_that_came_to_a_result(
     judged_run(book, FILE, RUN, GOOD)
     looked(book, RUN, MODEL, drop=drop)
     now = book.now()
-    outcome = next(item for item in standing(book, now, now.model(MODEL))[1] if item.name == "final_test")
+    outcome = next(item for item in standing(now, now.model(MODEL))[1] if item.name == "final_test")
     assert outcome.verdict == state
     assert words in outcome.sentence
 
@@ -332,8 +339,97 @@ def test_a_look_beyond_the_budget_fails_the_gate(book: ledger.Ledger) -> None:
     looked(book, RUN, MODEL, drop=0.1)
     looked(book, RUN, MODEL, drop=0.0, number=2)
     now = book.now()
-    outcome = next(item for item in standing(book, now, now.model(MODEL))[1] if item.name == "final_test")
+    outcome = next(item for item in standing(now, now.model(MODEL))[1] if item.name == "final_test")
     assert (outcome.verdict, outcome.sentence) == ("failed", "Looked at more often than allowed: late-arrivals/2.")
+
+
+# Evidence that was set aside --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "gates"),
+    [
+        (say.WindowDescribed, ("beats_reference_in", "worst_window_gain", "calibration_in_large")),
+        (say.WindowEvaluated, ("beats_reference_in", "worst_window_gain", "calibration_in_large")),
+        (say.OptimismMeasured, ("optimism_gap",)),
+        (say.LeakageChecked, ("leakage",)),
+        (say.RunReproduced, ("reproduced",)),
+        (say.FinalEvaluated, ("final_test",)),
+        (say.FinalLooked, ("final_test",)),
+    ],
+)
+def test_a_gate_whose_evidence_was_set_aside_is_open_again(
+    book: ledger.Ledger, kind: type[say.Body], gates: tuple[str, ...]
+) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    passes_everything(book, RUN, MODEL)
+    before = book.now()
+    assert {outcome.verdict for outcome in standing(before, before.model(MODEL))[1]} == {"passed"}
+    seq = next(found.seq for found in before.events(types=[kind.TYPE]))
+    correct(book, seq, "it was of another month")
+    with pytest.raises(GatesClosed, match=f"Its evidence, #{seq}, was set aside on 20") as closed:
+        promote(book, MODEL, "steady")
+    assert {gate.name for gate in closed.value.gates if gate.verdict == "open"} == set(gates)
+    assert {gate.name for gate in closed.value.gates if gate.verdict == "failed"} == set()
+    assert f"by {book.recorder.actor}." in str(closed.value)
+    # At the earlier date it counted, whatever was said later.
+    assert {outcome.verdict for outcome in standing(before, before.model(MODEL))[1]} == {"passed"}
+    correct(book, book.now().corrections()[-1].seq, "it was of this month after all")
+    assert promote(book, MODEL, "steady").body.gates
+
+
+def test_erased_evidence_is_missing_in_words(book: ledger.Ledger) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    passes_everything(book, RUN, MODEL)
+    seq = next(found.seq for found in book.now().events(types=[say.WindowEvaluated.TYPE]))
+    redact(book, seq, "names a patient", "data protection officer")
+    with pytest.raises(GatesClosed, match=r"what run .* recorded of 2013-04 does not count any more"):
+        promote(book, MODEL, "steady")
+
+
+def test_a_configuration_that_was_set_aside_judges_nothing(book: ledger.Ledger, tmp_path: Path) -> None:
+    judged_run(book, FILE, "2012-12-31.1", GOOD, model=None)
+    judged_run(book, changed(tmp_path, LOOSER, NEW_WHY), RUN, GOOD)
+    seq = book.now().pipeline("late-arrivals").registered_by
+    correct(book, seq, "that file was never agreed")
+    with pytest.raises(NotFound, match=f"is not in the ledger: #{seq} was set aside on .* by {book.recorder.actor}"):
+        promote(book, MODEL, "steady")
+
+
+def test_a_look_that_was_set_aside_still_counts_against_the_budget(book: ledger.Ledger) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    looked(book, RUN, MODEL, drop=2.5)
+    correct(book, book.now().looks()[0].seq, "nobody looked")
+    for found in list(book.now().events(types=[say.FinalLooked.TYPE])):
+        if found.counts:
+            correct(book, found.seq, "nobody looked")
+    assert book.now().looks() == []
+    with pytest.raises(Refused, match="This would be look 2"):
+        look(book, MODEL, command="tally final-test", file=None, workers=1, on_progress=lambda *_: None)
+
+
+def test_a_waiver_that_was_set_aside_keeps_its_name(book: ledger.Ledger) -> None:
+    judged_run(book, FILE, RUN, BAD)
+    assert grant(book, "worst_window_gain").waiver == f"{MODEL}/worst_window_gain/1"
+    correct(book, book.now().waivers()[0].seq, "granted for another model")
+    assert book.now().waivers() == []
+    assert grant(book, "worst_window_gain").waiver == f"{MODEL}/worst_window_gain/2"
+
+
+def test_what_was_approved_at_a_date_does_not_depend_on_what_came_later(book: ledger.Ledger) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    book.append(quiet("2013-04"))
+    period = book.now().periods()[0].described_by
+    nobody = book.now()
+    key, stored = SignerKey.generate("ann"), nobody.event(period)
+    note = sign_approval(book.origin, stored.id.hex(), key)
+    book.append(approval_event(note, key.verifier, stored.id.hex(), None))
+    one = book.now()
+    correct(book, one.as_of.seq, "signed for another period")
+    assert automation.automation_of(nobody, "late-arrivals").approvers == []
+    assert automation.automation_of(one, "late-arrivals").approvers == ["ann"]
+    assert automation.automation_of(book.now(), "late-arrivals").approvers == []
+    assert automation.automation_of(book.at(f"c{one.as_of.n}"), "late-arrivals").approvers == ["ann"]
 
 
 # Loosening -------------------------------------------------------------------------------------------------
@@ -357,16 +453,16 @@ def test_loosening_without_a_new_why_is_refused_in_words(book: ledger.Ledger, tm
 
     judged_run(book, FILE, RUN, GOOD)
     with pytest.raises(Refused) as refused:
-        refuse_silent_loosening(book, read(changed(tmp_path, LOOSER)))
+        refuse_silent_loosening(book.now(), read(changed(tmp_path, LOOSER)))
     assert refused.value.message == "Gate optimism_gap loosened 0.05 -> 0.08; its why did not change - say why."
-    refuse_silent_loosening(book, read(changed(tmp_path, LOOSER, NEW_WHY)))
-    refuse_silent_loosening(book, read(changed(tmp_path, (LOOSER[0], LOOSER[1].replace("0.08", "0.01")))))
+    refuse_silent_loosening(book.now(), read(changed(tmp_path, LOOSER, NEW_WHY)))
+    refuse_silent_loosening(book.now(), read(changed(tmp_path, (LOOSER[0], LOOSER[1].replace("0.08", "0.01")))))
     text = "\n".join(line for line in FILE.read_text().splitlines() if not line.startswith("leakage "))
     (tmp_path / "gone.toml").write_text(text)
     with pytest.raises(Refused, match="Gate leakage was taken away"):
-        refuse_silent_loosening(book, read(tmp_path / "gone.toml"))
+        refuse_silent_loosening(book.now(), read(tmp_path / "gone.toml"))
     (tmp_path / "gone.toml").write_text(text.replace("[gates] ", '[gates]\nwhy = "Checked elsewhere."\n#'))
-    refuse_silent_loosening(book, read(tmp_path / "gone.toml"))
+    refuse_silent_loosening(book.now(), read(tmp_path / "gone.toml"))
 
 
 def test_a_gate_loosened_after_the_windows_were_seen_is_marked(book: ledger.Ledger, tmp_path: Path) -> None:
@@ -374,7 +470,7 @@ def test_a_gate_loosened_after_the_windows_were_seen_is_marked(book: ledger.Ledg
     judged_run(book, changed(tmp_path, LOOSER, NEW_WHY), "2013-01-02.1", GOOD, model="late-arrivals-v2")
     now = book.now()
     marks = {
-        model: {body.name: body.loosened for body in standing(book, now, now.model(model))[2] if body.loosened}
+        model: {body.name: body.loosened for body in standing(now, now.model(model))[2] if body.loosened}
         for model in (MODEL, "late-arrivals-v2")
     }
     assert marks == {MODEL: {}, "late-arrivals-v2": {"optimism_gap": ["at_most 0.05 → 0.08"]}}
@@ -401,7 +497,7 @@ def test_automation_says_what_is_missing_and_stays_locked(book: ledger.Ledger, t
     promote(book, MODEL, "steady")
     for month in range(4, 8):
         book.append(quiet(f"2013-{month:02d}"))
-    where = automation.automation_of(book, book.now(), "late-arrivals")
+    where = automation.automation_of(book.now(), "late-arrivals")
     assert automation.automation_words(where, book.zone) == (
         "late-arrivals is at level manual; its file allows up to suggest. 4 of 6 quiet periods; unlock earliest "
         "2013-09."
@@ -425,7 +521,7 @@ def test_automation_says_what_is_missing_and_stays_locked(book: ledger.Ledger, t
     body, _ = automation.change(book, "late-arrivals", "suggest", "half a year of nothing")
     assert (body.before, body.level, body.approvers) == ("manual", "suggest", ["ann", "ben"])
     grant(book, "final_test_looks")
-    assert automation.automation_of(book, book.now(), "late-arrivals").state.level == "manual"
+    assert automation.automation_of(book.now(), "late-arrivals").state.level == "manual"
 
 
 def quiet(label: str) -> say.PeriodMonitored:
@@ -450,9 +546,9 @@ def test_the_audit_names_what_is_not_there(book: ledger.Ledger, clock: Ticking) 
     )
     book.append(let)
     clock.now += dt.timedelta(days=120)
-    codes = {gap.code for gap in audit(book, book.now())}
+    codes = {gap.code for gap in audit(book.now(), has_file)}
     assert codes >= {"no-slice", "no-decision", "no-answer", "no-file", "past-validity", "not-watched"}
-    assert "not-watched" not in {gap.code for gap in audit(book, book.at("2013-01-20"))}
+    assert "not-watched" not in {gap.code for gap in audit(book.at("2013-01-20"), has_file)}
 
 
 def test_the_audit_asks_for_looks_as_often_as_the_file_says(
@@ -467,7 +563,7 @@ def test_the_audit_asks_for_looks_as_often_as_the_file_says(
 
     def unwatched(days: int) -> list[str]:
         clock.now += dt.timedelta(days=days)
-        return [gap.sentence for gap in audit(book, book.now()) if gap.code == "not-watched"]
+        return [gap.sentence for gap in audit(book.now(), has_file) if gap.code == "not-watched"]
 
     clock.now = dt.datetime(2013, 1, 1, 12, tzinfo=dt.UTC)
     assert unwatched(70) == []  # February alone is over

@@ -120,7 +120,7 @@ def decide(folder: Path, run: str, say: Callable[..., Answer]) -> None:
         raise SystemExit(looked.err)
     with ledger.open(folder) as book:
         now = book.now()
-        _, outcomes, _ = standing(book, now, now.model("late-arrivals-v1"))
+        _, outcomes, _ = standing(now, now.model("late-arrivals-v1"))
         closed = [outcome.name for outcome in outcomes if outcome.verdict != "passed"]
     until = (dt.date.today() + dt.timedelta(days=60)).isoformat()
 

@@ -110,7 +110,7 @@ def let_through(folder: Path, model: str) -> None:
     """Excuse a model from every gate that would hold it back, each by name, as people do it with `tally waive`."""
     with ledger.open(folder) as book:
         now = book.now()
-        _, outcomes, _ = standing(book, now, now.model(model))
+        _, outcomes, _ = standing(now, now.model(model))
         for outcome in outcomes:
             if outcome.verdict != "passed":
                 waive(

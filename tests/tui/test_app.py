@@ -678,7 +678,7 @@ def test_an_approval_is_signed_with_ones_own_key(tmp_path: Path) -> None:
 def test_a_waiver_is_refused_with_every_reason_shown_and_then_recorded(tmp_path: Path) -> None:
     with ledger.create(tmp_path / "live", timezone="UTC", key_home="file") as book:
         judged_run(book, FIXTURES / "late-arrivals.toml", "r1", {"2013-04": 0.03, "2013-05": 0.04}, gap=0.2)
-        book.append(*standing(book, book.now(), book.now().model("late-arrivals-v1"))[2])
+        book.append(*standing(book.now(), book.now().model("late-arrivals-v1"))[2])
         folder, size = book.folder, book.log.size()
 
     async def go() -> None:

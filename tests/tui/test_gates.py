@@ -187,3 +187,18 @@ def test_a_loosened_threshold_is_refused_before_anything_runs(done: Done, tmp_pa
     assert "late-arrivals is at level manual; its file allows up to manual. 0 of 6 quiet periods." in automation
     refused = tally(folder, "automation", "late-arrivals", "--unlock", "suggest", "--reason", "hurry", **home)
     assert (refused.code, "allows at most manual" in refused.err) == (1, True)
+
+
+def test_evidence_that_was_set_aside_holds_a_promotion_back(done: Done, tmp_path: Path) -> None:
+    folder, home = copy_of(done, tmp_path)
+    with ledger.open(folder) as book:
+        seq = next(found.seq for found in book.now().events(types=["leakage.checked"]))
+    corrected = tally(folder, "correct", f"#{seq}", "--reason", "checked another table", **home)
+    assert corrected.code == 0, corrected.err
+    refused = tally(folder, "promote", "late-arrivals-v1", "--reason", "steady", **home)
+    assert refused.code == 1
+    assert f"leakage is open: Its evidence, #{seq}, was set aside on 20" in refused.err.replace("\n", " ")
+    assert "by ann@example.org." in refused.err
+    gate = tally(folder, "show", "gate:late-arrivals-v1/leakage", "--json", **home)
+    assert gate.json["state"]["verdict"] == "open"
+    assert tally(folder, "verify", **home).code == 0

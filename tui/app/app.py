@@ -100,7 +100,7 @@ class TallyApp(TimeCursorApp):
         if self._missing:
             self._trouble(*no_ledger(Path.cwd()))
             return
-        self._front.on_progress = FirstReading(lambda words: self.tell(self._status.say, words))
+        self._front.on_progress = FirstReading(lambda words: self.call_on_screen(self._status.say, words))
         self.ask("open", opening(self._begin_at), self._opened)
         # The first screen is drawn before anything else asks for the processor.
         self.call_after_refresh(self._front.start)

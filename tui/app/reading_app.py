@@ -19,14 +19,14 @@ class ReadingApp(App[None]):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.folder = folder
-        self._front = ReaderThread("front", self.folder, self.tell)
-        self._back = ReaderThread("back", self.folder, self.tell)
+        self._front = ReaderThread("front", self.folder, self.call_on_screen)
+        self._back = ReaderThread("back", self.folder, self.call_on_screen)
 
     def failed(self, error: TallyError) -> None:
         """What happens with the error of a question that has no answer for it of its own."""
         raise NotImplementedError
 
-    def tell(self, function: Callable[..., object], *values: object) -> None:
+    def call_on_screen(self, function: Callable[..., object], *values: object) -> None:
         """Call a function on the screen's thread, from any thread."""
         if self.is_running:
             self.call_later(self.while_shown, function, *values)

@@ -7,7 +7,6 @@ import json
 import os
 import sqlite3
 import sys
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import click
@@ -97,12 +96,12 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
-@dataclass
 class Invocation:
     """What is known of the command that runs, also when it fails."""
 
-    as_json: bool = False
-    """Whether its errors are printed as JSON."""
+    def __init__(self) -> None:
+        self.as_json = False
+        """Whether its errors are printed as JSON."""
 
 
 def asks_for_json(command: click.Command, args: list[str]) -> bool:

@@ -57,7 +57,7 @@ def tell(stage: Stage) -> Iterator[Told]:
         with stage.as_person(step.who) as book:
             sentence = step.act(stage, book)
             book.checkpoint()
-            commit = book.commit_handle(book.log.size() - 1)
+            commit = book.commit_handle(book.now().as_of.n)
         begun += step.parts
         yield Told(local(step.at), step.who, step.doing, sentence, commit)
 
@@ -163,7 +163,7 @@ def _experiment(reason: str, changes: dict[str, str]) -> Act:
 
 def _redact(reason: str, authority: str) -> Act:
     def act(_stage: Stage, book: Ledger) -> str:
-        seq = next(entry.seq for entry in book.events() if entry.event.t == "candidate.proposed")
+        seq = next(found.seq for found in book.now().events(types=["candidate.proposed"]))
         redact(book, seq, reason, authority)
         return f"The content of #{seq} is gone; its hashes stay, and every proof still holds."
 

@@ -50,7 +50,7 @@ class Host(Protocol):
     def wait_for(self, slot: str, work: Work) -> Awaitable[Any]:
         """The answer to a slow question, for a coroutine; an empty list if it failed."""
 
-    def tell(self, function: Callable[..., object], *values: object) -> None:
+    def call_on_screen(self, function: Callable[..., object], *values: object) -> None:
         """Call a function on the screen's thread, from any thread."""
 
     def open(self, handle: str) -> None:

@@ -77,10 +77,10 @@ def read_moment(book: ledger.Ledger, at: At) -> Moment:
     live_now = at.is_now and genesis.clock == "live"
     time = book.clock() if live_now else (at.moment or as_of.recorded_at)
     events = _events(snapshot)
-    told = _told(events)
+    telling = _most_telling(events)
     touched = frozenset(name for event in events.values() for name in entities(event) if is_known(event))
     touched |= {f"#{seq}" for seq in events}
-    return Moment(at, as_of, newest, time, _heads(book, at, as_of, genesis.clock), _said(book, as_of, told),
+    return Moment(at, as_of, newest, time, _heads(book, at, as_of, genesis.clock), _said(book, as_of, telling),
                   touched, book.origin)  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def _events(snapshot: ledger.Snapshot) -> dict[int, Event[object]]:
     return {one.seq: one.content for one in found if isinstance(one.content, Event)}
 
 
-def _told(events: dict[int, Event[object]]) -> Event[object] | None:
+def _most_telling(events: dict[int, Event[object]]) -> Event[object] | None:
     def rank(item: Event[object]) -> int:
         return TELLING.index(item.t) if item.t in TELLING else len(TELLING) + (item.t in BOOKKEEPING)
 

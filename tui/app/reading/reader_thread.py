@@ -51,7 +51,7 @@ class ReaderThread(threading.Thread):
         self._wake = threading.Condition()
         self._closing = False
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
-        """Told how far the views are, while they are being made."""
+        """Called with how far the views are, while they are made."""
 
     def ask(self, slot: str, work: Work, done: Callable[[Any], None], failed: Failed) -> Job:
         """Have ``work`` done in the thread, and ``done`` or ``failed`` called with what came of it on the screen's."""
@@ -121,9 +121,9 @@ class ReaderThread(threading.Thread):
             return self._running
 
     def _answer(self, job: Job, done: Callable[[Any], None], answer: Any) -> None:
-        def tell() -> None:
+        def call() -> None:
             if not job.stale:
                 done(answer)
 
         if not job.stale:
-            self._deliver(tell)
+            self._deliver(call)

@@ -67,7 +67,7 @@ def _row(found: RecordedEvent, zone: ZoneInfo) -> Row:
 
 
 def _find(
-    stretch: Stretch, found_in: Callable[[Stretch], Iterator[int]], tell: Callable[[list[int], bool], None]
+    stretch: Stretch, found_in: Callable[[Stretch], Iterator[int]], deliver: Callable[[list[int], bool], None]
 ) -> None:
     """Tell what is found in a stretch: the first page as soon as it is full, then more at a time."""
     batch: list[int] = []
@@ -76,14 +76,14 @@ def _find(
         for seq in found_in(piece):
             batch.append(seq)
             if len(batch) >= size:
-                tell(batch, size == FIRST_PAGE)
+                deliver(batch, size == FIRST_PAGE)
                 batch, size, told_at = [], MORE, time.monotonic()
         # Rare matches are shown as they are found, not when enough of them are.
         if batch and (size == FIRST_PAGE or time.monotonic() - told_at > PATIENCE_SECONDS):
-            tell(batch, size == FIRST_PAGE)
+            deliver(batch, size == FIRST_PAGE)
             batch, size, told_at = [], MORE, time.monotonic()
     if batch:
-        tell(batch, False)
+        deliver(batch, False)
 
 
 class EventsPane(Pane):
@@ -154,7 +154,7 @@ class EventsPane(Pane):
             else:
                 begun = True
                 self.rows.begin(len(found), 0, rows, self._place())
-            self._tell()
+            self._show_state()
 
         def newer(seqs: list[int], rows: list[Row]) -> None:
             nonlocal begun
@@ -163,22 +163,22 @@ class EventsPane(Pane):
             begun = True
             found[:0] = array("q", seqs)
             self.rows.begin(len(found), 0, rows, self._place())
-            self._tell()
+            self._show_state()
 
         def look(book: ledger.Ledger, job: Job) -> None:
             then, zone = _then(book, moment), book.zone
 
-            def tell(seqs: list[int], first: bool) -> None:
+            def deliver(seqs: list[int], first: bool) -> None:
                 # Only the first page is read now; later ones when somebody looks at them.
                 rows = read_these(then, zone, seqs) if first or len(seqs) <= FIRST_PAGE else []
-                self.tally.tell(more, seqs, rows)
+                self.tally.call_on_screen(more, seqs, rows)
 
             with interruptible(then, lambda: job.stale):
                 likeliest, *behind = stretches(then, text)
-                _find(likeliest, lambda piece: find_events(then, text, piece, about), tell)
+                _find(likeliest, lambda piece: find_events(then, text, piece, about), deliver)
                 for where in behind:
                     if seqs := list(find_events(then, text, where, about)):
-                        self.tally.tell(newer, seqs, read_these(then, zone, seqs[:FIRST_PAGE]))
+                        self.tally.call_on_screen(newer, seqs, read_these(then, zone, seqs[:FIRST_PAGE]))
 
         def done(_nothing: object) -> None:
             if self.found is not found:
@@ -186,16 +186,16 @@ class EventsPane(Pane):
             self.searching = False
             if not begun:
                 self.rows.begin(0, 0, [])
-            self._tell()
+            self._show_state()
 
-        self._tell()
+        self._show_state()
         self.tally.ask_slowly("search", look, done)
 
     def _place(self) -> int | None:
         seq = int(self.wanted[1:]) if self.wanted else -1
         return next((place for place, found in enumerate(self.found) if found <= seq), 0) if seq >= 0 else 0
 
-    def _tell(self) -> None:
+    def _show_state(self) -> None:
         number = f"{len(self.found):,}"
         self.tally.filter_state(f"{number} so far …" if self.searching else f"{number} found")
 

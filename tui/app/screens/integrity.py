@@ -125,25 +125,25 @@ class IntegrityPane(Pane):
         from tallystick.ledger.verify.report import Asked
         from tallystick.ledger.verify.verify import verify
 
-        told = 0.0
+        shown = 0.0
 
         def progress(what: str, done: int, total: int) -> None:
-            nonlocal told
+            nonlocal shown
             share = done / max(1, total)
-            if share >= told + 0.01 or done == total:
-                told = share
-                self.tally.tell(self._progress, what, share)
+            if share >= shown + 0.01 or done == total:
+                shown = share
+                self.tally.call_on_screen(self._progress, what, share)
 
         try:
             # One process: a thread of a program that draws a screen must not fork itself.
             with ledger.open(self.tally.folder, for_verification=True) as book:
                 verdict = verify(book, Asked(workers=1), progress)
         except TallyError as error:
-            self.tally.tell(self._done, None, f"{error.message} {error.hint}")
+            self.tally.call_on_screen(self._done, None, f"{error.message} {error.hint}")
         except Exception as error:  # noqa: BLE001 - whatever a damaged file provokes is said, and the app goes on
-            self.tally.tell(self._done, None, f"It could not be verified: {error}")
+            self.tally.call_on_screen(self._done, None, f"It could not be verified: {error}")
         else:
-            self.tally.tell(self._done, verdict, "")
+            self.tally.call_on_screen(self._done, verdict, "")
 
     def _progress(self, what: str, share: float) -> None:
         filled = int(share * 30)

@@ -155,7 +155,7 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
     if run.failure:
         lines.append(Line(f"It failed: {run.failure}", "bad"))
     try:
-        record = record_of(book, run, end_of_run(snapshot, run.run))
+        record = record_of(snapshot, run, end_of_run(snapshot, run.run))
     except NotFound as error:
         return [*lines, Line(error.message), *_fields(run, "run", zone)]
     for name, text in record.registered.questions.items():

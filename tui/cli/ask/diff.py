@@ -172,11 +172,10 @@ def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
     from tallystick.pipeline.evaluate.compare_runs import compare_runs
     from tallystick.pipeline.records.run_record import record_of
 
-    known = book.now().as_of.seq
+    now = book.now()
     first, second = a.run, b.run
-    found = compare_runs(
-        book, record_of(book, first, known), record_of(book, second, known), (a.candidate, b.candidate)
-    )
+    records = record_of(now, first), record_of(now, second)
+    found = compare_runs(now, book.objects.get, *records, (a.candidate, b.candidate))
     same_result = first.result_hash == second.result_hash and found.candidates[0] == found.candidates[1]
     if as_json:
         content = {

@@ -27,7 +27,7 @@ from tallystick.tui.output.values import moment_words
 
 if TYPE_CHECKING:
     from tallystick.ledger.events.entry import Entry
-    from tallystick.pipeline.records.run_record import Record
+    from tallystick.pipeline.records.run_record import RunRecord
 
 
 @tally.command("explain")
@@ -52,7 +52,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
         elif watched := watched_of(snapshot, decision):
             if not as_json:
                 clock_line(book)
-            explain_watched(book, snapshot, watched, as_json)
+            explain_watched(snapshot, watched, as_json)
         else:
             reasoning = _reasoning_of(book, snapshot, decision)
             if as_json:
@@ -70,7 +70,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
 class _Reasoning(NamedTuple):
     """A decision that a run took, with what was recorded of the run."""
 
-    record: Record
+    record: RunRecord
     decision: DecisionTaken
     entry: Entry
     """The event of the decision."""
@@ -82,7 +82,7 @@ def _reasoning_of(book: ledger.Ledger, snapshot: ledger.Snapshot, name: str) -> 
     from tallystick.pipeline.records.run_record import record_of
 
     run = _run_of(snapshot, name)
-    record = record_of(book, run, snapshot.as_of.seq)
+    record = record_of(snapshot, run)
     if record.decision is None or record.decided is None:
         raise NotFound(f"Run {run.run} took no decision: it {run.status}.", f"tally story run:{run.run}")
     return _Reasoning(record, record.decision, record.decided, _beside(snapshot, name, run))
@@ -135,7 +135,7 @@ def _print_reasoning(snapshot: ledger.Snapshot, reasoning: _Reasoning, zone: Zon
         _explain_beside(snapshot, beside, zone)
 
 
-def _print_question(record: Record) -> None:
+def _print_question(record: RunRecord) -> None:
     """The question, the data, and what was wrong with it."""
     for name, text in record.registered.questions.items():
         if isinstance(text, str):
@@ -150,7 +150,7 @@ def _print_question(record: Record) -> None:
             click.echo(wrap(warning, "  "))
 
 
-def _print_results(record: Record) -> None:
+def _print_results(record: RunRecord) -> None:
     """The results of every candidate in every window."""
     from tallystick.pipeline.config.canonical import configuration_in
 
@@ -260,7 +260,7 @@ def _run_of(snapshot: ledger.Snapshot, name: str) -> RunState:
     raise NotFound(f"{name!r} is no decision, run or model.", "`tally runs` and `tally models` list them.")
 
 
-def _trajectories(record: Record, metric: str) -> list[str]:
+def _trajectories(record: RunRecord, metric: str) -> list[str]:
     values = {
         key: judged.metrics[metric].value for key, judged in record.evaluations.items() if metric in judged.metrics
     }

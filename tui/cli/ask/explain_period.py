@@ -21,15 +21,13 @@ def watched_of(snapshot: ledger.Snapshot, name: str) -> PeriodState | FindingSta
     return next((state for state in found if isinstance(state, PeriodState | FindingState)), None)
 
 
-def explain_watched(
-    book: ledger.Ledger, snapshot: ledger.Snapshot, state: PeriodState | FindingState, as_json: bool
-) -> None:
+def explain_watched(snapshot: ledger.Snapshot, state: PeriodState | FindingState, as_json: bool) -> None:
     """One finding with its numbers, or all findings of a period."""
     if isinstance(state, FindingState):
         findings: list[FindingMade] = [snapshot.event(state.seq).event.body]
         name, seq = f"finding:{state.finding}", state.seq
     else:
-        findings = period_record(book, state).findings
+        findings = period_record(snapshot, state).findings
         name, seq = f"period:{state.period}", state.described_by
     entry = snapshot.event(seq)
     if as_json:
@@ -37,7 +35,7 @@ def explain_watched(
         print_json("tally.explain/1", content)
         return
     click.secho(show(name), bold=True)
-    click.echo(f"  recorded {moment_words(entry.recorded_at, book.zone)} by {show(entry.actor)} (#{seq})")
+    click.echo(f"  recorded {moment_words(entry.recorded_at, snapshot.zone)} by {show(entry.actor)} (#{seq})")
     for finding in findings:
         click.echo()
         click.echo(wrap(f"[{finding.code}] {finding.sentence}", "  "))

@@ -94,18 +94,18 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
     """The life of ENTITY: every event that changed it, oldest first, in sentences."""
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        told, aside = snapshot.story(entity), set_aside(snapshot)
+        steps, aside = snapshot.story(entity), set_aside(snapshot)
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": snapshot.node(entity)},
-                "events": [{**entry_json(step.entry, snapshot, aside), "changed": step.changed} for step in told],
+                "events": [{**entry_json(step.entry, snapshot, aside), "changed": step.changed} for step in steps],
             }
             print_json("tally.story/1", content)
             return
         head_line(snapshot, as_of)
         click.secho(show(snapshot.node(entity)), bold=True)
-        for step in told:
+        for step in steps:
             click.echo(struck(wrap(event_line(step.entry, snapshot, book.zone), "  "), step.entry.seq, aside))
             if step.changed and step.state is not None:
                 click.echo(wrap(_changed_words(step, book), "      "))

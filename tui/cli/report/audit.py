@@ -36,7 +36,7 @@ def audit_command(ledger_path: Path | None, as_of: str | None, as_json: bool) ->
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
-        gaps = audit(book, snapshot)
+        gaps = audit(snapshot, lambda artifact: book.objects.path(artifact).exists())
         missing = any(gap.level == "missing" for gap in gaps)
         if as_json:
             content = {
@@ -92,7 +92,7 @@ def automation_command(
             print_receipt(book)
             return
         snapshot = snapshot_of(book, as_of)
-        standing = automation_of(book, snapshot, pipeline)
+        standing = automation_of(snapshot, pipeline)
         if as_json:
             document = {
                 "as_of": as_of_json(snapshot.as_of, book),

@@ -39,7 +39,7 @@ def report_command(
     """
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of)
-        record = period_record(book, newest_period(snapshot, pipeline, period))
+        record = period_record(snapshot, newest_period(snapshot, pipeline, period))
         if html is not None:
             write_page(html, record, book)
         if as_json:

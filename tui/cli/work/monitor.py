@@ -54,7 +54,7 @@ def monitor_command(
 
     with open_ledger(ledger_path, records=True) as book:
         watched = monitor(book, loaded, period, model=model, labels_as_of=moment_of(labels_as_of, book))
-        record = period_record(book, newest_period(book.now(), loaded.settings.name, period))
+        record = period_record(now := book.now(), newest_period(now, loaded.settings.name, period))
         if html is not None:
             try:
                 write_page(html, record, book)
