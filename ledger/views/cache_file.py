@@ -37,7 +37,6 @@ from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
 from tallystick.ledger.tlog.pins import state_home
 from tallystick.ledger.views.entities import PROJECTIONS
-from tallystick.ledger.views.projection import Projection
 from tallystick.ledger.views.rows import Stored, advance
 from tallystick.ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
 
@@ -200,7 +199,7 @@ class ViewsFile:
             cursors = self._valid_cursors(connection)
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
             anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
-            stored = Stored(connection, anew)
+            stored, made_from = Stored(connection, anew), self._made_from()
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
@@ -209,7 +208,7 @@ class ViewsFile:
                 advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
                 event_id = self.log.event(last).id
                 for projection in late:
-                    cursors[projection.name] = Cursor(self._made_from(projection), last, event_id)
+                    cursors[projection.name] = Cursor(made_from[projection.name], last, event_id)
                 first = last + 1
                 self.on_progress(first, head_seq + 1)
             for projection in PROJECTIONS:
@@ -225,10 +224,10 @@ class ViewsFile:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # with what the tables held before
 
-    def _made_from(self, projection: Projection) -> str:
-        """What a view follows from besides the events: its code, and the log's file as it was last written whole."""
+    def _made_from(self) -> dict[str, str]:
+        """What each view follows from besides the events: its code, and the log's file as it was last written whole."""
         written = self.log.reader.execute("PRAGMA schema_version").fetchone()[0]  # VACUUM, which erases, counts it up
-        return f"{fingerprint(projection)}/{written}"
+        return {projection.name: f"{fingerprint(projection)}/{written}" for projection in PROJECTIONS}
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
@@ -241,7 +240,7 @@ class ViewsFile:
         cursors = _read_cursors(connection)
         if cursors.keys() != {projection.name for projection in PROJECTIONS}:
             return True
-        if any(cursors[projection.name].fingerprint != self._made_from(projection) for projection in PROJECTIONS):
+        if any(cursors[name].fingerprint != made_from for name, made_from in self._made_from().items()):
             return True
         if not all(map(self._is_ours, {cursor[1:]: cursor for cursor in cursors.values()}.values())):
             return True
@@ -258,7 +257,7 @@ class ViewsFile:
             for statement in (CURSORS, AS_OF):
                 connection.execute(statement)
             connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
-        stored = _read_cursors(connection)
+        stored, made_from = _read_cursors(connection), self._made_from()
         for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
             connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
             drop(connection, name)
@@ -271,14 +270,14 @@ class ViewsFile:
         }
         for projection in PROJECTIONS:
             cursor = stored.get(projection.name)
-            if cursor and cursor.fingerprint == self._made_from(projection) and cursor[1:] in ours:
+            if cursor and cursor.fingerprint == made_from[projection.name] and cursor[1:] in ours:
                 cursors[projection.name] = cursor
                 continue
             drop(connection, projection.name)
             for name, statement in tables(projection).items():
                 if name != index_of(projection):  # made at the end, when it costs least
                     connection.execute(statement)
-            cursors[projection.name] = Cursor(self._made_from(projection), -1, b"")
+            cursors[projection.name] = Cursor(made_from[projection.name], -1, b"")
         return cursors
 
 
