@@ -10,7 +10,6 @@ with ``fit``, a recipe, or a function that says that it returns such a class.
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -155,7 +154,7 @@ def resolve(estimator: str) -> Any:
     if words[0] in sys.stdlib_module_names or "__main__" in words:
         raise InvalidInput(f"{estimator} makes no model.", "Name a class or function that makes one.")
     try:
-        found = getattr(_module(module_name), name)
+        found = getattr(module_of(module_name), name)
     except (Exception, SystemExit) as error:
         raise InvalidInput(
             f"There is no {estimator}: {error or type(error).__name__}.",
@@ -226,7 +225,7 @@ _read: dict[Path, tuple[bytes, ModuleType]] = {}
 """Modules that lay beside a pipeline file, with the bytes that were run."""
 
 
-def _module(name: str) -> ModuleType:
+def module_of(name: str) -> ModuleType:
     """The module that an estimator's name begins with.
 
     ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
@@ -236,10 +235,10 @@ def _module(name: str) -> ModuleType:
         return sys.modules[__name__]
     folder = _Beside.folder
     path = None if folder is None else code_beside(f"{name}:", folder)
-    return importlib.import_module(name) if path is None else _module_of(name, path)
+    return importlib.import_module(name) if path is None else _module_from(name, path)
 
 
-def _module_of(name: str, path: Path) -> ModuleType:
+def _module_from(name: str, path: Path) -> ModuleType:
     """A module from the text of its file, never from a compiled copy that somebody may have put beside it."""
     data = read_foreign(path.resolve(), LARGEST_MODULE_BYTES)
     known = _read.get(path)
@@ -252,15 +251,3 @@ def _module_of(name: str, path: Path) -> ModuleType:
     exec(compile(data, str(path), "exec"), module.__dict__)
     _read[path] = data, module
     return module
-
-
-def code_hash(estimator: str) -> str:
-    """SHA-256 of the source file that an estimator's name leads to, for recipes outside installed libraries.
-
-    scikit-learn's own classes are identified by the library's version instead, which the environment records.
-    """
-    if estimator.startswith("sklearn."):
-        return ""
-    module = _module(estimator.partition(":")[0])
-    source = getattr(module, "__file__", None)
-    return hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else ""

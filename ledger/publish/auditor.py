@@ -1,9 +1,10 @@
 """Check a proof bundle, with nothing but Python 3.11 or later and this file.
 
-    python3 -I check.py [FOLDER] [--key VERIFIER-KEY]
+    python3 check.py [FOLDER] [--key VERIFIER-KEY]
 
-(``-I`` keeps Python from importing other files of the bundle.) The file is meant to be read before it is run:
-it opens only the files named below, writes none, and uses no network. What it follows is public:
+A copy that came with a bundle is the word of whoever made the bundle: compare its SHA-256 with that of a copy that you
+got elsewhere, as README.txt says, or use that one. The file is meant to be read before it is run: it opens only the
+files named below, imports nothing from their folder, writes none, and uses no network. What it follows is public:
 
     RFC 8032            Ed25519 signatures
     RFC 9162, 2.1       the Merkle tree and its inclusion proofs
@@ -18,7 +19,15 @@ root that the log's key has signed. A success says that these bytes are that rec
 was recorded is true, or that nothing was left unrecorded.
 """
 
-from __future__ import annotations
+import sys
+
+if __name__ == "__main__":
+    # Python looks for modules beside the program first; here that would be files of whoever made the bundle. Nothing is
+    # imported before this, not even from __future__: `sys` alone is never looked for in files.
+    _here = __file__.replace("\\", "/").rpartition("/")[0]
+    if not getattr(sys.flags, "safe_path", sys.flags.isolated):
+        del sys.path[0]
+    sys.path[:] = [entry for entry in sys.path if entry and entry.replace("\\", "/").rstrip("/") != _here]
 
 import argparse
 import base64
@@ -31,7 +40,6 @@ import os
 import re
 import stat
 import struct
-import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -112,7 +120,7 @@ class Blake3:
         self.stack: list[list[int]] = []  # values of complete subtrees, the largest first
 
     @staticmethod
-    def derive_key(context: str) -> Blake3:
+    def derive_key(context: str) -> "Blake3":
         """The derive-key mode: the hash of the context string takes the place of the IV."""
         inner = Blake3(flags=DERIVE_KEY_CONTEXT)
         inner.update(context.encode())
@@ -568,14 +576,21 @@ def check_commit(
 
 def check_artifact(folder: Path, name: str, events: list[Event]) -> int:
     """Check a file against its BLAKE3 and an event that names it; returns its size."""
+    stated = [e.artifact[1] for e in events if e.artifact and e.artifact[0] == name]
+    sizes = {size for size in stated if isinstance(size, int) and type(size) is int}
+    if not sizes:
+        raise Wrong("No event in the bundle says that a file of this hash was stored.")
     hasher, size = Blake3(), 0
     with open_regular(folder / f"artifact-{name}") as file:
-        while piece := file.read(MEBIBYTE):
+        # Not a byte more than was signed: a file without end would keep this program for ever.
+        while size <= max(sizes) and (piece := file.read(MEBIBYTE)):
             hasher.update(piece)
             size += len(piece)
+    if size > max(sizes):
+        raise Wrong("The file is larger than the event in the bundle says.")
     if hasher.digest().hex() != name:
         raise Wrong("The file does not have the BLAKE3 that is its name.")
-    if not any(e.artifact and e.artifact == (name, size) and type(e.artifact[1]) is int for e in events):
+    if size not in sizes:
         raise Wrong("No event in the bundle says that a file of this hash and size was stored.")
     return size
 

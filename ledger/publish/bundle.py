@@ -8,6 +8,7 @@ bundles, and checks them by its own means; both must come to the same answer abo
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import re
@@ -19,6 +20,7 @@ import msgspec
 from blake3 import blake3
 from msgspec import Meta
 
+from tallystick import __version__
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused, TallyError
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import FIRST_LINE, commit_text, leaf_entry
@@ -29,7 +31,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage import tree
 from tallystick.ledger.storage.imported_commits import copied_in
 from tallystick.ledger.storage.key_history import in_force
-from tallystick.ledger.system.files import read_foreign, write_whole
+from tallystick.ledger.system.files import read_foreign, regular_file, write_whole
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint, VerifierKey, open_checkpoint, parse_receipt, receipt_line
 from tallystick.ledger.tlog.proof import Proof, parse_proof
@@ -137,7 +139,7 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
         subject=subject,
     )
     files["proof.json"] = claim.text()
-    files["check.py"] = Path(__file__).with_name("auditor.py").read_bytes()
+    files["check.py"] = checker()
     files["README.txt"] = _page(subject, checkpoint, key, told, story).encode()
     try:
         for name, data in files.items():
@@ -147,6 +149,11 @@ def prove(ledger: Ledger, subject: str, seqs: Sequence[int], folder: Path, with_
     # Nothing leaves that our own check would not accept.
     check(folder)
     return Made(subject, checkpoint, len(parts), len(told), claim.artifacts)
+
+
+def checker() -> bytes:
+    """The program that bundles hold as ``check.py``."""
+    return Path(__file__).with_name("auditor.py").read_bytes()
 
 
 def _sources(ledger: Ledger, seqs: Sequence[int]) -> Iterator[int]:
@@ -162,7 +169,17 @@ def _sources(ledger: Ledger, seqs: Sequence[int]) -> Iterator[int]:
 
 def _page(subject: str, checkpoint: Checkpoint, key: VerifierKey, told: Iterable[str], story: bool) -> str:
     replayed = f"{REPLAYED}\n\n" if story else ""
-    return f"""Proof of what was recorded about {subject}
+    return f"""FIRST: the program check.py in this folder comes from whoever gave you the folder, and so does this page.
+A changed one could call anything proved. Get the checker from somebody else, and the log's key as well:
+
+  * install tallystick {__version__} yourself, then: tally check-proof FOLDER --key KEY
+    It is a check of its own, and says whether this check.py is the one that it would have written.
+  * or have anybody who has it send you the output of `tally check-proof --checker`; the same file is
+    ledger/publish/auditor.py in the source of tallystick. Of version {__version__} its SHA-256 is, as this page claims,
+    {hashlib.sha256(checker()).hexdigest()}
+    Ask them for that number as well: sha256sum check.py
+
+Proof of what was recorded about {subject}
 
 This folder shows that the records listed below stand in the ledger
 
@@ -171,14 +188,14 @@ This folder shows that the records listed below stand in the ledger
 as it was vouched for at {checkpoint.size} commits, byte for byte. It does not show that they were true when they
 were recorded, nor that nothing was left unrecorded.
 
-{replayed}To check it, with Python 3.11 or later and nothing else:
+{replayed}To check it, with Python 3.11 or later, the checker from elsewhere and nothing else:
 
-    python3 -I check.py --key '{key.format()}'
+    python3 check.py . --key '{key.format()}'
 
-Take the key from somebody other than whoever gave you this folder; it is what all of this rests on. Read check.py
-first, if you like: it is one file, it uses the standard library alone, it opens nothing but this folder, and it does
-not use the network. Other people's tools read the same files: the .tlog-proof files are c2sp.org/tlog-proof, the
-checkpoint in each is a c2sp.org/tlog-checkpoint, the tree is that of RFC 6962.
+Take the key from somebody other than whoever gave you this folder; it is what all of this rests on. The checker is one
+file to read: it uses the standard library alone, it imports and runs nothing from this folder, and it does not use the
+network. Other people's tools read the same files: the .tlog-proof files are c2sp.org/tlog-proof, the checkpoint in each
+is a c2sp.org/tlog-checkpoint, the tree is that of RFC 6962.
 
 To compare with what others have seen, ask them for a receipt of the ledger. This is the one here:
 
@@ -194,7 +211,13 @@ The records (the number is that of the commit, then the place in it):
 
 
 class Checked(NamedTuple):
-    """A bundle that proves what it claims."""
+    """A bundle that proves what it claims.
+
+    Attributes
+    ----------
+    checker_is_ours : bool
+        Whether ``check.py`` in it, which is no part of the proof, is the one that this program writes.
+    """
 
     claim: Claim
     checkpoint: Checkpoint
@@ -203,6 +226,7 @@ class Checked(NamedTuple):
     """One sentence an event."""
     ignored: list[str]
     """Names of files that are no part of the proof."""
+    checker_is_ours: bool
 
 
 def check(folder: Path, key: str | None = None) -> Checked:
@@ -248,7 +272,15 @@ def check(folder: Path, key: str | None = None) -> Checked:
     known = set(_names(claim))
     ignored = sorted(path.name for path in folder.iterdir() if path.name not in known)
     told = [f"{event_id[:12]}  {_sentence(data)}" for event_id, data, _event_object in events]
-    return Checked(claim, checkpoints.pop(), verifier, told, ignored)
+    return Checked(claim, checkpoints.pop(), verifier, told, ignored, _holds_our_checker(folder))
+
+
+def _holds_our_checker(folder: Path) -> bool:
+    ours = checker()
+    try:
+        return read_foreign(folder / "check.py", len(ours)) == ours
+    except InvalidInput:
+        return False
 
 
 def _names(claim: Claim) -> Iterator[str]:
@@ -371,9 +403,21 @@ def _artifacts(folder: Path, claim: Claim, events: Sequence[tuple[str, bytes, di
         }
         if not sizes:
             raise InvalidInput(f"No event of the bundle names the artifact {name[:12]}….")
-        data = read_foreign(folder / f"artifact-{name}", max(sizes))
-        if len(data) not in sizes or blake3(data).hexdigest() != name:
+        if _measured(folder / f"artifact-{name}", max(sizes)) not in {(name, size) for size in sizes}:
             raise InvalidInput(f"The artifact {name[:12]}… is not the one that was recorded.")
+
+
+def _measured(path: Path, most_bytes: int) -> tuple[str, int]:
+    """Hash and size of a file, read in pieces and no further than a byte beyond ``most_bytes``."""
+    hasher, size = blake3(), 0
+    try:
+        with regular_file(path, follow=False) as file:
+            while size <= most_bytes and (piece := file.read(min(1 << 20, most_bytes + 1 - size))):
+                hasher.update(piece)
+                size += len(piece)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    return hasher.hexdigest(), size
 
 
 def _sentence(data: bytes) -> str:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
 
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.text_match import containing
 from tallystick.ledger.views.entities import BY_KEY, BY_NAME, RunState
-from tallystick.ledger.views.entities.runs import RUNS
-from tallystick.ledger.views.projection import Projection, State
+from tallystick.ledger.views.projection import Projection
 
 MOST_OF_A_KIND = 8
 
@@ -68,16 +66,7 @@ def changes_query(projection: Projection) -> str:
     )
 
 
-def states_of(snapshot: Snapshot, handle: str) -> list[State]:
-    """All states that ``pipeline:late-arrivals`` has had, newest first; without those in which it did not exist."""
-    kind, _, name = handle.partition(":")
-    versions = snapshot.views.history(BY_KEY[kind], name, -1, snapshot.position)
-    return [version.state for version in reversed(versions) if version.state is not None]
-
-
 def end_of_run(snapshot: Snapshot, run: str) -> int:
     """The position of the event that ended a run; that of the snapshot where it has not ended."""
-    for version in snapshot.views.history(RUNS, run, -1, snapshot.position):
-        if version.state is not None and cast("RunState", version.state).status != "running":
-            return version.position
-    return snapshot.position
+    ended = (state.seq for state in snapshot.versions(RunState, run) if state.status != "running")
+    return next(ended, snapshot.position)

@@ -82,7 +82,7 @@ def marks(snapshot: Snapshot, most_signed: int) -> Marks:
             (snapshot.as_of.n + 1, MOST_CHECKPOINTS),
         )
     ]
-    step = max(1, len(sizes) // most_signed)
+    step = max(1, -(-len(sizes) // most_signed))
     signed = [log.commit(size - 1).first_seq for size in sizes[::step]]
     return Marks(promotions, waivers, failed_gates, alarms, signed)
 

@@ -40,9 +40,10 @@ from tallystick.pipeline.data.slice import (
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
+from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict, prediction_hash
 from tallystick.pipeline.models.workers import parallel
-from tallystick.pipeline.recipes import Columns, Task, build, code_hash
+from tallystick.pipeline.recipes import Columns, Task, build
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMMATURE_SHARE = 0.05
@@ -75,8 +76,17 @@ class Recipe(msgspec.Struct, frozen=True):
 
     @property
     def hash(self) -> str:
-        """BLAKE3 of estimator, parameters, features, task and the recipe's own source."""
+        """BLAKE3 of estimator, parameters, features, task and the recipe's own code."""
         return blake3(encode_canonical(self.content)).hexdigest()
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Every hash under which this recipe has been recorded; earlier ones were taken of the whole source file."""
+        content = self.content
+        return frozenset(
+            blake3(encode_canonical({**content, "code": code})).hexdigest()
+            for code in equivalent_hashes(self.estimator)
+        )
 
 
 def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:

@@ -226,7 +226,7 @@ def _evaluated(
     sampling = _sampling_error([own[label] for label in gains], [theirs[label] for label in gains])
     discount = sampling * expected_maximum(announced.number)
     discounted = None if gain is None else gain - discount
-    compared = _compared(book, model.pipeline)
+    compared = _compared(book.now(), again)
     facts: dict[str, Any] = {
         "metric": metric,
         "look": announced.number,
@@ -274,10 +274,16 @@ def _gain(own: Judged, reference: Judged, metric: str) -> float | None:
     return None if ours is None or not theirs else (theirs - ours) / theirs
 
 
-def _compared(book: Ledger, pipeline: str) -> int:
+def _compared(now: Snapshot, again: Again) -> int:
     """How many different recipes the development windows have compared so far, the reference left out."""
+    settings = again.loaded.settings
+    recipes = [recipe_for(settings, name, again.slice.features) for name in settings.candidates]
+    # One recipe may be recorded under two hashes, of its file and of its syntax.
+    same = {recorded: recipe.hash for recipe in recipes for recorded in recipe.hashes}
     hashes = {
-        state.recipe_hash for state in book.now().evaluations() if state.pipeline == pipeline and state.gain is not None
+        same.get(state.recipe_hash, state.recipe_hash)
+        for state in now.evaluations()
+        if state.pipeline == settings.name and state.gain is not None
     }
     return max(1, len(hashes))
 

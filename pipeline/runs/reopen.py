@@ -107,7 +107,7 @@ def candidate_recipe(again: Again, name: str) -> Recipe:
 
 
 def _same_code(recipe: Recipe, recorded: str) -> Recipe:
-    if recipe.hash != recorded:
+    if recorded not in recipe.hashes:
         raise Refused(
             f"The code of {recipe.name} ({recipe.estimator}) is not what it was when the run judged it.",
             "Go back to that version, or run the pipeline again with this one: tally run FILE.toml",

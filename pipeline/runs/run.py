@@ -380,7 +380,7 @@ class _Running:
         champion_name = None
         if champion is not None:
             made = how_made(self.book.now(), champion)
-            same = (recipe.name for recipe in self.outline.recipes if recipe.hash == made.recipe_hash)
+            same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
         return choose(
             scores,

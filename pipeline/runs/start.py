@@ -243,7 +243,7 @@ def recipes_of(known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[R
     if champion is None:
         return recipes
     body = how_made(known, champion)
-    if body.recipe_hash in {recipe.hash for recipe in recipes}:
+    if any(body.recipe_hash in recipe.hashes for recipe in recipes):
         return recipes
     content = body.recipe
     columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))

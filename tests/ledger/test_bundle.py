@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from given import seeded_salts
 from histories import commits, finished
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shell import tally
 from stories import told
 
 from tallystick import ledger
@@ -517,3 +519,68 @@ def test_any_event_proves_itself_and_no_other(
     second.write_bytes(ours)
     assert not any(map(accepted, folders))
     shutil.rmtree(home)
+
+
+# What lies beside the checker --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["beside", "from elsewhere", "by its whole path"])
+def test_the_checker_imports_nothing_from_the_folder(small: Path, tmp_path: Path, how: str) -> None:
+    """Python looks beside the program first: a bundle with a json.py of its own would check itself."""
+    canary = tmp_path / "canary"
+    names = {name for name in sys.stdlib_module_names if name not in sys.builtin_module_names}
+    for name in sorted(names | {"sitecustomize", "usercustomize"}):
+        (small / f"{name}.py").write_text(f"open({str(canary)!r}, 'a').write({name!r} + ' ')\nraise ImportError\n")
+    program, place, folder = {
+        "beside": ("check.py", small, "."),
+        "from elsewhere": (f"{small.name}/check.py", small.parent, small.name),
+        "by its whole path": (str(small / "check.py"), small, str(small)),
+    }[how]
+    command = [sys.executable, program, folder]
+    done = subprocess.run(command, cwd=place, env={}, capture_output=True, text=True, check=False, timeout=60)
+    assert not canary.exists(), canary.read_text()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PROVED" in done.stdout
+    # The canary is alive: a program that does not look to it imports them.
+    (small / "other.py").write_text("import json\n")
+    subprocess.run([sys.executable, "other.py"], cwd=small, env={}, capture_output=True, check=False, timeout=60)
+    assert canary.exists()
+
+
+def test_a_file_without_end_is_not_read_beyond_what_was_signed(book: ledger.Ledger, tmp_path: Path) -> None:
+    """A sparse file of a terabyte takes no room in a bundle, and hours to hash."""
+    book.append(stored(book, MODEL))
+    folder = proves(book, tmp_path / "small", artifact_seq(book))
+    path = next(folder.glob("artifact-*"))
+    path.chmod(0o644)
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+    tracemalloc.start()
+    assert not accepted(folder)
+    assert tracemalloc.get_traced_memory()[1] < 64 << 20
+    tracemalloc.stop()
+    assert any("larger than the event" in problem for problem in auditor.examine(folder).problems)
+
+
+def test_a_size_that_is_no_number_bounds_nothing(book: ledger.Ledger, tmp_path: Path) -> None:
+    """`true` counts as 1 in Python, and a text as no size at all."""
+    for size in (True, "40", None, -1, 40.0):
+        found = auditor.Event("x", "x", False, ("ab" * 32, size), "")
+        (tmp_path / f"artifact-{'ab' * 32}").write_bytes(b"x")
+        with pytest.raises(auditor.Wrong):
+            auditor.check_artifact(tmp_path, "ab" * 32, [found])
+
+
+def test_the_page_says_first_that_the_checker_comes_from_who_gave_the_folder(small: Path) -> None:
+    page = (small / "README.txt").read_text()
+    assert page.startswith("FIRST: the program check.py in this folder comes from whoever gave you the folder")
+    assert hashlib.sha256((small / "check.py").read_bytes()).hexdigest() in page
+    assert bundle.check(small).checker_is_ours
+    (small / "check.py").write_text("print('PROVED')\n")
+    assert not bundle.check(small).checker_is_ours
+    got = tally(small.parent, "check-proof", "--checker")
+    assert got.out.encode() == bundle.checker()
+    assert hashlib.sha256(bundle.checker()).hexdigest() in got.err
+    said = tally(small.parent, "check-proof", str(small))
+    assert said.code == 0
+    assert "is not the one of tallystick" in said.err

@@ -6,7 +6,6 @@ looked at already.
 
 from __future__ import annotations
 
-import inspect
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -75,7 +74,7 @@ class TallyApp(TimeCursorApp):
         self.mark_b: Mark | None = None
         self.pages: list[str] = []
         self.pane_name = "board"
-        self._is_open = self._is_broken = False
+        self._is_open = self._is_broken = self._is_damaged = False
         self._filter: Filter | None = None
         self._fading: Timer | None = None
 
@@ -139,7 +138,7 @@ class TallyApp(TimeCursorApp):
 
     def _trouble(self, message: str, hint: str, is_damaged: bool = False) -> None:
         """Instead of the panes: what is wrong and what to do."""
-        self._is_open, self._is_broken = False, True
+        self._is_open, self._is_broken, self._is_damaged = False, True, is_damaged
         self._banner.say("tally · there is nothing to show")
         self._panes.show_trouble(trouble_lines(message, hint, is_damaged))
         self.refresh_bindings()
@@ -155,8 +154,9 @@ class TallyApp(TimeCursorApp):
         return self.pane.selected if self._is_open and self.pane.is_mounted else ""
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where there is nothing to show, only what works without it."""
-        return not self._is_broken or action in STAYING
+        """Where there is nothing to show, only what works without it; of a damaged ledger, its verification."""
+        verifies = self._is_damaged and (action, parameters) == ("show", ("integrity",))
+        return not self._is_broken or action in STAYING or verifies
 
     # The frame ---------------------------------------------------------------------------------------------
 
@@ -230,6 +230,13 @@ class TallyApp(TimeCursorApp):
 
     def action_show(self, name: str) -> None:
         """Another pane."""
+        if self._is_broken:
+            pane = self._panes.pane(name)
+            self._panes.show(pane)
+            self._menu.choose(PANES.index(name))
+            self.say("v verifies everything that is stored")
+            self.call_after_refresh(self.while_shown, pane.home)
+            return
         if self.pane_name != name:
             self._close_filter()
         self.pages.clear()
@@ -344,11 +351,3 @@ class TallyApp(TimeCursorApp):
         from tallystick.tui.app.bindings import help_screen
 
         self.push_screen(help_screen(self, PANES))
-
-    async def run_command(self, action: str) -> None:
-        """Do what a key does."""
-        name = action.partition("(")[0]
-        where = self.pane if hasattr(self.pane, f"action_{name}") else self
-        result = self.run_action(action, where)
-        if inspect.isawaitable(result):
-            await result

@@ -40,6 +40,12 @@ def commands(app: Host) -> Iterator[tuple[str, str, str]]:
         yield app.get_key_display(binding), words(binding), binding.action
 
 
+async def run_command(app: Host, action: str) -> None:
+    """Do what a key does, in the pane in front or in the app."""
+    name = action.partition("(")[0]
+    await app.run_action(action, app.pane if hasattr(app.pane, f"action_{name}") else None)
+
+
 def words(binding: Binding) -> str:
     """What a key does, in full."""
     return binding.tooltip or binding.description

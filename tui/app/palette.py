@@ -10,7 +10,7 @@ from textual.content import Content
 
 from tallystick import ledger
 from tallystick.ledger.query.names import names_containing
-from tallystick.tui.app.bindings import commands
+from tallystick.tui.app.bindings import commands, run_command
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.output.escape import show
 
@@ -33,7 +33,7 @@ class Actions(Provider):
     async def discover(self) -> Hits:
         app = _app(self)
         for key, words, action in commands(app):
-            yield DiscoveryHit(Content(f"{words}  ({key})"), partial(app.run_command, action), text=words)
+            yield DiscoveryHit(Content(f"{words}  ({key})"), partial(run_command, app, action), text=words)
 
     async def search(self, query: str) -> Hits:
         app, matcher = _app(self), self.matcher(query)
@@ -41,7 +41,7 @@ class Actions(Provider):
             score = matcher.match(words)
             if score > 0:
                 # The words are the program's own; what is highlighted is text all the same, never markup.
-                yield Hit(score, Content(f"{words}  ({key})"), partial(app.run_command, action), text=words)
+                yield Hit(score, Content(f"{words}  ({key})"), partial(run_command, app, action), text=words)
 
 
 class Entities(Provider):

@@ -8,7 +8,7 @@ from textual.containers import Vertical
 
 if TYPE_CHECKING:
     from tallystick.tui.app.screens.pane import Pane
-    from tallystick.tui.app.widgets.lines import Line
+    from tallystick.tui.app.widgets.lines import Line, Lines
 
 PANES = ("board", "runs", "lineage", "events", "difference", "integrity")
 """Names of the panes, in the order of their keys."""
@@ -20,6 +20,7 @@ class Panes(Vertical):
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._made: dict[str, Pane] = {}
+        self._trouble: Lines | None = None
         self.shown: Pane | None = None
         """The pane whose answer is on the screen."""
 
@@ -37,6 +38,8 @@ class Panes(Vertical):
         """Put a pane in front of the others."""
         if self.shown is not None:
             self.shown.mark_changed(frozenset())
+        if self._trouble is not None:
+            self._trouble.display = False
         for other in self._made.values():
             other.display = other is pane
         self.shown = pane
@@ -47,7 +50,7 @@ class Panes(Vertical):
 
         for pane in self._made.values():
             pane.display = False
-        trouble = Lines(id="trouble")
-        trouble.begin(lines)
-        self.mount(trouble)
-        trouble.focus()
+        self._trouble = Lines(id="trouble")
+        self._trouble.begin(lines)
+        self.mount(self._trouble)
+        self._trouble.focus()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from textual.binding import Binding
+from textual.dom import DOMNode
 from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
@@ -74,5 +75,5 @@ class Host(Protocol):
     def get_key_display(self, binding: Binding) -> str:
         """A key as people write it: ``⇧←``."""
 
-    async def run_command(self, action: str) -> None:
-        """Do what a key does."""
+    async def run_action(self, action: str, default_namespace: DOMNode | None = None) -> object:
+        """Do an action by its text: ``step(-1)``."""

@@ -10,7 +10,6 @@ from tallystick import ledger
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import PipelineRegistered
 from tallystick.ledger.query.diff import EntityChange
-from tallystick.ledger.query.names import states_of
 from tallystick.ledger.views.entities import PipelineState, RunState
 from tallystick.ledger.views.fold import differing
 from tallystick.ledger.views.projection import State
@@ -135,7 +134,7 @@ def _run_settings(snapshot: ledger.Snapshot, old: RunState, new: RunState) -> li
         return [Line(""), Line("question and configuration: the same", "bold")]
     meanings = []
     for run in (old, new):
-        for state in cast("list[PipelineState]", states_of(snapshot, f"pipeline:{run.pipeline}")):
+        for state in reversed(snapshot.versions(PipelineState, run.pipeline)):
             if state.meaning_hash == run.meaning_hash:
                 meanings.append(_meaning(snapshot, state))
                 break

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 import click
 
-from tallystick import ledger
-from tallystick.ledger.errors import NotFound
+from tallystick import __version__, ledger
+from tallystick.ledger.errors import InvalidInput, NotFound
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import entities
@@ -16,7 +17,7 @@ from tallystick.ledger.publish import bundle
 from tallystick.ledger.tlog.note import receipt_line
 from tallystick.ledger.views.entities import DecisionState, ModelState, RunState
 from tallystick.tui.cli.main import tally
-from tallystick.tui.cli.opening import open_ledger
+from tallystick.tui.cli.opening import open_ledger, say
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.output.console import clock_line, print_json, wrap
 from tallystick.tui.output.escape import show
@@ -62,8 +63,12 @@ def prove_command(handle: str, folder: Path, with_artifacts: bool, ledger_path: 
             f"about {show(made.subject)}."
         )
         click.echo(f"Under {line}")
-        click.echo(wrap("Give the folder to the auditor, and the key by another way:"))
-        click.echo(f"  python3 -I check.py --key '{show(key)}'")
+        words = (
+            "Give the folder to the auditor. The key, and the checker or its SHA-256, must reach them by another way:"
+        )
+        click.echo(wrap(words))
+        click.echo(f"  python3 check.py . --key '{show(key)}'")
+        click.echo(f"  SHA-256 of check.py: {hashlib.sha256(bundle.checker()).hexdigest()}")
 
 
 def _evidence(book: ledger.Ledger, handle: str) -> tuple[str, list[int]]:
@@ -98,14 +103,23 @@ def _about(snapshot: ledger.Snapshot, run: str | None, *others: str) -> list[int
 
 
 @tally.command("check-proof")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", required=False, type=click.Path(path_type=Path, file_okay=False, exists=True))
 @click.option("--key", metavar="VKEY", help="The log's verifier key, as you received it by another way.")
+@click.option(
+    "--checker", is_flag=True, help="Print check.py instead, for an auditor who shall not trust the bundle's."
+)
 @json_option
-def check_proof_command(folder: Path, key: str | None, as_json: bool) -> None:
+def check_proof_command(folder: Path | None, key: str | None, checker: bool, as_json: bool) -> None:
     """Check a folder made by `tally prove`. It is only read; nothing in it is run or followed.
 
     Exit code 0: it proves what it claims. 1 or 2: it does not; the message says why.
     """
+    if checker:
+        click.echo(bundle.checker(), nl=False)
+        say("note", f"SHA-256 {hashlib.sha256(bundle.checker()).hexdigest()}, tallystick {__version__}")
+        return
+    if folder is None:
+        raise InvalidInput("Say which folder to check.", "tally check-proof FOLDER --key VKEY")
     checked = bundle.check(folder, key)
     if as_json:
         content = {
@@ -117,6 +131,7 @@ def check_proof_command(folder: Path, key: str | None, as_json: bool) -> None:
             "events": checked.told,
             "artifacts": checked.claim.artifacts,
             "ignored": checked.ignored,
+            "checker_is_ours": checked.checker_is_ours,
         }
         print_json("tally.check-proof/1", content)
         return
@@ -124,6 +139,8 @@ def check_proof_command(folder: Path, key: str | None, as_json: bool) -> None:
         click.echo(wrap(sentence, "  "))
     for name in checked.ignored:
         click.echo(f"  not part of the proof: {show(name)}", err=True)
+    if not checked.checker_is_ours:
+        say("note", f"The check.py in this folder is not the one of tallystick {__version__}; it was not used here.")
     click.secho(
         f"PROVED: {show(checked.claim.origin)} holds {count(len(checked.told), 'event')} about "
         f"{show(checked.claim.subject)}.",
