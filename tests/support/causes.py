@@ -126,7 +126,7 @@ def full_home(place: Place, folder: Path) -> Iterator[Place]:
     if done.returncode:
         raise Left("mounting is not allowed")
     try:
-        shutil.copytree(place.home / "s", disk / "s")
+        shutil.copytree(place.home / "s", disk / "s", ignore=shutil.ignore_patterns("views"))
         fill(disk, 0)
         yield place._replace(variables=(("XDG_STATE_HOME", str(disk / "s")),))
     finally:
