@@ -29,10 +29,17 @@ DISTRIBUTIONS = {
 
 def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | None:
     """The error for people when ``command`` could not import a library of the extra; None for any other module."""
-    library = DISTRIBUTIONS.get((error.name or "").partition(".")[0])
+    library = lacking(error)
     if library is None:
         return None
     return MissingExtra(f"{command} needs {library}, which is not installed here.", f"Type: {install_line('pipeline')}")
+
+
+def lacking(error: BaseException) -> str | None:
+    """The distribution of the extra whose absence raised this error; None where it was something else."""
+    if not isinstance(error, ModuleNotFoundError):
+        return None
+    return DISTRIBUTIONS.get((error.name or "").partition(".")[0])
 
 
 def install_line(extra: str) -> str:
@@ -40,7 +47,9 @@ def install_line(extra: str) -> str:
 
     It names the interpreter: a bare ``pip`` may belong to another environment.
     """
-    return f"{_installer()} {shlex.quote(f'tallystick[{extra}]') if _has_metadata() else ' '.join(_requirements())}"
+    known = _has_metadata() or extra != "pipeline"
+    wanted = shlex.quote(f"tallystick[{extra}]") if known else " ".join(sorted(DISTRIBUTIONS.values()))
+    return f"{_installer()} {wanted}"
 
 
 def _installer() -> str:
@@ -56,7 +65,3 @@ def _has_metadata() -> bool:
         return bool(metadata.version("tallystick"))
     except metadata.PackageNotFoundError:
         return False
-
-
-def _requirements() -> list[str]:
-    return sorted(DISTRIBUTIONS.values())

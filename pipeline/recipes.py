@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.system.files import read_foreign
+from tallystick.pipeline.extra import lacking
 
 Task = Literal["classification", "regression"]
 RECIPE_PARAMETERS = ["columns", "task", "seed"]
@@ -156,6 +157,8 @@ def resolve(estimator: str) -> Any:
     try:
         found = getattr(module_of(module_name), name)
     except (Exception, SystemExit) as error:
+        if lacking(error):
+            raise
         raise InvalidInput(
             f"There is no {estimator}: {error or type(error).__name__}.",
             "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "

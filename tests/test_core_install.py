@@ -21,6 +21,7 @@ from tallystick.tui.cli.main import COMMANDS
 
 MODEL = "late-arrivals-v1"
 NEEDS = {
+    "check": ("check", "tiny.toml"),
     "demo": ("demo", "elsewhere"),
     "diff": ("diff", "RUN", "RUN"),
     "final-test": ("final-test", MODEL),
@@ -34,10 +35,13 @@ NEEDS = {
 """The commands that train, judge or read data, and one use of each that must name the extra."""
 
 READS: tuple[tuple[str, ...], ...] = (
-    ("check", "tiny.toml"),
+    ("check", "tiny.toml", "--no-data"),
     ("diff", "tiny.toml", "tiny.toml"),
     ("diff", "c2", "c4"),
     ("doctor",),
+    ("help",),
+    ("help", "as", "of"),
+    ("help", "run"),
     ("audit",),
     ("automation", "late-arrivals"),
     ("status",),
@@ -161,6 +165,12 @@ def test_the_line_that_installs_it_can_be_typed(made: Done) -> None:
         ["sh", "-c", f"{line} --no-index --quiet"], cwd=folder, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr  # this environment has all of it: nothing is fetched
+
+
+def test_without_metadata_the_libraries_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installer that knows nothing of tallystick here would look for it elsewhere."""
+    monkeypatch.setattr(extra, "_has_metadata", lambda: False)
+    assert shlex.split(extra.install_line("pipeline"))[4:] == sorted(extra.DISTRIBUTIONS.values())
 
 
 def test_json_names_it_as_well(made: Done) -> None:

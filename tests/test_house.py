@@ -85,14 +85,15 @@ def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
 
 def test_every_package_is_installed() -> None:
     """What setuptools finds below ``.src``: one package, with every folder that holds Python."""
-    from setuptools import find_packages
-
+    # A process of its own: setuptools cannot be imported where the standard library's distutils was.
+    code = f"from setuptools import find_packages; print(*find_packages({str(ROOT / '.src')!r}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     packages = {
         ".".join(("tallystick", *file.parent.relative_to(ROOT).parts))
         for layer in LAYERS
         for file in (ROOT / layer).rglob("*.py")
     }
-    assert set(find_packages(str(ROOT / ".src"))) == {"tallystick", *packages}
+    assert set(found) == {"tallystick", *packages}
 
 
 # Floors -----------------------------------------------------------------------------------------------------
@@ -240,21 +241,6 @@ def test_circles_and_climbs_are_found(tmp_path: Path) -> None:
         floor_of("elsewhere/e", ("low", "high"))
 
 
-def test_what_reads_every_event_is_private_to_the_ledger() -> None:
-    """Others read through a snapshot, which leaves out what was corrected and marks what was erased."""
-    for layer in ("pipeline", "tui"):
-        readers = {
-            file.relative_to(ROOT).as_posix()
-            for file in (ROOT / layer).rglob("*.py")
-            if any(f"{name}.".startswith("tallystick.ledger.storage.entries.") for name in imported(file))
-        }
-        assert readers <= READ_PAST_CORRECTIONS
-
-
-READ_PAST_CORRECTIONS: set[str] = set()
-"""Files outside the ledger that still read events past their corrections. The table only shrinks."""
-
-
 # One door to the evidence -----------------------------------------------------------------------------------
 
 SQL = re.compile(
@@ -264,8 +250,6 @@ SQL = re.compile(
 )
 READS_SQLITE = {"pipeline/data/sources.py"}
 """What may ask in SQL outside the ledger: it reads a user's own SQLite file."""
-FOREIGN_STORAGE: set[str] = set()
-"""Files outside the ledger that still import from ledger/storage. The table only shrinks."""
 
 
 def sql_in(code: str) -> list[str]:
@@ -321,13 +305,14 @@ def test_sql_is_found() -> None:
 
 
 def test_storage_is_private_to_the_ledger() -> None:
+    """Others read through a snapshot, which applies corrections and marks what was erased."""
     users = {
         file.relative_to(ROOT).as_posix()
         for layer in ("pipeline", "tui")
         for file in (ROOT / layer).rglob("*.py")
         if any(f"{name}.".startswith("tallystick.ledger.storage.") for name in imported(file))
     }
-    assert users <= FOREIGN_STORAGE
+    assert users == set()
 
 
 def reads_past_snapshots(code: str) -> list[str]:
@@ -342,9 +327,13 @@ def reads_past_snapshots(code: str) -> list[str]:
     return found
 
 
-def test_the_app_and_the_commands_read_events_through_snapshots() -> None:
-    for file in (ROOT / "tui").rglob("*.py"):
-        assert not reads_past_snapshots(file.read_text()), f"{file}: {reads_past_snapshots(file.read_text())}"
+@pytest.mark.parametrize("layer", ["pipeline", "tui"])
+def test_events_are_read_through_snapshots(layer: str) -> None:
+    for file in (ROOT / layer).rglob("*.py"):
+        found = reads_past_snapshots(file.read_text())
+        if layer == "pipeline":  # what it appends names the log's newest event about a thing
+            found = [words for words in found if not words.endswith(": .log")]
+        assert not found, f"{file}: {found}"
 
 
 def test_reading_past_a_snapshot_is_found() -> None:
@@ -368,7 +357,7 @@ def two_doors(file: Path) -> list[str]:
 
 def test_whoever_takes_a_snapshot_reads_through_it_alone() -> None:
     """An answer about the past cannot ask the present; who appends needs both."""
-    files = sorted((ROOT / "pipeline").rglob("*.py"))
+    files = [file for layer in ("pipeline", "tui") for file in sorted((ROOT / layer).rglob("*.py"))]
     found = {(file.relative_to(ROOT).as_posix(), name) for file in files for name in two_doors(file)}
     assert found == APPENDING
 
@@ -481,8 +470,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "ledger", "plan"): 7,
     ("parameters", "ledger", "_record"): 9,
     ("parameters", "ledger", "create"): 8,
-    ("class", "ledger", "Vouching"): 456,
-    ("class", "ledger", "_Examination"): 314,
     ("parameters", "pipeline", "_joined"): 8,
     ("parameters", "pipeline", "measure_optimism"): 8,
     ("function", "pipeline", "choose"): 108,

@@ -159,7 +159,7 @@ def _refuse_unfit(ledger: Ledger, source: Ledger, identities: Sequence[Identity]
         )
     if ledger.genesis.clock == "replayed":
         raise Refused(
-            "This ledger tells a replayed story; what was lived elsewhere does not belong into it.",
+            "This ledger tells a replayed story; a history from elsewhere cannot be imported into it.",
             "Import into a ledger of your own: tally init",
         )
     names = {identity.key.name for identity in ledger.identities}

@@ -566,7 +566,7 @@ def check_commit(
     under = ""
     for place in places:
         if place >= len(lines):
-            raise Wrong(f"The text lists {len(lines)} events, so there is none in place {place}.")
+            raise Wrong(f"The text lists {len(lines)} events, so there is no event in place {place}.")
         name = f"event-{n}-{place}.json"
         events.append(check_event(read(folder / name, MEBIBYTE), name, lines[place], subject, under))
         under = events[-1].named_under or under

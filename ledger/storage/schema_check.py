@@ -14,6 +14,6 @@ def schema_differences(connection: sqlite3.Connection, expected: dict[str, str])
     }
     return (
         [f"{name} is missing from the schema." for name in expected if name not in found]
-        + [f"{name} does not belong into the schema." for name in found if name not in expected]
+        + [f"{name} is not part of the schema." for name in found if name not in expected]
         + [f"{name} was redefined." for name in expected if name in found and found[name] != expected[name]]
     )

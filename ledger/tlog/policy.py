@@ -116,7 +116,7 @@ class _Reader:
                     raise InvalidInput(f"{name!r} is no witness or group declared above.")
                 self.quorum.append(name)
             case _:
-                raise InvalidInput("It is none of: log, witness, group, quorum.")
+                raise InvalidInput("A line begins with log, witness, group or quorum.")
 
     def _group(self, name: str, needed: str, members: list[str]) -> None:
         for member in members:

@@ -24,7 +24,7 @@ from tallystick.ledger.storage.sqlite import integrity
 from tallystick.ledger.system.processes import end_with_parent
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
-from tallystick.ledger.verify.report import Asked, Progress, Report
+from tallystick.ledger.verify.report import Asked, Progress, Results
 from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from tallystick.ledger.verify.views_check import views_elsewhere
 
@@ -51,7 +51,7 @@ class Contents:
         How the views differ, where another process compares them.
     """
 
-    def __init__(self, ledger: Ledger, asked: Asked, report: Report, progress: Progress) -> None:
+    def __init__(self, ledger: Ledger, asked: Asked, report: Results, progress: Progress) -> None:
         self.ledger = ledger
         self.log = ledger.log
         self.asked = asked
@@ -296,7 +296,7 @@ def result_of(future: Future[Any]) -> Any:
         return future.result()
     except BrokenProcessPool as error:
         raise InvalidInput(
-            "A process that was reading the ledger died, perhaps for want of memory.", "Try --workers 1."
+            "A process that was reading the ledger died, perhaps because memory ran out.", "Try --workers 1."
         ) from error
 
 

@@ -63,7 +63,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
         return 1 if not self.verified else 3 if self.shortfalls else 0
 
 
-class Report:
+class Results:
     """The answer while it is being found; see :class:`Verdict` for what is in it."""
 
     def __init__(self) -> None:

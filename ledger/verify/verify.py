@@ -16,23 +16,23 @@ import sqlite3
 
 import msgspec
 
-from tallystick.ledger.errors import Damaged, InvalidInput, NotFound, TallyError
+from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
-from tallystick.ledger.storage.artifacts import LARGE_BYTES
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
+from tallystick.ledger.verify.artifact_check import ArtifactCheck
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
-from tallystick.ledger.verify.report import Asked, Progress, Report, Verdict, silent
+from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Finding, Told
-from tallystick.ledger.verify.trust_check import Vouching
+from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
 from tallystick.ledger.verify.views_check import views_differences
 
 
@@ -103,9 +103,9 @@ class _Examination:
         self.log = ledger.log
         self.asked = asked
         self.progress = progress
-        self.report = Report()
+        self.report = Results()
         self.contents = Contents(ledger, asked, self.report, progress)
-        self.vouching: Vouching | None = None
+        self.trust: TrustCheck | None = None
         self.redacted: dict[int, EventRedacted] = {}
         self.imported: Imports | None = None
         self.imported_lines: list[tuple[str, str]] = []
@@ -168,18 +168,13 @@ class _Examination:
                 f"{contents.strange[0]}. The hashes are right."
             )
         if contents.identities:
-            root = contents.roots.get(contents.size)
-            known = contents.roots if report.has("LEAF REWRITTEN") else None
-            self.vouching = Vouching(self.ledger, contents.identities, contents.size, root, known)
-            self.vouching.checkpoints(contents.signed, contents.roots, contents.start)
-            self.vouching.memory(self.asked.backup_of)
-            self.vouching.receipts(self.asked.against)
-            self.vouching.anchors(self.asked.policy, self.asked.shared)
-            self.vouching.approvals(contents.told, self.imported)
-            report.findings += self.vouching.findings
-            report.warnings += self.vouching.warnings
-            report.shortfalls += self.vouching.shortfalls
-            report.lines += [*self.vouching.lines, *self.imported_lines]
+            damaged = report.has("LEAF REWRITTEN")
+            self.trust = check_trust(self.ledger, contents, self.asked, self.imported, tree_is_damaged=damaged)
+            found = self.trust.results
+            report.findings += found.findings
+            report.warnings += found.warnings
+            report.shortfalls += found.shortfalls
+            report.lines += [*found.lines, *self.imported_lines]
             if self.asked.require_anchor and self.unanchored:
                 report.shortfalls.append(
                     f"The newest {self.unanchored:,} events are not anchored outside this account."
@@ -204,7 +199,7 @@ class _Examination:
     @property
     def unanchored(self) -> int:
         """Events that nothing outside vouches for."""
-        return self.vouching.unanchored_events() if self.vouching else self.contents.events
+        return self.trust.outside.unanchored_events() if self.trust else self.contents.events
 
     def _redactions(self) -> None:
         said: dict[int, tuple[EventRedacted, Told]] = {}
@@ -236,59 +231,8 @@ class _Examination:
 
     def artifacts(self) -> None:
         """Every named artifact: there and of the right size, or read and hashed."""
-        absent, wrong, held = [], 0, 0
-        for done, (name, size_bytes) in enumerate(sorted(self.contents.artifact_names.items())):
-            self.progress("artifacts", done, len(self.contents.artifact_names))
-            try:
-                words = self._artifact(name, size_bytes)
-            except NotFound:
-                absent.append(name)
-                continue
-            if words is None:
-                held += 1
-                continue
-            wrong += 1
-            self.report.add(
-                "ARTIFACT",
-                f"artifact:{name}",
-                words,
-                expected=name,
-                next="Restore the file from a backup; the ledger itself is not affected.",
-            )
-        how = "re-hashed and unchanged" if self.asked.read_data else "here, of the right size (--read-data hashes them)"
-        line = f"{held} of {len(self.contents.artifact_names)} artifacts {how}"
-        if wrong:
-            line += f", {wrong} CHANGED"
-        if absent:
-            listed = ", ".join(f"{name[:12]}…" for name in absent[:3])
-            line += f", {len(absent)} NOT HERE ({listed}{' …' if len(absent) > 3 else ''})"
-            self.report.shortfalls.append(f"{count(len(absent), 'artifact')} that the ledger names: not here.")
-        self.report.lines.append(("models", line))
-
-    def _artifact(self, name: str, size_bytes: int) -> str | None:
-        """What is wrong with an artifact, in words; NotFound where it is not here."""
-        try:
-            found = self.ledger.objects.size_bytes(name)
-            # Nobody reads a whole disk to learn what its size says already.
-            if self.asked.read_data and found == size_bytes:
-                self.ledger.objects.get(name)
-        except (Damaged, InvalidInput) as error:
-            return error.message
-        if found != size_bytes:
-            # An event may be wrong about a size, by mistake or by malice; the name says what is in the file.
-            if found > LARGE_BYTES or not self._holds(name):
-                return f"Artifact {name[:12]}… has {found:,} bytes instead of {size_bytes:,}."
-            self.report.warnings.append(
-                f"An event says that artifact {name[:12]}… has {size_bytes:,} bytes, but what has that hash has "
-                f"{found:,}: the event is wrong, the file is not."
-            )
-        return None
-
-    def _holds(self, name: str) -> bool:
-        with contextlib.suppress(TallyError):
-            self.ledger.objects.get(name)
-            return True
-        return False
+        names, read_data = self.contents.artifact_names, self.asked.read_data
+        ArtifactCheck(self.ledger.objects, self.report, self.progress, read_data=read_data).check(names)
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
@@ -362,28 +306,28 @@ class _Examination:
             shortfalls=report.shortfalls if verified else [],
             lines=report.lines,
             trusted=self._trusted(),
-            anchored=self.vouching.anchored if self.vouching else 0,
+            anchored=self.trust.outside.anchored if self.trust else 0,
             unanchored_events=self.unanchored,
-            unsigned_commits=contents.size - (self.vouching.proved_size if self.vouching else 0),
+            unsigned_commits=contents.size - (self.trust.signatures.proved_size if self.trust else 0),
             read_from=contents.start,
         )
 
     def _trusted(self) -> list[str]:
-        vouching = self.vouching
-        if vouching is None or not vouching.proved_size:
+        trust = self.trust
+        if trust is None or not trust.signatures.proved_size:
             return ["No signed checkpoint proves any of it."]
-        last = vouching.proved_size - 1
-        if not vouching.key_is_relied_on:
+        last = trust.signatures.proved_size - 1
+        if not trust.key_is_relied_on:
             said = ["nothing by its own signatures, because its key is not one to rely on"]
         elif self.report.has("FORK"):
             # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
-            said = [
-                f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {vouching.proved_size})"
-            ]
+            said = [f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {last + 1})"]
         else:
-            said = [f"c0 to c{last} are proved by the signed checkpoint of size {vouching.proved_size}"]
-        if vouching.anchored:
-            said.append(f"c0 to c{vouching.anchored - 1} also by what is kept outside: {vouching.anchored_by}")
+            said = [f"c0 to c{last} are proved by the signed checkpoint of size {trust.signatures.proved_size}"]
+        if trust.outside.anchored:
+            said.append(
+                f"c0 to c{trust.outside.anchored - 1} also by what is kept outside: {trust.outside.anchored_by}"
+            )
         bad = [
             *self.contents.damaged,
             *(missing.seq for missing in self.contents.missing if missing.seq not in self.redacted),

@@ -196,7 +196,7 @@ class _Digests:
 
 
 def _altered_as_it_lies(path: Path) -> list[str]:
-    """What does not belong into the file; nothing where it cannot be opened beside its write-ahead log."""
+    """Tables that are not part of the schema; empty if the file cannot be opened beside its write-ahead log."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as untouched:
             return altered(untouched)

@@ -163,7 +163,7 @@ def altered(connection: sqlite3.Connection) -> list[str]:
     words = []
     for kind, name in connection.execute("SELECT type, name FROM sqlite_schema"):
         if kind == "trigger":
-            words.append(f"{name} does not belong into the schema.")
+            words.append(f"{name} is not part of the schema.")
         elif name in expected and not expected[name].startswith(f"CREATE {kind.upper()} "):
             words.append(f"{name} was redefined.")
     return words

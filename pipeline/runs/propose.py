@@ -39,7 +39,7 @@ def propose(book: Ledger, run_name: str, candidate: str, reason: str, file: Path
         When the run did not finish, chose this very candidate, or the data or code is not what it was.
     """
     if not reason.strip():
-        raise InvalidInput("Going beside the rule needs a reason.", "--reason …")
+        raise InvalidInput("A candidate that the rule did not choose needs a reason.", "--reason …")
     run = book.now().run(run_name)
     if run.status != "finished":
         raise Refused(f"Run {run.run} {run.status}; only what a finished run judged can be put forward.")

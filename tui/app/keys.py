@@ -14,7 +14,7 @@ KEYS: tuple[BindingType, ...] = (
     Binding("left_square_bracket", "decision(-1)", "the decision before", key_display="[", group=DECISION),
     Binding("right_square_bracket", "decision(1)", "the next decision", key_display="]", group=DECISION),
     Binding("t,colon", "date", "date", key_display="t", tooltip="to a date, a month, 2 weeks ago, #812, c55"),
-    Binding("slash", "filter", "filter", key_display="/", tooltip="only what holds a text"),
+    Binding("slash", "filter", "filter", key_display="/", tooltip="filter by text"),
     Binding("d", "mark", "diff", tooltip="mark A, then B: their difference"),
     Binding("a", "about", "about", tooltip="only what is about a period"),
     Binding("y", "copy", "copy", tooltip="copy the name of what is selected, or the receipt"),

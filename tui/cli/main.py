@@ -20,12 +20,13 @@ COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
     "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
+    "help": ("tallystick.tui.cli.start.help", "Define a term, or explain a command."),
     "doctor": ("tallystick.tui.cli.start.doctor", "Deliver what waits to be recorded; look for what is wrong."),
     "check": ("tallystick.tui.cli.work.check", "Read a pipeline file and report every mistake in it."),
     "run": ("tallystick.tui.cli.work.run", "Slice, train, evaluate in time, decide; record it all."),
     "replay": ("tallystick.tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
     "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
-    "predict": ("tallystick.tui.cli.work.predict", "Ask a model, inside what it was approved for."),
+    "predict": ("tallystick.tui.cli.work.predict", "Predict with a model, within its approved scope."),
     "promote": ("tallystick.tui.cli.decide.promote", "Make a model the champion of its pipeline."),
     "refit": ("tallystick.tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
     "final-test": ("tallystick.tui.cli.decide.final_test", "Look at the sealed windows, once."),
@@ -71,7 +72,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("init", "demo", "doctor"),
+    "Begin": ("init", "demo", "doctor", "help"),
     "Make": ("check", "run", "replay", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Live": ("predict", "monitor", "report"),

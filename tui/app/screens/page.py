@@ -52,7 +52,7 @@ def read_page(book: ledger.Ledger, moment: Moment, handle: str) -> list[Line] | 
     if state is None:
         return None
     if isinstance(state, RunState):
-        return _run_page(book, moment, snapshot, state)
+        return _run_page(moment, snapshot, state)
     return _entity_page(snapshot, handle, state)
 
 
@@ -141,10 +141,10 @@ def _proof(snapshot: ledger.Snapshot, n: int) -> str:
 # Runs ------------------------------------------------------------------------------------------------------
 
 
-def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[Line]:
+def _run_page(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[Line]:
     from tallystick.pipeline.records.run_record import record_of
 
-    zone = book.zone
+    zone = snapshot.zone
     ended = f" to {run.ended_at.astimezone(zone):%H:%M}" if run.ended_at else ""
     lines = [Line(f"run {run.run} of {run.pipeline}: {run.status}", "bold")]
     begun = f"{run.started_at.astimezone(zone):%Y-%m-%d %H:%M}{ended}"
@@ -181,7 +181,7 @@ def _run_page(book: ledger.Ledger, moment: Moment, snapshot: ledger.Snapshot, ru
         lines += [Line(""), Line(record.decision.headline, "bold", f"#{record.decided.seq}")]
         lines += [Line(f"[{reason.code}] {reason.sentence}", indent=2) for reason in record.decision.reasons]
         lines += [Line(f"· {remark}", indent=2) for remark in record.decision.remarks]
-    lines += _gates(moment, snapshot, run, book.zone)
+    lines += _gates(moment, snapshot, run, zone)
     if record.model is not None:
         lines += [Line(""), Line("made", "bold"),
                   Line(f"model {record.model.model}: {record.model.candidate}, {count(record.model.rows, 'row')}, "

@@ -27,8 +27,8 @@ def backup_command(folder: Path, ledger_path: Path | None, as_json: bool) -> Non
 
     The copy is a ledger: every command reads it with --ledger FOLDER. A copy that holds what the ledger lacks is left
     alone, because then the ledger went back and the copy did not. To go back to a copy put its .tally in the old
-    place; who has seen newer commits is told so, and `tally adopt` goes on from there. Ends with 1 where an artifact
-    of the ledger is damaged.
+    place; an account that has seen newer commits is warned, and `tally adopt` goes on from there. Ends with 1 where
+    an artifact of the ledger is damaged.
     """
     with open_ledger(ledger_path) as book, ProgressBar() as bar:
         done = back_up(book, folder, bar)

@@ -54,7 +54,7 @@ def explain_command(decision: str, ledger_path: Path | None, as_of: str | None, 
                 clock_line(book)
             explain_watched(snapshot, watched, as_json)
         else:
-            reasoning = _reasoning_of(book, snapshot, decision)
+            reasoning = _reasoning_of(snapshot, decision)
             if as_json:
                 # Without --as-of no date is given, or the answer would be another one every day.
                 dated = {} if as_of is None else {"as_of": as_of_json(snapshot.as_of, book)}
@@ -78,7 +78,7 @@ class _Reasoning(NamedTuple):
     """The model that was asked about, if it was put forward beside the decision."""
 
 
-def _reasoning_of(book: ledger.Ledger, snapshot: ledger.Snapshot, name: str) -> _Reasoning:
+def _reasoning_of(snapshot: ledger.Snapshot, name: str) -> _Reasoning:
     from tallystick.pipeline.records.run_record import record_of
 
     run = _run_of(snapshot, name)

@@ -35,7 +35,7 @@ FILE_OPTION = click.option(
 def final_test_command(
     model: str, file: Path | None, workers: int | None, ledger_path: Path | None, as_json: bool
 ) -> None:
-    """Look at the sealed windows for MODEL, which its pipeline allows so many times; every look is recorded first.
+    """Look at the sealed windows for MODEL, as often as its pipeline file allows; every look is recorded first.
 
     Its recipe and the reference are fitted walk-forward, as in a run. A look beyond the budget is refused. Ends with 1
     where the model fell further than its gate allows.
@@ -88,7 +88,7 @@ def refit_command(
 ) -> None:
     """Make a model of a CANDIDATE that RUN judged and its rule did not choose, to put it forward.
 
-    Its gates are evaluated at once. That it went beside the rule is recorded with who and why.
+    Its gates are evaluated at once. The override is recorded, with actor and reason.
     """
     with open_ledger(ledger_path, records=True) as book:
         from tallystick.pipeline.runs.propose import propose

@@ -69,7 +69,7 @@ def waive_command(
         if missing or model is None or owner is None or approver is None or until is None:
             raise InvalidInput(
                 f"A waiver also needs {', '.join(missing)}.",
-                "Who answers for it, who else agrees, and when it ends: there is none without an end.",
+                "Who answers for it, who else agrees, and when it ends: every waiver has an end.",
             )
         body, appended = waivers.waive(
             book,
