@@ -105,11 +105,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
         ledger.create(folder, timezone="America/New_York", clock=clock, recorder=recorder("ann")).close()
         with acting("ann") as book:
-            run(book, read(first), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+            run(book, read(first), workers=1, on_outline=lambda _: None, on_progress=lambda *_: None)
             clock.set("2026-04-10")
             promote(book, "late-arrivals-v1", None, "steady from May on")
             clock.set("2026-05-20")
-            run(book, read(second), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+            run(book, read(second), workers=1, on_outline=lambda _: None, on_progress=lambda *_: None)
         with acting("ben") as book:
             clock.set("2026-06-15")
             mistake = promote(book, "late-arrivals-v2", "late-arrivals-v1", "by mistake")
