@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+import tallystick
+
 ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("ledger", "pipeline", "tui")
 HEAVY = ("pandas", "sklearn", "textual", "numpy", "pyarrow", "sqlite_utils", "cryptography", "rich")
@@ -81,6 +83,31 @@ def test_every_public_function_of_the_ledgers_face_explains_itself() -> None:
 
     for name in ledger.__all__:
         assert getattr(ledger, name).__doc__, name
+
+
+def typed_names(file: Path) -> set[tuple[str, str]]:
+    """Names that a face exports to type checkers, ``from a import b as b``, each with its module."""
+    return {
+        (node.module, alias.asname)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module
+        for alias in node.names
+        if alias.asname is not None
+    }
+
+
+def test_the_ledgers_face_says_the_same_to_type_checkers() -> None:
+    """The imports that a type checker reads and the table that is used at run time name the same things."""
+    from tallystick import ledger
+
+    assert typed_names(ROOT / "ledger" / "__init__.py") == {
+        (f"tallystick.ledger.{module}", name) for module, names in ledger.PLACES.items() for name in names
+    }
+    assert typed_names(ROOT / ".src" / "tallystick" / "__init__.py") == {
+        ("tallystick.ledger", name) for name in ledger.__all__
+    }
+    assert set(tallystick.__all__) == {"__version__", *ledger.__all__}
+    assert all(getattr(tallystick, name) is getattr(ledger, name) for name in ledger.__all__)
 
 
 def test_the_face_of_the_pipeline_names_what_is_there() -> None:
