@@ -135,7 +135,7 @@ def test_a_ledger_and_a_spool_of_version_0_1_0_are_gone_on_with(before: tuple[Pa
 
     def say(*arguments: str) -> str:
         answer = tally(folder, *arguments, **account)
-        assert answer.code == 0, (arguments, answer.err)
+        assert answer.code == 0, (arguments, answer.out, answer.err)
         assert "WARNING" not in answer.err, (arguments, answer.err)
         return answer.out
 
