@@ -385,8 +385,8 @@ def test_rebuild_check_notices_a_changed_view(told: tuple[Path, dict[str, str], 
 
     folder, environment, _ = told
     shutil.copytree(folder, tmp_path / "copy")
-    assert tally(tmp_path / "copy", "status", **environment).code == 0
-    connection = sqlite3.connect(tmp_path / "copy" / ".tally" / "views.db", isolation_level=None)
+    path = tally(tmp_path / "copy", "sql", "--path", **environment).out.strip()
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("UPDATE models_rows SET state = replace(state, 'champion', 'retired')")
     connection.close()
     checked = tally(tmp_path / "copy", "rebuild", "--check", **environment)

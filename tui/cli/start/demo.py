@@ -149,9 +149,9 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[ToldStep], Non
         ) from error
     stage = None
     try:
+        from tallystick.ledger.system.processors import cores
         from tallystick.pipeline.replay.demo.late_arrivals import STEPS, tell
         from tallystick.pipeline.replay.demo.stage import Stage, local
-        from tallystick.tui.cli.options import cores
 
         workplace.chmod(0o755)
         stage = Stage(

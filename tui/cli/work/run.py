@@ -10,9 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import Refused
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import announce, open_ledger
-from tallystick.tui.cli.options import FILE, cores, json_option, labels_option, ledger_option, moment_of
+from tallystick.tui.cli.options import FILE, json_option, labels_option, ledger_option, moment_of
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
