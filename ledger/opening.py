@@ -261,3 +261,6 @@ def tables_are_replaced(ledger: Ledger) -> bool:
 def error_of_sqlite(error: sqlite3.Error) -> TallyError:
     """An error of SQLite, for people: what happened and what to do next; damage only where the file is to blame."""
     return trouble(error)
+
+
+open = open_ledger

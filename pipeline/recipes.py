@@ -148,6 +148,8 @@ def resolve(estimator: str) -> Any:
     InvalidInput
         Where there is none, or it is none of: a class with ``fit``, a recipe, a function whose return annotation is
         such a class.
+    ModuleNotFoundError
+        Where it needs a library of the extra that is not installed.
     """
     module_name, _, name = estimator.partition(":")
     words = module_name.split(".")

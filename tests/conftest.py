@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,10 +10,39 @@ from pathlib import Path
 import pytest
 from given import FIXTURES, Ticking, seeded_salts
 from once import made_once
-from shell import Answer, Demo, Done, tally
+from shell import Answer, Demo, Done, home_in, tally
 
 from tallystick import ledger
 from tallystick.ledger.system.provenance import this_process
+
+LONGEST = (
+    "tui/test_run.py",
+    "tui/test_monitor.py",
+    "test_readme.py",
+    "tui/test_app.py",
+    "tui/test_replay.py",
+    "tui/test_travel.py",
+    "tui/test_gates.py",
+    "pipeline/test_reproduce.py",
+    "tui/test_pictures.py",
+    "tui/test_keys.py",
+    "ledger/test_time_travel.py",
+    "ledger/test_bundle.py",
+    "pipeline/test_checks.py",
+    "pipeline/test_predict.py",
+)
+"""Files whose tests take the most time.
+
+They are begun first, so that at the end no process works through a long file while the other has nothing left to do;
+and those that need the same ledger, made once, are not begun together.
+"""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest files first when processes share the work; alone, files keep their order."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        ranks = {Path(__file__).parent / name: rank for rank, name in enumerate(LONGEST)}
+        items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +71,20 @@ def book(tmp_path: Path, clock: Ticking) -> Iterator[ledger.Ledger]:
 
 @pytest.fixture(scope="session")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
-    """One whole run on the real sample, made once for all tests that look at it or change a copy."""
-    folder = tmp_path_factory.mktemp("team")
-    home = tmp_path_factory.mktemp("home")
-    environment = {
-        "XDG_CONFIG_HOME": str(home / "c"),
-        "XDG_STATE_HOME": str(home / "s"),
-        "TALLY_ACTOR": "ann@example.org",
-    }
-    answer = tally(folder, "run", str(FIXTURES / "late-arrivals.toml"), **environment)
-    assert answer.code == 0, answer.err
-    return folder, environment, answer
+    """One whole run on the real sample, for all tests that look at it or change a copy.
+
+    The run is made once; each process has a copy of it, because some commands that only answer write as well.
+    """
+
+    def make(made: Path) -> Answer:
+        (made / "team").mkdir()
+        file = str(FIXTURES / "late-arrivals.toml")
+        return tally(made / "team", "run", file, "--workers", "1", **home_in(made / "home"))
+
+    made, answer = made_once(tmp_path_factory, "run", make)
+    own = tmp_path_factory.mktemp("done")
+    shutil.copytree(made, own, dirs_exist_ok=True)
+    return own / "team", home_in(own / "home"), answer
 
 
 @pytest.fixture(scope="session")

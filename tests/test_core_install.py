@@ -65,6 +65,7 @@ READS: tuple[tuple[str, ...], ...] = (
     ("prove", MODEL, "-o", "bundle"),
     ("check-proof", "bundle"),
     ("export", "tiles", "site"),
+    ("audit-tiles", "site", "--key", "KEY"),
     ("key", "show"),
     ("backup", "copy"),
     ("seal",),
@@ -125,8 +126,8 @@ def run_of(folder: Path) -> str:
         return book.now().runs()[0].run
 
 
-def filled(arguments: tuple[str, ...], run: str, receipt: str = "") -> list[str]:
-    return [{"RUN": run, "RECEIPT": receipt}.get(word, word) for word in arguments]
+def filled(arguments: tuple[str, ...], run: str, receipt: str = "", key: str = "") -> list[str]:
+    return [{"RUN": run, "RECEIPT": receipt, "KEY": key}.get(word, word) for word in arguments]
 
 
 def files_of(folder: Path) -> list[str]:
@@ -182,8 +183,10 @@ def test_json_names_it_as_well(made: Done) -> None:
 def test_what_only_reads_works_without(made: Done, tmp_path: Path) -> None:
     team, own = copy_of(made, tmp_path)
     run = run_of(team)
+    with ledger.open(team) as book:
+        key = book.identity.key.format()
     for arguments in READS:
-        answer = core(team, *filled(arguments, run), **own)
+        answer = core(team, *filled(arguments, run, key=key), **own)
         assert answer.code == 0, (arguments, answer.err)
 
 

@@ -13,63 +13,42 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tallystick import ledger
+
 __version__ = "0.2.0"
 """The one place that says it: the wheel, ``tally --version`` and the head of every commit take it from here."""
 
 if TYPE_CHECKING:
-    from tallystick.ledger import (
-        About,
-        Appended,
-        AsOf,
-        Busy,
-        Conflict,
-        Damaged,
-        Draft,
-        Event,
-        InvalidInput,
-        Ledger,
-        NewerFormat,
-        NotFound,
-        Refused,
-        Snapshot,
-        TallyError,
-        Trial,
-        create,
-        find,
-        open,
-        run,
-    )
+    from tallystick.ledger import About as About
+    from tallystick.ledger import AfterCommit as AfterCommit
+    from tallystick.ledger import Appended as Appended
+    from tallystick.ledger import Artifact as Artifact
+    from tallystick.ledger import AsOf as AsOf
+    from tallystick.ledger import Busy as Busy
+    from tallystick.ledger import Conflict as Conflict
+    from tallystick.ledger import Damaged as Damaged
+    from tallystick.ledger import Draft as Draft
+    from tallystick.ledger import Event as Event
+    from tallystick.ledger import InvalidInput as InvalidInput
+    from tallystick.ledger import Ledger as Ledger
+    from tallystick.ledger import NewerFormat as NewerFormat
+    from tallystick.ledger import NotFound as NotFound
+    from tallystick.ledger import Refused as Refused
+    from tallystick.ledger import Snapshot as Snapshot
+    from tallystick.ledger import TallyError as TallyError
+    from tallystick.ledger import Trial as Trial
+    from tallystick.ledger import create as create
+    from tallystick.ledger import find as find
+    from tallystick.ledger import import_history as import_history
+    from tallystick.ledger import open as open
+    from tallystick.ledger import run as run
 
-__all__ = [
-    "About",
-    "Appended",
-    "AsOf",
-    "Busy",
-    "Conflict",
-    "Damaged",
-    "Draft",
-    "Event",
-    "InvalidInput",
-    "Ledger",
-    "NewerFormat",
-    "NotFound",
-    "Refused",
-    "Snapshot",
-    "TallyError",
-    "Trial",
-    "__version__",
-    "create",
-    "find",
-    "open",
-    "run",
-]
+__all__ = sorted(["__version__", *ledger.__all__])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'tallystick' has no attribute {name!r}")
-    from tallystick import ledger
-
     found: object = getattr(ledger, name)
     globals()[name] = found
     return found

@@ -32,7 +32,7 @@ from tallystick.ledger.storage.key_history import Identity, leads_from, leads_on
 from tallystick.ledger.storage.log import Stored
 from tallystick.ledger.tlog import key_store, pins
 from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
-from tallystick.ledger.tlog.note import Checkpoint, Receipt, VerifierKey, receipt_line
+from tallystick.ledger.tlog.note import Checkpoint, Receipt, VerifierKey, parse_receipt, receipt_line
 from tallystick.ledger.verify.report import Asked, Progress, silent
 from tallystick.ledger.verify.verify import verify
 from tallystick.ledger.writing.appender import Copy
@@ -72,8 +72,8 @@ def import_history(
     ledger: Ledger,
     folder: Path | str,
     *,
-    against: Receipt | None = None,
-    key: VerifierKey | None = None,
+    against: Receipt | str | None = None,
+    key: VerifierKey | str | None = None,
     named_under: str | None = None,
     dry_run: bool = False,
     progress: Progress = silent,
@@ -84,9 +84,9 @@ def import_history(
 
     Parameters
     ----------
-    against : Receipt, optional
-        Kept from the other ledger; it has to continue it.
-    key : VerifierKey, optional
+    against : Receipt or str, optional
+        Kept from the other ledger, as a line or a note; it has to continue it.
+    key : VerifierKey or str, optional
         The other ledger's key, known from elsewhere.
     named_under : str, optional
         What the events name is called ``named_under/NAME`` here, so that two ledgers may use the same names.
@@ -100,6 +100,8 @@ def import_history(
         something else here. Nothing was appended then.
     NotFound, InvalidInput, NewerFormat, Damaged, Conflict, Busy
     """
+    against = parse_receipt(against) if isinstance(against, str) else against
+    key = VerifierKey.parse(key) if isinstance(key, str) else key
     with _open_other(folder) as source:
         if source.folder.resolve() == ledger.folder.resolve():
             raise Refused("This is the very ledger that it would be imported into.", "Name another ledger's folder.")

@@ -27,7 +27,6 @@ from tallystick.ledger.storage.log import LEDGER_FILE
 from tallystick.ledger.storage.sqlite import open_read_only
 from tallystick.ledger.system.files import sync_folder, sync_names, write_whole
 from tallystick.ledger.tlog.note import Checkpoint
-from tallystick.ledger.views.cache_file import VIEWS_FILE
 
 PAGES_A_STEP = 4096
 
@@ -215,7 +214,7 @@ def _put_in_place(new: Path, target: Path) -> None:
                 folded.close()
             for suffix in ("-wal", "-shm"):
                 old.log.path.with_name(LEDGER_FILE + suffix).unlink(missing_ok=True)
-            (target / VIEWS_FILE).unlink(missing_ok=True)
+            old.views.discard()
             with new.open("rb") as file:
                 os.fsync(file.fileno())
             new.replace(old.log.path)

@@ -1,18 +1,14 @@
-"""Asking a witness: c2sp.org/tlog-witness over HTTP. The only place in the ledger that uses the network, when asked."""
+"""Asking a witness: c2sp.org/tlog-witness over HTTP, when asked to."""
 
 from __future__ import annotations
 
 import datetime as dt
-import queue
 import re
-import threading
-import urllib.error
-import urllib.request
-from typing import Any
 
 from tallystick.ledger.errors import Damaged, InvalidInput, Refused
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.publish.http_exchange import exchange
 from tallystick.ledger.storage import tree
 from tallystick.ledger.tlog.cosignature import Cosigned, WitnessKey, check_cosignature
 from tallystick.ledger.tlog.note import Note, Signature, parse_receipt, to_base64
@@ -94,43 +90,10 @@ def _post(ledger: Ledger, url: str, note: str, old: int) -> tuple[int, bytes]:
     size = parse_receipt(note).checkpoint.size
     path = tree.consistency_path(ledger.log, old, size) if old else []
     body = f"old {old}\n" + "".join(f"{to_base64(step)}\n" for step in path) + f"\n{note}"
-    answers: queue.Queue[tuple[int, bytes] | Exception] = queue.Queue()
-
-    def exchange() -> None:
-        try:
-            answers.put(_exchanged(url, body.encode()))
-        except Exception as error:  # noqa: BLE001 - whatever a library makes of a broken answer is told to who asked
-            answers.put(error)
-
-    # In a thread of its own, because a limit on sockets begins anew with every byte that a slow server sends.
-    threading.Thread(target=exchange, name="witness", daemon=True).start()
     try:
-        answer = answers.get(timeout=TIMEOUT_SECONDS)
-    except queue.Empty:
-        raise InvalidInput(
-            f"The witness at {url} did not answer within {TIMEOUT_SECONDS:g} seconds.", "Nothing was recorded."
-        ) from None
-    if isinstance(answer, Exception):
-        reason = str(answer) or type(answer).__name__
-        raise InvalidInput(f"The witness at {url} cannot be asked: {reason[:200]}.", "Nothing was recorded.")
-    return answer
-
-
-def _exchanged(url: str, body: bytes) -> tuple[int, bytes]:
-    request = urllib.request.Request(f"{url.rstrip('/')}/add-checkpoint", body, method="POST")
-    try:
-        with urllib.request.build_opener(_Stay).open(request, timeout=TIMEOUT_SECONDS) as answer:
-            return int(answer.status), answer.read(LARGEST_ANSWER_BYTES)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(LARGEST_ANSWER_BYTES)
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Only the address that was given is talked to."""
-
-    def redirect_request(self, *_arguments: Any, **_more: Any) -> None:
-        return None
+        return exchange(f"{url.rstrip('/')}/add-checkpoint", body.encode(), LARGEST_ANSWER_BYTES, TIMEOUT_SECONDS)
+    except InvalidInput as error:
+        raise InvalidInput(f"The witness did not answer: {error.message}", "Nothing was recorded.") from error
 
 
 def _size(body: bytes) -> int:

@@ -31,7 +31,7 @@ from typing import Literal
 import msgspec
 from blake3 import blake3
 
-from tallystick.ledger.errors import NotFound, TallyError
+from tallystick.ledger.errors import NotFound, Refused, TallyError
 from tallystick.ledger.events.types import (
     ArtifactStored,
     Body,
@@ -242,6 +242,10 @@ def run(name: str, *, params: Mapping[str, object] | None = None, folder: Path |
     start = Path(folder or os.environ.get("TALLY_LEDGER") or ".").absolute()
     try:
         found = start if start.name == FOLDER else find(start)
+    except Refused as error:
+        # A training is not ended by where it happens to run; what it records waits here until a ledger is named.
+        warnings.warn(f"{error.message} {error.hint}", stacklevel=2)
+        found = None
     except (OSError, NotFound):
         found = None
     return Trial(name, params or {}, found or start / FOLDER)

@@ -22,6 +22,7 @@ from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.storage.key_history import Change, Identity, chain
 from tallystick.ledger.storage.sqlite import integrity
 from tallystick.ledger.system.processes import end_with_parent
+from tallystick.ledger.system.processors import cores
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.report import Asked, Progress, Results
@@ -151,7 +152,7 @@ class Contents:
             self.start, self.earlier = earlier.size, earlier
 
     def _pool(self, stack: contextlib.ExitStack) -> ProcessPoolExecutor | None:
-        workers = self.asked.workers or min(_processors(), MOST_WORKERS)
+        workers = self.asked.workers or min(cores(), MOST_WORKERS)
         if workers == 1 or (self.asked.workers is None and self.events < PARALLEL_EVENTS):
             return None
         # Not forked: whoever calls may have threads, and a copy of their locks would never be opened again.
@@ -173,7 +174,7 @@ class Contents:
 
     def _scanned(self, pool: ProcessPoolExecutor | None) -> Iterator[Scanned]:
         """The ranges in order, read here or elsewhere."""
-        workers = self.asked.workers or (min(_processors(), MOST_WORKERS) if pool else 1)
+        workers = self.asked.workers or (min(cores(), MOST_WORKERS) if pool else 1)
         # Sizes at which something outside the ledger names a root.
         wanted = frozenset(receipt.checkpoint.size for receipt in self.asked.against)
         given = []
@@ -298,7 +299,3 @@ def result_of(future: Future[Any]) -> Any:
         raise InvalidInput(
             "A process that was reading the ledger died, perhaps because memory ran out.", "Try --workers 1."
         ) from error
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

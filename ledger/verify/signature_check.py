@@ -20,7 +20,7 @@ from tallystick.ledger.verify.continuity import Continuity
 from tallystick.ledger.verify.imports_check import Imports
 from tallystick.ledger.verify.rollback_check import pin_trouble
 from tallystick.ledger.verify.scan import Told
-from tallystick.ledger.views.cache_file import VIEWS_FILE
+from tallystick.ledger.views.cache_file import FORMER_VIEWS_FILE
 
 
 class SignatureCheck:
@@ -198,7 +198,7 @@ class SignatureCheck:
 def _holds_key(path: Path) -> bool:
     # Closing any descriptor of a database drops this process's locks on it (sqlite.org/howtocorrupt.html, 2.2),
     # and others would then delete a write-ahead log that is in use: databases are told by their names alone.
-    if path.name.startswith((LEDGER_FILE, VIEWS_FILE)):
+    if path.name.startswith((LEDGER_FILE, FORMER_VIEWS_FILE)):
         return False
     try:
         return path.is_file() and path.stat().st_size < 4096 and path.read_bytes().startswith(b"PRIVATE+KEY+")

@@ -19,7 +19,7 @@ from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import circumstance
 from tallystick.ledger.verify.report import silent
 from tallystick.ledger.views.entities import PROJECTIONS
-from tallystick.ledger.views.fold import READ_TYPES, Changed, changes, readers
+from tallystick.ledger.views.fold import READ_TYPES, Changed, changed_fields, changes, readers
 from tallystick.ledger.views.projection import Lookup, Projection, State
 from tallystick.ledger.views.rows import changed_words
 from tallystick.ledger.views.tables import (
@@ -135,19 +135,17 @@ class _Newest:
         projection, key, state = change
         states, rows = self.states[projection.name], self.rows[projection.name]
         earlier, held = states.get(key), rows.get(key)
-        steady: list[int | None] = []
-        new: list[tuple[int, str]] = []
-        for group, part in enumerate(parts(projection).steady):
-            if state is None:
-                steady.append(None)
-            elif earlier is not None and held is not None and part.of(earlier) == part.of(state):
-                steady.append(held.steady[group])
-            else:
-                steady.append(row)
-                new.append((group, encode_states(part.cut([state]))[0]))
-        text = None if state is None else parts(projection).rows([state])[0]
+        divided = parts(projection)
+        fields = None if earlier is None or state is None else changed_fields(earlier, state)
+        steady = divided.steady_rows(row, fields, state, () if held is None else held.steady)
+        new = [
+            (group, encode_states(part.cut([state]))[0])
+            for group, part in enumerate(divided.steady)
+            if steady[group] == row
+        ]
+        text = None if state is None else divided.rows([state])[0]
         before = None if held is None else held.row
-        made = _Row(row, key, seq, before, changed_words(earlier, state), text, tuple(steady))
+        made = _Row(row, key, seq, before, changed_words(earlier, state), text, steady)
         # Memory holds one state an entity; its text is not needed again.
         states[key], rows[key] = state, made._replace(state=None)
         return made, new

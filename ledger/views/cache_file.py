@@ -1,6 +1,15 @@
 """The file that views are kept in: opened, made where it is missing or damaged, caught up with the log.
 
-It may be deleted at any time: it is built again from the log, and nothing in it is evidence.
+It may be deleted at any time: it is built again from the log, and nothing in it is evidence. But answers are read from
+it, so it must be this account's own work. It used to lie beside the log, where whoever can write the ledger's folder,
+or hands on a copy of one, can put rows that no event made; a keyed hash over the file would have to be computed over
+all rows at every question to notice that. So each account keeps its own file, in a folder that only it can write:
+``$XDG_STATE_HOME/tallystick/views/NAME-HASH.db``, where the hash is that of the path of the ledger's folder. Two
+accounts never rebuild each other's views, and a ledger that can only be read, or lies on a network file system, is
+answered from a file all the same.
+
+Every event that is folded was hashed when it was read. Views that were folded from a log that was written anew since
+are not used: an erasure ends with that, and what was erased must not live on here.
 
 A view whose code has changed is emptied and folded again in one transaction, so that nobody ever sees half of it;
 SQLite's own transaction is safer here than another file renamed into place, whose write-ahead log would be the old
@@ -9,26 +18,42 @@ one's.
 
 from __future__ import annotations
 
+import os
+import re
 import sqlite3
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
+
+from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.storage.entries import Recorded, entries
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
+from tallystick.ledger.tlog.pins import state_home
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.rows import Stored, advance
 from tallystick.ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
 
-VIEWS_FILE = "views.db"
+FORMER_VIEWS_FILE = "views.db"
+"""What earlier programs kept in the ledger's folder. It is never read, and may be deleted."""
 BATCH_EVENTS = 20_000
 CACHE_KIB = 64 * 1024
 PAGE_BYTES = 8192
 """Rows are long; on SQLite's own 4,096 bytes a rebuild takes a fifth longer. Counts for new files only."""
+
+
+MOST_BYTES = 4 << 30
+"""What the views of all ledgers of an account may take before those used longest ago are removed."""
+UNUSED_SECONDS = 90 * 86_400
+"""Views that nobody asked anything for so long are removed."""
+IN_USE_SECONDS = 86_400
+"""Views that were asked within this time are never removed."""
 
 
 class Cursor(NamedTuple):
@@ -41,7 +66,7 @@ class ViewsFile:
     """The views of one ledger, caught up with its log whenever they are asked for."""
 
     def __init__(self, folder: Path, log: Log) -> None:
-        self.path = folder / VIEWS_FILE
+        self.path = account_file(folder)
         self.log = log
         self._connection: sqlite3.Connection | None = None
         self._memory: sqlite3.Connection | None = None
@@ -106,12 +131,16 @@ class ViewsFile:
         if network_file_system(self.path) is not None:
             return self._in_memory()
         try:
-            # A link that came with a ledger must not have another file written to; what is not ours is made anew.
-            if self.path.is_symlink() or (self.path.exists() and not self.path.is_file()):
+            if not _own_folder(self.path.parent):
+                return self._in_memory()
+            if not _is_own_file(self.path):
                 self._discard()
+                remove_unused(self.path.parent)
             connection = sqlite3.connect(self.path, isolation_level=None, timeout=10.0)
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA trusted_schema = OFF")
+            # What was erased from the log is folded away by emptying tables, and must not stay in free pages.
+            connection.execute("PRAGMA secure_delete = ON")
             if altered(connection):
                 connection.close()
                 self._discard()
@@ -123,6 +152,7 @@ class ViewsFile:
             connection.execute("PRAGMA synchronous = NORMAL")
             # SQLite's own 2 MB hold no more than a few thousand states; a difference then reads most pages twice.
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            os.utime(self.path)  # it is in use; see remove_unused
         except OSError:
             return self._in_memory()
         except sqlite3.DatabaseError as error:
@@ -134,8 +164,7 @@ class ViewsFile:
         return self._memory
 
     def _discard(self) -> None:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        _remove(self.path)
 
     def rebuild(self) -> None:
         """Empty every view and fold all events again, in one transaction: others see the old ones until it is done.
@@ -170,7 +199,7 @@ class ViewsFile:
             cursors = self._valid_cursors(connection)
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
             anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
-            stored = Stored(connection, anew)
+            stored, made_from = Stored(connection, anew), self._made_from()
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
@@ -179,7 +208,7 @@ class ViewsFile:
                 advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
                 event_id = self.log.event(last).id
                 for projection in late:
-                    cursors[projection.name] = Cursor(fingerprint(projection), last, event_id)
+                    cursors[projection.name] = Cursor(made_from[projection.name], last, event_id)
                 first = last + 1
                 self.on_progress(first, head_seq + 1)
             for projection in PROJECTIONS:
@@ -193,6 +222,12 @@ class ViewsFile:
         if anew:
             with suppress(sqlite3.OperationalError):  # somebody is reading; whoever opens the file next sets it
                 connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # with what the tables held before
+
+    def _made_from(self) -> dict[str, str]:
+        """What each view follows from besides the events: its code, and the log's file as it was last written whole."""
+        written = self.log.reader.execute("PRAGMA schema_version").fetchone()[0]  # VACUUM, which erases, counts it up
+        return {projection.name: f"{fingerprint(projection)}/{written}" for projection in PROJECTIONS}
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
@@ -205,7 +240,7 @@ class ViewsFile:
         cursors = _read_cursors(connection)
         if cursors.keys() != {projection.name for projection in PROJECTIONS}:
             return True
-        if any(cursors[projection.name].fingerprint != fingerprint(projection) for projection in PROJECTIONS):
+        if any(cursors[name].fingerprint != made_from for name, made_from in self._made_from().items()):
             return True
         if not all(map(self._is_ours, {cursor[1:]: cursor for cursor in cursors.values()}.values())):
             return True
@@ -222,7 +257,7 @@ class ViewsFile:
             for statement in (CURSORS, AS_OF):
                 connection.execute(statement)
             connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
-        stored = _read_cursors(connection)
+        stored, made_from = _read_cursors(connection), self._made_from()
         for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
             connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
             drop(connection, name)
@@ -235,15 +270,64 @@ class ViewsFile:
         }
         for projection in PROJECTIONS:
             cursor = stored.get(projection.name)
-            if cursor and cursor.fingerprint == fingerprint(projection) and cursor[1:] in ours:
+            if cursor and cursor.fingerprint == made_from[projection.name] and cursor[1:] in ours:
                 cursors[projection.name] = cursor
                 continue
             drop(connection, projection.name)
             for name, statement in tables(projection).items():
                 if name != index_of(projection):  # made at the end, when it costs least
                     connection.execute(statement)
-            cursors[projection.name] = Cursor(fingerprint(projection), -1, b"")
+            cursors[projection.name] = Cursor(made_from[projection.name], -1, b"")
         return cursors
+
+
+def account_file(folder: Path) -> Path:
+    """Where this account keeps the views of the ledger in a folder (``.tally``)."""
+    whole = os.path.realpath(folder)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(whole).parent.name)[:40].strip("-.") or "ledger"
+    return state_home() / "views" / f"{name}-{blake3(os.fsencode(whole)).hexdigest()[:24]}.db"
+
+
+def _own_folder(folder: Path) -> bool:
+    """Whether a folder, which is made where it is missing, belongs to this account and nobody else can write in it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = folder.stat()
+    except OSError:
+        return False
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_own_file(path: Path) -> bool:
+    """Whether there is a file of this account, and no link to another."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove views of ledgers that were not asked for long, and the oldest where all together are too large.
+
+    The ledger that they were of may be gone or have moved; if it is asked again, they are built again.
+    """
+    now, total = time.time(), 0
+    kept: list[tuple[float, int, Path]] = []
+    for path in folder.glob("*.db"):
+        with suppress(OSError):
+            found = path.lstat()
+            kept.append((found.st_mtime, found.st_size, path))
+    for used, size_bytes, path in sorted(kept, reverse=True):
+        total += size_bytes
+        if now - used > (IN_USE_SECONDS if total > MOST_BYTES else UNUSED_SECONDS):
+            with suppress(OSError):
+                _remove(path)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:

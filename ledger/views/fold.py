@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from operator import ne
+from operator import is_not, ne
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -208,9 +208,10 @@ def same(before: State | None, after: State | None) -> bool:
 def changed_fields(before: State, after: State) -> list[str]:
     """Names of the fields that differ; ``seq``, the first of them, is no content."""
     old, new = msgspec.structs.astuple(before), msgspec.structs.astuple(after)
-    # The same object first: thousands of parameters that nobody changed would be compared one by one.
-    pairs = zip(after.__struct_fields__[1:], old[1:], new[1:], strict=True)
-    return [field for field, was, now in pairs if was is not now and was != now]
+    # The same object first, which most fields are: thousands of parameters would be compared one by one.
+    fields = zip(after.__struct_fields__, old, new, strict=True)
+    found = [field for field, was, now in compress(fields, map(is_not, old, new)) if was != now]
+    return found[1:] if found and found[0] == "seq" else found
 
 
 def differing(before: State, after: State) -> list[tuple[str, Any, Any]]:

@@ -67,40 +67,39 @@ class _Made:
         self.rows: list[int] = []
         self.keys: list[str] = []
         self.rows_before: list[int | None] = []
-        self.before: list[State | None] = []
+        self.changed: list[str] = []
         self.after: list[State | None] = []
-        self.steady: list[list[int | None]] = [[] for _ in projection.steady]
-        """Which row holds each group of steady fields."""
+        self.steady: list[tuple[int | None, ...]] = []
+        """Which row holds each group of steady fields; empty where the projection has none."""
         self.new_steady: list[list[tuple[int, State]]] = [[] for _ in projection.steady]
         """Rows of such groups that are new, each with the state that it is a part of."""
 
     def add(self, row: int, key: str, state: State | None, current: _Current) -> None:
         """Take a new state of an entity."""
         before = current[key]
-        self.before.append(before)
+        fields = None if before is None or state is None else changed_fields(before, state)
+        self.changed.append(_words(fields))
         self.rows_before.append(current.rows.get(key))
         self.rows.append(row)
         self.keys.append(key)
         self.after.append(state)
         if self.parts.steady:
-            current.steady[key] = self._steady(row, before, state, current.steady.get(key))
+            held = current.steady.get(key, ())
+            if fields is None or not self.parts.group_of.keys().isdisjoint(fields):
+                held = current.steady[key] = self._steady(row, fields, state, held)
+            self.steady.append(held)
         current[key] = state
         current.rows[key] = row
 
     def _steady(
-        self, row: int, before: State | None, state: State | None, held: tuple[int | None, ...] | None
+        self, row: int, changed: list[str] | None, state: State | None, held: tuple[int | None, ...]
     ) -> tuple[int | None, ...]:
-        found: list[int | None] = []
-        for group, part in enumerate(self.parts.steady):
-            if state is None:
-                found.append(None)
-            elif before is not None and held is not None and part.of(before) == part.of(state):
-                found.append(held[group])
-            else:
-                found.append(row)
-                self.new_steady[group].append((row, state))
-            self.steady[group].append(found[-1])
-        return tuple(found)
+        steady = self.parts.steady_rows(row, changed, state, held)
+        if state is not None:
+            for group, place in enumerate(steady):
+                if place == row:
+                    self.new_steady[group].append((row, state))
+        return steady
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Put them into the tables of the projection, and forget them."""
@@ -114,16 +113,16 @@ class _Made:
             kept = zip((row for row, _ in self.new_steady[group]), texts, strict=True)
             connection.executemany(f"INSERT INTO {steady_table(self.projection, group)} VALUES(?,?)", kept)
             self.new_steady[group].clear()
-        changed = map(changed_words, self.before, self.after)
-        groups = "".join(f"?{6 + group}, " for group in range(len(self.steady)))
+        groups = "".join(f"?{6 + group}, " for group in range(len(self.parts.steady)))
         connection.executemany(
             f"INSERT INTO {rows_table(self.projection)} "
             f"VALUES(?1, ?2, ?1 / {ROWS_AN_EVENT}, ?3, ?4, {groups}nullif(?5, 'null'))",
             zip(
-                self.rows, self.keys, self.rows_before, changed, self.parts.rows(self.after), *self.steady, strict=True
+                self.rows, self.keys, self.rows_before, self.changed, self.parts.rows(self.after),
+                *zip(*self.steady, strict=True), strict=True,
             ),
-        )
-        columns: list[list[Any]] = [self.rows, self.keys, self.rows_before, self.before, self.after, *self.steady]
+        )  # fmt: skip
+        columns: list[list[Any]] = [self.rows, self.keys, self.rows_before, self.changed, self.after, self.steady]
         for column in columns:
             column.clear()
 
@@ -160,7 +159,11 @@ class Stored:
 
 def changed_words(before: State | None, after: State | None) -> str:
     """How a version row names what it changed: ``,status,reason,``, or ``*`` where there was nothing before."""
-    return NEW if before is None or after is None else f",{','.join(changed_fields(before, after))},"
+    return _words(None if before is None or after is None else changed_fields(before, after))
+
+
+def _words(changed: list[str] | None) -> str:
+    return NEW if changed is None else f",{','.join(changed)},"
 
 
 def advance(stored: Stored, seen: dict[Projection, int], batch: Iterable[tuple[int, Entry]], history: History) -> None:

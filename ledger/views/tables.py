@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -66,13 +66,14 @@ def steady_table(projection: Projection, group: int) -> str:
 
 def whole_state(projection: Projection, row: str, schema: str = "") -> str:
     """SQL for the JSON of a whole state, where ``row`` names a version row."""
-    # Each part is an object with fields of its own, and none is empty: joined as texts they are one object.
+    # Each part is an object with fields of its own, and none is empty: joined as texts they are one object. A group
+    # whose fields have their defaults has no row.
     parts = [
-        f"(SELECT substr(s.state, {1 if group == 0 else 2}, length(s.state) - {1 if group == 0 else 2}) "
-        f"FROM {schema}{steady_table(projection, group)} s WHERE s.id = {row}.steady_{group}) || ','"
+        f"coalesce((SELECT substr(s.state, 2, length(s.state) - 2) || ',' "
+        f"FROM {schema}{steady_table(projection, group)} s WHERE s.id = {row}.steady_{group}), '')"
         for group in range(len(projection.steady))
     ]
-    return " || ".join([*parts, f"substr({row}.state, 2)"]) if parts else f"{row}.state"
+    return " || ".join(["'{'", *parts, f"substr({row}.state, 2)"]) if parts else f"{row}.state"
 
 
 def newest(projection: Projection, seq: str, schema: str = "") -> str:
@@ -193,9 +194,15 @@ class FieldGroup:
         name = f"{projection.state.__name__}Part"
         self._struct = msgspec.defstruct(name, [(field, types[field]) for field in fields])
         self._fields = tuple(fields)
+        known = {field.name: field.default for field in msgspec.structs.fields(projection.state)}
+        self._defaults = tuple(known[field] for field in fields)
         read = attrgetter(*fields)
         self.of: Callable[[State], tuple[Any, ...]] = read if len(fields) > 1 else lambda state: (read(state),)
         """The values of these fields."""
+
+    def is_default(self, state: State) -> bool:
+        """Whether all of these fields have their defaults, which a reader fills in where nothing is stored."""
+        return self.of(state) == self._defaults
 
     def onto(self, state: S, text: str) -> S:
         """A state with this part replaced by what was stored of it."""
@@ -214,19 +221,41 @@ class StateParts(NamedTuple):
     """In the order of :attr:`Projection.steady`."""
     rest: FieldGroup | None
     """What every version row holds; None for whole states."""
+    group_of: dict[str, int]
+    """The group of each steady field."""
 
     def rows(self, states: Sequence[State | None]) -> list[str]:
         """What version rows hold of some states; ``null`` where there is none."""
         return encode_states(states if self.rest is None else self.rest.cut(states))
+
+    def steady_rows(
+        self, row: int, changed: Collection[str] | None, state: State | None, held: Sequence[int | None]
+    ) -> tuple[int | None, ...]:
+        """The rows that hold the groups of a new state: those held before, or ``row`` for groups that changed.
+
+        Parameters
+        ----------
+        changed : collection of str, optional
+            Fields that differ from the state before; None where there was none, or there is none any more.
+        held : sequence of int or None
+            The rows of the state before; None for a group whose fields have their defaults.
+        """
+        if state is None:
+            return (None,) * len(self.steady)
+        touched = range(len(self.steady)) if changed is None else {self.group_of.get(field) for field in changed}
+        return tuple(
+            (None if part.is_default(state) else row) if group in touched else held[group]
+            for group, part in enumerate(self.steady)
+        )
 
 
 @cache
 def parts(projection: Projection) -> StateParts:
     """How the states of a projection are divided."""
     steady = tuple(FieldGroup(projection, fields) for fields in projection.steady)
-    grouped = {field for fields in projection.steady for field in fields}
-    rest = [field for field in projection.state.__struct_fields__ if field not in grouped]
-    return StateParts(steady, FieldGroup(projection, rest) if steady else None)
+    group_of = {field: group for group, fields in enumerate(projection.steady) for field in fields}
+    rest = [field for field in projection.state.__struct_fields__ if field not in group_of]
+    return StateParts(steady, FieldGroup(projection, rest) if steady else None, group_of)
 
 
 @cache

@@ -17,8 +17,13 @@ def files_named(loaded: LoadedPipeline) -> list[Path]:
     return sorted(path for path in found if path is not None)
 
 
-def check_code(loaded: LoadedPipeline) -> None:
+def check_code(loaded: LoadedPipeline) -> list[str]:
     """Import every estimator that the file names and compare its parameters; none is called.
+
+    Returns
+    -------
+    list of str
+        The candidates that could not be looked at, because a library of the extra is not installed.
 
     Raises
     ------
@@ -27,10 +32,13 @@ def check_code(loaded: LoadedPipeline) -> None:
     """
     look_beside(loaded.path.parent)
     lines = find_lines(loaded.text)
-    mistakes = []
+    mistakes, unseen = [], []
     for name, item in loaded.settings.candidates.items():
         try:
             found = resolve(item.estimator)
+        except ModuleNotFoundError:
+            unseen.append(name)
+            continue
         except InvalidInput as error:
             where = line_of(("candidates", name, "estimator"), lines)
             mistakes.append(Mistake(where, f"candidates.{name}.estimator", f"{error.message} {error.hint}"))
@@ -46,3 +54,4 @@ def check_code(loaded: LoadedPipeline) -> None:
             mistakes.append(Mistake(where, f"candidates.{name}.params", words))
     if mistakes:
         raise ConfigurationError(loaded.path.name, mistakes)
+    return unseen

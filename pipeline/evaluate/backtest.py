@@ -95,7 +95,7 @@ def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:
     return Recipe(name, item.estimator, dict(item.params), item.complexity, columns, settings.task)
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What all cells of a backtest share."""
 
     slice: Slice
@@ -173,7 +173,7 @@ class Split(NamedTuple):
     removed: int
 
 
-def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -> Plan:
+def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -> BacktestPlan:
     """What all cells share; bins of histograms are frozen at the first window's training rows."""
     table = open_table(slice_)
     train = split(table, first, as_of, None).train
@@ -183,7 +183,7 @@ def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -
         name: sorted(text_series(frozen, name).value_counts().head(MOST_LEVELS).index) for name in slice_.categorical
     }
     target_edges = list(SCORE_EDGES) if settings.task == "classification" else _quantile_edges(numbers(frozen, TARGET))
-    return Plan(
+    return BacktestPlan(
         slice=slice_,
         task=settings.task,
         timezone=settings.time.timezone,
@@ -227,7 +227,7 @@ def split(table: pa.Table, window: Window, as_of: int, forbidden_group: str | No
 
 
 def backtest(
-    plan: Plan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
+    plan: BacktestPlan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
 ) -> Iterator[Described | Judged]:
     """Describe ``windows`` and judge ``cells``, each window's description before its cells, in the given order.
 
@@ -245,7 +245,7 @@ def backtest(
     return iter(compute(tasks))
 
 
-def judge(plan: Plan, cell: Cell) -> Judged:
+def judge(plan: BacktestPlan, cell: Cell) -> Judged:
     """Fit one candidate on what a window may know, and judge it on the window itself."""
     table = open_table(plan.slice)
     window, recipe = cell.window, cell.recipe
@@ -340,7 +340,7 @@ def _at_random(rows: Split, seed: int, label: str) -> Split:
     return Split(np.sort(shuffled[:size]), np.sort(shuffled[size:]), rows.immature, rows.removed)
 
 
-def _forbidden(plan: Plan) -> str | None:
+def _forbidden(plan: BacktestPlan) -> str | None:
     return plan.slice.group if plan.group_overlap == "forbidden" else None
 
 
@@ -348,7 +348,7 @@ def _seen(train: pa.Table, test: pa.Table, group: str) -> npt.NDArray[np.bool_]:
     return text_series(test, group).isin(set(text_series(train, group).dropna())).to_numpy()
 
 
-def units_of(table: pa.Table, plan: Plan) -> Units:
+def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
     """The resample unit of each row: local day, ISO week, the row itself, or the value of a column."""
     if plan.resample == "row":
         names: Any = np.arange(table.num_rows).astype(str)
@@ -372,7 +372,7 @@ def as_text(table: pa.Table, column: str) -> pd.Series:
     return pd.Series([None if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
 
 
-def segments_of(table: pa.Table, plan: Plan) -> dict[str, pd.Series]:
+def segments_of(table: pa.Table, plan: BacktestPlan) -> dict[str, pd.Series]:
     """The level of each row in each segment that is watched."""
     found = {}
     for name in plan.segments:
@@ -384,7 +384,7 @@ def segments_of(table: pa.Table, plan: Plan) -> dict[str, pd.Series]:
     return found
 
 
-def describe(plan: Plan, window: Window) -> Described:
+def describe(plan: BacktestPlan, window: Window) -> Described:
     """The facts about a window's rows, and whether it counts for selection."""
     table = open_table(plan.slice)
     rows = split(table, window, plan.as_of, _forbidden(plan))
@@ -427,7 +427,7 @@ def describe(plan: Plan, window: Window) -> Described:
     )
 
 
-def _window_warnings(plan: Plan, window: Window, rows: Split, y: Floats) -> list[str]:
+def _window_warnings(plan: BacktestPlan, window: Window, rows: Split, y: Floats) -> list[str]:
     """What a reader of this window's numbers should know, in sentences."""
     said = []
     in_window = len(rows.test) + rows.immature

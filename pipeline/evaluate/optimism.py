@@ -10,7 +10,7 @@ import numpy as np
 from tallystick.ledger.events import types as say
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.backtest import Cell, Judged, Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Judged, Recipe
 from tallystick.pipeline.evaluate.result_cache import Remembered, RowHashes
 
 
@@ -27,7 +27,7 @@ class Optimism(NamedTuple):
 
 
 def measure_optimism(
-    plan: Plan,
+    plan: BacktestPlan,
     windows: Sequence[Window],
     recipes: Sequence[Recipe],
     in_time: Sequence[Judged],
@@ -52,7 +52,7 @@ def measure_optimism(
 
 def _optimism_of(
     candidate: str,
-    plan: Plan,
+    plan: BacktestPlan,
     windows: Sequence[Window],
     forward: dict[tuple[str, str], Judged],
     random: dict[tuple[str, str], Judged],

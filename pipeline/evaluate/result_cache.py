@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
 from tallystick.pipeline.models.workers import parallel
 
 Key = tuple[object, ...]
@@ -29,7 +29,7 @@ class Remembered:
         """In the newest backtest: label of a window -> candidates that were not fitted again."""
 
     def judge_all(
-        self, plan: Plan, cells: Sequence[Cell], rows: Mapping[str, RowHashes], workers: int
+        self, plan: BacktestPlan, cells: Sequence[Cell], rows: Mapping[str, RowHashes], workers: int
     ) -> Iterator[Judged]:
         """Judge cells in the given order, those that are new in parallel; ``rows`` by the label of the window."""
         from joblib import delayed
@@ -46,7 +46,7 @@ class Remembered:
             raise AssertionError("more was computed than asked for")
 
     def backtest(
-        self, plan: Plan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
+        self, plan: BacktestPlan, cells: Sequence[Cell], windows: Sequence[Window], workers: int
     ) -> Iterator[Described | Judged]:
         """As :func:`pipeline.evaluate.backtest.backtest`; all windows are described before the first cell is judged."""
         described = list(backtest.backtest(plan, (), windows, workers))
@@ -70,6 +70,6 @@ def hashes_of(described: Described) -> RowHashes:
     return described.train_hash, described.test_hash
 
 
-def _key(plan: Plan, cell: Cell, rows: RowHashes) -> Key:
+def _key(plan: BacktestPlan, cell: Cell, rows: RowHashes) -> Key:
     # The bins of scores are frozen at the first window, which a later beginning could make another one.
     return rows, cell.window, cell.recipe.hash, cell.recipe.name, cell.random_split, tuple(plan.target_edges)

@@ -7,7 +7,7 @@ sentences. All numbers come from :class:`pipeline.evaluate.stability.Scores`; no
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -112,17 +112,26 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     reasons: list[Reason]
 
 
-def choose(
-    scores: Scores,
-    *,
-    complexity: Mapping[str, int],
-    order: Sequence[str],
-    margin: float,
-    confidence: float,
-    reference: str,
-    champion: str | None,
-    eligible: Mapping[str, str | None],
-) -> Selection:
+class ChoiceRule(NamedTuple):
+    """What a choice goes by, beside the scores."""
+
+    complexity: Mapping[str, int]
+    """Name -> declared complexity, reference included."""
+    order: Sequence[str]
+    """Names as they stand in the pipeline file."""
+    margin: float
+    """Difference of mean gains, as a share of the reference's loss, that nobody would act on."""
+    confidence: float
+    """As in the scores; it is said again so that a rule is never applied to the scores of another one."""
+    reference: str
+    """The same."""
+    champion: str | None
+    """The name among the scores of the recipe in use, if there is one; it may be the reference."""
+    eligible: Mapping[str, str | None]
+    """Candidate -> None, or the reason in words why it does not take part."""
+
+
+def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     """Apply the rule.
 
     1. Only eligible candidates take part.
@@ -137,36 +146,14 @@ def choose(
     With three to five windows "can be told apart" means, instead of an interval, that every window agrees. With
     fewer nothing is selected.
 
-    Parameters
-    ----------
-    scores : Scores
-    complexity : name -> declared complexity, reference included
-    order : names as they stand in the pipeline file
-    margin : float
-        Difference of mean gains, as a share of the reference's loss, that nobody would act on.
-    confidence, reference
-        As in ``scores``; they are asked for again so that a rule is never applied to the scores of another one.
-    champion : str or None
-        The name among ``scores`` of the recipe in use, if there is one; it may be the reference.
-    eligible : candidate -> None, or the reason in words why it does not take part
-
     Raises
     ------
     InvalidInput
-        The settings are not those of ``scores``, or a name is missing from one of them.
+        The rule is not that of ``scores``, or a name is missing from one of them.
     """
     names = [score.candidate for score in scores.candidates]
-    _agree(
-        scores,
-        names,
-        complexity=complexity,
-        order=order,
-        margin=margin,
-        confidence=confidence,
-        reference=reference,
-        champion=champion,
-        eligible=eligible,
-    )
+    _agree(scores, names, rule)
+    complexity, order, margin, _, reference, champion, eligible = rule
     names.sort(key=order.index)
     reasons = [
         Reason(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name in names if (why := eligible[name]) is not None
@@ -193,17 +180,7 @@ def choose(
     if refusal is not None:
         return _nobody([*reasons, refusal], "nobody", leader.candidate, runner_up)
 
-    equals = [leader.candidate]
-    for name in [*ranked[1:], reference]:
-        pair = scores.pair(leader.candidate, name)
-        because = _equal_because(pair, margin, windows, few)
-        # The reference is compared by the margin alone: that it can be told apart was settled with the leader.
-        if name == reference and pair.mean_difference > margin:
-            continue
-        if because is not None:
-            equals.append(name)
-        reasons.append(Reason(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
-
+    equals = _equals(scores, leader, ranked[1:], margin, reasons)
     best, found = _most_stable(equals, scores, complexity, order, few=few, reasons=reasons)
     if found == reference:
         reasons.append(Reason(REFERENCE_IS_ENOUGH, {"candidate": best, "margin": margin, "stays": stays}))
@@ -222,19 +199,25 @@ def choose(
     )
 
 
-def _agree(
-    scores: Scores,
-    names: Sequence[str],
-    *,
-    complexity: Mapping[str, int],
-    order: Sequence[str],
-    margin: float,
-    confidence: float,
-    reference: str,
-    champion: str | None,
-    eligible: Mapping[str, str | None],
-) -> None:
+def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float, reasons: list[Reason]) -> list[str]:
+    """The leader and who cannot be told apart from it; each comparison leaves a reason."""
+    windows = len(scores.windows)
+    equals = [leader.candidate]
+    for name in [*others, scores.reference]:
+        pair = scores.pair(leader.candidate, name)
+        because = _equal_because(pair, margin, windows, windows < FULL_RULE_WINDOWS)
+        # The reference is compared by the margin alone: that it can be told apart was settled with the leader.
+        if name == scores.reference and pair.mean_difference > margin:
+            continue
+        if because is not None:
+            equals.append(name)
+        reasons.append(Reason(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
+    return equals
+
+
+def _agree(scores: Scores, names: Sequence[str], rule: ChoiceRule) -> None:
     """Refuse settings that do not belong to these scores."""
+    complexity, order, margin, confidence, reference, champion, eligible = rule
     if (confidence, reference) != (scores.confidence, scores.reference):
         raise InvalidInput(
             f"The scores were made with reference {scores.reference!r} and confidence {scores.confidence}, "

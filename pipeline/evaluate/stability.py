@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -217,56 +218,114 @@ def scores(
     if not (0.0 < confidence < 1.0 and seed >= 0 and draws >= 1):
         raise InvalidInput(f"confidence {confidence}, seed {seed} and draws {draws} cannot be used together.")
     windows = checked(windows, reference)
+    drawn = _draw(windows, reference, confidence, seed, draws)
+    others = [name for name in drawn.observed if name != reference]
+    best = np.max([drawn.observed[name] for name in others], axis=0) if others else np.zeros(len(windows))
+    return Scores(
+        reference=reference,
+        confidence=confidence,
+        seed=seed,
+        draws=draws,
+        windows=drawn.labels,
+        smallest_p=smallest_p(len(windows)),
+        candidates=[_score(drawn, name, validity_windows) for name in others],
+        pairs=_pairs(drawn, seed),
+        regret={name: math.fsum(best - drawn.observed[name]) / len(windows) for name in others},
+    )
+
+
+class _Drawn(NamedTuple):
+    """The windows of a comparison with what was observed and drawn of every candidate, the reference included."""
+
+    windows: Sequence[WindowLosses]
+    reference: str
+    confidence: float
+    labels: list[str]
+    rows: Floats
+    totals: dict[str, Floats]
+    """Sum of losses by window."""
+    observed: dict[str, Floats]
+    """Gains by window."""
+    gains: dict[str, Floats]
+    """Gains by draw and window."""
+    means: dict[str, Floats]
+    quarters: dict[str, Floats]
+    """Mean gain and worst quarter by draw."""
+    positions: npt.NDArray[np.int64]
+    """Which window, in the order of time, each draw took at each place."""
+    steps: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+    """The earlier and the later window of each pair."""
+    slope_draws: int
+
+
+def _draw(windows: Sequence[WindowLosses], reference: str, confidence: float, seed: int, draws: int) -> _Drawn:
     names = list(windows[0].losses)
-    others = [name for name in names if name != reference]
     totals = {name: np.array([float(window.losses[name].sum()) for window in windows]) for name in names}
-    rows = np.array([float(window.rows.sum()) for window in windows])
     labels = [window.label for window in windows]
-    observed = {name: gains(totals[reference], totals[name]) for name in names}
     in_window, drawn = draw_gains(windows, names, reference, seed, draws)
-    positions = np.array([labels.index(label) for label in sorted(labels)])[in_window]
     earlier, later = np.triu_indices(len(windows), k=1)
     most = SLOPE_CELLS // max(1, len(earlier))
-    slope_draws = min(draws, most) if most >= FEWEST_SLOPE_DRAWS else 0
-    means = {name: drawn[name].mean(axis=1) for name in names}
-    quarters = {name: _worst_quarter(drawn[name]) for name in names}
+    return _Drawn(
+        windows=windows,
+        reference=reference,
+        confidence=confidence,
+        labels=labels,
+        rows=np.array([float(window.rows.sum()) for window in windows]),
+        totals=totals,
+        observed={name: gains(totals[reference], totals[name]) for name in names},
+        gains=drawn,
+        means={name: drawn[name].mean(axis=1) for name in names},
+        quarters={name: _worst_quarter(drawn[name]) for name in names},
+        positions=np.array([labels.index(label) for label in sorted(labels)])[in_window],
+        steps=(earlier, later),
+        slope_draws=min(draws, most) if most >= FEWEST_SLOPE_DRAWS else 0,
+    )
 
-    def score(name: str) -> Score:
-        gain = observed[name]
-        ranked = sorted(range(len(gain)), key=lambda index: (float(gain[index]), labels[index]))
-        mean = math.fsum(gain) / len(gain)
-        slope, residual_sd = _line(gain, earlier, later)
-        noise = [_gain_variance(window, name, reference) for window in windows]
-        slopes = _median_slopes(drawn[name][:slope_draws], positions[:slope_draws], earlier, later)
-        penalised = None
-        if validity_windows is not None and slope is not None and residual_sd is not None:
-            penalised = mean + validity_windows * min(0.0, slope) - 0.5 * residual_sd
-        return Score(
-            candidate=name,
-            gains=gain.tolist(),
-            losses=(totals[name] / rows).tolist(),
-            mean_gain=mean,
-            mean_interval=intervals(means[name], confidence)[0],
-            worst_quarter=_observed_quarter(gain),
-            worst_quarter_interval=intervals(quarters[name], confidence)[0],
-            worst_quarter_windows=[labels[index] for index in ranked[: _quarter(len(gain))]],
-            worst_window=labels[ranked[0]],
-            worst_gain=float(gain[ranked[0]]),
-            wins=int((gain > 0).sum()),
-            slope=slope,
-            slope_interval=intervals(slopes, confidence)[0] if len(slopes) else None,
-            residual_sd=residual_sd,
-            noise_share=_noise_share(gain, noise),
-            trend_penalised=penalised,
-        )
 
+def _score(drawn: _Drawn, name: str, validity_windows: float | None) -> Score:
+    """A candidate against the reference."""
+    gain, labels = drawn.observed[name], drawn.labels
+    ranked = sorted(range(len(gain)), key=lambda index: (float(gain[index]), labels[index]))
+    mean = math.fsum(gain) / len(gain)
+    slope, residual_sd = _line(gain, *drawn.steps)
+    noise = [_gain_variance(window, name, drawn.reference) for window in drawn.windows]
+    some = slice(drawn.slope_draws)
+    slopes = _median_slopes(drawn.gains[name][some], drawn.positions[some], *drawn.steps)
+    penalised = None
+    if validity_windows is not None and slope is not None and residual_sd is not None:
+        penalised = mean + validity_windows * min(0.0, slope) - 0.5 * residual_sd
+    return Score(
+        candidate=name,
+        gains=gain.tolist(),
+        losses=(drawn.totals[name] / drawn.rows).tolist(),
+        mean_gain=mean,
+        mean_interval=intervals(drawn.means[name], drawn.confidence)[0],
+        worst_quarter=_observed_quarter(gain),
+        worst_quarter_interval=intervals(drawn.quarters[name], drawn.confidence)[0],
+        worst_quarter_windows=[labels[index] for index in ranked[: _quarter(len(gain))]],
+        worst_window=labels[ranked[0]],
+        worst_gain=float(gain[ranked[0]]),
+        wins=int((gain > 0).sum()),
+        slope=slope,
+        slope_interval=intervals(slopes, drawn.confidence)[0] if len(slopes) else None,
+        residual_sd=residual_sd,
+        noise_share=_noise_share(gain, noise),
+        trend_penalised=penalised,
+    )
+
+
+def _pairs(drawn: _Drawn, seed: int) -> list[Pair]:
+    """Every two candidates against each other, in alphabetic order."""
     pairs: list[Pair] = []
-    alphabetic = sorted(names)
-    signs = sign_patterns(len(windows), seed)
+    observed, totals, rows = drawn.observed, drawn.totals, drawn.rows
+    alphabetic = sorted(observed)
+    signs = sign_patterns(len(drawn.windows), seed)
     for place, first in enumerate(alphabetic[:-1]):
         rest = alphabetic[place + 1 :]
-        of_means = intervals(means[first] - np.array([means[name] for name in rest]), confidence)
-        of_quarters = intervals(quarters[first] - np.array([quarters[name] for name in rest]), confidence)
+        of_means = intervals(drawn.means[first] - np.array([drawn.means[name] for name in rest]), drawn.confidence)
+        of_quarters = intervals(
+            drawn.quarters[first] - np.array([drawn.quarters[name] for name in rest]), drawn.confidence
+        )
         for index, second in enumerate(rest):
             difference = observed[first] - observed[second]
             pairs.append(
@@ -283,18 +342,7 @@ def scores(
                     sign_flip_p=share_as_extreme(difference, signs),
                 )
             )
-    best = np.max([observed[name] for name in others], axis=0) if others else np.zeros(len(windows))
-    return Scores(
-        reference=reference,
-        confidence=confidence,
-        seed=seed,
-        draws=draws,
-        windows=labels,
-        smallest_p=smallest_p(len(windows)),
-        candidates=[score(name) for name in others],
-        pairs=pairs,
-        regret={name: math.fsum(best - observed[name]) / len(windows) for name in others},
-    )
+    return pairs
 
 
 def _quarter(windows: int) -> int:

@@ -23,7 +23,7 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Described, Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
 from tallystick.pipeline.leakage import feature_scan
 from tallystick.pipeline.leakage.feature_scan import bins_of
 from tallystick.pipeline.models.workers import parallel
@@ -74,7 +74,7 @@ def why_not_eligible(checks: Sequence[Check]) -> str | None:
 
 
 def run_checks(
-    plan: Plan,
+    plan: BacktestPlan,
     settings: Pipeline,
     recipes: Sequence[Recipe],
     described: Sequence[Described],
@@ -180,7 +180,7 @@ def declared(settings: Pipeline, recipes: Sequence[Recipe], there: Collection[st
 # What the values say ---------------------------------------------------------------------------------------
 
 
-def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Check]:
+def statistical(plan: BacktestPlan, complete: Sequence[Window], workers: int) -> list[Check]:
     """Each feature alone against all others, and both canaries; see :mod:`pipeline.leakage.feature_scan` for the
     sample."""
     from joblib import delayed
@@ -210,7 +210,7 @@ def statistical(plan: Plan, complete: Sequence[Window], workers: int) -> list[Ch
     return [*found, feature_scan.judge_canary(distances, plan.task), feature_scan.judge_planted(samples, honest)]
 
 
-def purity(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> list[Check]:
+def purity(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window]) -> list[Check]:
     """Values and bins of at least 50 rows that decide the answer by themselves; only for a yes or no.
 
     Looked at in the rows that the last complete window trains and tests on, at most 100,000 evenly spaced.
@@ -269,7 +269,7 @@ def _bin_words(values: pd.Series) -> str:
     return f"= {low:g}" if low == high else f"from {low:g} to {high:g}"
 
 
-def row_overlap(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> Check:
+def row_overlap(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window]) -> Check:
     """Test rows whose features and answer all occur in the training rows as well.
 
     Where the rows of one window are all different that is no coincidence but a copy; with few or coarse features it
@@ -303,7 +303,7 @@ def row_overlap(plan: Plan, table: pa.Table, complete: Sequence[Window]) -> Chec
     return _check("row overlap", None, "look", facts, sentence)
 
 
-def unique_keys(plan: Plan, table: pa.Table) -> Check:
+def unique_keys(plan: BacktestPlan, table: pa.Table) -> Check:
     """Whether every row of the slice has a key of its own."""
     repeated = int(table.select(list(plan.slice.key)).to_pandas().duplicated().sum())
     facts = {"rows": table.num_rows, "repeated": repeated, "key": list(plan.slice.key)}
@@ -332,7 +332,7 @@ def groups(described: Sequence[Described]) -> list[Check]:
     return [_check("groups", first.column, "pass", facts, sentence)]
 
 
-def order_in_time(plan: Plan, table: pa.Table, windows: Sequence[Window]) -> Check:
+def order_in_time(plan: BacktestPlan, table: pa.Table, windows: Sequence[Window]) -> Check:
     """Whether training comes before the cut-off and testing after it, labels included, in every window."""
     times, label_known = numbers(table, TIME), numbers(table, LABEL_KNOWN)
     forbidden = plan.slice.group if plan.group_overlap == "forbidden" else None
@@ -358,7 +358,7 @@ def order_in_time(plan: Plan, table: pa.Table, windows: Sequence[Window]) -> Che
     return _check("order in time", None, "pass", facts, sentence)
 
 
-def time_as_feature(plan: Plan, table: pa.Table) -> list[Check]:
+def time_as_feature(plan: BacktestPlan, table: pa.Table) -> list[Check]:
     """Features that only count up with time, as ids and counters do."""
     times = pd.Series(numbers(table, TIME)).rank().to_numpy()
     found = []
@@ -396,7 +396,7 @@ def seen_before(now: Snapshot, pipeline: str, run: str, labels: Sequence[str]) -
     return found
 
 
-def history(plan: Plan, described: Sequence[Described], earlier: Sequence[Seen]) -> list[Check]:
+def history(plan: BacktestPlan, described: Sequence[Described], earlier: Sequence[Seen]) -> list[Check]:
     """Columns whose values in an old window are others than an earlier run saw, for the very same rows."""
     now = {item.window.label: item for item in described}
     same_rows = 0
@@ -430,7 +430,7 @@ def history(plan: Plan, described: Sequence[Described], earlier: Sequence[Seen])
     return [_check("history", None, "pass", {"compared": same_rows, "runs": len(runs)}, sentence)]
 
 
-def _same_keys(plan: Plan, after: Described, before: say.WindowDescribed) -> bool:
+def _same_keys(plan: BacktestPlan, after: Described, before: say.WindowDescribed) -> bool:
     return after.test_rows == before.test_rows > 0 and all(
         after.test_columns.get(name) == before.test_columns.get(name) for name in (*plan.slice.key, TIME)
     )

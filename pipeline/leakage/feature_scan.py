@@ -23,7 +23,7 @@ from tallystick.ledger.events.types import Check
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import TARGET, frame_of, numbers, open_table, rows_of
 from tallystick.pipeline.evaluate import backtest, metrics
-from tallystick.pipeline.evaluate.backtest import Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.recipes import Columns, Task
@@ -92,7 +92,7 @@ def sampled_windows(windows: Sequence[Window]) -> list[Window]:
     return [windows[0], windows[len(windows) // 2], windows[-1]]
 
 
-def sample(plan: Plan, window: Window) -> Sample:
+def sample(plan: BacktestPlan, window: Window) -> Sample:
     """At most 20,000 training and 10,000 test rows of a window, evenly spaced in time."""
     table = open_table(plan.slice)
     forbidden = plan.slice.group if plan.group_overlap == "forbidden" else None

@@ -18,7 +18,7 @@ from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
 from tallystick.pipeline.monitoring.baseline import History
-from tallystick.pipeline.monitoring.own_range import Standing, stand
+from tallystick.pipeline.monitoring.own_range import OwnRange, stand
 from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
     Episode,
@@ -140,11 +140,11 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     predicted: float
     own_windows: list[str]
     statistics: dict[str, float]
-    standings: dict[str, Standing]
+    standings: dict[str, OwnRange]
     own: dict[str, list[float]]
     """The same statistics in the own windows, in their order."""
-    loss_standing: Standing
-    auc_standing: Standing | None
+    loss_standing: OwnRange
+    auc_standing: OwnRange | None
     recoverable: float | None
     """Share of the extra loss that a new intercept takes away; None where there is none."""
     worse_than_reference: bool
@@ -166,29 +166,23 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["quiet", "notable", "alarm"]
 
 
-def facts_of(
-    label: str,
-    rows: Rows,
-    history: History,
-    *,
-    task: Task,
-    metric: str,
-    rules: Thresholds,
-    min_rows: int,
-    margin: float,
-    seed: int,
-) -> Facts:
-    """Judge a period whose labels are known against the model's own history.
+class Judging(NamedTuple):
+    """What a period is judged by."""
 
-    Parameters
-    ----------
-    min_rows : int
-        Fewest rows of a segment that is named.
-    margin : float
-        Share of the loss that nobody would act on; a level that costs less is no reason to do anything.
-    seed : int
-        Of the permutations of days.
-    """
+    task: Task
+    metric: str
+    rules: Thresholds
+    min_rows: int
+    """Fewest rows of a segment that is named."""
+    margin: float
+    """Share of the loss that nobody would act on; a level that costs less is no reason to do anything."""
+    seed: int
+    """Of the permutations of days."""
+
+
+def facts_of(label: str, rows: Rows, history: History, by: Judging) -> Facts:
+    """Judge a period whose labels are known against the model's own history."""
+    task, metric, rules, min_rows, margin, seed = by
     usual = history.usual_loss
     found = statistics(task, metric, rows.y, rows.p, rows.units, usual)
     own = {
@@ -204,7 +198,7 @@ def facts_of(
     strange = _strange_days(rows, history, rules, daily)
     if few is None or (strange is not None and not set(strange.units) <= set(few.units)):
         few = strange
-    rest = _bad_without(few, rows, own, task, metric, usual, rules) if few else bad
+    rest = _bad_without(few, rows, own, usual, by) if few else bad
     recoverable = _recoverable(found)
     faults = _faults(rows, history)
     worse, reference_loss = _against_reference(rows, loss, metric)
@@ -255,7 +249,7 @@ DECISIONS: dict[str, Decision] = {
 }
 
 
-def _standings(found: Statistics, own: Mapping[str, Sequence[float]], rules: Thresholds) -> dict[str, Standing]:
+def _standings(found: Statistics, own: Mapping[str, Sequence[float]], rules: Thresholds) -> dict[str, OwnRange]:
     sides: dict[str, tuple[Statistic | None, Literal["upper", "both"]]] = {
         "extra_loss": (found.extra_loss, "upper"),
         "level": (found.level, "both"),
@@ -290,16 +284,15 @@ def _bad_without(
     few: Episode,
     rows: Rows,
     own: Mapping[str, Sequence[float]],
-    task: Task,
-    metric: str,
     usual: float,
-    rules: Thresholds,
+    by: Judging,
 ) -> list[str]:
     """What lies beyond the own windows even when the days of an episode are left out."""
     keep = without(rows.units, few.units)
     codes, names = pd.factorize(np.asarray(rows.units.names, dtype=object)[rows.units.codes[keep]], sort=True)
-    rest = statistics(task, metric, rows.y[keep], rows.p[keep], Units(codes.astype(np.int64), tuple(names)), usual)
-    return [name for name, standing in _standings(rest, own, rules).items() if standing.bad and not standing.inside]
+    units = Units(codes.astype(np.int64), tuple(names))
+    rest = statistics(by.task, by.metric, rows.y[keep], rows.p[keep], units, usual)
+    return [name for name, standing in _standings(rest, own, by.rules).items() if standing.bad and not standing.inside]
 
 
 def _recoverable(found: Statistics) -> float | None:
@@ -357,7 +350,7 @@ def _cause(
 
 
 def _status(
-    cause: str, standings: dict[str, Standing], worse: bool, faults: list[Fault]
+    cause: str, standings: dict[str, OwnRange], worse: bool, faults: list[Fault]
 ) -> Literal["quiet", "notable", "alarm"]:
     levels = {standing.level for standing in standings.values()}
     if faults or worse or ("alarm" in levels and cause != "nothing"):

@@ -20,7 +20,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import ModelState
-from tallystick.pipeline.config.alert_rules import thresholds
+from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, period_window
@@ -29,10 +29,10 @@ from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import History, history_of
-from tallystick.pipeline.monitoring.facts import Decision, Facts, estimate_error, facts_of
+from tallystick.pipeline.monitoring.facts import Decision, Facts, Judging, estimate_error, facts_of
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.predict import open_model
-from tallystick.pipeline.monitoring.sentences import Finding
+from tallystick.pipeline.monitoring.sentences import PeriodFinding
 from tallystick.pipeline.monitoring.statistics import expected_losses
 from tallystick.pipeline.recipes import Task
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
@@ -44,7 +44,7 @@ class Watched(NamedTuple):
     """What a look at a period came to, as it was recorded."""
 
     body: say.PeriodMonitored
-    findings: list[Finding]
+    findings: list[PeriodFinding]
     facts: Facts | None
     """None where nothing could be judged."""
     commit: str
@@ -54,7 +54,7 @@ class _Verdict(NamedTuple):
     status: Literal["quiet", "notable", "alarm", "waiting"]
     decision: Decision
     headline: str
-    findings: list[Finding]
+    findings: list[PeriodFinding]
     facts: Facts | None
     estimate: dict[str, float | None] | None
     next: str | None = None
@@ -117,19 +117,20 @@ def monitor(
         )
     facts = None
     if live.mature is not None and live.immature <= LARGEST_IMMATURE_SHARE * live.rows:
-        facts = facts_of(
-            label,
-            live.mature,
-            history,
-            task=task,
-            metric=settings.selection.metric,
-            rules=rules,
-            min_rows=settings.monitoring.min_rows,
-            margin=settings.selection.margin,
-            seed=settings.selection.seed,
-        )
+        facts = facts_of(label, live.mature, history, _judging(settings, rules))
     verdict = _verdict(settings, state, window, live, history, facts, task)
     return _record(book, settings, state, window, as_of, live, history, verdict)
+
+
+def _judging(settings: Pipeline, rules: Thresholds) -> Judging:
+    return Judging(
+        task=settings.task,
+        metric=settings.selection.metric,
+        rules=rules,
+        min_rows=settings.monitoring.min_rows,
+        margin=settings.selection.margin,
+        seed=settings.selection.seed,
+    )
 
 
 def _watched_model(book: Ledger, pipeline: str, model: str | None) -> ModelState:

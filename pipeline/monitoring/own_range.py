@@ -19,7 +19,7 @@ FAR = 3.0
 """Standard errors from the middle of the own windows from which on something is to be done."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class OwnRange(msgspec.Struct, frozen=True, kw_only=True):
     """A number among the same numbers of own windows."""
 
     value: float
@@ -46,7 +46,7 @@ def stand(
     own: Sequence[float],
     rules: Thresholds,
     side: Literal["upper", "lower", "both"],
-) -> Standing:
+) -> OwnRange:
     """Judge a number; with fewer than three own windows nothing is out of the ordinary."""
     low, high = (min(own), max(own)) if own else (value, value)
     beyond = value - high if value > high else value - low if value < low else 0.0
@@ -66,7 +66,7 @@ def stand(
         far_out |= far
         alarm |= past_all > rules.by_range * (high - low) and past_all > CLEAR * error
         inside &= past_all <= 0.0
-    return Standing(
+    return OwnRange(
         value=value,
         standard_error=standard_error,
         low=low,

@@ -38,7 +38,7 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate import metrics as measure
-from tallystick.pipeline.evaluate.backtest import Plan, recipe_for
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, recipe_for
 from tallystick.pipeline.evaluate.metrics import Floats, Units
 from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
@@ -195,8 +195,8 @@ def live_of(
     )
 
 
-def _plan(settings: Pipeline, slice_: Slice, task: Task, history: History, as_of: int) -> Plan:
-    return Plan(
+def _plan(settings: Pipeline, slice_: Slice, task: Task, history: History, as_of: int) -> BacktestPlan:
+    return BacktestPlan(
         slice=slice_,
         task=task,
         timezone=settings.time.timezone,
@@ -231,7 +231,7 @@ def _rows(
     y: Floats,
     p: Floats,
     units: Units,
-    plan: Plan,
+    plan: BacktestPlan,
     columns: Columns,
     history: History,
     histograms: dict[str, Levels],

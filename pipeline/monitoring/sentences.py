@@ -11,12 +11,12 @@ from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
-from tallystick.pipeline.monitoring.own_range import Level, Standing
+from tallystick.pipeline.monitoring.own_range import Level, OwnRange
 
 SHOWN_FEATURES = 3
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodFinding(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a period showed."""
 
     code: str
@@ -54,7 +54,7 @@ SUGGESTIONS = {
 }
 
 
-def findings_of(facts: Facts, context: Context) -> list[Finding]:
+def findings_of(facts: Facts, context: Context) -> list[PeriodFinding]:
     """Everything worth saying about a period whose labels are known, the cause first."""
     found = [_loss(facts, context)]
     if facts.faults:
@@ -147,7 +147,7 @@ def _unexplained(facts: Facts, context: Context) -> str:
     return f"The level is farther off than it mostly was, but {only}."
 
 
-def _place(standing: Standing) -> str:
+def _place(standing: OwnRange) -> str:
     """``highest of 9``, ``3rd highest of 9``."""
     of = standing.of + 1
     if standing.of == 0:
@@ -161,11 +161,11 @@ def _place(standing: Standing) -> str:
     return f"the {standing.rank}{ending} highest of {of}"
 
 
-def _evidence(standing: Standing) -> dict[str, Any]:
+def _evidence(standing: OwnRange) -> dict[str, Any]:
     return dict(msgspec.to_builtins(standing))
 
 
-def _loss(facts: Facts, context: Context) -> Finding:
+def _loss(facts: Facts, context: Context) -> PeriodFinding:
     standing, extra = facts.loss_standing, facts.standings["extra_loss"]
     name = METRIC_WORDS[context.metric]
     sentence = f"{name[0].upper()}{name[1:]} {standing.value:.3f}, {_place(standing)}"
@@ -174,7 +174,7 @@ def _loss(facts: Facts, context: Context) -> Finding:
     usual = "its own probabilities expect at this level" if context.positive is not None else "in its own windows"
     more = "more" if extra.value >= 0 else "less"
     sentence += f"; that is {abs(extra.value):.3f} {more} than {usual}, {_place(extra)}."
-    return Finding(
+    return PeriodFinding(
         code="loss",
         level=extra.level,
         facts={"loss": _evidence(standing), "extra_loss": _evidence(extra), "own": facts.own},
@@ -182,9 +182,9 @@ def _loss(facts: Facts, context: Context) -> Finding:
     )
 
 
-def _short_history(facts: Facts) -> Finding:
+def _short_history(facts: Facts) -> PeriodFinding:
     have = count(len(facts.own_windows), "own window")
-    return Finding(
+    return PeriodFinding(
         code="history",
         level="normal",
         facts={"own_windows": facts.own_windows, "needed": FEWEST_WINDOWS},
@@ -193,7 +193,7 @@ def _short_history(facts: Facts) -> Finding:
     )
 
 
-def _level(facts: Facts, context: Context) -> Finding:
+def _level(facts: Facts, context: Context) -> PeriodFinding:
     standing = facts.standings["level"]
     sentence = f"{_predicted(facts, context)[0].upper()}{_predicted(facts, context)[1:]}"
     if context.positive is not None:
@@ -208,7 +208,7 @@ def _level(facts: Facts, context: Context) -> Finding:
     if facts.recoverable is not None and standing.bad:
         taken = "all" if facts.recoverable >= 0.995 else percent(facts.recoverable)
         sentence += f" A new intercept alone would take away {taken} of the extra loss."
-    return Finding(
+    return PeriodFinding(
         code="level",
         level=standing.level,
         facts={
@@ -221,12 +221,12 @@ def _level(facts: Facts, context: Context) -> Finding:
     )
 
 
-def _ranking(facts: Facts) -> Finding:
+def _ranking(facts: Facts) -> PeriodFinding:
     standing, auc = facts.standings["ranking"], facts.auc_standing
     assert auc is not None
     short = "" if standing.value < 0.0005 else f", {standing.value:.3f} below what its own probabilities promise"
     verdict = _ranks_worse(facts) if standing.bad else "It ranks as before"
-    return Finding(
+    return PeriodFinding(
         code="ranking",
         level=standing.level,
         facts={"auc": _evidence(auc), "ranking": _evidence(standing)},
@@ -234,10 +234,10 @@ def _ranking(facts: Facts) -> Finding:
     )
 
 
-def _worse(facts: Facts, context: Context) -> Finding:
+def _worse(facts: Facts, context: Context) -> PeriodFinding:
     assert facts.reference_loss is not None
     name = METRIC_WORDS[context.metric]
-    return Finding(
+    return PeriodFinding(
         code="reference",
         level="alarm",
         facts={"loss": facts.statistics["loss"], "reference_loss": facts.reference_loss},
@@ -246,7 +246,7 @@ def _worse(facts: Facts, context: Context) -> Finding:
     )
 
 
-def _episode(facts: Facts, context: Context) -> Finding:
+def _episode(facts: Facts, context: Context) -> PeriodFinding:
     assert facts.episode is not None
     days = and_words([_day(day.unit) for day in facts.days])
     low, high = min(day.observed for day in facts.days), max(day.observed for day in facts.days)
@@ -257,7 +257,7 @@ def _episode(facts: Facts, context: Context) -> Finding:
         seen = f"{low:.4g} to {high:.4g} observed against {under:.4g} to {over:.4g} predicted"
     share = "all" if facts.episode.share >= 0.995 else percent(facts.episode.share)
     rest = "the other days are as usual" if not facts.bad_without_episode else "the other days are not as usual either"
-    return Finding(
+    return PeriodFinding(
         code="episode",
         level="notable",
         facts={
@@ -281,9 +281,9 @@ def _day(unit: str) -> str:
         return unit
 
 
-def _since(facts: Facts) -> Finding:
+def _since(facts: Facts) -> PeriodFinding:
     assert facts.since.unit is not None
-    return Finding(
+    return PeriodFinding(
         code="since",
         level="normal",
         facts={"unit": facts.since.unit, "p_value": facts.since.p_value},
@@ -291,14 +291,14 @@ def _since(facts: Facts) -> Finding:
     )
 
 
-def _segments(item: Decomposition) -> Finding:
+def _segments(item: Decomposition) -> PeriodFinding:
     named = sorted((level for level in item.levels if level.named), key=lambda level: -level.part)
     way = "rose" if item.change > 0 else "fell"
     inside = item.inside / item.change if item.change else 0.0
     how = "inside the groups" if inside >= 0.5 else "because there are more of the harder rows"
     if item.change < 0 and inside < 0.5:
         how = "because there are fewer of the harder rows"
-    return Finding(
+    return PeriodFinding(
         code=f"segment {item.segment}",
         level="normal",
         facts=dict(msgspec.to_builtins(item)),
@@ -323,11 +323,11 @@ def _share(value: float) -> str:
     return f"{value * 100:.0f}%"
 
 
-def _features(facts: Facts) -> list[Finding]:
+def _features(facts: Facts) -> list[PeriodFinding]:
     outside = [item for item in facts.movements if item.outside]
     if not facts.movements:
         return []
-    summary = Finding(
+    summary = PeriodFinding(
         code="features",
         level="normal",
         facts={
@@ -349,7 +349,7 @@ def _by_chance(facts: Facts, outside: list[Movement]) -> str:
     return f"{expected} would be outside their own past by chance; {are}."
 
 
-def _movement(item: Movement) -> Finding:
+def _movement(item: Movement) -> PeriodFinding:
     sentence = f"{item.feature} differs from its past (PSI {item.psi:.2f}, own past maximum {item.own_highest:.2f})."
     if item.follows and item.extra_in_moved is not None:
         sentence += (
@@ -358,7 +358,7 @@ def _movement(item: Movement) -> Finding:
         )
     else:
         sentence += " The loss does not follow it. No action."
-    return Finding(
+    return PeriodFinding(
         code=f"feature {item.feature}",
         level="notable" if item.follows else "normal",
         facts=dict(msgspec.to_builtins(item)),
@@ -366,8 +366,8 @@ def _movement(item: Movement) -> Finding:
     )
 
 
-def _data(facts: Facts) -> Finding:
-    return Finding(
+def _data(facts: Facts) -> PeriodFinding:
+    return PeriodFinding(
         code="data",
         level="alarm",
         facts={"faults": msgspec.to_builtins(facts.faults), "missing": facts.missing},
@@ -382,10 +382,10 @@ def _fault(item: Fault) -> str:
     return f"{item.feature} is missing in {percent(item.share)} of the rows (own past maximum {before})."
 
 
-def _estimate(facts: Facts) -> Finding:
+def _estimate(facts: Facts) -> PeriodFinding:
     assert facts.estimate is not None
     missed = abs(facts.estimate - facts.statistics["loss"])
-    return Finding(
+    return PeriodFinding(
         code="estimate",
         level="normal",
         facts={"estimate": facts.estimate, "loss": facts.statistics["loss"], "own_error": facts.estimate_error},
@@ -414,10 +414,10 @@ def waiting(
     estimate: float | None,
     error: float | None,
     past: int,
-) -> list[Finding]:
+) -> list[PeriodFinding]:
     """Too few labels are known: when they will be, and what can be said without them."""
     found = [
-        Finding(
+        PeriodFinding(
             code="immature",
             level="normal",
             facts={"rows": rows, "immature": immature, "matures_at": matures_at.isoformat()},
@@ -427,7 +427,7 @@ def waiting(
     ]
     if estimate is not None:
         found.append(
-            Finding(
+            PeriodFinding(
                 code="estimate",
                 level="normal",
                 facts={"estimate": estimate, "own_error": error, "own_windows": past},
@@ -442,7 +442,7 @@ def look_again(label: str, matures_at: dt.date) -> str:
     return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
 
 
-def schema_changed(gone: list[str], other_kind: list[str]) -> Finding:
+def schema_changed(gone: list[str], other_kind: list[str]) -> PeriodFinding:
     """Columns that the model needs and that are not there, or hold something else."""
     said = []
     if gone:
@@ -450,7 +450,7 @@ def schema_changed(gone: list[str], other_kind: list[str]) -> Finding:
     if other_kind:
         verb = "holds" if len(other_kind) == 1 else "hold"
         said.append(f"{and_words(other_kind)} {verb} another kind of value than the model was made for.")
-    return Finding(
+    return PeriodFinding(
         code="schema",
         level="alarm",
         facts={"gone": gone, "other_kind": other_kind},
@@ -458,10 +458,10 @@ def schema_changed(gone: list[str], other_kind: list[str]) -> Finding:
     )
 
 
-def new_columns(new: list[str], model: str) -> Finding:
+def new_columns(new: list[str], model: str) -> PeriodFinding:
     """Columns that nobody asked for: the model is not touched, but somebody changed the source."""
     one = len(new) == 1
-    return Finding(
+    return PeriodFinding(
         code="new columns",
         level="notable",
         facts={"new": new},
@@ -472,9 +472,9 @@ def new_columns(new: list[str], model: str) -> Finding:
     )
 
 
-def expired(model: str, label: str, until: dt.date) -> Finding:
+def expired(model: str, label: str, until: dt.date) -> PeriodFinding:
     """The model is not meant for the period."""
-    return Finding(
+    return PeriodFinding(
         code="validity",
         level="alarm",
         facts={"until": until.isoformat()},
@@ -482,9 +482,9 @@ def expired(model: str, label: str, until: dt.date) -> Finding:
     )
 
 
-def expires_within(model: str, label: str, until: dt.date) -> Finding:
+def expires_within(model: str, label: str, until: dt.date) -> PeriodFinding:
     """The validity ends inside the period."""
-    return Finding(
+    return PeriodFinding(
         code="validity",
         level="notable",
         facts={"until": until.isoformat()},
@@ -492,8 +492,8 @@ def expires_within(model: str, label: str, until: dt.date) -> Finding:
     )
 
 
-def no_rows(label: str) -> Finding:
+def no_rows(label: str) -> PeriodFinding:
     """The source is silent."""
-    return Finding(
+    return PeriodFinding(
         code="data", level="alarm", facts={"rows": 0}, sentence=f"The source has no row of {window_words(label)}."
     )

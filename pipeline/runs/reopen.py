@@ -19,7 +19,7 @@ from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
-from tallystick.pipeline.evaluate.backtest import Plan, Recipe, make_plan, recipe_for
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe, make_plan, recipe_for
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.runs.start import rows_until
@@ -31,7 +31,7 @@ class Again(NamedTuple):
     record: RunRecord
     loaded: LoadedPipeline
     slice: Slice
-    plan: Plan
+    plan: BacktestPlan
     as_of: int
     """Labels known by this moment were used, microseconds UTC."""
 

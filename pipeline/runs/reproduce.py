@@ -31,7 +31,7 @@ from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
 from tallystick.pipeline.records.run_record import RunRecord, record_of
@@ -245,7 +245,7 @@ class _Repetition:
         if said:
             self.found.data[described.window.label] = said
 
-    def _compare_predictions(self, described: Described, judged: Judged, plan: Plan) -> None:
+    def _compare_predictions(self, described: Described, judged: Judged, plan: BacktestPlan) -> None:
         before = self.record.evaluations[judged.label, judged.candidate]
         metrics = {
             name: (old.value, new.value)
@@ -275,7 +275,7 @@ class _Repetition:
         )
         return table[f"p_{before.candidate}"].to_numpy(dtype=np.float64) if same_rows else None
 
-    def _compare_model(self, model: say.CandidateRefitted, plan: Plan, recipes: list[Recipe]) -> None:
+    def _compare_model(self, model: say.CandidateRefitted, plan: BacktestPlan, recipes: list[Recipe]) -> None:
         """The refitted model by what it predicts on the rows that were stored with it."""
         recipe = next(recipe for recipe in recipes if recipe.name == model.candidate)
         valid_for = parse_span(self.loaded.settings.validity.valid_for).exact_micros("valid_for")
@@ -302,7 +302,7 @@ class _Repetition:
         before: npt.NDArray[np.float64] | None,
         after: npt.NDArray[np.float64],
         metrics: dict[str, tuple[float | None, float | None]],
-        plan: Plan,
+        plan: BacktestPlan,
     ) -> None:
         largest = share = changed = None
         if before is not None:

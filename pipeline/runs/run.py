@@ -14,32 +14,28 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
-import numpy as np
 import pandas as pd
 
-from tallystick.ledger import Artifact
+from tallystick.ledger import Appended, Artifact
 from tallystick.ledger.errors import AfterCommit, Conflict
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.commit import from_micros, to_micros
+from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.encoding import Draft
-from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Plan
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
 from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, Fact, Reason, Selection, choose
-from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
-from tallystick.pipeline.evaluate.stability import scores as compare
+from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, Fact, Reason, Selection, choose
+from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
 from tallystick.pipeline.leakage import checks
@@ -58,12 +54,13 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
+from tallystick.pipeline.runs.window_record import about_window, described_body, evaluated, optimism_body, scores_of
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """What a run came to."""
 
     outline: Outline
@@ -95,7 +92,7 @@ def run(
     purpose: Purpose = Purpose(),  # noqa: B008 - a value, frozen
     labels_as_of: dt.datetime | None = None,
     remembered: Remembered | None = None,
-) -> Report:
+) -> RunReport:
     """Do a whole run and record it.
 
     Parameters
@@ -180,19 +177,19 @@ class _Running:
         self.done = 0
         self.total = len(outline.windows) * len(outline.recipes)
 
-    def go(self) -> Report:
+    def go(self) -> RunReport:
         plan = self._plan()
         cells = [Cell(window, recipe) for window in self.outline.windows for recipe in self.outline.recipes]
         # The leakage checks, the optimism of up to three candidates, and the refit.
         self.total += 1 + len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
         self._record_windows(plan, cells)
         self._check(plan)
-        scores = self._scores()
+        scores = scores_of(self.outline, self.described, self.judged)
         selection = self._choose(scores)
         optimism = self._optimism(plan, selection)
         return self._conclude(plan, scores, selection, optimism)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> BacktestPlan:
         return backtest.make_plan(self.settings, self.outline.slice, self.outline.windows[0], as_of=self.as_of)
 
     def _step(self, what: str) -> None:
@@ -201,7 +198,7 @@ class _Running:
 
     # Windows
 
-    def _record_windows(self, plan: Plan, cells: Sequence[Cell]) -> None:
+    def _record_windows(self, plan: BacktestPlan, cells: Sequence[Cell]) -> None:
         """Compute all cells; record each window as one commit, in order, as soon as it is complete."""
         per_window = len(self.outline.recipes)
         open_window: Described | None = None
@@ -219,37 +216,17 @@ class _Running:
 
     def _record_window(self, described: Described, judged: list[Judged]) -> None:
         window = described.window
-        about = self._about(described)
+        about = about_window(self.outline, described)
         predictions = self._store(predictions_table(described, judged))
         losses = self._store(losses_table(judged))
         reference = next(item for item in judged if item.candidate == self.reference)
         drafts: list[Draft | say.Body] = [
-            Draft(self._window_body(described), about=about, cause=self.cause),
+            Draft(described_body(self.outline, described), about=about, cause=self.cause),
             self._artifact(predictions, "predictions"),
             self._artifact(losses, "loss table"),
         ]
-        hashes = {recipe.name: recipe.hash for recipe in self.outline.recipes}
         for item in judged:
-            body = say.WindowEvaluated(
-                run=self.name,
-                pipeline=self.pipeline,
-                window=f"{self.pipeline}/{window.label}",
-                slice=self.outline.slice.name,
-                label=window.label,
-                candidate=item.candidate,
-                recipe_hash=hashes[item.candidate],
-                metrics=item.metrics,
-                gain=self._gain(item, reference),
-                metrics_by_overlap=item.metrics_by_overlap,
-                reliability=item.reliability,
-                scores=item.scores,
-                prediction_hash=item.prediction_hash,
-                predictions=predictions.hash,
-                losses=losses.hash,
-                fit_seconds=round(item.fit_seconds, 3),
-                predict_seconds=round(item.predict_seconds, 3),
-                warnings=item.warnings,
-            )
+            body = evaluated(self.outline, item, reference, predictions, losses)
             drafts.append(Draft(body, about=about, cause=self.cause))
         appended = self.book.append(*drafts, key=f"{self.name}/{window.label}", note=self._taken_over(described))
         self.evidence += ids_of(self.book, appended)[-len(judged) :]
@@ -262,49 +239,6 @@ class _Running:
         names = self.remembered.taken_over.get(label, ()) if self.remembered is not None else ()
         return f"not fitted again, the same rows were judged before: {', '.join(names)}" if names else None
 
-    def _gain(self, item: Judged, reference: Judged) -> float | None:
-        ours, theirs = (found.metrics[self.context.metric].value for found in (item, reference))
-        if ours is None or theirs is None or item.candidate == self.reference or theirs == 0.0:
-            return None
-        return (theirs - ours) / theirs
-
-    def _about(self, described: Described) -> About:
-        window = described.window
-        begin = self.outline.slice.first_time if window.train_start is None else window.train_start
-        return About(
-            trained_on=(from_micros(min(begin, window.cutoff)), from_micros(window.cutoff)),
-            tested_on=(from_micros(window.start), from_micros(window.end)),
-        )
-
-    def _window_body(self, described: Described) -> say.WindowDescribed:
-        window = described.window
-        zone = ZoneInfo(self.settings.time.timezone)
-        return say.WindowDescribed(
-            run=self.name,
-            pipeline=self.pipeline,
-            window=f"{self.pipeline}/{window.label}",
-            slice=self.outline.slice.name,
-            label=window.label,
-            cutoff=from_micros(window.cutoff),
-            start_local=from_micros(window.start).astimezone(zone).isoformat(),
-            end_local=from_micros(window.end).astimezone(zone).isoformat(),
-            train_rows=described.train_rows,
-            test_rows=described.test_rows,
-            immature_rows=described.immature_rows,
-            removed_for_overlap=described.removed_for_overlap,
-            complete=described.complete,
-            train_hash=described.train_hash,
-            test_hash=described.test_hash,
-            test_columns=described.test_columns,
-            train_target=described.train_target,
-            test_target=described.test_target,
-            overlap=described.overlap,
-            new_levels=described.new_levels,
-            missing=described.missing,
-            histograms=described.histograms,
-            warnings=described.warnings,
-        )
-
     def _store(self, table: pd.DataFrame) -> Artifact:
         return self.book.store(parquet(table))
 
@@ -315,7 +249,7 @@ class _Running:
 
     # Deciding
 
-    def _check(self, plan: Plan) -> None:
+    def _check(self, plan: BacktestPlan) -> None:
         """Whether the data tells what could not have been known."""
         labels = [window.label for window in self.outline.windows]
         earlier = checks.seen_before(self.book.now(), self.pipeline, self.name, labels)
@@ -329,41 +263,6 @@ class _Running:
             columns_there(self.settings.data, self.outline.loaded.path.parent),
         )
         self._step("checking for leaks")
-
-    def _scores(self) -> Scores | None:
-        """Scores over the complete windows; None where there is none."""
-        windows = []
-        for described in self.described:
-            if not described.complete:
-                continue
-            label = described.window.label
-            whole = {
-                item.candidate: item.losses[item.losses["segment"] == ""] for item in self.judged if item.label == label
-            }
-            windows.append(
-                WindowLosses(
-                    label,
-                    tuple(whole[self.reference]["unit"]),
-                    whole[self.reference]["rows"].to_numpy(dtype=np.float64),
-                    {name: table["sum_loss"].to_numpy(dtype=np.float64) for name, table in whole.items()},
-                )
-            )
-        if not windows:
-            return None
-        rule = self.settings.selection
-        return compare(
-            windows,
-            reference=self.reference,
-            confidence=rule.confidence,
-            seed=rule.seed,
-            validity_windows=self._horizon_windows(),
-        )
-
-    def _horizon_windows(self) -> float:
-        """The validity, counted in windows of average length."""
-        windows = self.outline.windows
-        length = (windows[-1].end - windows[0].start) / len(windows)
-        return parse_span(self.settings.validity.valid_for).exact_micros("valid_for") / length
 
     def _choose(self, scores: Scores | None) -> Selection:
         if scores is None:
@@ -382,8 +281,7 @@ class _Running:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
-        return choose(
-            scores,
+        rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
             margin=self.settings.selection.margin,
@@ -394,8 +292,9 @@ class _Running:
                 (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
             ),
         )
+        return choose(scores, rule)
 
-    def _optimism(self, plan: Plan, selection: Selection) -> list[Optimism]:
+    def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
         others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
@@ -413,11 +312,11 @@ class _Running:
 
     def _conclude(
         self,
-        plan: Plan,
+        plan: BacktestPlan,
         scores: Scores | None,
         selection: Selection,
         optimism: list[Optimism],
-    ) -> Report:
+    ) -> RunReport:
         reasons = [
             say.Reason(code=reason.code, facts=reason.facts, sentence=sentences.reason_sentence(reason, self.context))
             for reason in selection.reasons
@@ -454,29 +353,11 @@ class _Running:
             differs_from=differs,
             seconds=round(time.monotonic() - self.started, 3),
         )
-        evidence = tuple(self.evidence)
         leakage = say.LeakageChecked(
             run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
         )
-        measured = [Draft(leakage, cause=evidence)]
-        measured += [Draft(self._optimism_body(item), cause=evidence) for item in optimism]
-        while True:
-            made: list[Draft | say.Body] = []
-            if model:
-                held = self._gates(model.body, [self._optimism_body(item) for item in optimism], leakage)
-                made = [*model.files, Draft(model.body, about=model.about, cause=evidence), *held]
-            expected = {f"model:{model.body.model}": model.last_seq} if model else {}
-            try:
-                conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
-                appended = self.book.append(*conclusion, expected=expected, sign=True)
-                break
-            except Conflict:
-                if model is None:
-                    raise
-                # Another run, or a promotion, was faster: take the model's name as it is now.
-                model = named(self.book, model)
-                decided = msgspec.structs.replace(decided, model=model.body.model)
-        return Report(
+        appended, model = self._record(decided, finished, leakage, optimism, model)
+        return RunReport(
             outline=self.outline,
             described=self.described,
             judged=self.judged,
@@ -496,6 +377,34 @@ class _Running:
             commit=self.book.commit_handle(appended.n),
         )
 
+    def _record(
+        self,
+        decided: say.DecisionTaken,
+        finished: say.RunFinished,
+        leakage: say.LeakageChecked,
+        optimism: list[Optimism],
+        model: Refitted | None,
+    ) -> tuple[Appended, Refitted | None]:
+        """Decision, model and end of the run as one commit; the model under the name that was free then."""
+        evidence = tuple(self.evidence)
+        bodies = [optimism_body(self.outline, item) for item in optimism]
+        measured = [Draft(leakage, cause=evidence), *(Draft(body, cause=evidence) for body in bodies)]
+        while True:
+            made: list[Draft | say.Body] = []
+            if model:
+                held = self._gates(model.body, bodies, leakage)
+                made = [*model.files, Draft(model.body, about=model.about, cause=evidence), *held]
+            expected = {f"model:{model.body.model}": model.last_seq} if model else {}
+            try:
+                conclusion: list[Draft | say.Body] = [*measured, *made, Draft(decided, cause=evidence), finished]
+                return self.book.append(*conclusion, expected=expected, sign=True), model
+            except Conflict:
+                if model is None:
+                    raise
+                # Another run, or a promotion, was faster: take the model's name as it is now.
+                model = named(self.book, model)
+                decided = msgspec.structs.replace(decided, model=model.body.model)
+
     def _gates(
         self,
         model: say.CandidateRefitted,
@@ -511,21 +420,7 @@ class _Running:
         bodies = gates.gate_events(now, record, model.model, outcomes)
         return [Draft(body, cause=tuple(self.evidence)) for body in bodies]
 
-    def _optimism_body(self, item: Optimism) -> say.OptimismMeasured:
-        return say.OptimismMeasured(
-            run=self.name,
-            pipeline=self.pipeline,
-            candidate=item.candidate,
-            metric=item.metric,
-            windows=item.windows,
-            mean_walk_forward=item.walk_forward,
-            mean_random=item.random,
-            mean_gap=float(np.mean(item.gaps)) if item.gaps else None,
-            positive_windows=sum(gap > 0 for gap in item.gaps),
-            sentence=item.sentence,
-        )
-
-    def _model(self, plan: Plan, chosen: str) -> Refitted:
+    def _model(self, plan: BacktestPlan, chosen: str) -> Refitted:
         """The model of the chosen candidate, its files stored, ready to be recorded."""
         recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
         valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")

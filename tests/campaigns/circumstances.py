@@ -106,7 +106,7 @@ CAUSES: dict[str, tuple[Cause, Law]] = {
     ),
     "lock kept for ever": (lock_kept, Law(GOOD, BUSY, GOOD, "has held")),
     "database locked": (database_locked, Law(GOOD, BUSY, GOOD, "keeps .* locked")),
-    "views locked": (views_locked, Law(GOOD, GOOD, GOOD, "", "keeps .*views.db locked")),
+    "views locked": (views_locked, Law(GOOD, GOOD, GOOD, "", "keeps .*views/.* locked")),
     "mark locked": (mark_locked, Law(GOOD, BUSY, GOOD, "keeps .* another process|another process keeps")),
     "clock 10 years ahead": (clock_ahead, Law(GOOD, NO, GOOD, "more than 366 days")),
     "clock 10 years behind": (clock_behind, Law(GOOD, GOOD, GOOD, "Set the clock", "Set the clock")),

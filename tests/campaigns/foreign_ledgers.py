@@ -33,6 +33,7 @@ from tallystick.ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint, sign_checkpoint
 from tallystick.ledger.views import fold
+from tallystick.ledger.views.cache_file import account_file
 
 
 def _lived() -> list[tuple[str, bytes]]:
@@ -258,7 +259,10 @@ def _pages() -> Target:
     place = scratch("pages")
     a_team(place).close()
     _ready(place)
-    whole = {name: (place / "team" / ".tally" / name).read_bytes() for name in ("ledger.db", "views.db")}
+    ledger_db = place / "team" / ".tally" / "ledger.db"
+    with at_home(place):
+        views_db = account_file(ledger_db.parent)
+    whole = {"ledger.db": ledger_db.read_bytes(), "views.db": views_db.read_bytes()}
 
     def patch(which: int, at: int, data: bytes) -> bytes:
         return struct.pack(">BHBB", which, at >> 8, at & 255, len(data)) + data
@@ -278,9 +282,11 @@ def _pages() -> Target:
         folder = place / "read" / ".tally"
         shutil.rmtree(folder.parent, ignore_errors=True)
         folder.mkdir(parents=True)
-        for name, content in files.items():
-            (folder / name).write_bytes(content)
+        (folder / "ledger.db").write_bytes(files["ledger.db"])
         with at_home(place / "read"):
+            views = account_file(folder)
+            views.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            views.write_bytes(files["views.db"])
             _asked(folder, text)
         return True
 

@@ -46,6 +46,7 @@ from tallystick import ledger  # noqa: E402
 from tallystick.ledger.errors import Refused  # noqa: E402
 from tallystick.ledger.verify.report import Asked  # noqa: E402
 from tallystick.ledger.verify.verify import verify  # noqa: E402
+from tallystick.ledger.views.cache_file import account_file  # noqa: E402
 
 PIPELINE = "late-arrivals"
 LONGEST_WAIT_SECONDS = 0.5
@@ -342,8 +343,10 @@ def soak(folder: Path, minutes: float, rate: float = 0.1) -> Iterator[Sample | s
 
 
 def sample(folder: Path, pids: list[int], app: int, seconds: float) -> Sample:
-    def size(name: str) -> float:
-        return (folder / name).stat().st_size / 1e6 if (folder / name).exists() else 0.0
+    views = account_file(folder)
+
+    def size(path: Path) -> float:
+        return path.stat().st_size / 1e6 if path.exists() else 0.0
 
     def resident(pid: int) -> float:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -353,8 +356,8 @@ def sample(folder: Path, pids: list[int], app: int, seconds: float) -> Sample:
     events = connection.execute("SELECT max(seq) + 1 FROM events").fetchone()[0]
     connection.close()
     return Sample(
-        seconds / 60, events, resident(pids[0]), resident(pids[1]), resident(app), size("ledger.db"),
-        size("ledger.db-wal"), size("views.db"), size("views.db-wal"),
+        seconds / 60, events, resident(pids[0]), resident(pids[1]), resident(app), size(folder / "ledger.db"),
+        size(folder / "ledger.db-wal"), size(views), size(views.with_name(f"{views.name}-wal")),
         sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in pids),
     )  # fmt: skip
 

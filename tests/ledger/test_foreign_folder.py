@@ -31,6 +31,7 @@ from tallystick.ledger.tlog.note import Checkpoint, receipt_line
 from tallystick.ledger.tracking import spool
 from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
+from tallystick.ledger.views.cache_file import account_file
 from tallystick.ledger.views.fold import fold
 from tallystick.tui.output.console import parsed
 
@@ -83,14 +84,13 @@ CURSORS = f"CREATE VIEW cursors AS {ENDLESS} SELECT x projection, x fingerprint,
 
 @pytest.mark.parametrize("statement", [TRIGGER, CURSORS])
 def test_views_that_act_or_never_end_are_made_anew(left: Path, statement: str) -> None:
+    views = account_file(left)
     if statement is CURSORS:
-        (left / "views.db").unlink()
-    changed(left / "views.db", statement)
+        views.unlink()
+    changed(views, statement)
     with ledger.open(left) as book:
         assert [run.run for run in book.now().runs()] == ["r1"]
-    kept = sqlite3.connect(left / "views.db").execute(
-        "SELECT type FROM sqlite_schema WHERE name IN ('evil', 'cursors')"
-    )
+    kept = sqlite3.connect(views).execute("SELECT type FROM sqlite_schema WHERE name IN ('evil', 'cursors')")
     assert kept.fetchall() == [("table",)]
 
 
@@ -98,7 +98,8 @@ def test_no_link_has_another_file_written_to(left: Path, tmp_path: Path) -> None
     precious, absent = tmp_path / "precious.db", tmp_path / "absent"
     changed(precious, "CREATE TABLE mine(x)")
     before = precious.read_bytes()
-    (left / "views.db").unlink()
+    account_file(left).unlink()
+    account_file(left).symlink_to(precious)
     (left / "views.db").symlink_to(precious)
     (left / "lock").unlink(missing_ok=True)
     (left / "lock").symlink_to(absent)
@@ -113,8 +114,8 @@ def test_no_link_has_another_file_written_to(left: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("what", ["pipe", "folder"])
 def test_views_that_are_no_file_cost_nothing_but_the_file(left: Path, what: str) -> None:
-    (left / "views.db").unlink()
-    os.mkfifo(left / "views.db") if what == "pipe" else (left / "views.db").mkdir()
+    account_file(left).unlink()
+    os.mkfifo(account_file(left)) if what == "pipe" else account_file(left).mkdir()
     with ledger.open(left) as book:
         assert [run.run for run in book.now().runs()] == ["r1"]
         assert verify(book).verified

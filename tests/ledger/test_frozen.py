@@ -119,6 +119,8 @@ def before(tmp_path: Path) -> tuple[Path, dict[str, str]]:
     shutil.copytree(FROZEN / BEFORE, folder)
     (folder / "tally").rename(folder / ".tally")
     (folder / "home").rename(home)
+    for key in home.rglob("*.key"):
+        key.chmod(0o600)  # as it was; git keeps no such right
     (spool,) = (home / "state" / "tallystick" / "spool").rglob("records.jsonl")
     # It names the folder of its ledger, which is another one here.
     spool.write_text(spool.read_text().replace('"/tmp/team/.tally"', f'"{folder / ".tally"}"'))

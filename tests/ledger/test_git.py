@@ -271,3 +271,15 @@ def test_the_hint_for_it_helps(above: Path) -> None:
     assert tally(above, "status", TALLY_LEDGER=str(folder)).code == 0
     # Nothing begins a second ledger below it in silence, either.
     assert tally(above, "trials").code == 1
+
+
+def test_a_training_below_it_goes_on_and_its_records_wait(above: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import tallystick
+
+    monkeypatch.chdir(above)
+    with pytest.warns(UserWarning, match="was not opened"):
+        trial = tallystick.run("notebook")
+    with trial as run:
+        run.log(step=1, loss=0.5)
+    with ledger.open(above.parent.parent / ".tally") as book:
+        assert book.log.size() == 1

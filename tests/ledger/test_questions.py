@@ -10,6 +10,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import living
+import msgspec
 import pytest
 from given import Ticking
 from histories import (
@@ -73,6 +74,11 @@ def book(tmp_path: Path, clock: Ticking) -> Iterator[ledger.Ledger]:
         yield made
 
 
+def evaluated_with(gain: float) -> Draft:
+    draft = evaluated(R1, P, "2013-05", "small_trees")
+    return draft._replace(body=msgspec.structs.replace(draft.body, gain=gain))
+
+
 def types_of(book: ledger.Ledger, seqs: list[int]) -> list[str]:
     return [found.type for found in book.now().some_events(seqs)]
 
@@ -134,7 +140,7 @@ def test_the_list_of_runs_holds_what_the_snapshot_holds(history: list[list[Draft
         asked = RunQuery("pipeline", filter=f'"{P}"')
         assert {item.run for item in run_list.list_runs(now, asked, 0, 100)} >= {run.run for run in of_one}
         for by in run_list.ORDERS:
-            for query in (RunQuery(by), RunQuery(by, True, "small"), RunQuery(by, among=(R2,))):
+            for query in (RunQuery(by), RunQuery(by, True), RunQuery(by, True, "small"), RunQuery(by, among=(R2,))):
                 rows = run_list.list_runs(now, query, 0, 100)
                 assert len(rows) == run_list.count_runs(now, query)
                 places = {item.run: place for place, item in enumerate(rows)}
@@ -216,6 +222,8 @@ def test_the_board_shows_the_newest_of_one_pipeline(book: ledger.Ledger) -> None
     assert board.newest_periods(now, Q, 5) == []
     assert [window.gain for window in board.newest_gains(now, P, "small_trees", 5)] == [0.1, 0.1]
     assert len(board.newest_gains(now, P, "base_rate", 5)) == 1
+    last = book.append(evaluated_with(0.7)).last_seq
+    assert [window.gain for window in board.newest_gains(book.at(f"#{last}"), P, "small_trees", 1)] == [0.7]
     assert board.newest_gains(now, Q, "small_trees", 5) == []
     notable = board.notable_events(now, P, 20)
     assert notable == sorted(notable, reverse=True)
@@ -225,6 +233,12 @@ def test_the_board_shows_the_newest_of_one_pipeline(book: ledger.Ledger) -> None
     ]  # fmt: skip
     assert board.notable_events(now, P, 2) == notable[:2]
     assert types_of(book, board.notable_events(now, Q, 20)) == ["pipeline.registered"]
+
+
+def test_the_row_of_a_run_is_where_the_list_has_it(book: ledger.Ledger) -> None:
+    for query, runs in ((RunQuery(ascending=True), [R1, R2, R3]), (RunQuery(), [R3, R2, R1])):
+        assert [item.run for item in run_list.list_runs(book.now(), query, 0, 9)] == runs
+        assert [run_list.row_of_run(book.now(), query, run) for run in runs] == [0, 1, 2]
 
 
 def test_a_run_that_was_corrected_stays_in_the_list_without_a_state(book: ledger.Ledger) -> None:
@@ -267,6 +281,20 @@ def test_a_search_needs_every_word(book: ledger.Ledger) -> None:
     about = found_by(now, "late-arrivals", living.APRIL)
     assert about and set(types_of(book, about)) <= {"period.monitored"}
     assert found_by(book.at("c2"), "type:run.started") == found_by(now, "type:run.started")[-1:]
+
+
+def test_a_search_of_the_past_finds_nothing_later(book: ledger.Ledger) -> None:
+    whole = Stretch(0, book.now().as_of.seq)
+    assert len(list(event_search.find_events(book.at("c2"), "type:run.started", whole))) == 1
+
+
+def test_effects_are_the_later_events_that_name_it(book: ledger.Ledger) -> None:
+    before = book.now()
+    cause = before.event(4)
+    effect = book.append(Draft(started("r9", P), cause=(cause.id.hex(),))).last_seq
+    assert book.now().effects(cause, within=1_000, most=5) == [effect]
+    assert book.now().effects(cause, within=1, most=5) == []
+    assert before.effects(cause, within=1_000, most=5) == []
 
 
 def test_a_search_looks_first_where_an_entity_was_mentioned_last(book: ledger.Ledger) -> None:

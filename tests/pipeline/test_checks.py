@@ -26,9 +26,9 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows
 from tallystick.pipeline.data.slice import cut, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Described, Plan, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
 from tallystick.pipeline.leakage import checks, feature_scan
-from tallystick.pipeline.runs.run import Report, run
+from tallystick.pipeline.runs.run import RunReport, run
 
 FLIGHTS = "late-arrivals.parquet"
 
@@ -37,7 +37,7 @@ class Ready(NamedTuple):
     """Everything that the checks of a run look at."""
 
     settings: Pipeline
-    plan: Plan
+    plan: BacktestPlan
     table: pa.Table
     windows: list[Window]
     described: list[Described]
@@ -275,7 +275,7 @@ def test_a_level_that_training_never_saw_says_nothing() -> None:
 # In a run --------------------------------------------------------------------------------------------------
 
 
-def _run(book: ledger.Ledger, path: Path) -> Report:
+def _run(book: ledger.Ledger, path: Path) -> RunReport:
     return run(book, read(path), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
 
 

@@ -23,7 +23,7 @@ from tallystick.pipeline.config.windows import all_windows, development_windows
 from tallystick.pipeline.data.slice import cut
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import Cell, Recipe
-from tallystick.pipeline.runs.run import Report, run
+from tallystick.pipeline.runs.run import RunReport, run
 
 FLIGHTS = "late-arrivals.parquet"
 NUMBER = {
@@ -85,7 +85,7 @@ def by_day(*, as_steps: bool) -> pd.DataFrame:
     return flights.assign(row=np.arange(len(flights)), day=steps if as_steps else day)
 
 
-def done(folder: Path, path: Path) -> Report:
+def done(folder: Path, path: Path) -> RunReport:
     with ledger.create(folder / "team", timezone="UTC") as book:
         return run(book, read(path), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.evaluate import selection as rule
-from tallystick.pipeline.evaluate.selection import Selection, choose
+from tallystick.pipeline.evaluate.selection import ChoiceRule, Selection, choose
 from tallystick.pipeline.evaluate.stability import Scores, WindowLosses, scores
 
 REFERENCE = "rate"
@@ -43,7 +43,7 @@ def chosen(gains: Mapping[str, Sequence[float]], **settings: Any) -> Selection:
         "champion": None,
         "eligible": dict.fromkeys(gains),
     }
-    return choose(made, **(defaults | settings))
+    return choose(made, ChoiceRule(**(defaults | settings)))
 
 
 def codes(selection: Selection) -> list[str]:

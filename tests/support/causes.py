@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 from shell import PROGRAM
 
+from tallystick.ledger.views.cache_file import account_file
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIB = 1 << 20
 
@@ -90,14 +92,27 @@ def full_disk(place: Place, folder: Path) -> Iterator[Place]:
         filler.unlink()
 
 
+def views_file(place: Place) -> Path:
+    """Where the account keeps the views of the team's ledger."""
+    return place.home / "s" / "tallystick" / "views" / account_file(place.team / ".tally").name
+
+
 @contextlib.contextmanager
 def no_space_for_views(place: Place, folder: Path) -> Iterator[Place]:
     """Room for what is recorded and none for the views, which are ten times as large."""
-    (place.team / ".tally" / "views.db").unlink(missing_ok=True)
-    with mounted(place, folder, 2 * MIB) as moved:
-        filler = fill(moved.team.parent, 280 * 1024)
-        yield moved
-        filler.unlink()
+    disk = folder / "state"
+    disk.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if done.returncode:
+        raise Left("mounting is not allowed")
+    try:
+        shutil.copytree(place.home / "s", disk / "s", ignore=shutil.ignore_patterns("views"))
+        fill(disk, 100 * 1024)
+        yield place._replace(variables=(("XDG_STATE_HOME", str(disk / "s")),))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
 
 
 @contextlib.contextmanager
@@ -111,7 +126,7 @@ def full_home(place: Place, folder: Path) -> Iterator[Place]:
     if done.returncode:
         raise Left("mounting is not allowed")
     try:
-        shutil.copytree(place.home / "s", disk / "s")
+        shutil.copytree(place.home / "s", disk / "s", ignore=shutil.ignore_patterns("views"))
         fill(disk, 0)
         yield place._replace(variables=(("XDG_STATE_HOME", str(disk / "s")),))
     finally:
@@ -211,8 +226,9 @@ def database_locked(place: Place, folder: Path) -> Iterator[Place]:
 @contextlib.contextmanager
 def views_locked(place: Place, folder: Path) -> Iterator[Place]:
     """Before the views are made, so that every command has to."""
-    (place.team / ".tally" / "views.db").unlink(missing_ok=True)
-    with kept(SQLITE, str(place.team / ".tally" / "views.db")):
+    views_file(place).unlink(missing_ok=True)
+    views_file(place).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with kept(SQLITE, str(views_file(place))):
         yield place
 
 
@@ -297,7 +313,7 @@ def newer_format(place: Place, folder: Path) -> Iterator[Place]:
 def views_of_another_version(place: Place, folder: Path) -> Iterator[Place]:
     """As another version of the program would have left them: with another fingerprint, and wrong by our rules."""
     subprocess.run([*PROGRAM, "status"], cwd=place.team, check=True, capture_output=True, env=environment(place))
-    connection = sqlite3.connect(place.team / ".tally" / "views.db", isolation_level=None)
+    connection = sqlite3.connect(views_file(place), isolation_level=None)
     connection.execute("UPDATE cursors SET fingerprint = '1-of another version'")
     connection.execute("DELETE FROM models_rows")
     connection.close()

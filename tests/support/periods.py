@@ -9,7 +9,7 @@ from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.monitoring.baseline import History, Past
-from tallystick.pipeline.monitoring.facts import Facts, Rows, facts_of
+from tallystick.pipeline.monitoring.facts import Facts, Judging, Rows, facts_of
 from tallystick.pipeline.monitoring.period_data import bins_of
 from tallystick.pipeline.monitoring.statistics import statistics
 
@@ -92,10 +92,5 @@ def judged(rows: Rows, past: History, seed: int = 1) -> Facts:
         "2013-09",
         rows,
         past,
-        task="classification",
-        metric="log_loss",
-        rules=RULES,
-        min_rows=200,
-        margin=0.005,
-        seed=seed,
+        Judging(task="classification", metric="log_loss", rules=RULES, min_rows=200, margin=0.005, seed=seed),
     )

@@ -60,9 +60,13 @@ def copy_of(done: Done, tmp_path: Path) -> tuple[Path, dict[str, str]]:
     folder, environment, _ = done
     shutil.copytree(folder, tmp_path / "team")
     shutil.copytree(Path(environment["XDG_CONFIG_HOME"]).parent, tmp_path / "home")
-    moved = {
-        "XDG_CONFIG_HOME": str(tmp_path / "home" / "c"),
-        "XDG_STATE_HOME": str(tmp_path / "home" / "s"),
+    return tmp_path / "team", home_in(tmp_path / "home")
+
+
+def home_in(folder: Path) -> dict[str, str]:
+    """The environment of Ann, whose keys and state are in that folder."""
+    return {
+        "XDG_CONFIG_HOME": str(folder / "c"),
+        "XDG_STATE_HOME": str(folder / "s"),
         "TALLY_ACTOR": "ann@example.org",
     }
-    return tmp_path / "team", moved

@@ -11,7 +11,7 @@ from given import FIXTURES
 
 from tallystick import ledger
 from tallystick.pipeline.config.load import read
-from tallystick.pipeline.runs.run import Report, run
+from tallystick.pipeline.runs.run import RunReport, run
 
 
 def table() -> pa.Table:
@@ -41,7 +41,7 @@ def tiny(folder: Path, rows: pa.Table | None = None, **changes: str) -> Path:
     return path
 
 
-def done(book: ledger.Ledger, file: Path, workers: int = 1) -> Report:
+def done(book: ledger.Ledger, file: Path, workers: int = 1) -> RunReport:
     """A whole run of a pipeline file."""
     return run(book, read(file), workers=workers, on_outline=lambda _: None, on_progress=lambda *_: None)
 

@@ -138,9 +138,8 @@ def test_a_file_that_was_read_as_it_lay_is_opened_again_when_somebody_writes(tmp
 def test_verifying_where_nothing_can_be_written_says_that_the_views_are_not_kept(tmp_path: Path) -> None:
     with ledger.create(tmp_path, timezone="UTC") as book:
         told(book)
-    for name in ("views.db", "views.db-wal", "views.db-shm"):
-        (tmp_path / ".tally" / name).unlink(missing_ok=True)
-    (tmp_path / ".tally" / "views.db").mkdir()  # what cannot be opened as a file, for anybody
+        book.views.discard()
+    book.views.path.mkdir()  # what cannot be opened as a file, for anybody
     answer = tally(tmp_path, "verify")
     assert answer.code == 0
     assert "not kept, because they cannot be written here" in answer.out

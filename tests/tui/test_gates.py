@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from given import FIXTURES
+from given import FIXTURES, Ticking
 from shell import Done, copy_of, tally
 
 from tallystick import ledger
@@ -131,7 +131,7 @@ def test_waivers_make_it_possible_are_seen_everywhere_and_end(put_forward: Done,
     assert [gap["level"] for gap in audit.json["gaps"] if gap["code"] == "waiver-ends"] == ["soon"] * len(gates)
     # Opened on the day after the end, nothing recorded meanwhile; and as of the promotion.
     later = dt.datetime.combine(soon + dt.timedelta(days=2), dt.time(), dt.UTC)
-    with ledger.open(folder, clock=lambda: later) as book:
+    with ledger.open(folder, clock=Ticking(later)) as book:
         now = book.now()
         champion = now.champion("late-arrivals")
         assert champion is not None

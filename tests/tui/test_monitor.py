@@ -94,7 +94,7 @@ def test_a_run_as_of_a_date_knows_nothing_of_later_labels(september: tuple[Path,
         table = pd.read_parquet(september[0] / "late-arrivals.parquet")
         known = table[table["arr_delay"].notna() & (table["time_hour"] + pd.Timedelta(days=1) <= started.labels_as_of)]
         assert made.body.rows == len(known)
-    before = tally(september[0], "run", "late.toml", "--labels-as-of", "2013-03-31", **september[1])
+    before = tally(september[0], "run", "late.toml", "--labels-as-of", "2013-03-31", "--workers", "1", **september[1])
     assert before.code == 2
     assert "no label of 2013-04" in before.err
 
@@ -247,10 +247,9 @@ def test_what_a_model_has_seen_and_what_is_sealed_is_not_watched(team: tuple[Pat
     other = watch(team, "2013-10", "--model", "late-arrivals-v9")
     assert other.code == 4
     folder, home = team
-    changed = "--labels-as-of", "2013-10-31", "--workers", "1"
-    text = (folder / "late.toml").read_text().replace("max_iter = 80", "max_iter = 40")
-    (folder / "late.toml").write_text(text)
-    assert tally(folder, "run", "late.toml", *changed, **home).code == 0
+    run = tally(folder, "runs", "--json", **home).json["runs"][0]["run"]
+    proposed = tally(folder, "refit", run, "base_rate", "--reason", "to compare", "--data", "late.toml", **home)
+    assert proposed.code == 0, proposed.err
     sealed = watch(team, "2013-11", "--model", "late-arrivals-v2")
     assert sealed.code == 1
     assert "sealed until promotion" in sealed.err

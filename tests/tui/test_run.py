@@ -150,7 +150,7 @@ def test_results_do_not_depend_on_workers_or_processes(tmp_path: Path) -> None:
         from tallystick.ledger.verify.verify import verify
 
         assert verify(book).verified
-    again = tally(tmp_path, "run", str(file), "--workers", "2")
+    again = tally(tmp_path, "run", str(file), "--workers", "1")
     assert "ran on the same slice before" in again.out
     assert "The result is the same, to the last bit" in again.out
 
@@ -370,7 +370,7 @@ def test_ctrl_c_leaves_a_failed_run_and_no_result(tmp_path: Path) -> None:
         assert book.now().models() == []
         assert [run.status for run in book.now().runs()] == ["failed"]
     assert tally(tmp_path, "verify").code == 0
-    assert tally(tmp_path, "run", str(smaller(tmp_path))).code == 0
+    assert tally(tmp_path, "run", str(smaller(tmp_path)), "--workers", "1").code == 0
 
 
 def test_a_killed_run_is_noticed_by_the_next_one(tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_a_killed_run_is_noticed_by_the_next_one(tmp_path: Path) -> None:
     process.communicate(timeout=60)
     assert tally(tmp_path, "verify").code == 0
     assert "has no end yet" in tally(tmp_path, "status").err
-    assert tally(tmp_path, "run", str(smaller(tmp_path))).code == 0
+    assert tally(tmp_path, "run", str(smaller(tmp_path)), "--workers", "1").code == 0
     (failure,) = failures(tmp_path)
     assert "is gone without a word" in failure.message
     with ledger.open(tmp_path) as book:

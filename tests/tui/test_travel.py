@@ -105,11 +105,11 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
 
         ledger.create(folder, timezone="America/New_York", clock=clock, recorder=recorder("ann")).close()
         with acting("ann") as book:
-            run(book, read(first), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+            run(book, read(first), workers=1, on_outline=lambda _: None, on_progress=lambda *_: None)
             clock.set("2026-04-10")
             promote(book, "late-arrivals-v1", None, "steady from May on")
             clock.set("2026-05-20")
-            run(book, read(second), workers=2, on_outline=lambda _: None, on_progress=lambda *_: None)
+            run(book, read(second), workers=1, on_outline=lambda _: None, on_progress=lambda *_: None)
         with acting("ben") as book:
             clock.set("2026-06-15")
             mistake = promote(book, "late-arrivals-v2", "late-arrivals-v1", "by mistake")
@@ -385,8 +385,8 @@ def test_rebuild_check_notices_a_changed_view(told: tuple[Path, dict[str, str], 
 
     folder, environment, _ = told
     shutil.copytree(folder, tmp_path / "copy")
-    assert tally(tmp_path / "copy", "status", **environment).code == 0
-    connection = sqlite3.connect(tmp_path / "copy" / ".tally" / "views.db", isolation_level=None)
+    path = tally(tmp_path / "copy", "sql", "--path", **environment).out.strip()
+    connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("UPDATE models_rows SET state = replace(state, 'champion', 'retired')")
     connection.close()
     checked = tally(tmp_path / "copy", "rebuild", "--check", **environment)

@@ -44,7 +44,7 @@ def trouble_lines(message: str, hint: str, is_damaged: bool) -> list[Line]:
 
     lines = [Line(message, "bold"), Line(hint), Line("")]
     if is_damaged:
-        lines.append(Line("Nothing was changed. The evidence is in ledger.db; views.db may be deleted at any time."))
+        lines.append(Line("Nothing was changed. The evidence is in ledger.db; views are made from it again."))
         lines.append(Line("`tally verify` says what is wrong and what is still trusted.", "dim"))
     return [*lines, Line("q ends it.", "dim")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,8 +78,3 @@ def moment_of(text: str | None, book: Ledger) -> dt.datetime | None:
     from tallystick.ledger.query.as_of import parse_moment
 
     return parse_moment(text, book.zone, book.clock())
-
-
-def cores() -> int:
-    """How many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

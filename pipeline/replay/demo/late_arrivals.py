@@ -38,7 +38,7 @@ EVE = Person("Eve", "privacy@example.org")  # looks after personal data
 OTHER_END = "The story went otherwise on this machine than where it was written"
 
 
-class Told(NamedTuple):
+class ToldStep(NamedTuple):
     """One step that is over."""
 
     at: dt.datetime
@@ -48,7 +48,7 @@ class Told(NamedTuple):
     commit: str
 
 
-def tell(stage: Stage) -> Iterator[Told]:
+def tell(stage: Stage) -> Iterator[ToldStep]:
     """Live the whole story, step by step; each is in the ledger when it is told."""
     begun, of = 0, sum(step.parts for step in STEPS)
     for step in STEPS:
@@ -59,7 +59,7 @@ def tell(stage: Stage) -> Iterator[Told]:
             book.checkpoint()
             commit = book.commit_handle(book.now().as_of.n)
         begun += step.parts
-        yield Told(local(step.at), step.who, step.doing, sentence, commit)
+        yield ToldStep(local(step.at), step.who, step.doing, sentence, commit)
 
 
 # What people do --------------------------------------------------------------------------------------------

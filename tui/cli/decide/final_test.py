@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from pathlib import Path
 
 import click
 
+from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import exit_with, open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
@@ -40,13 +40,12 @@ def final_test_command(
     Its recipe and the reference are fitted walk-forward, as in a run. A look beyond the budget is refused. Ends with 1
     where the model fell further than its gate allows.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with open_ledger(ledger_path, records=True) as book, ProgressBar() as progress:
         from tallystick.pipeline.runs.final_test import look
 
         command = shlex.join(["tally", *sys.argv[1:]])
         announced, body, gate = look(
-            book, model, command=command, file=file, workers=workers or cores, on_progress=progress
+            book, model, command=command, file=file, workers=workers or cores(), on_progress=progress
         )
         progress.close()
         if as_json:

@@ -23,7 +23,7 @@ from tallystick.tui.output.escape import show
 from tallystick.tui.output.progress import ProgressBar
 
 if TYPE_CHECKING:
-    from tallystick.pipeline.replay.demo.late_arrivals import Told
+    from tallystick.pipeline.replay.demo.late_arrivals import ToldStep
     from tallystick.pipeline.runs.run import Progress
 
 INDENT = " " * 12
@@ -49,7 +49,7 @@ def demo_command(folder: Path, as_json: bool) -> None:
     _refuse_existing(folder)
     with ProgressBar() as bar:
 
-        def on_told(told: Told) -> None:
+        def on_told(told: ToldStep) -> None:
             if not as_json:
                 bar.close()
                 _print_step(told)
@@ -65,7 +65,7 @@ def demo_command(folder: Path, as_json: bool) -> None:
             _print_end(folder, book, seconds)
 
 
-def _document(folder: Path, book: ledger.Ledger, steps: list[Told], seconds: float) -> dict[str, Any]:
+def _document(folder: Path, book: ledger.Ledger, steps: list[ToldStep], seconds: float) -> dict[str, Any]:
     return {
         "folder": str(folder),
         "origin": book.origin,
@@ -99,7 +99,7 @@ def _print_end(folder: Path, book: ledger.Ledger, seconds: float) -> None:
     click.echo(f"    {show(_command(folder, 'tui'))}")
 
 
-def _print_step(told: Told) -> None:
+def _print_step(told: ToldStep) -> None:
     click.echo(f"{told.at:%Y-%m-%d}  {told.who.name} {told.doing}.")
     click.echo(wrap(told.sentence, INDENT))
 
@@ -138,7 +138,7 @@ def _refuse_existing(folder: Path) -> None:
         )
 
 
-def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) -> list[Told]:
+def _make(folder: Path, on_progress: Progress, on_told: Callable[[ToldStep], None]) -> list[ToldStep]:
     """Live the story beside the folder that it is meant for; only a whole one gets that name."""
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -149,9 +149,9 @@ def _make(folder: Path, on_progress: Progress, on_told: Callable[[Told], None]) 
         ) from error
     stage = None
     try:
+        from tallystick.ledger.system.processors import cores
         from tallystick.pipeline.replay.demo.late_arrivals import STEPS, tell
         from tallystick.pipeline.replay.demo.stage import Stage, local
-        from tallystick.tui.cli.options import cores
 
         workplace.chmod(0o755)
         stage = Stage(

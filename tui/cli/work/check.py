@@ -32,8 +32,8 @@ def check_command(file: Path, no_data: bool, as_json: bool) -> None:
     named = files_named(loaded)
     for path in named:
         say("note", f"The file names code in {path}, which {'is not imported' if no_data else 'is imported now'}.")
-    if not no_data:
-        check_code(loaded)
+    if not no_data and (unseen := check_code(loaded)):
+        say("note", f"Without the extra `pipeline` these candidates were not looked at: {', '.join(unseen)}.")
     development, sealed = development_windows(loaded.settings.time), sealed_windows(loaded.settings.time)
     if as_json:
         print_json(

@@ -10,9 +10,10 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import say
-from tallystick.tui.cli.options import cores, json_option
+from tallystick.tui.cli.options import json_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, table, wrap
 from tallystick.tui.output.escape import show

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tallystick import ledger
+from tallystick.ledger.system.processors import cores
 from tallystick.ledger.views.entities import ModelState
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import exit_with, open_ledger
-from tallystick.tui.cli.options import FILE, cores, json_option, ledger_option
+from tallystick.tui.cli.options import FILE, json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show

@@ -10,9 +10,10 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import Refused
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import announce, open_ledger
-from tallystick.tui.cli.options import FILE, cores, json_option, labels_option, ledger_option, moment_of
+from tallystick.tui.cli.options import FILE, json_option, labels_option, ledger_option, moment_of
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
 from tallystick.tui.output.escape import show
@@ -22,7 +23,7 @@ from tallystick.tui.output.trajectory import trajectory_table
 
 if TYPE_CHECKING:
     from tallystick.pipeline.models.executor import Engine
-    from tallystick.pipeline.runs.run import Report
+    from tallystick.pipeline.runs.run import RunReport
     from tallystick.pipeline.runs.start import Outline
 
 
@@ -145,7 +146,7 @@ def _print_outline(outline: Outline) -> None:
 # After -----------------------------------------------------------------------------------------------------
 
 
-def _print_report(report: Report, book: ledger.Ledger) -> None:
+def _print_report(report: RunReport, book: ledger.Ledger) -> None:
     from tallystick.pipeline.evaluate.sentences import METRIC_WORDS
     from tallystick.pipeline.leakage.checks import summary
 
@@ -212,13 +213,13 @@ def _print_report(report: Report, book: ledger.Ledger) -> None:
     click.echo(here(f'Next, if you agree: tally promote {show(report.model)} --reason "…"'))
 
 
-def _trajectories(report: Report, metric: str) -> list[str]:
+def _trajectories(report: RunReport, metric: str) -> list[str]:
     labels = [described.window.label for described in report.described]
     values = {(item.label, item.candidate): item.metrics[metric].value for item in report.judged}
     return trajectory_table(labels, [recipe.name for recipe in report.outline.recipes], values)
 
 
-def _report_json(report: Report, book: ledger.Ledger) -> dict[str, Any]:
+def _report_json(report: RunReport, book: ledger.Ledger) -> dict[str, Any]:
     from tallystick.pipeline.leakage.checks import worst_of
 
     outline = report.outline
