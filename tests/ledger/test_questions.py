@@ -235,6 +235,12 @@ def test_the_board_shows_the_newest_of_one_pipeline(book: ledger.Ledger) -> None
     assert types_of(book, board.notable_events(now, Q, 20)) == ["pipeline.registered"]
 
 
+def test_the_row_of_a_run_is_where_the_list_has_it(book: ledger.Ledger) -> None:
+    for query, runs in ((RunQuery(ascending=True), [R1, R2, R3]), (RunQuery(), [R3, R2, R1])):
+        assert [item.run for item in run_list.list_runs(book.now(), query, 0, 9)] == runs
+        assert [run_list.row_of_run(book.now(), query, run) for run in runs] == [0, 1, 2]
+
+
 def test_a_run_that_was_corrected_stays_in_the_list_without_a_state(book: ledger.Ledger) -> None:
     correct(book, next(found.seq for found in book.now().events(types=["run.started"], names=[R3])), "by mistake")
     listed = {item.run: item.state for item in run_list.list_runs(book.now(), RunQuery(), 0, 10)}

@@ -74,6 +74,7 @@ def test_a_strangers_views_are_not_believed_at_first_contact(team: Path, tmp_pat
 
 def test_reading_leaves_nothing_in_the_ledgers_folder(team: Path, tmp_path: Path) -> None:
     before = files(team / ".tally")
+    assert before <= {"ledger.db", "lock", "lock.next", "objects"}
     assert tally(team, "status", **home(tmp_path / "ann")).code == 0
     assert files(team / ".tally") <= before | {"lock", "lock.next"}
 
