@@ -367,7 +367,9 @@ class _Examination:
             said = [f"{covered or 'nothing'}; {commit_range(0, start - 1)} were not read"]
         else:
             said = [f"c0 to c{last} are proved by the signed checkpoint of size {trust.signatures.proved_size}"]
-        if trust.outside.anchored:
+        if trust.outside.anchored and self.contents.start:
+            said.append(f"the stored tree continues what is kept outside: {trust.outside.anchored_by}")
+        elif trust.outside.anchored:
             said.append(
                 f"c0 to c{trust.outside.anchored - 1} also by what is kept outside: {trust.outside.anchored_by}"
             )
