@@ -24,7 +24,7 @@ from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
-from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, circumstance, trouble
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, circumstance, trouble
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
@@ -154,6 +154,7 @@ class _Examination:
         """What was copied in from other ledgers, against what they had signed."""
         names = has_imports(self.log)
         if not names:
+            self._format()
             return
         earlier = self.contents.earlier
         if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "INDEX"):
@@ -174,9 +175,22 @@ class _Examination:
                 "imported for the ledger's own.",
                 next=f"PRAGMA user_version = {NAMED_UNDER_FORMAT} puts it right; find out who changed it.",
             )
+        self._format()
         self.report.findings += self.imported.findings
         self.report.warnings += self.imported.unfinished()
         self.imported_lines = self.imported.lines()
+
+    def _format(self) -> None:
+        """A ledger has the higher format from the first import under another name on, and not before."""
+        if self.log.format() < NAMED_UNDER_FORMAT or (self.imported is not None and self.imported.named_under):
+            return
+        self.report.add(
+            "SCHEMA",
+            str(self.log.path),
+            f"The file says format {self.log.format()}, but nothing in it needs more than format {PLAIN_FORMAT}: older "
+            "programs are kept from reading it.",
+            next=f"PRAGMA user_version = {PLAIN_FORMAT} puts it right; find out who changed it.",
+        )
 
     # What stands outside -----------------------------------------------------------------------------------
 
