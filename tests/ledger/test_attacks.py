@@ -256,6 +256,12 @@ def add_a_page_behind_the_end(scene: Scene) -> str:
     return str(scene.book.log.path)
 
 
+def add_a_page_and_an_empty_log(scene: Scene) -> str:
+    """A write-ahead log in which there is nothing does not excuse a file that is too long."""
+    scene.book.log.path.with_name("ledger.db-wal").write_bytes(bytes(32 + 24 + 4096))
+    return add_a_page_behind_the_end(scene)
+
+
 def convert_to_utf16(scene: Scene) -> str:
     path = scene.book.log.path
     old, new = sqlite3.connect(path), sqlite3.connect(path.with_name("new"), isolation_level=None)
@@ -461,6 +467,7 @@ ROWS: list[tuple[Callable[[Scene], str], str, tuple[str, ...]]] = [
     (change_a_body_in_the_log_alone, "BODY ALTERED", ()),
     (add_bytes_behind_the_end, "FILE", ()),
     (add_a_page_behind_the_end, "FILE", ()),
+    (add_a_page_and_an_empty_log, "FILE", ()),
     (convert_to_utf16, "FILE", ()),
     (add_an_event_before_the_first, "INDEX", ()),
     (add_a_commit_before_the_first, "INDEX", ()),
