@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import itertools
 import re
 import sqlite3
 
@@ -29,7 +28,6 @@ from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
 from tallystick.ledger.verify.file_check import check_file, journal_finding
-from tallystick.ledger.verify.idempotency_check import wrong_keys
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
@@ -120,16 +118,15 @@ class _Examination:
         if not contents.identities or self.report.has("FILE", "LEAF REWRITTEN"):
             return  # what the keys would be compared with is damaged itself
         damaged = {*contents.damaged, *(missing.seq for missing in contents.missing)}
-        zone = self.ledger.zone
-        wrong = wrong_keys(self.log, contents.start, contents.size, damaged, zone)
-        for key, words in itertools.islice(wrong, MOST_WRONG_KEYS):
-            self.report.add(
-                "INDEX",
-                f"key {key}",
-                words,
-                next="An append under this key would be taken for done already. Restore the newest backup that "
-                "verifies, or ask whoever appends under it whether it was.",
-            )
+        for wrong in contents.wrong_keys():
+            if damaged.isdisjoint(range(wrong.first, wrong.last + 1)):
+                self.report.add(
+                    "INDEX",
+                    f"key {wrong.key}",
+                    wrong.words,
+                    next="An append under this key would be taken for done already. Restore the newest backup that "
+                    "verifies, or ask whoever appends under it whether it was.",
+                )
 
     def bounds(self) -> None:
         """What is beyond a bound of the format: with a signature the signer's doing, without one anybody's."""
@@ -430,7 +427,6 @@ _ORDER: tuple[Class, ...] = (
     "PROJECTION",
     "FORM",
 )
-MOST_WRONG_KEYS = 20
 
 
 def _unread(finding: Finding) -> Verdict:
