@@ -11,15 +11,15 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from blake3 import blake3
 
-from tallystick.ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged, TallyError
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import SchemaDeclared
 from tallystick.ledger.storage.log import Log
+from tallystick.ledger.system.timezone import zone_of
 
 MOST_WRONG = 20
 _QUARTERS = [dt.timezone(dt.timedelta(minutes=15 * step)) for step in range(-56, 57)]
@@ -50,7 +50,7 @@ class WrongKey(msgspec.Struct, frozen=True):
     """The events of the commit that it names; beyond each other if there is none."""
 
 
-def wrong_keys(log: Log, start: int, size: int, zone: ZoneInfo) -> list[WrongKey]:
+def wrong_keys(log: Log, start: int, size: int, zone_name: str) -> list[WrongKey]:
     """Each key that belongs to none of the commits; those of commits before ``start`` are left out.
 
     Where an event of a commit has no body any more, nobody can say what the content was.
@@ -59,7 +59,7 @@ def wrong_keys(log: Log, start: int, size: int, zone: ZoneInfo) -> list[WrongKey
         "SELECT key, content, keys.n, first_seq, last_seq FROM keys LEFT JOIN commits ON commits.n = keys.n "
         "ORDER BY keys.n"
     )
-    wrong: list[WrongKey] = []
+    zone, wrong = _zone(zone_name), list[WrongKey]()
     for key, content, n, first, last in found:
         if first is None or not 0 <= n < size:
             wrong.append(WrongKey(str(key), f"The idempotency key {key!r} names c{n}, which is not here.", 0, -1))
@@ -73,20 +73,28 @@ def wrong_keys(log: Log, start: int, size: int, zone: ZoneInfo) -> list[WrongKey
     return wrong
 
 
-def wrong_keys_elsewhere(folder: Path, start: int, size: int, zone: ZoneInfo) -> list[WrongKey]:
+def wrong_keys_elsewhere(folder: Path, start: int, size: int, zone_name: str) -> list[WrongKey]:
     """The same in another process, with a connection of its own."""
     log = Log(folder)
     try:
         log.reader.execute("BEGIN")
         with log.unchecked():
-            return wrong_keys(log, start, size, zone)
+            return wrong_keys(log, start, size, zone_name)
     except (Damaged, sqlite3.DatabaseError):
         return []  # what is damaged there is found by those who read the events
     finally:
         log.close()
 
 
-def _is_of(content: bytes, events: Sequence[bytes], zone: ZoneInfo) -> bool:
+def _zone(name: str) -> dt.tzinfo:
+    """The ledger's zone; UTC if its first event is damaged, which is said elsewhere."""
+    try:
+        return zone_of(name)
+    except TallyError:
+        return dt.UTC
+
+
+def _is_of(content: bytes, events: Sequence[bytes], zone: dt.tzinfo) -> bool:
     """Whether this is the digest of the events that were appended; declarations may have been written before them."""
     try:
         written = [_decode(data) for data in events]

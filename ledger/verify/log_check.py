@@ -23,7 +23,6 @@ from tallystick.ledger.storage.key_history import Change, Identity, chain
 from tallystick.ledger.storage.sqlite import integrity
 from tallystick.ledger.system.processes import end_with_parent
 from tallystick.ledger.system.processors import cores
-from tallystick.ledger.system.timezone import zone_of
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.bounds import Beyond
@@ -97,8 +96,9 @@ class Contents:
         if pool and not self.asked.of_a_stranger:
             self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events)
         if pool and genesis is not None:
-            zone = zone_of(genesis.timezone)
-            self._keys = pool.submit(wrong_keys_elsewhere, self.log.path.parent, self.start, self.size, zone)
+            self._keys = pool.submit(
+                wrong_keys_elsewhere, self.log.path.parent, self.start, self.size, genesis.timezone
+            )
         self._join(self._scanned(pool), last_seq)
         self.is_damaged()
         for future in (self.compared, self._keys):
@@ -120,7 +120,7 @@ class Contents:
         if self._keys is not None:
             found: list[WrongKey] = result_of(self._keys)
             return found
-        return wrong_keys(self.log, self.start, self.size, self.ledger.zone)
+        return wrong_keys(self.log, self.start, self.size, self.ledger.genesis.timezone)
 
     def _gaps(self) -> None:
         """Commits are numbered without gaps from 0; what is numbered otherwise has no place in the tree."""
