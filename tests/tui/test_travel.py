@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import histories
 import msgspec
 import pandas as pd
 import pytest
@@ -170,6 +171,20 @@ def test_why_names_the_event_and_what_led_to_it(told: tuple[Path, dict[str, str]
     assert (unclear.code, "It has owner, question" in unclear.err) == (4, True)
     assert ask(told, "why", "nobody.champion").code == 4
     assert ask(told, "why", "late-arrivals.wage").code == 4
+
+
+def test_diff_shows_who_had_approved_a_decision_at_each_date(tmp_path: Path) -> None:
+    with ledger.create(tmp_path, timezone="UTC") as book:
+        book.append(histories.registered("p"), histories.started("r1", "p"), histories.decided("r1", "p", None))
+        book.append(histories.approved("r1", "ann@example.org"))
+        book.append(histories.approved("r1", "ben@example.org"))
+    (change,) = (
+        change
+        for change in tally(tmp_path, "diff", "c2", "c3", "--json").json["changes"]
+        if change["handle"] == "decision:r1"
+    )
+    assert change["before"]["approved_by"] == ["ann@example.org"]
+    assert change["after"]["approved_by"] == ["ann@example.org", "ben@example.org"]
 
 
 def test_diff_of_two_dates_says_what_changed_and_by_whom(told: tuple[Path, dict[str, str], int]) -> None:
