@@ -457,24 +457,8 @@ def test_private_uses_are_found(tmp_path: Path) -> None:
 
 # Names ------------------------------------------------------------------------------------------------------
 
-NAMED_TWICE = {
-    "Asked",
-    "Checkpoint",
-    "Claim",
-    "Column",
-    "Context",
-    "Event",
-    "Group",
-    "History",
-    "Log",
-    "PredictionRefused",
-    "Reason",
-    "Rows",
-    "Score",
-    "Stored",
-    "Told",
-}
-"""Names that several classes still share. The table only shrinks."""
+ALONE = {"ledger/publish/auditor.py"}
+"""Programs that are handed to others as one file: they import nothing of ours and define the same things again."""
 
 
 def shared_class_names(root: Path) -> set[str]:
@@ -483,6 +467,7 @@ def shared_class_names(root: Path) -> set[str]:
         node.name
         for layer in LAYERS
         for file in (root / layer).rglob("*.py")
+        if file.relative_to(root).as_posix() not in ALONE
         for node in ast.parse(file.read_text()).body
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
@@ -490,7 +475,12 @@ def shared_class_names(root: Path) -> set[str]:
 
 
 def test_a_name_means_one_class() -> None:
-    assert shared_class_names(ROOT) <= NAMED_TWICE
+    assert shared_class_names(ROOT) == set()
+
+
+def test_what_stands_alone_imports_nothing_of_ours() -> None:
+    for name in ALONE:
+        assert not any(f"{one}.".startswith("tallystick.") for one in imported(ROOT / name)), name
 
 
 def test_a_name_of_two_classes_is_found(tmp_path: Path) -> None:
@@ -507,7 +497,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "ledger", "import_history"): 7,
     ("parameters", "ledger", "_said"): 8,
     ("parameters", "ledger", "plan"): 7,
-    ("parameters", "ledger", "_record"): 9,
     ("parameters", "ledger", "create"): 8,
     ("parameters", "pipeline", "_joined"): 8,
     ("parameters", "pipeline", "measure_optimism"): 8,
@@ -554,6 +543,18 @@ def test_nothing_is_too_large(package: str) -> None:
         for what, name, size in sizes(file):
             most = max(LIMITS[what], TOO_LARGE.get((what, package, name), 0))
             assert size <= most, f"{where}: {name} has {what} {size}, at most {most}"
+
+
+def test_every_exception_to_the_limits_is_needed() -> None:
+    """Each entry of the table is the size of something that is there; one that became smaller lowers its entry."""
+    largest: dict[tuple[str, str, str], int] = {}
+    for package in LAYERS:
+        for file in (ROOT / package).rglob("*.py"):
+            for what, name, size in sizes(file):
+                if size > LIMITS[what]:
+                    key = what, package, name
+                    largest[key] = max(size, largest.get(key, 0))
+    assert largest == TOO_LARGE
 
 
 def test_sizes_are_counted(tmp_path: Path) -> None:

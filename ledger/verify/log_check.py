@@ -26,7 +26,7 @@ from tallystick.ledger.system.processors import cores
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.report import Asked, Progress, Results
-from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
+from tallystick.ledger.verify.scan import Missing, NeededEvent, Range, Scanned, ranges, scan, scan_elsewhere
 from tallystick.ledger.verify.views_check import views_elsewhere
 
 READ_WHOLE_EVENTS = 200_000
@@ -63,7 +63,7 @@ class Contents:
         self.start = 0
         self.earlier: pins.Watermark | None = None
         self.identities: list[Identity] = []
-        self.told: list[Told] = []
+        self.told: list[NeededEvent] = []
         self.missing: list[Missing] = []
         self.damaged: list[int] = []
         self.strange: list[str] = []

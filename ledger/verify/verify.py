@@ -31,7 +31,7 @@ from tallystick.ledger.verify.artifact_check import ArtifactCheck
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
-from tallystick.ledger.verify.scan import Class, Finding, Told
+from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
 from tallystick.ledger.verify.views_check import views_differences
 
@@ -202,7 +202,7 @@ class _Examination:
         return self.trust.outside.unanchored_events() if self.trust else self.contents.events
 
     def _redactions(self) -> None:
-        said: dict[int, tuple[EventRedacted, Told]] = {}
+        said: dict[int, tuple[EventRedacted, NeededEvent]] = {}
         for told in self.contents.told:
             body = types.decode(told.data).body
             # A stranger's program may have named no position at all; then the event excuses nothing.
@@ -337,7 +337,7 @@ class _Examination:
             said.append(f"every other event matches its leaf; only the content of {listed} is bad")
         return said
 
-    def _placed(self, finding: Finding) -> Finding:
+    def _placed(self, finding: Contradiction) -> Contradiction:
         """A finding about an event, with the commit and the run that it falls into."""
         if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
             return finding

@@ -70,7 +70,7 @@ class History(Protocol):
         ...
 
 
-class Told:
+class GivenHistory:
     """The history of entries that are in memory."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -144,7 +144,7 @@ def fold(entries: Iterable[Entry]) -> Versions:
         if not say.is_known(entry.event):
             continue
         read.append(entry)
-        for projection, key, state in changes(entry, asked, Told(read)):
+        for projection, key, state in changes(entry, asked, GivenHistory(read)):
             versions[projection.name].setdefault(key, []).append((entry.seq, state))
             newest[projection.name][key] = state
     return versions
