@@ -16,20 +16,20 @@ import sqlite3
 
 import msgspec
 
-from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
-from tallystick.ledger.events.commit import from_micros
-from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
-from tallystick.ledger.storage.schema_check import schema_differences
-from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, circumstance, trouble
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
+from tallystick.ledger.verify.file_check import check_file, journal_finding
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
@@ -44,6 +44,8 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
+    if (journal := journal_finding(ledger.log.path)) is not None:
+        return _unread(journal)
     try:
         return _verdict(ledger, asked or Asked(), progress)
     except (UnicodeDecodeError, sqlite3.OperationalError) as error:
@@ -60,16 +62,16 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     # One snapshot for everything that is read from the log: others may go on appending meanwhile.
     connection.execute("BEGIN")
     try:
-        examination.schema()
-        # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
-        if not replaced(connection):
+        if check_file(connection, ledger.log.path, examination.report):
             with ledger.log.unchecked():
                 with contextlib.ExitStack() as stack:
                     examination.contents.read(stack)
                 examination.imports()
                 examination.outside()
+                examination.bounds()
                 examination.artifacts()
                 examination.segments()
+                examination.keys()
             connection.execute("COMMIT")
             examination.views()
     except Exception as error:
@@ -108,17 +110,44 @@ class _Examination:
         self.trust: TrustCheck | None = None
         self.redacted: dict[int, EventRedacted] = {}
         self.imported: Imports | None = None
+        self.events_are_damaged = False
         self.imported_lines: list[tuple[str, str]] = []
 
-    def schema(self) -> None:
-        """Every definition in the file, word for word."""
-        for words in schema_differences(self.log.reader, SCHEMA):
-            self.report.add(
-                "SCHEMA",
-                str(self.log.path),
-                words,
-                next="Find out who changed the file; readers may have been shown something else.",
-            )
+    def keys(self) -> None:
+        """Every idempotency key against the commit that it names."""
+        contents = self.contents
+        self.events_are_damaged = bool(contents.damaged) or self.report.has(
+            "FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"
+        )
+        if not contents.identities or self.report.has("FILE", "LEAF REWRITTEN"):
+            return  # what the keys would be compared with is damaged itself
+        damaged = {*contents.damaged, *(missing.seq for missing in contents.missing)}
+        for wrong in contents.wrong_keys():
+            if damaged.isdisjoint(range(wrong.first, wrong.last + 1)):
+                self.report.add(
+                    "INDEX",
+                    f"key {wrong.key}",
+                    wrong.words,
+                    next="An append under this key would be taken for done already. Restore the newest backup that "
+                    "verifies, or ask whoever appends under it whether it was.",
+                )
+
+    def bounds(self) -> None:
+        """What is beyond a bound of the format: with a signature the signer's doing, without one anybody's."""
+        if self.report.has("FILE", "LEAF REWRITTEN"):
+            return  # which commit they belong to is not certain
+        proved_size = self.trust.signatures.proved_size if self.trust else 0
+        for beyond in self.contents.beyond:
+            commit = self.log.commit(beyond.n) if beyond.seq < 0 else self.log.commit_of(beyond.seq)
+            if commit.n < proved_size or beyond.allowed_before or decode_head(commit.head).imported:
+                self.report.warnings.append(f"{beyond.where} is beyond the format: {beyond.words}. Its hash is right.")
+            else:
+                self.report.add(
+                    "FORM",
+                    beyond.where,
+                    f"{beyond.where} is beyond the format, and no signature covers it: {beyond.words}.",
+                    next="Find out which program wrote it. A checkpoint signed by the log's owner makes it a remark.",
+                )
 
     # Imported histories ------------------------------------------------------------------------------------
 
@@ -126,6 +155,7 @@ class _Examination:
         """What was copied in from other ledgers, against what they had signed."""
         names = has_imports(self.log)
         if not names:
+            self._format()
             return
         earlier = self.contents.earlier
         if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "INDEX"):
@@ -133,7 +163,7 @@ class _Examination:
             return
         if earlier and all((self.log.last_seq_of(name) or 0) < earlier.events for name in names):
             self.imported_lines = [
-                ("import", f"{name} recomputed on {earlier.at:%Y-%m-%d}; {words}")
+                ("import", f"{name} NOT recomputed, because its commits were not read; the ledger says: {words}")
                 for name, words in said_of(self.log).items()
             ]
             return
@@ -146,9 +176,22 @@ class _Examination:
                 "imported for the ledger's own.",
                 next=f"PRAGMA user_version = {NAMED_UNDER_FORMAT} puts it right; find out who changed it.",
             )
+        self._format()
         self.report.findings += self.imported.findings
         self.report.warnings += self.imported.unfinished()
         self.imported_lines = self.imported.lines()
+
+    def _format(self) -> None:
+        """A ledger has the higher format from the first import under another name on, and not before."""
+        if self.log.format() < NAMED_UNDER_FORMAT or (self.imported is not None and self.imported.named_under):
+            return
+        self.report.add(
+            "SCHEMA",
+            str(self.log.path),
+            f"The file says format {self.log.format()}, but nothing in it needs more than format {PLAIN_FORMAT}: older "
+            "programs are kept from reading it.",
+            next=f"PRAGMA user_version = {PLAIN_FORMAT} puts it right; find out who changed it.",
+        )
 
     # What stands outside -----------------------------------------------------------------------------------
 
@@ -163,9 +206,10 @@ class _Examination:
                 "from them only a newer tallystick can check."
             )
         if contents.strange:
+            what = "event" if all(handle.startswith("#") for handle in contents.strange) else "event or head"
             report.warnings.append(
-                f"{count(len(contents.strange), 'event')} in another written form than this program's, the first "
-                f"{contents.strange[0]}. The hashes are right."
+                f"{count(len(contents.strange), what)} in another written form than this "
+                f"program's, the first {contents.strange[0]}. The hashes are right."
             )
         if contents.identities:
             damaged = report.has("LEAF REWRITTEN")
@@ -183,7 +227,7 @@ class _Examination:
     def _events_line(self) -> None:
         contents = self.contents
         intact = contents.events - len(contents.missing) - len(contents.damaged) - contents.before_events
-        said = f"{intact:,} bodies match their hashes"
+        said = f"{count(intact, 'body matches its', 'bodies match their')} hashes"
         if contents.damaged:
             said += f"; {len(contents.damaged):,} DO NOT"
         if self.redacted:
@@ -192,9 +236,16 @@ class _Examination:
         gone = len(contents.missing) - len(self.redacted)
         if gone:
             said += f"; {gone:,} MISSING"
-        if earlier := contents.earlier:
-            said += f"; the first {earlier.events:,} were read on {earlier.at:%Y-%m-%d} (--full reads all)"
         self.report.lines.append(("events", said))
+        if earlier := contents.earlier:
+            self.report.lines.append(
+                (
+                    "NOT READ",
+                    f"the first {earlier.events:,} events ({commit_range(0, contents.start - 1)}), which this account "
+                    f"read last on {earlier.at:%Y-%m-%d}. What is said of them rests on stored hashes that this run "
+                    "did not recompute: tally verify",
+                )
+            )
 
     @property
     def unanchored(self) -> int:
@@ -232,7 +283,10 @@ class _Examination:
     def artifacts(self) -> None:
         """Every named artifact: there and of the right size, or read and hashed."""
         names, read_data = self.contents.artifact_names, self.asked.read_data
-        ArtifactCheck(self.ledger.objects, self.report, self.progress, read_data=read_data).check(names)
+        some_only = self.contents.start > 0
+        ArtifactCheck(self.ledger.objects, self.report, self.progress, read_data=read_data, some_only=some_only).check(
+            names
+        )
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
@@ -259,7 +313,7 @@ class _Examination:
         path = self.ledger.views.path
         if self.asked.of_a_stranger:
             return  # its views are nobody's evidence, and comparing them would make them
-        if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"):
+        if self.events_are_damaged:
             self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = (
@@ -286,24 +340,24 @@ class _Examination:
     # The verdict -------------------------------------------------------------------------------------------
 
     def verdict(self) -> Verdict:
-        """Everything, and the watermark where all is well."""
+        """Everything, and the watermark if all was read and is well."""
         contents, report = self.contents, self.report
-        verified = not report.findings
+        holds = not report.findings
         root = contents.roots.get(contents.size, b"")
-        if verified and contents.identities and not self.asked.of_a_stranger:
+        if holds and not contents.start and contents.identities and not self.asked.of_a_stranger:
             at = dt.datetime.now(dt.UTC).replace(microsecond=0)
             mark = pins.Watermark(contents.size, root.hex(), contents.events, at, this_program())
             pins.write_watermark(contents.origin, mark)
         order = {kind: place for place, kind in enumerate(_ORDER)}
         report.findings.sort(key=lambda finding: order[finding.kind])
         return Verdict(
-            verified=verified,
+            holds=holds,
             origin=contents.origin,
             commits=contents.size,
             events=contents.events,
-            findings=[self._placed(finding) for finding in report.findings],
+            findings=[placed(finding, self.log, contents.damaged) for finding in report.findings],
             warnings=report.warnings,
-            shortfalls=report.shortfalls if verified else [],
+            shortfalls=report.shortfalls if holds else [],
             lines=report.lines,
             trusted=self._trusted(),
             anchored=self.trust.outside.anchored if self.trust else 0,
@@ -322,9 +376,16 @@ class _Examination:
         elif self.report.has("FORK"):
             # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
             said = [f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {last + 1})"]
+        elif start := self.contents.start:
+            covered = (
+                f"{commit_range(start, last)} by the signed checkpoint of size {last + 1}" if last >= start else ""
+            )
+            said = [f"{covered or 'nothing'}; {commit_range(0, start - 1)} were not read"]
         else:
             said = [f"c0 to c{last} are proved by the signed checkpoint of size {trust.signatures.proved_size}"]
-        if trust.outside.anchored:
+        if trust.outside.anchored and self.contents.start:
+            said.append(f"the stored tree continues what is kept outside: {trust.outside.anchored_by}")
+        elif trust.outside.anchored:
             said.append(
                 f"c0 to c{trust.outside.anchored - 1} also by what is kept outside: {trust.outside.anchored_by}"
             )
@@ -336,23 +397,6 @@ class _Examination:
             listed = ", ".join(f"#{seq}" for seq in sorted(bad)[:5]) + (" …" if len(bad) > 5 else "")
             said.append(f"every other event matches its leaf; only the content of {listed} is bad")
         return said
-
-    def _placed(self, finding: Contradiction) -> Contradiction:
-        """A finding about an event, with the commit and the run that it falls into."""
-        if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
-            return finding
-        try:
-            commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
-            said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
-            for stored in self.log.events(commit.first_seq, commit.last_seq):
-                if stored.data is not None and stored.seq not in self.contents.damaged:
-                    run = getattr(types.decode(stored.data).body, "run", None)
-                    if run:
-                        said += f", of run {run}"
-                        break
-        except (TallyError, IndexError, ValueError, sqlite3.Error):
-            return finding
-        return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")
 
 
 _ORDER: tuple[Class, ...] = (
@@ -369,4 +413,24 @@ _ORDER: tuple[Class, ...] = (
     "ARTIFACT",
     "INDEX",
     "PROJECTION",
+    "FORM",
 )
+
+
+def _unread(finding: Contradiction) -> Verdict:
+    """The verdict about a file that must not be opened."""
+    return Verdict(
+        holds=False,
+        origin="",
+        commits=0,
+        events=0,
+        findings=[finding],
+        warnings=[],
+        shortfalls=[],
+        lines=[],
+        trusted=["Nothing was read"],
+        anchored=0,
+        unanchored_events=0,
+        unsigned_commits=0,
+        read_from=0,
+    )

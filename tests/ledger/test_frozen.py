@@ -55,7 +55,6 @@ def test_frozen_ledgers_verify(frozen: Path) -> None:
         verdict = verify(
             book,
             Asked(
-                full=True,
                 read_data=True,
                 against=[parse_receipt((frozen / "receipt.txt").read_text())],
                 segments=frozen / ".tally" / "segments",

@@ -27,7 +27,7 @@ LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
 
 
 def found(book: ledger.Ledger) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.words) for finding in verify(book, Asked(full=True)).findings]
+    return [(finding.kind, finding.words) for finding in verify(book).findings]
 
 
 def announced(book: ledger.Ledger) -> say.HistoryImported:
@@ -127,7 +127,7 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
     )
     told_of = imported_json(now, now.as_of.n)
     assert told_of is not None and told_of["proven"] is False
-    verdict = verify(book, Asked(full=True))
+    verdict = verify(book)
     assert dict(verdict.lines)["import"].endswith("; 2 commits that it had imported itself: UNPROVEN")
     assert verdict.findings == []
 
@@ -143,17 +143,18 @@ def test_a_false_size_of_an_artifact_does_not_accuse_our_file(book: ledger.Ledge
     with pytest.raises(Refused, match="which is not its size"):
         import_history(book, ann.folder, named_under="ann")
     book.append(stored(77), sign=True)
-    verdict = verify(book, Asked(full=True))
+    verdict = verify(book)
     assert verdict.findings == []
     assert "the event is wrong, the file is not" in verdict.warnings[0]
 
 
 def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
-    book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+    book: ledger.Ledger, ann: ledger.Ledger
 ) -> None:
     import_history(book, ann.folder)
     book.checkpoint()
-    verify(book, Asked(full=True))
-    monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
-    (line,) = (words for name, words in verify(book, Asked()).lines if name == "import")
-    assert "recomputed on" in line and "UNPROVEN" in line
+    verify(book)
+    verdict = verify(book, Asked(since_last=True))
+    assert verdict.exit_code == 4
+    (line,) = (words for name, words in verdict.lines if name == "import")
+    assert "NOT recomputed" in line and "UNPROVEN" in line
