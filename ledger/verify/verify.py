@@ -19,7 +19,7 @@ import msgspec
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import decode_head
 from tallystick.ledger.events.sentences import commit_range, count
-from tallystick.ledger.events.types import EventRedacted
+from tallystick.ledger.events.types import EventRedacted, EventRedactedV1
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
 from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, circumstance, trouble
@@ -108,7 +108,7 @@ class _Examination:
         self.report = Results()
         self.contents = Contents(ledger, asked, self.report, progress)
         self.trust: TrustCheck | None = None
-        self.redacted: dict[int, EventRedacted] = {}
+        self.redacted: dict[int, EventRedacted | EventRedactedV1] = {}
         self.imported: Imports | None = None
         self.events_are_damaged = False
         self.imported_lines: list[tuple[str, str]] = []
@@ -253,11 +253,11 @@ class _Examination:
         return self.trust.outside.unanchored_events() if self.trust else self.contents.events
 
     def _redactions(self) -> None:
-        said: dict[int, tuple[EventRedacted, NeededEvent]] = {}
+        said: dict[int, tuple[EventRedacted | EventRedactedV1, NeededEvent]] = {}
         for told in self.contents.told:
             body = types.decode(told.data).body
             # A stranger's program may have named no position at all; then the event excuses nothing.
-            if isinstance(body, EventRedacted) and re.fullmatch("0|[1-9][0-9]{0,15}", body.redaction):
+            if isinstance(body, EventRedacted | EventRedactedV1) and re.fullmatch("0|[1-9][0-9]{0,15}", body.redaction):
                 said[int(body.redaction)] = (body, told)
         for missing in self.contents.missing:
             entry = said.pop(missing.seq, None)
