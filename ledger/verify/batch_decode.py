@@ -49,7 +49,7 @@ class Alike:
             return None
         if set(map(_type_and_version, events)) != self.expected or list(map(encode_canonical, events)) != written:
             return None
-        if not are_within(events, written, self.known.free_form):
+        if not are_within(events, written, self.known.free_fields):
             return None
         bodies = list(map(_body, events))
         for get, _prefix, last_seqs in self.references:

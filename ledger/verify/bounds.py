@@ -16,9 +16,11 @@ import msgspec
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import Head
-from tallystick.ledger.events.event import MAX_DEPTH, MAX_EVENT_BYTES, Event, refuse_unrepresentable
+from tallystick.ledger.events.event import MAX_DEPTH, MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
 
 SALT_BYTES = 16
+SURE_DEPTH = MAX_DEPTH - 4
+"""A field that is not deeper is within the bound, however the levels above it and the keys in it are counted."""
 _salt, _zone, _about = attrgetter("salt"), attrgetter("occurred_at.tzinfo"), attrgetter("about")
 _SHAPES = bytes.maketrans(b"123456789,[", b"000000000::")
 _LONG_INTEGERS = (b":" + b"0" * 16, b":-" + b"0" * 16)
@@ -40,10 +42,11 @@ class Beyond(msgspec.Struct, frozen=True):
     """Whether earlier versions of this program wrote the like: then it is mentioned, and never a finding."""
 
 
-def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_form: bool) -> bool:
+def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_fields: Sequence[str]) -> bool:
     """Whether none of many events needs a closer look; their written form was compared already.
 
-    False may be wrong, True is not. Only free-form JSON can be deep or hold large integers.
+    False may be wrong, True is not. Only free-form JSON can be deep or hold large integers, so of each body only the
+    fields that hold such are looked at.
     """
     if set(map(len, map(_salt, events))) != {SALT_BYTES} or set(map(_zone, events)) != {dt.UTC}:
         return False
@@ -51,24 +54,29 @@ def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_form
         return False
     if any(about is not None and not _is_utc(about) for about in map(_about, events)):
         return False
-    return not free_form or not any(_is_deep(data) or _is_large(data) for data in written)
+    for field in free_fields:
+        for value in map(attrgetter(f"body.{field}"), events):
+            data = encode_canonical(value)
+            if _is_large(data) or _is_deep(data):
+                return False
+    return True
 
 
 def _is_large(data: bytes) -> bool:
     """Whether a JSON text may hold an integer beyond 2^53."""
-    shape = data.translate(_SHAPES)
+    shape = b":" + data.translate(_SHAPES)
     return any(digits in shape for digits in _LONG_INTEGERS)
 
 
 def _is_deep(data: bytes) -> bool:
-    """Whether a JSON text may be nested deeper than an event's body; decoding it a second time would take longer."""
-    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+    """Whether a JSON text may be nested deeper than a field of a body; decoding it a second time would take longer."""
+    if data.count(b"{") + data.count(b"[") < SURE_DEPTH:
         return False
     if b"\\" in data:
         data = data.replace(rb"\\", b"").replace(rb"\"", b"")
     outside = b"".join(data.split(b'"')[::2])
     brackets = outside.translate(None, _NO_BRACKETS)
-    for _ in range(MAX_DEPTH):
+    for _ in range(SURE_DEPTH):
         if not brackets:
             return False
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")

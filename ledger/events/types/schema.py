@@ -101,6 +101,11 @@ class Released:
         return _holds_any(self.body)
 
     @cached_property
+    def free_fields(self) -> tuple[str, ...]:
+        """Fields of the body that hold untyped JSON somewhere."""
+        return tuple(name for name, hint in typing.get_type_hints(self.body).items() if _holds_any(hint))
+
+    @cached_property
     def _own_names(self) -> tuple[str, ...]:
         """Fields that refer to entities which every ledger names by itself."""
         return tuple(field for field, entity in _references(self.body) if entity not in BY_CONTENT | OF_THE_LOG)
