@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, PipelineState
 from tallystick.pipeline.config.canonical import RegisteredTime, configuration_of, meaning_in, registration_at
@@ -54,13 +55,18 @@ def audit(now: Snapshot, has_file: Callable[[str], bool]) -> list[Gap]:
     has_file : callable
         Whether an artifact is in the ledger's folder today, by its hash.
     """
-    gaps = [*_erased(now), *_runs(now, now.zone), *_waivers(now, now.zone)]
+    gaps = [*_erased(now), *_unregistered(now), *_runs(now, now.zone), *_waivers(now, now.zone)]
     for pipeline in now.pipelines():
-        gaps += _configuration(now, pipeline)
+        # Erased: named above, and what it asked for cannot be missed.
+        is_readable = registration_at(now, pipeline.registered_by) is not None
+        if is_readable:
+            gaps += _configuration(now, pipeline)
         champion = now.champion_if_known(pipeline.pipeline)
         if isinstance(champion, ModelState):
             gaps += _champion(now, has_file, pipeline, champion)
-            gaps += _unwatched(now, pipeline, champion)
+            if is_readable:
+                gaps += _questions(now, pipeline, champion)
+                gaps += _unwatched(now, pipeline, champion)
     return gaps
 
 
@@ -69,6 +75,14 @@ def _erased(now: Snapshot) -> Iterator[Gap]:
     for item in now.erased(LOOKED_AT):
         words = f"{item.words[0].upper()}{item.words[1:]}; nobody can say any more what it held."
         yield Gap("erased", "missing", f"#{item.event.seq}", words, f"tally show '#{item.event.seq}'")
+
+
+def _unregistered(now: Snapshot) -> Iterator[Gap]:
+    """Pipelines with runs whose configuration does not count any more: nothing can be held against it."""
+    registered = {pipeline.pipeline for pipeline in now.pipelines()}
+    for name in sorted({run.pipeline for run in now.runs() if not is_unknown(run.pipeline)} - registered):
+        words = f"Runs of {name} are recorded, and no configuration of it that counts."
+        yield Gap("no-registration", "missing", f"pipeline:{name}", words, "tally run FILE.toml")
 
 
 def _runs(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
@@ -115,7 +129,6 @@ def _champion(
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")
     for item in expired_under(now, champion, now.zone):
         yield Gap("waiver-ended", "missing", f"gate:{item.gate.gate}", item.sentence, f"tally waive {item.gate.name} …")
-    yield from _questions(now, pipeline, champion)
 
 
 def _questions(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
