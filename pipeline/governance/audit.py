@@ -120,11 +120,13 @@ def _champion(
     if not decided:
         words = f"{name} was made champion without a decision that says what its gates were."
         yield Gap("no-decision", "missing", handle, words, f"tally explain {run.run}")
-    if not has_file(champion.artifact):
+    # What an erasure made unknown is missing once, as erased.
+    if not is_unknown(champion.artifact) and not has_file(champion.artifact):
         words = f"The file of {name} ({champion.artifact[:12]}…) is not in this ledger's folder."
         yield Gap("no-file", "missing", handle, words, "tally verify --read-data")
-    if champion.intended_for is not None and champion.intended_for[1] <= now.moment:
-        until = champion.intended_for[1].astimezone(now.zone)
+    intended_for = None if is_unknown(champion.intended_for) else champion.intended_for
+    if intended_for is not None and intended_for[1] <= now.moment:
+        until = intended_for[1].astimezone(now.zone)
         words = f"{name} decides for {pipeline.pipeline} and was intended for times before {until:%Y-%m-%d}."
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")
     for item in expired_under(now, champion, now.zone):
@@ -170,7 +172,9 @@ def _unwatched(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> 
     time = configuration.time
     assert pipeline.champion is not None
     begin = pipeline.champion.since
-    if champion.intended_for is not None:
+    if is_unknown(begin):
+        return
+    if champion.intended_for is not None and not is_unknown(champion.intended_for):
         begin = max(begin, champion.intended_for[0])
     zone = ZoneInfo(time.timezone)
     window = parse_span(time.window)
