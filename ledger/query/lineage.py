@@ -90,10 +90,10 @@ def between(links: Links, upper: str, lower: str) -> Lineage:
 
 
 def neighbours(links: Links, node: str, towards: str) -> list[Edge]:
-    """Edges of one node."""
+    """Edges of one node; an end that is unknown since an erasure is named in words, and leads nowhere."""
     if towards == "down":
-        return [Edge(node, link.kind, link.other, link.drawn_by) for link in links(node, "down")]
-    return [Edge(link.other, link.kind, node, link.drawn_by) for link in links(node, "up")]
+        return [Edge(node, link.kind, str(link.other), link.drawn_by) for link in links(node, "down")]
+    return [Edge(str(link.other), link.kind, node, link.drawn_by) for link in links(node, "up")]
 
 
 Label = Callable[[str], str]

@@ -13,6 +13,7 @@ import msgspec
 from tallystick.ledger.errors import Damaged, InvalidInput
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.unknown import Unknown, is_unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.pipeline.config.gate_rules import check_gates
 from tallystick.pipeline.config.settings import Automation, Gates, WaiverRule
@@ -108,11 +109,16 @@ def configuration_of(now: Snapshot, pipeline: str) -> Configuration:
     Damaged
         As :func:`configuration_in`.
     """
-    return configuration_in(registration_at(now, now.pipeline(pipeline).registered_by))
+    state = now.pipeline(pipeline)
+    if isinstance(state.registered_by, Unknown):
+        raise Damaged(f"The configuration of {state.pipeline} is {state.registered_by}.", "tally run FILE.toml")
+    return configuration_in(registration_at(now, state.registered_by))
 
 
 def registration_at(now: Snapshot, seq: int) -> say.PipelineRegistered | None:
     """The registration at a position; None where its content is gone or the event is another."""
+    if is_unknown(seq):  # which event registered it followed from one that was erased
+        return None
     content = now.event(seq).content
     body = content.body if isinstance(content, Event) else None
     return body if isinstance(body, say.PipelineRegistered) else None

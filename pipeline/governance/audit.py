@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, PipelineState
 from tallystick.pipeline.config.canonical import RegisteredTime, configuration_of, meaning_in, registration_at
@@ -54,13 +55,18 @@ def audit(now: Snapshot, has_file: Callable[[str], bool]) -> list[Gap]:
     has_file : callable
         Whether an artifact is in the ledger's folder today, by its hash.
     """
-    gaps = [*_erased(now), *_runs(now, now.zone), *_waivers(now, now.zone)]
+    gaps = [*_erased(now), *_unregistered(now), *_runs(now, now.zone), *_waivers(now, now.zone)]
     for pipeline in now.pipelines():
-        gaps += _configuration(now, pipeline)
+        # Erased: named above, and what it asked for cannot be missed.
+        is_readable = registration_at(now, pipeline.registered_by) is not None
+        if is_readable:
+            gaps += _configuration(now, pipeline)
         champion = now.champion_if_known(pipeline.pipeline)
         if isinstance(champion, ModelState):
             gaps += _champion(now, has_file, pipeline, champion)
-            gaps += _unwatched(now, pipeline, champion)
+            if is_readable:
+                gaps += _questions(now, pipeline, champion)
+                gaps += _unwatched(now, pipeline, champion)
     return gaps
 
 
@@ -69,6 +75,14 @@ def _erased(now: Snapshot) -> Iterator[Gap]:
     for item in now.erased(LOOKED_AT):
         words = f"{item.words[0].upper()}{item.words[1:]}; nobody can say any more what it held."
         yield Gap("erased", "missing", f"#{item.event.seq}", words, f"tally show '#{item.event.seq}'")
+
+
+def _unregistered(now: Snapshot) -> Iterator[Gap]:
+    """Pipelines with runs whose configuration does not count any more: nothing can be held against it."""
+    registered = {pipeline.pipeline for pipeline in now.pipelines()}
+    for name in sorted({run.pipeline for run in now.runs() if not is_unknown(run.pipeline)} - registered):
+        words = f"Runs of {name} are recorded, and no configuration of it that counts."
+        yield Gap("no-registration", "missing", f"pipeline:{name}", words, "tally run FILE.toml")
 
 
 def _runs(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
@@ -106,16 +120,17 @@ def _champion(
     if not decided:
         words = f"{name} was made champion without a decision that says what its gates were."
         yield Gap("no-decision", "missing", handle, words, f"tally explain {run.run}")
-    if not has_file(champion.artifact):
+    # What an erasure made unknown is missing once, as erased.
+    if not is_unknown(champion.artifact) and not has_file(champion.artifact):
         words = f"The file of {name} ({champion.artifact[:12]}…) is not in this ledger's folder."
         yield Gap("no-file", "missing", handle, words, "tally verify --read-data")
-    if champion.intended_for is not None and champion.intended_for[1] <= now.moment:
-        until = champion.intended_for[1].astimezone(now.zone)
+    intended_for = None if is_unknown(champion.intended_for) else champion.intended_for
+    if intended_for is not None and intended_for[1] <= now.moment:
+        until = intended_for[1].astimezone(now.zone)
         words = f"{name} decides for {pipeline.pipeline} and was intended for times before {until:%Y-%m-%d}."
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")
     for item in expired_under(now, champion, now.zone):
         yield Gap("waiver-ended", "missing", f"gate:{item.gate.gate}", item.sentence, f"tally waive {item.gate.name} …")
-    yield from _questions(now, pipeline, champion)
 
 
 def _questions(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
@@ -157,7 +172,9 @@ def _unwatched(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> 
     time = configuration.time
     assert pipeline.champion is not None
     begin = pipeline.champion.since
-    if champion.intended_for is not None:
+    if is_unknown(begin):
+        return
+    if champion.intended_for is not None and not is_unknown(champion.intended_for):
         begin = max(begin, champion.intended_for[0])
     zone = ZoneInfo(time.timezone)
     window = parse_span(time.window)

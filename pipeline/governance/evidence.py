@@ -13,6 +13,7 @@ from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import check_approval
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.evidence import ErasedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import LookState, ModelState, ReproductionState, RunState
@@ -133,7 +134,7 @@ def evidence_of(
 
 def approvals_of(now: Snapshot, signed_events: Sequence[int]) -> dict[str, str]:
     """Who signed one of these events: verifier key -> name; signatures that do not hold do not count."""
-    return _approvals_of(now, {now.event(seq).id.hex() for seq in signed_events})
+    return _approvals_of(now, {now.event(seq).id.hex() for seq in signed_events if not is_unknown(seq)})
 
 
 def _approvals_of(now: Snapshot, ids: Collection[str]) -> dict[str, str]:

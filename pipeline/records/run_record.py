@@ -9,6 +9,7 @@ from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry, Erased
 from tallystick.ledger.events.event import Event
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import EnvironmentState, PipelineState, RunState
@@ -98,7 +99,12 @@ def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
     # Only up to the run's beginning: the same meaning may have been registered with other words since.
     began, missing = _began(now, state), ""
     for pipeline in reversed(now.versions(PipelineState, state.pipeline)):
-        if pipeline.seq > began or pipeline.meaning_hash != state.meaning_hash:
+        if pipeline.seq > began:
+            continue
+        if is_unknown(pipeline.meaning_hash):
+            missing = missing or str(pipeline.meaning_hash)
+            continue
+        if pipeline.meaning_hash != state.meaning_hash:
             continue
         registration = now.event(pipeline.registered_by)
         body = registration.content.body if isinstance(registration.content, Event) else None

@@ -28,7 +28,7 @@ from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.views.entities import ModelState
+from tallystick.ledger.views.entities import ModelState, WaiverState
 from tallystick.pipeline.config.canonical import configuration_in, configuration_of
 from tallystick.pipeline.config.windows import Window, sealed_windows
 from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest, recipe_for
@@ -78,14 +78,13 @@ def _within_budget(now: Snapshot, model: ModelState) -> tuple[int, int, str | No
     if number <= budget:
         return number, budget, None
     waiver = waivers.excusing(now, model.model, waivers.FINAL_LOOKS)
-    used = [body.waiver for _, body in earlier if body.waiver]
-    if waiver is not None and waiver.waiver not in used:
+    used = waiver is not None and [item for item in earlier if _may_have_used(item, waiver)]
+    if waiver is not None and not used:
         return number, budget, waiver.waiver
-    who = "; ".join(
-        f"{found.actor} on {found.recorded_at.astimezone(now.zone):%Y-%m-%d}, for {body.model}"
-        for found, body in earlier[-5:]
-    )
-    spent = f" Waiver {waiver.waiver} has been used for a look already." if waiver else ""
+    who = "; ".join(_who_looked(now, item) for item in earlier[-5:])
+    certain = waiver is not None and any(isinstance(item.content, Event) for item in used or ())
+    verb = "has been" if certain else "may have been"
+    spent = f" Waiver {waiver.waiver} {verb} used for a look already." if waiver else ""
     raise Refused(
         f"This would be look {number} at the sealed windows of {model.pipeline}; {budget} "
         f"{'is' if budget == 1 else 'are'} allowed. Looked so far: {who}.{spent} Whoever chooses by what they saw "
@@ -95,13 +94,36 @@ def _within_budget(now: Snapshot, model: ModelState) -> tuple[int, int, str | No
     )
 
 
-def _looks_taken(now: Snapshot, pipeline: str) -> list[tuple[RecordedEvent, say.FinalLooked]]:
-    """Every look that was announced, also one whose event was set aside: what was seen cannot be unseen."""
-    return [
-        (found, found.content.body)
-        for found in now.events(types=[say.FinalLooked.TYPE])
-        if isinstance(found.content, Event) and found.content.body.pipeline == pipeline
-    ]
+def _looks_taken(now: Snapshot, pipeline: str) -> list[RecordedEvent]:
+    """Every look that was announced, also one that was set aside or erased: what was seen cannot be unseen.
+
+    An erased look of which nobody can say for which pipeline it was may have been for this one.
+    """
+    erased = {item.event.seq: item.refers_to or {} for item in now.erased([say.FinalLooked.TYPE])}
+
+    def concerns(found: RecordedEvent) -> bool:
+        if isinstance(found.content, Event):
+            return bool(found.content.body.pipeline == pipeline)
+        return found.seq in erased and erased[found.seq].get("pipeline", pipeline) == pipeline
+
+    return [found for found in now.events(types=[say.FinalLooked.TYPE]) if concerns(found)]
+
+
+def _may_have_used(look_taken: RecordedEvent, waiver: WaiverState) -> bool:
+    """Whether a look used a waiver, or was erased and may have."""
+    if isinstance(look_taken.content, Event):
+        return bool(look_taken.content.body.waiver == waiver.waiver)
+    return look_taken.seq > waiver.seq
+
+
+def _who_looked(now: Snapshot, look_taken: RecordedEvent) -> str:
+    """``ann on 2013-07-01, for late-arrivals-v1``."""
+    if isinstance(look_taken.content, Event):
+        whom = str(look_taken.content.body.model)
+    else:
+        erasure = next(item.erasure for item in now.erased([look_taken.type]) if item.event.seq == look_taken.seq)
+        whom = f"a model that is {erasure.unknown}"
+    return f"{look_taken.actor} on {look_taken.recorded_at.astimezone(now.zone):%Y-%m-%d}, for {whom}"
 
 
 def _reference(again: Again) -> Recipe:

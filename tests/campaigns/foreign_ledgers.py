@@ -29,7 +29,7 @@ from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.sentences import sentence
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.sqlite import APPLICATION_ID, FORMAT, SCHEMA
+from tallystick.ledger.storage.sqlite import APPLICATION_ID, PLAIN_FORMAT, SCHEMA
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint, sign_checkpoint
 from tallystick.ledger.views import fold
@@ -197,7 +197,7 @@ def forge(path: Path, told_: Iterable[tuple[str, str, bytes]]) -> None:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection.execute(f"PRAGMA user_version = {PLAIN_FORMAT}")
     connection.execute("BEGIN")
     for statement in SCHEMA.values():
         # Without the strictness, which nothing but SQLite itself holds a foreign file to; it is declared afterwards.

@@ -113,6 +113,23 @@ def test_an_alarm_that_is_set_aside_stays_a_lock(book: ledger.Ledger) -> None:
     assert book.now().periods() == []
 
 
+def test_a_registration_that_is_set_aside_makes_automation_no_easier_to_unlock(book: ledger.Ledger) -> None:
+    def asking(windows: int, people: int, level: str, locks: list[str]) -> say.PipelineRegistered:
+        unlock = {"stable_windows": windows, "approved_by": people}
+        meaning = {"automation": {"level": level, "unlock": unlock, "relock_on": locks}}
+        return msgspec.structs.replace(registered("p"), meaning=meaning)
+
+    book.append(asking(1, 1, "auto_refit", ["alarm"]))
+    strict = book.append(asking(6, 2, "suggest", ["waiver"])).last_seq
+    older.set_aside(book, strict, "that file was never agreed")
+    state = book.now().automations()[0]
+    assert (state.needed, state.approvers_needed, state.asked) == (6, 2, "suggest")
+    assert {*state.relock_on} == {"alarm", "waiver"}
+    book.append(asking(2, 1, "auto_refit", ["alarm"]))  # a new registration is a new answer
+    state = book.now().automations()[0]
+    assert (state.needed, state.approvers_needed, state.asked, state.relock_on) == (2, 1, "auto_refit", ("alarm",))
+
+
 def test_a_verdict_that_is_set_aside_leaves_its_gate_open(lived: ledger.Ledger) -> None:
     gate = next(state for state in lived.now().gates() if state.verdict == "failed")
     older.set_aside(lived, first(lived, say.GateEvaluated), "judged on other months")

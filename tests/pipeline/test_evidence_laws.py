@@ -186,6 +186,25 @@ def test_no_single_event_improves_anything_by_going(told: Path, how: str) -> Non
     assert taken > 20
 
 
+@pytest.mark.parametrize("how", AMENDMENTS)
+def test_whatever_is_taken_away_reading_answers_or_says_why_not(told: Path, how: str) -> None:
+    """One event of every type, and the commands that read much; a failure is an error of ours, with its reason."""
+    with copy_of(told) as book:
+        first: dict[str, int] = {}
+        for found in book.now().events():
+            first.setdefault(found.type, found.seq)
+    asked = (["lineage", MODEL], ["lineage", MODEL, "--json"], ["explain", RUN], ["audit"], ["automation", PIPELINE])
+    for event_type, seq in first.items():
+        with copy_of(told) as book:
+            if event_type in KEPT or not amend(book, seq, how):
+                continue
+            for words in asked:
+                done = CliRunner().invoke(tally, [*words, "--ledger", str(book.folder)])
+                assert isinstance(done.exception, TallyError | SystemExit | None), (event_type, words)
+                if words[0] == "explain" and event_type == "pipeline.registered" and how == "redact":
+                    assert f"unknown: the content of #{seq} was erased" in str(done.exception)
+
+
 def test_a_decision_is_undone_by_the_command_that_the_refusal_names(told: Path) -> None:
     with copy_of(told) as book:
         decisions = [found.seq for found in book.now().events(types=DECISIONS)]

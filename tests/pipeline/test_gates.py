@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import older
 import pytest
 from given import FIXTURES, Ticking, seeded_salts
 from histories import started
@@ -41,6 +43,9 @@ RUN, MODEL = "2013-01-01.1", "late-arrivals-v1"
 GOOD = {f"2013-{month:02d}": 0.05 for month in range(4, 11)}
 BAD = {**GOOD, "2013-04": -0.037}
 REASON = "April was one storm; the team watches it daily"
+
+Erase = Callable[[ledger.Ledger, int, str, str], object]
+ERASED = pytest.mark.parametrize("erase", [redact, older.redact], ids=["now", "as before"])
 
 numbers = st.floats(-1.0, 1.0, allow_nan=False)
 gains = st.dictionaries(st.sampled_from(sorted(GOOD)), st.none() | numbers, max_size=7)
@@ -407,6 +412,58 @@ def test_a_look_that_was_set_aside_still_counts_against_the_budget(book: ledger.
     assert book.now().looks() == []
     with pytest.raises(Refused, match="This would be look 2"):
         look(book, MODEL, command="tally final-test", file=None, workers=1, on_progress=lambda *_: None)
+
+
+@ERASED
+def test_a_look_that_was_erased_still_counts_against_the_budget(book: ledger.Ledger, erase: Erase) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    looked(book, RUN, MODEL, drop=2.5)
+    for found in list(book.now().events(types=[say.FinalLooked.TYPE])):
+        erase(book, found.seq, "it names a person", "the law")
+    with pytest.raises(Refused, match=r"This would be look 2 .* unknown: the content of #\d+ was erased on"):
+        look(book, MODEL, command="tally final-test", file=None, workers=1, on_progress=lambda *_: None)
+
+
+@ERASED
+def test_a_waiver_that_an_erased_look_may_have_used_allows_no_other(book: ledger.Ledger, erase: Erase) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    looked(book, RUN, MODEL, drop=2.5)
+    grant(book, "final_test_looks")
+    looked(book, RUN, MODEL, drop=2.5, number=2)
+    for found in list(book.now().events(types=[say.FinalLooked.TYPE])):
+        erase(book, found.seq, "it names a person", "the law")
+    with pytest.raises(Refused, match="may have been used for a look already"):
+        look(book, MODEL, command="tally final-test", file=None, workers=1, on_progress=lambda *_: None)
+
+
+@ERASED
+def test_automation_says_so_where_its_newest_period_was_erased(book: ledger.Ledger, erase: Erase) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    book.append(quiet("2013-06"))
+    erase(book, book.now().periods()[0].described_by, "it names a person", "the law")
+    assert "0 of 2 people signed" in " ".join(automation.automation_of(book.now(), "late-arrivals").missing)
+
+
+@ERASED
+def test_a_question_about_an_erased_configuration_is_answered_with_unknown(book: ledger.Ledger, erase: Erase) -> None:
+    book.append(registration(read(FILE)))
+    judged_run(book, FILE, RUN, GOOD)
+    passes_everything(book, RUN, MODEL)
+    promote(book, MODEL, "steady")
+    first = next(found.seq for found in book.now().events(types=[say.PipelineRegistered.TYPE]))
+    erase(book, first, "it names a person", "the law")
+    if erase is redact:  # the older form does not say which pipeline it was
+        with pytest.raises(Damaged, match=f"The configuration of late-arrivals is unknown: the content of #{first}"):
+            automation.automation_of(book.now(), "late-arrivals")
+    assert "erased" in {gap.code for gap in audit(book.now(), has_file)}
+
+
+def test_the_audit_names_a_pipeline_whose_registration_was_set_aside(book: ledger.Ledger) -> None:
+    judged_run(book, FILE, RUN, GOOD)
+    assert "no-registration" not in {gap.code for gap in audit(book.now(), has_file)}
+    correct(book, book.now().pipeline("late-arrivals").registered_by, "that file was never agreed")
+    (gap,) = [gap for gap in audit(book.now(), has_file) if gap.code == "no-registration"]
+    assert "late-arrivals" in gap.sentence and gap.level == "missing"
 
 
 def test_a_waiver_that_was_set_aside_keeps_its_name(book: ledger.Ledger) -> None:

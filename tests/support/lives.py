@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from pathlib import Path
 
+import msgspec
 from given import Ticking, seeded_salts
 from histories import HASH, decided, failed, finished, promoted, refitted, registered, started, taken
 from older import set_aside
@@ -15,6 +16,14 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 
 LATE, SHOWS = "late-arrivals", "no-shows"
+MEANING = {
+    "candidates": {"base_rate": {"role": "reference"}},
+    "selection": {"metric": "log_loss", "confidence": 0.9, "seed": 1},
+    "time": {"timezone": "America/New_York", "window": "1 month", "label_delay": "1d", "final": {"looks": 1}},
+    "monitoring": {"every": "1 month"},
+    "gates": {},
+}
+"""As much of a configuration as gates, automation and audit read; no gate is asked for, those recorded stand."""
 CANDIDATES = ("base_rate", "small_trees")
 GAINS = (0.041, 0.052, 0.047, 0.012, 0.055, 0.060, 0.049, 0.058)
 
@@ -116,7 +125,7 @@ def live(folder: Path, wide: str = "") -> ledger.Ledger:
     def on(number: int, day: int, hour: int = 15) -> None:
         clock.now = max(clock.now, dt.datetime(2013, number, day, hour, tzinfo=dt.UTC))
 
-    book.append(registered(LATE), registered(SHOWS))
+    book.append(*(msgspec.structs.replace(registered(name), meaning=MEANING) for name in (LATE, SHOWS)))
     a_run(book, clock, "2013-03-04.1", LATE, f"{LATE}-v1", 1, 3)
     on(3, 6)
     book.append(promoted(f"{LATE}-v1", LATE, None, f"lowest worst month of all candidates{wide}"), sign=True)

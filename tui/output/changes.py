@@ -89,7 +89,7 @@ def node_words(node: str, snapshot: ledger.Snapshot) -> str:
     """A node with the one thing that people want to know of it."""
     if node.startswith("#"):
         return f"{node} {sentence(snapshot.entry(int(node[1:])).event)}"
-    if node.startswith("source:"):
+    if node.startswith(("source:", "unknown:")):
         return node
     about: str | None = None
     match snapshot.find(node):

@@ -14,6 +14,7 @@ import msgspec
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 Level = Literal["manual", "suggest", "auto_refit"]
@@ -119,14 +120,29 @@ def _lower(before: Level, asked: Level) -> Level:
 def set_aside(entry: Entry, current: Lookup) -> Iterator[Change]:
     """What still acts of an event that does not count any more: it unlocks nothing that it had locked.
 
-    Otherwise taking an alarm out of the record would be a way to more automation. New quiet periods are one.
+    Otherwise taking an alarm out of the record would be a way to more automation. New quiet periods are one. Of two
+    registrations, one of them set aside, the stricter conditions hold until the file is registered anew.
     """
     body = entry.event.body
     if isinstance(body, say.PeriodMonitored | say.FindingMade | say.GateEvaluated):
         if not isinstance(body, say.PeriodMonitored) or body.status != "quiet":
             yield from automations(entry, current)
     elif isinstance(body, say.PipelineRegistered) and (state := current(body.pipeline)) is not None:
-        yield body.pipeline, follow(state, entry, level=_registered(entry, body, state).level)
+        yield body.pipeline, _stricter(state, _registered(entry, body, state), entry)
+
+
+def _stricter(state: AutomationState, other: AutomationState, entry: Entry) -> AutomationState:
+    """The lower level and the harder conditions of two states; unknown ones stay as they are."""
+    changes: dict[str, Any] = {"level": other.level}
+    if state.asked in LEVELS:
+        changes["asked"] = _lower(state.asked, other.asked)
+    if not is_unknown(state.needed):
+        changes["needed"] = None if None in (state.needed, other.needed) else max(state.needed or 0, other.needed or 0)
+    if not is_unknown(state.approvers_needed):
+        changes["approvers_needed"] = max(state.approvers_needed, other.approvers_needed)
+    if not is_unknown(state.relock_on):
+        changes["relock_on"] = (*state.relock_on, *(cause for cause in other.relock_on if cause not in state.relock_on))
+    return follow(state, entry, **changes)
 
 
 def _disturbed(
