@@ -76,7 +76,7 @@ def _is_deep(data: bytes) -> bool:
         data = data.replace(rb"\\", b"").replace(rb"\"", b"")
     outside = b"".join(data.split(b'"')[::2])
     brackets = outside.translate(None, _NO_BRACKETS)
-    for _ in range(SURE_DEPTH):
+    for _ in range(SURE_DEPTH // 2):  # each round takes away one level, or two of different brackets
         if not brackets:
             return False
         brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
