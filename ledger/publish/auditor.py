@@ -2,8 +2,8 @@
 
     python3 check.py [FOLDER] [--key VERIFIER-KEY]
 
-A copy that came with a bundle is the word of whoever made the bundle: compare its SHA-256 with that of a copy that you
-got elsewhere, as README.txt says, or use that one. The file is meant to be read before it is run: it opens only the
+Whoever made a bundle also supplied the copy of this file in it. Compare that copy's SHA-256 with one that you got
+elsewhere, as README.txt says, or use the other copy. Read this file before you run it: it opens only the
 files named below, imports nothing from their folder, writes none, and uses no network. What it follows is public:
 
     RFC 8032            Ed25519 signatures
@@ -22,8 +22,8 @@ was recorded is true, or that nothing was left unrecorded.
 import sys
 
 if __name__ == "__main__":
-    # Python looks for modules beside the program first; here that would be files of whoever made the bundle. Nothing is
-    # imported before this, not even from __future__: `sys` alone is never looked for in files.
+    # Python searches the program's own folder first, and here whoever made the bundle filled that folder. Nothing may
+    # be imported before this line, not even from __future__; only `sys` is built in and never read from a file.
     _here = __file__.replace("\\", "/").rpartition("/")[0]
     if not getattr(sys.flags, "safe_path", sys.flags.isolated):
         del sys.path[0]
@@ -220,7 +220,7 @@ def encode_point(point: Point) -> bytes:
 
 
 def decode_point(data: bytes) -> Point | None:
-    """The point of 32 bytes, or None where there is none: RFC 8032, 5.1.3."""
+    """Decode a point from 32 bytes (RFC 8032, 5.1.3); None if the bytes encode no point."""
     number = int.from_bytes(data, "little")
     y, sign = number & ((1 << 255) - 1), number >> 255
     if y >= P:
@@ -543,7 +543,7 @@ def check_event(data: bytes, what: str, stated: bytes, subject: str, under: str)
 def check_commit(
     folder: Path, n: int, places: list[int], key: Key, subject: str
 ) -> tuple[Checkpoint, str, list[Event]]:
-    """Check one commit and its events; returns the checkpoint, what the head says, and the events."""
+    """Check one commit and its events; return the checkpoint, the decoded head and the events."""
     text = read(folder / f"commit-{n}.txt", LARGEST_TEXT)
     index, path, note = parse_proof(decode(read(folder / f"commit-{n}.tlog-proof", MEBIBYTE), "The proof"))
     checkpoint = open_checkpoint(note, key)
@@ -582,7 +582,7 @@ def check_artifact(folder: Path, name: str, events: list[Event]) -> int:
         raise Wrong("No event in the bundle says that a file of this hash was stored.")
     hasher, size = Blake3(), 0
     with open_regular(folder / f"artifact-{name}") as file:
-        # Not a byte more than was signed: a file without end would keep this program for ever.
+        # Stop within a mebibyte after the signed size: an endless file must not stall this program.
         while size <= max(sizes) and (piece := file.read(MEBIBYTE)):
             hasher.update(piece)
             size += len(piece)
@@ -596,7 +596,7 @@ def check_artifact(folder: Path, name: str, events: list[Event]) -> int:
 
 
 def check_subject(claim: Claim, events: list[Event]) -> None:
-    """Check that the bundle shows what it says it is about."""
+    """Check that the bundle contains the subject that it claims to prove."""
     kind, colon, _ = claim.subject.partition(":")
     if kind == "event":
         shown = any(claim.subject == f"event:{event.event_id}" for event in events)
