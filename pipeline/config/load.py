@@ -22,6 +22,8 @@ from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
+from tallystick.pipeline.config.left_out import complete
+from tallystick.pipeline.config.proposed import wrong_names
 from tallystick.pipeline.config.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
 from tallystick.pipeline.config.validate import notes_about, wrong_together
@@ -107,8 +109,11 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     except RecursionError:
         raise ConfigurationError(path.name, [Mistake(1, "", "The file is nested too deeply.")]) from None
     lines = find_lines(text)
+    raw, left_out = complete(raw)
     walk = _Walk(lines)
     walk.table(Pipeline, raw, ())
+    for where, words in wrong_names(raw):
+        walk.wrong(where, words)
     if walk.mistakes:
         raise ConfigurationError(path.name, walk.mistakes)
     try:
@@ -130,7 +135,7 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
         settings=settings,
         meaning=meaning,
         meaning_hash=blake3(encode_canonical(meaning)).hexdigest(),
-        defaulted=sorted(walk.defaulted),
+        defaulted=sorted({*walk.defaulted, *left_out} - UNSAID),
         notes=notes_about(settings),
     )
 
@@ -334,8 +339,10 @@ PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not
 LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar"}
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""
-CHECKS = frozenset({"fingerprint", "rows_expected"})
-"""Settings that can only refuse a slice; the slice itself is identified by its content."""
+CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
+"""Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
+UNSAID = frozenset({"proposed"})
+"""Not a default: a file without it has no setting that is still to be confirmed."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

@@ -250,6 +250,13 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class Proposed(Setting, frozen=True, kw_only=True):
+    """``[proposed]``: settings that a program proposed and no person has confirmed yet. No result depends on it."""
+
+    settings: list[Words]
+    """Dotted names, as ``gates.optimism_gap``; a section or table stands for all that is in it."""
+
+
 class Pipeline(Setting, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -266,6 +273,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     automation: Automation
     monitoring: Monitoring
     waivers: WaiverRule | None = None
+    proposed: Proposed | None = None
 
     @property
     def task(self) -> Task:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 import msgspec
@@ -46,10 +48,31 @@ def print_page(loaded: LoadedPipeline) -> None:
     for sentence in _refused(settings):
         click.echo(_hanging("-", sentence, 4))
     if loaded.defaulted:
-        _heading("Left to their defaults")
-        click.echo(wrap(", ".join(loaded.defaulted), "  "))
+        _heading("Left out of the file, so with their documented meaning")
+        values = {name: _default(settings, name) for name in loaded.defaulted}
+        for name, value in values.items():
+            if value is not None:
+                click.echo(_hanging("-", f"{name} = {value}", 4))
+        if nothing := [name for name, value in values.items() if value is None]:
+            click.echo(_hanging("-", f"Nothing is meant by leaving out {', '.join(nothing)}.", 4))
+    if settings.proposed is not None and settings.proposed.settings:
+        _heading(f"Proposed, not confirmed by a person: {count(len(settings.proposed.settings), 'setting')}")
+        click.echo(wrap(", ".join(settings.proposed.settings), "  "))
+        click.echo(wrap("A run works with them; a promotion needs them confirmed: `tally confirm FILE`.", "  "))
     for note in loaded.notes:
         click.echo(wrap(f"note: {note}", "  "))
+
+
+def _default(settings: Pipeline, name: str) -> str | None:
+    """The value of a setting by its dotted name, as a file would write it; None where it is absent or empty."""
+    value: Any = settings
+    for part in re.findall(r"[^.\[\]]+", name):
+        try:
+            step = int(part) if isinstance(value, list) else part
+            value = getattr(value, part, None) if isinstance(value, msgspec.Struct) else value[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return None if value in (None, {}, []) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _heading(text: str) -> None:
