@@ -19,6 +19,7 @@ from tallystick.tui.output.hints import here
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
+    "new": ("tallystick.tui.cli.start.new", "Begin a pipeline file from a table of yours."),
     "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
     "help": ("tallystick.tui.cli.start.help", "Define a term, or explain a command."),
     "doctor": ("tallystick.tui.cli.start.doctor", "Deliver what waits to be recorded; look for what is wrong."),
@@ -73,7 +74,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("init", "demo", "doctor", "help"),
+    "Begin": ("init", "new", "demo", "doctor", "help"),
     "Make": ("check", "run", "replay", "reproduce"),
     "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
     "Live": ("predict", "monitor", "report"),

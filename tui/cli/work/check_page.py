@@ -53,7 +53,7 @@ def print_page(loaded: LoadedPipeline) -> None:
         for name, value in values.items():
             if value is not None:
                 click.echo(_hanging("-", f"{name} = {value}", 4))
-        if nothing := [name for name, value in values.items() if value is None]:
+        if nothing := [name for name, value in values.items() if value is None and "features" not in name]:
             click.echo(_hanging("-", f"Nothing is meant by leaving out {', '.join(nothing)}.", 4))
     if settings.proposed is not None and settings.proposed.settings:
         _heading(f"Proposed, not confirmed by a person: {count(len(settings.proposed.settings), 'setting')}")
