@@ -154,7 +154,7 @@ _KINDS: dict[Kind, tuple[Callable[[pa.DataType], bool], ...]] = {
 
 def _duplicates(table: pa.Table, columns: Sequence[ColumnFacts]) -> int:
     names = [column.name for column in columns if column.kind not in ("other", "empty")]
-    return table.num_rows - distinct_rows(table, names)
+    return int(table.num_rows) - distinct_rows(table, names)
 
 
 def distinct_rows(table: pa.Table, names: Sequence[str]) -> int:
