@@ -74,7 +74,7 @@ def _features(look: Look, answers: Answers, forbidden: set[str]) -> tuple[dict[s
             look.facts.column(name)
             known.setdefault(moment, []).append(name)
             said.add(name)
-    when: Floats = pd.Series(days(look, answers)).rank().to_numpy(dtype=np.float64)
+    when = np.asarray(pd.Series(days(look, answers)).rank(), dtype=np.float64)
     left_out = {}
     for column in look.facts.columns:
         if column.name in said or column.name in forbidden or column.name in (answers.target, answers.time):

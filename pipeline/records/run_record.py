@@ -111,6 +111,18 @@ def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
     )
 
 
+def newest_registration(now: Snapshot, state: RunState) -> say.PipelineRegistered | None:
+    """The newest words under which the configuration of a run was registered; None where none of them counts."""
+    for pipeline in reversed(now.versions(PipelineState, state.pipeline)):
+        if pipeline.meaning_hash != state.meaning_hash:
+            continue
+        registration = now.event(pipeline.registered_by)
+        body = registration.content.body if isinstance(registration.content, Event) else None
+        if registration.counts and isinstance(body, say.PipelineRegistered):
+            return body
+    return None
+
+
 def withdrawn_words(found: RecordedEvent, zone: ZoneInfo) -> str:
     """``#50 was set aside on 2013-07-01 by ann@example.org``; empty for an event that counts."""
     content, correction = found.content, found.corrected_by
