@@ -20,8 +20,9 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
 from tallystick.ledger.events.types import LedgerCreated
 from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.storage.beside import journal_words
 from tallystick.ledger.storage.log import LEDGER_FILE
-from tallystick.ledger.storage.sqlite import replaced, trouble
+from tallystick.ledger.storage.sqlite import encoding_words, refuse_encoding, replaced, trouble
 from tallystick.ledger.system.clock import WALL_CLOCK, Clock
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.system.provenance import Recorder
@@ -232,7 +233,7 @@ def open_ledger(
     """Open a ledger's folder (``.tally``, or the folder that holds it).
 
     ``allow_jump`` accepts a clock more than 366 days ahead of the last commit in everything that is appended.
-    ``for_verification`` also opens a file whose tables somebody replaced, of which nothing but the verdict is true.
+    ``for_verification`` also opens what :func:`is_only_verifiable`, of which nothing but the verdict is true.
 
     Raises
     ------
@@ -243,8 +244,15 @@ def open_ledger(
     """
     folder = ledger_folder(Path(folder))
     ledger = Ledger(folder, recorder=recorder, clock=clock, salts=salts, allow_jump=allow_jump)
+    if for_verification and is_only_verifiable(ledger):
+        return ledger
     reader = ledger.log.reader  # refuses foreign files and newer formats before anything is asked
-    if not for_verification and (names := replaced(reader)):
+    try:
+        refuse_encoding(reader, ledger.log.path)
+    except Damaged:
+        ledger.close()
+        raise
+    if names := replaced(reader):
         ledger.close()
         raise Damaged(
             f"In {ledger.log.path} somebody replaced {', '.join(names)}: what would be read there is not the ledger.",
@@ -253,9 +261,15 @@ def open_ledger(
     return ledger
 
 
-def tables_are_replaced(ledger: Ledger) -> bool:
-    """Whether something stands in the place of a table of the log: a view there would say anything, or never end."""
-    return bool(replaced(ledger.log.reader))
+def is_only_verifiable(ledger: Ledger) -> bool:
+    """Whether nothing may be asked of a ledger but the verdict.
+
+    A rollback journal would change the file as it is opened; a converted copy has no event's bytes; a view in the
+    place of a table would say anything, or never end.
+    """
+    if journal_words(ledger.log.path) is not None:
+        return True
+    return encoding_words(ledger.log.reader) is not None or bool(replaced(ledger.log.reader))
 
 
 def error_of_sqlite(error: sqlite3.Error) -> TallyError:

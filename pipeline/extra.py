@@ -6,11 +6,9 @@ what they stand on, which take six times the space of everything else; whoever o
 
 from __future__ import annotations
 
-import importlib.util
 import shlex
 import shutil
 import sys
-from importlib import metadata
 
 from tallystick.ledger.errors import MissingExtra
 
@@ -53,14 +51,18 @@ def install_line(extra: str) -> str:
 
 
 def _installer() -> str:
+    from importlib.util import find_spec  # here, for it takes quick commands 10 ms
+
     python = shlex.quote(sys.executable)
-    if importlib.util.find_spec("pip") is None and shutil.which("uv"):
+    if find_spec("pip") is None and shutil.which("uv"):
         return f"uv pip install --python {python}"
     return f"{python} -m pip install"
 
 
 def _has_metadata() -> bool:
     """Whether an installer knows that tallystick is here; otherwise it would look for one of that name elsewhere."""
+    from importlib import metadata
+
     try:
         return bool(metadata.version("tallystick"))
     except metadata.PackageNotFoundError:

@@ -11,7 +11,6 @@ with ``fit``, a recipe, or a function that says that it returns such a class.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
 from pathlib import Path
@@ -220,8 +219,10 @@ def code_beside(estimator: str, folder: Path) -> Path | None:
 
 
 def _is_installed(module_name: str) -> bool:
+    from importlib.util import find_spec  # here, for it takes quick commands 10 ms
+
     try:
-        return importlib.util.find_spec(module_name) is not None
+        return find_spec(module_name) is not None
     except (ImportError, ValueError):
         return False
 

@@ -21,7 +21,6 @@ from tallystick.tui.cli.main import COMMANDS
 
 MODEL = "late-arrivals-v1"
 NEEDS = {
-    "check": ("check", "tiny.toml"),
     "demo": ("demo", "elsewhere"),
     "diff": ("diff", "RUN", "RUN"),
     "final-test": ("final-test", MODEL),
@@ -35,6 +34,7 @@ NEEDS = {
 """The commands that train, judge or read data, and one use of each that must name the extra."""
 
 READS: tuple[tuple[str, ...], ...] = (
+    ("check", "tiny.toml"),
     ("check", "tiny.toml", "--no-data"),
     ("diff", "tiny.toml", "tiny.toml"),
     ("diff", "c2", "c4"),

@@ -143,7 +143,7 @@ def _open_other(folder: Path | str) -> Ledger:
 
 
 def _refuse_unverified(source: Ledger, folder: Path | str, against: Receipt | None, progress: Progress) -> None:
-    asked = Asked(full=True, against=[against] if against else [], of_a_stranger=True)
+    asked = Asked(against=[against] if against else [], of_a_stranger=True)
     verdict = verify(source, asked, progress)
     if not verdict.verified:
         finding = verdict.findings[0]

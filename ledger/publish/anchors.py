@@ -2,7 +2,9 @@
 
 An anchor is a checkpoint that somebody else keeps. Four kinds are known: a receipt in a git commit, a receipt that a
 person pasted into a ticket or mail and noted here, the mark of another member in a shared folder, and a witness's
-cosignature. Some can be checked from here and now, some only by going there; the two are never mixed up.
+cosignature. Only a cosignature under a policy that was given counts as found outside: every other anchor lies in files
+that this account could have written itself, a remote branch of git included. Those are statements about another place,
+and have to be compared there.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from tallystick.ledger.tlog.note import Checkpoint, Note, is_signed, parse_check
 from tallystick.ledger.tlog.policy import Policy
 
 GIT_FILE = "receipts.txt"
+STATED = "stated here; compare it there"
 
 
 class Anchor(NamedTuple):
@@ -39,7 +42,7 @@ class Anchor(NamedTuple):
     at: dt.datetime | None
     """Not later than this, according to whoever keeps it (UTC); None where nobody says."""
     outside: bool
-    """Whether it was found right outside this ledger and account just now."""
+    """Whether it could not have been written by this account: a cosignature under a policy that was given."""
     remark: str = ""
     """What is to be said about its weight."""
     cosigner: str | None = None
@@ -70,8 +73,7 @@ def from_events(told: Iterable[tuple[AnchorRecorded, dt.datetime]], policy: Poli
     for body, recorded_at in told:
         if body.kind == "kept":
             checkpoint = parse_receipt(body.receipt).checkpoint
-            remark = "stated here; compare it there"
-            yield Anchor(checkpoint, "kept", body.where, recorded_at, False, remark)
+            yield Anchor(checkpoint, "kept", body.where, recorded_at, False, STATED)
             continue
         note = Note.parse(body.receipt)
         checkpoint = parse_checkpoint(note.text)
@@ -80,7 +82,7 @@ def from_events(told: Iterable[tuple[AnchorRecorded, dt.datetime]], policy: Poli
             name = names[cosigned.key]
             yield Anchor(checkpoint, "witness", f"witness {name}", cosigned.at, True, "", name)
         if not good:
-            remark = "its key is in no policy here, so this is only stated"
+            remark = f"{STATED} (its key is in no policy here)"
             yield Anchor(checkpoint, "witness", f"witness {body.where}", body.stated_at, False, remark)
 
 
@@ -90,7 +92,7 @@ def from_members(folder: Path, origins: Sequence[str]) -> Iterator[Anchor]:
     for origin in origins:
         for member, checkpoint in pins.shared_marks(origin, folder):
             if f"{member}.checkpoint" != own:
-                yield Anchor(checkpoint, "member", f"mark of {member}", None, True)
+                yield Anchor(checkpoint, "member", f"mark of {member}", None, False, STATED)
 
 
 # Git -------------------------------------------------------------------------------------------------------
@@ -119,9 +121,8 @@ def receipts_in(listed: str, pushed: Collection[str], origins: Sequence[str]) ->
             except TallyError:
                 continue
             if checkpoint.origin in origins:
-                outside = commit in pushed
-                remark = "" if outside else "not pushed: only on this machine"
-                yield Anchor(checkpoint, "git", f"git {GIT_FILE} @{commit[:8]}", at, outside, remark)
+                remark = STATED if commit in pushed else f"{STATED} (not pushed yet)"
+                yield Anchor(checkpoint, "git", f"git {GIT_FILE} @{commit[:8]}", at, False, remark)
 
 
 def _git_time(text: str) -> dt.datetime | None:

@@ -23,6 +23,7 @@ from tallystick.ledger.storage.sqlite import (
     connect,
     foreign_triggers,
     prepare_writer,
+    refuse_encoding,
     refuse_network,
     stamp_format,
     trouble,
@@ -80,6 +81,7 @@ class LogWriter:
         if self._connection is None:
             check_format(self.log.reader, self.path)
             refuse_network(self.path)
+            refuse_encoding(self.log.reader, self.path)
             if strangers := foreign_triggers(self.log.reader):
                 raise Damaged(
                     f"{self.path} acts by itself when it is written to: {', '.join(strangers)}. Nothing was recorded.",

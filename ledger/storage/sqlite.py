@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tallystick.ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
+from tallystick.ledger.storage.beside import refuse_journal
 from tallystick.ledger.system.files import network_file_system
 
 APPLICATION_ID = 0x54414C59  # "TALY"
@@ -144,6 +145,13 @@ def _pending_bytes(path: Path) -> int:
 
 
 def connect(path: Path, mode: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
+    """Open the file, unless a rollback journal lies beside it that SQLite would copy into it.
+
+    Raises
+    ------
+    Damaged, InvalidInput
+    """
+    refuse_journal(path)
     # Percent-encoding by as_uri keeps `?` and `#` in folder names from being read as parameters.
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     try:
@@ -272,6 +280,23 @@ def check_format(connection: sqlite3.Connection, path: Path) -> None:
         )
     if version < 1:
         raise InvalidInput(f"{path} has format {version}, which never existed.")
+
+
+def encoding_words(connection: sqlite3.Connection) -> str | None:
+    """What is wrong if a file keeps its texts in another encoding than a ledger does; None if it does not."""
+    encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
+    if encoding == "UTF-8":
+        return None
+    return (
+        f"The file keeps its texts in {encoding}, but a ledger keeps the exact UTF-8 bytes of its events: this is a "
+        "converted copy, in which no event has the bytes that were hashed."
+    )
+
+
+def refuse_encoding(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse a converted copy; Damaged where it is one."""
+    if (words := encoding_words(connection)) is not None:
+        raise Damaged(f"{path}: {words}", "Use the original, or a copy that `tally backup` made.")
 
 
 def refuse_network(path: Path) -> None:

@@ -7,12 +7,14 @@ Ed25519 signature of RFC 8032, so it stands in a signed note like any other.
 from __future__ import annotations
 
 import os
-import socket
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.tlog.note import Signature, VerifierKey
+
+if TYPE_CHECKING:
+    import socket
 
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14
@@ -99,6 +101,8 @@ def _strings(data: bytes, count: int) -> list[bytes]:
 
 
 def _ask(request: bytes) -> bytes:
+    import socket  # here, for most processes never ask an agent
+
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(TIMEOUT_SECONDS)

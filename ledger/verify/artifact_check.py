@@ -20,13 +20,18 @@ class ArtifactCheck:
         Where findings go.
     read_data : bool
         Hash every artifact instead of comparing presence and size.
+    some_only : bool
+        Not every event was read, so there may be artifacts besides these.
     """
 
-    def __init__(self, objects: Objects, results: Results, progress: Progress, *, read_data: bool) -> None:
+    def __init__(
+        self, objects: Objects, results: Results, progress: Progress, *, read_data: bool, some_only: bool = False
+    ) -> None:
         self.objects = objects
         self.results = results
         self.progress = progress
         self.read_data = read_data
+        self.some_only = some_only
 
     def check(self, names: Mapping[str, int]) -> None:
         """Check every artifact by its name and the size that the event says."""
@@ -50,7 +55,8 @@ class ArtifactCheck:
                 next="Restore the file from a backup; the ledger itself is not affected.",
             )
         how = "re-hashed and unchanged" if self.read_data else "here, of the right size (--read-data hashes them)"
-        line = f"{held} of {len(names)} artifacts {how}"
+        which = "artifacts named in what was read" if self.some_only else "artifacts"
+        line = f"{held} of {len(names)} {which} {how}"
         if wrong:
             line += f", {wrong} CHANGED"
         if absent:

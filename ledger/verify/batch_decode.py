@@ -14,6 +14,7 @@ import msgspec
 
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import RELEASED
+from tallystick.ledger.verify.bounds import are_within
 
 _type_and_version = attrgetter("t", "v")
 _body = attrgetter("body")
@@ -47,6 +48,8 @@ class Alike:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
         if set(map(_type_and_version, events)) != self.expected or list(map(encode_canonical, events)) != written:
+            return None
+        if not are_within(events, written, self.known.free_form):
             return None
         bodies = list(map(_body, events))
         for get, _prefix, last_seqs in self.references:

@@ -36,6 +36,8 @@ class Continuity:
         Of the whole tree as it was just recomputed.
     known : mapping of size to root, optional
         Given where the stored tree is damaged: then only these roots, which were recomputed, count.
+    unread : int
+        Commits at the beginning whose stored hashes were used without being recomputed.
     results : Results
         Where findings and warnings go.
     """
@@ -47,12 +49,15 @@ class Continuity:
         size: int,
         root: bytes | None,
         known: Mapping[int, bytes] | None,
+        *,
+        unread: int = 0,
     ) -> None:
         self.ledger = ledger
         self.identities = identities
         self.size = size
         self.root = root
         self.known = known
+        self.unread = unread
         self.results = Results()
 
     @property

@@ -25,12 +25,12 @@ from tallystick.ledger.system.processes import end_with_parent
 from tallystick.ledger.system.processors import cores
 from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
+from tallystick.ledger.verify.bounds import Beyond
+from tallystick.ledger.verify.file_check import not_looked_at
 from tallystick.ledger.verify.report import Asked, Progress, Results
 from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from tallystick.ledger.verify.views_check import views_elsewhere
 
-READ_WHOLE_EVENTS = 200_000
-"""A ledger up to this size is read whole by default; that takes about a second."""
 PARALLEL_EVENTS = 100_000
 MOST_WORKERS = 8
 
@@ -43,8 +43,8 @@ class Contents:
     size, events : int
         How many commits and events there are.
     start : int
-        The first commit that was read; ``earlier`` says who read those before it, and when.
-    told, missing, damaged, strange, artifact_names, signed
+        The first commit that was read; not 0 only in the quick form. ``earlier`` says when those before it were read.
+    told, missing, damaged, strange, beyond, artifact_names, signed
         As of one range, see :class:`ledger.verify.scan.Scanned`; here of all that was read.
     roots : dict of int to bytes
         Size of a tree -> its root, for each size that something names.
@@ -67,6 +67,7 @@ class Contents:
         self.missing: list[Missing] = []
         self.damaged: list[int] = []
         self.strange: list[str] = []
+        self.beyond: list[Beyond] = []
         self.artifact_names: dict[str, int] = {}
         self.roots: dict[int, bytes] = {}
         self.signed: dict[int, Checkpoint] = {}
@@ -75,7 +76,7 @@ class Contents:
         self._integrity: Future[list[str]] | None = None
 
     def read(self, stack: contextlib.ExitStack) -> None:
-        """The file itself, and every commit from the watermark on."""
+        """The file itself, and every commit; in the quick form every commit from the watermark on."""
         self.size = self.log.size()
         if self.size == 0:
             raise Damaged(f"{self.log.path} holds no commit at all.")
@@ -108,11 +109,12 @@ class Contents:
                 )
 
     def _gaps(self) -> None:
-        """Commits are numbered without gaps; what comes after the first gap has no place in the tree."""
-        if self.log.reader.execute("SELECT count(*) FROM commits").fetchone()[0] == self.size:
+        """Commits are numbered without gaps from 0; what is numbered otherwise has no place in the tree."""
+        self._before_the_first()
+        if self.log.reader.execute("SELECT count(*) FROM commits WHERE n >= 0").fetchone()[0] == self.size:
             return
         expected = 0
-        for (n,) in self.log.reader.execute("SELECT n FROM commits ORDER BY n"):
+        for (n,) in self.log.reader.execute("SELECT n FROM commits WHERE n >= 0 ORDER BY n"):
             if n != expected:
                 break
             expected += 1
@@ -122,6 +124,21 @@ class Contents:
         if expected == 0:
             raise Damaged(f"{self.log.path} does not begin with commit c0.")
         self.size, self.start, self.earlier = expected, min(self.start, expected), None
+
+    def _before_the_first(self) -> None:
+        """Rows with a number below 0 or below the first commit's events are in no commit: no hash covers them."""
+        ask = self.log.reader.execute
+        for table, number, sign, what in (("commits", "n", "c", "commit"), ("events", "seq", "#", "event")):
+            for (row,) in ask(f"SELECT {number} FROM {table} WHERE {number} < 0 ORDER BY {number} LIMIT 5").fetchall():
+                self.report.add(
+                    "INDEX",
+                    f"{sign}{row}",
+                    f"There is {'an' if what == 'event' else 'a'} {what} numbered {row}, which no hash covers.",
+                    next="Find out who wrote it; it is no part of the ledger.",
+                )
+        for (first,) in ask("SELECT first_seq FROM commits WHERE n = 0 AND first_seq <> 0").fetchall():
+            words = f"Commit c0 begins with event #{first}; those before it are in no commit."
+            self.report.add("LEAF REWRITTEN", "c0", words)
 
     @property
     def origin(self) -> str:
@@ -142,8 +159,8 @@ class Contents:
             return None
 
     def _choose_start(self, genesis: LedgerCreated | None) -> None:
-        """From the beginning, or from where an earlier verification of this account ended."""
-        if self.asked.full or genesis is None or self.events <= READ_WHOLE_EVENTS:
+        """From the beginning; in the quick form from where the last verification of this account ended."""
+        if not self.asked.since_last or genesis is None:
             return
         earlier = pins.read_watermark(self.origin)
         if earlier is None or earlier.size > self.size:
@@ -170,7 +187,8 @@ class Contents:
             self.report.add("FILE", str(self.log.path), f"SQLite finds damage: {'; '.join(answer)}")
         found = "ok" if answer == ["ok"] else "DAMAGED"
         schema = "ALTERED" if self.report.has("SCHEMA") else "as expected"
-        self.report.lines.append(("file", f"sqlite integrity {found}, schema {schema}"))
+        said = f"sqlite integrity {found}, schema {schema}; {not_looked_at(self.log.reader)}"
+        self.report.lines.append(("file", said))
 
     def _scanned(self, pool: ProcessPoolExecutor | None) -> Iterator[Scanned]:
         """The ranges in order, read here or elsewhere."""
@@ -206,6 +224,7 @@ class Contents:
             self.missing += part.missing
             self.damaged += part.damaged
             self.strange += part.strange
+            self.beyond += part.beyond
             self.artifact_names.update(part.artifacts)
             indexed += part.indexed
             if self.log.commit(part.first).first_seq != next_seq:
@@ -287,7 +306,7 @@ class Contents:
 
     @property
     def before_events(self) -> int:
-        """Events that were read by an earlier verification."""
+        """Events at the beginning that this run does not read."""
         return self.earlier.events if self.earlier else 0
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 
 from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.sentences import commit_range
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish import anchors
+from tallystick.ledger.publish.anchors import Anchor
 from tallystick.ledger.tlog import pins as memory
 from tallystick.ledger.tlog.note import Checkpoint, Receipt, receipt_line
 from tallystick.ledger.tlog.policy import Policy
 from tallystick.ledger.verify.continuity import Continuity, evidence_of
+from tallystick.ledger.verify.rollback_check import CLOCKS_DIFFER_BY
+
+MOST_STATED = 5
 
 
 class OutsideCheck:
@@ -21,7 +28,7 @@ class OutsideCheck:
     Attributes
     ----------
     anchored : int
-        Number of commits that something outside this account vouches for.
+        Number of commits that a cosignature under the given policy, or a receipt that was handed in, vouches for.
     anchored_by : str
         What that is, in words.
     key_is_trusted : bool
@@ -90,12 +97,13 @@ class OutsideCheck:
                 continue
             if self.continuity.holds(receipt, "the receipt"):
                 hashes = len(self.continuity.path(checkpoint.size))
-                self.lines.append(
-                    (
-                        "receipt",
-                        f"c0 to c{checkpoint.size - 1} are what the receipt saw, by a proof of {hashes} hashes",
+                said = f"{commit_range(0, checkpoint.size - 1)} are what the receipt saw, by a proof of {hashes} hashes"
+                if unread := self.continuity.unread:
+                    said = (
+                        f"the stored tree continues the receipt over {commit_range(0, checkpoint.size - 1)}; "
+                        f"{commit_range(0, unread - 1)} were NOT read"
                     )
-                )
+                self.lines.append(("receipt", said))
                 self._vouch(checkpoint.size, "the receipt given")
 
     def _holds(self, receipt: Receipt) -> bool:
@@ -121,7 +129,7 @@ class OutsideCheck:
         except TallyError as error:
             self.results.add("SIGNATURE", "anchors", f"A recorded anchor does not hold: {error.message}")
             found = []
-        stated: dict[int, str] = {}
+        stated: list[tuple[int, str]] = []
         cosigned: dict[str, int] = {}
         for anchor in found:
             checkpoint = anchor.checkpoint
@@ -131,26 +139,43 @@ class OutsideCheck:
                 if anchor.cosigner:
                     cosigned[anchor.cosigner] = max(checkpoint.size, cosigned.get(anchor.cosigner, 0))
                 said = anchor.where + (f" ({anchor.at:%Y-%m-%d})" if anchor.at else "")
+                if (words := self._date_words(anchor)) is not None:
+                    self.warnings.append(words)
                 if anchor.outside:
                     self._vouch(checkpoint.size, said)
                 else:
-                    stated[checkpoint.size] = f"{said}, {anchor.remark}"
+                    stated.append((checkpoint.size, f"{said}: {anchor.remark}"))
         self._anchor_line(stated)
         if policy is not None:
             self._policy(policy, cosigned, proved_size)
 
-    def _anchor_line(self, stated: Mapping[int, str]) -> None:
-        said = f"up to c{self.anchored - 1}: {self.anchored_by}" if self.anchored else ""
-        beyond = {size: words for size, words in stated.items() if size > self.anchored}
-        if beyond:
-            size = max(beyond)
-            said += f"{'; ' if said else ''}up to c{size - 1}: {beyond[size]}"
+    def _date_words(self, anchor: Anchor) -> str | None:
+        """That an anchor has a date at which it cannot have been made; None if it can, or nobody says a date."""
+        if anchor.at is None:
+            return None
+        if anchor.at > dt.datetime.now(dt.UTC) + CLOCKS_DIFFER_BY:
+            return f"{anchor.where} is dated {anchor.at:%Y-%m-%d}, which is still to come."
+        try:
+            newest = from_micros(self.ledger.log.commit(anchor.checkpoint.size - 1).recorded_at)
+            if self.ledger.genesis.clock == "live" and anchor.at < newest - CLOCKS_DIFFER_BY:
+                return (
+                    f"{anchor.where} is dated {anchor.at:%Y-%m-%d}, but it covers commits recorded up to "
+                    f"{newest:%Y-%m-%d}: one of the two dates is wrong."
+                )
+        except TallyError:
+            return None  # a commit or the first event is missing, which is said elsewhere
+        return None
+
+    def _anchor_line(self, stated: Sequence[tuple[int, str]]) -> None:
+        said = [f"up to c{self.anchored - 1}: {self.anchored_by}"] if self.anchored else []
         if self.anchored < self.size:
-            certain = max([self.anchored, *beyond])
-            if certain < self.size:
-                rest = commit_range(certain, self.size - 1) if certain else "all of it"
-                said += f"{'; ' if said else ''}{rest}: only this account and the ledger's own key"
-        self.lines.append(("anchors", said))
+            rest = commit_range(self.anchored, self.size - 1) if self.anchored else "all of it"
+            said.append(f"{rest}: only this account and the ledger's own key")
+        self.lines.append(("anchors", "; ".join(said)))
+        newest_first = sorted(stated, key=itemgetter(0), reverse=True)
+        self.lines += [("stated", f"up to c{size - 1}: {words}") for size, words in newest_first[:MOST_STATED]]
+        if len(stated) > MOST_STATED:
+            self.lines.append(("stated", f"{len(stated) - MOST_STATED} more, for earlier commits: tally anchors"))
 
     def _policy(self, policy: Policy, cosigned: Mapping[str, int], proved_size: int) -> None:
         identity = self.identities[-1]

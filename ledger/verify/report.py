@@ -21,8 +21,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    verified : bool
-        True where nothing contradicts anything.
+    holds : bool
+        True if nothing that this run read contradicts anything.
     findings : list of Finding
         In the order of importance; the first is the first bad event where there is one.
     warnings : list of str
@@ -40,10 +40,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     unsigned_commits : int
         Commits at the end that no good checkpoint covers: anybody who can write to the file may have made them.
     read_from : int
-        The first commit that was read; earlier ones were read by an earlier verification.
+        The first commit that was read; 0 unless the quick form was asked for.
     """
 
-    verified: bool
+    holds: bool
     origin: str
     commits: int
     events: int
@@ -58,9 +58,18 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     read_from: int
 
     @property
+    def verified(self) -> bool:
+        """Whether this run read everything and found no contradiction."""
+        return self.holds and not self.read_from
+
+    @property
     def exit_code(self) -> int:
-        """0 verified, 1 contradicted, 3 verified but below what was asked for."""
-        return 1 if not self.verified else 3 if self.shortfalls else 0
+        """0 verified, 1 contradicted, 3 verified but below what was asked for, 4 not everything was read."""
+        if not self.holds:
+            return 1
+        if self.read_from:
+            return 4
+        return 3 if self.shortfalls else 0
 
 
 class Results:
@@ -86,8 +95,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    full : bool
-        Read everything again, also what an earlier verification of this account has read.
+    since_last : bool
+        Read only the commits after this account's last verification. The answer says what was not read, and is never
+        that the ledger is verified.
     read_data : bool
         Hash every artifact instead of comparing presence and size.
     against : sequence of Receipt
@@ -108,7 +118,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         A ledger that is only looked at: nothing is written beside it, and how far it was verified is not remembered.
     """
 
-    full: bool = False
+    since_last: bool = False
     read_data: bool = False
     against: Sequence[Receipt] = ()
     require_anchor: bool = False

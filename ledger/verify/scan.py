@@ -36,6 +36,7 @@ from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.batch_decode import Alike
+from tallystick.ledger.verify.bounds import Beyond, about_words, event_words, head_words
 
 Class = Literal[
     "FILE",
@@ -51,6 +52,7 @@ Class = Literal[
     "SEGMENT",
     "IMPORT",
     "PROJECTION",
+    "FORM",
 ]
 
 MOST_FINDINGS = 1_000
@@ -124,7 +126,8 @@ class Scanned(msgspec.Struct):
     missing: list[Missing] = []
     damaged: list[int] = []
     strange: list[str] = []
-    """Handles of events in another written form than this program's."""
+    """Handles of events and heads in another written form than this program's."""
+    beyond: list[Beyond] = []
     indexed: int = 0
     signed: dict[int, Checkpoint] = {}
     """Stored checkpoints whose signatures are good, by size."""
@@ -321,9 +324,13 @@ class _Scan:
             self.telling += map(Stored._make, rows)
         return True
 
-    def _strange(self, seq: int, event_id: bytes) -> None:
+    def _strange(self, handle: str) -> None:
         if len(self.result.strange) < MOST_FINDINGS:
-            self.result.strange.append(event_handle(seq, event_id))
+            self.result.strange.append(handle)
+
+    def _beyond(self, beyond: Beyond) -> None:
+        if len(self.result.beyond) < MOST_FINDINGS:
+            self.result.beyond.append(beyond)
 
     def _altered(self, stored: Stored) -> None:
         assert stored.data is not None
@@ -353,8 +360,12 @@ class _Scan:
             self.add("INDEX", handle, f"Event {handle} is filed as {stored.type} but says {event.t}.")
         for entity in vocabulary.entities(vocabulary.named_under(event, self._under(stored.seq))):
             self.last_seqs[entity] = stored.seq
-        if encode_canonical(event) != stored.data:
-            self._strange(stored.seq, stored.id)
+        if not (canonical := encode_canonical(event) == stored.data):
+            self._strange(event_handle(stored.seq, stored.id))
+        if (words := event_words(event, stored.data, canonical)) is not None:
+            self._beyond(Beyond(-1, stored.seq, handle, words))
+        elif (words := about_words(event)) is not None:
+            self._beyond(Beyond(-1, stored.seq, handle, words, allowed_before=True))
         if isinstance(event.body, ArtifactStored):
             self.result.artifacts[event.body.artifact] = event.body.size_bytes
         elif isinstance(event.body, _TOLD):
@@ -373,6 +384,10 @@ class _Scan:
         else:
             if to_micros(head.recorded_at) != commit.recorded_at:
                 self.add("INDEX", f"c{n}", f"Commit c{n} is filed under another time than its head says.")
+            if not (canonical := encode_canonical(head) == commit.head.encode(errors="surrogateescape")):
+                self._strange(f"c{n}")
+            if (words := head_words(head, commit.head, canonical)) is not None:
+                self._beyond(Beyond(n, -1, f"c{n}", words))
             here = bisect_right(self.said_imported, commit.last_seq)
             if head.imported and not (here and self.said_imported[here - 1] >= commit.first_seq):
                 self.add("IMPORT", f"c{n}", f"c{n} says that it was imported, but not which commit of which ledger.")

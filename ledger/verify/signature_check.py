@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tallystick.ledger.errors import InvalidInput, TallyError
+from tallystick.ledger.errors import Damaged, InvalidInput, TallyError
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.approval import check_approval
 from tallystick.ledger.events.commit import event_handle
@@ -48,9 +48,10 @@ class SignatureCheck:
         """Every stored checkpoint whose signatures are good, against the tree."""
         log = self.ledger.log
         stored = [size for size, _ in log.checkpoints()]
-        good, previous = sum(size <= start for size in stored), max((s for s in stored if s <= start), default=0)
+        good, previous = 0, self._newest_unread(stored, start)
         self.proved_size = previous
-        for size in stored:
+        judged = [size for size in stored if size < 1 or size > start]
+        for size in judged:
             if size < 1:
                 self.results.add("SIGNATURE", f"checkpoint {size}", f"A checkpoint is filed under the size {size}.")
             elif size > self.size:
@@ -65,11 +66,26 @@ class SignatureCheck:
                     self._bracket(previous, size, signed[size].root, roots[size])
         self._beginnings(stored)
         up_to = f", up to c{self.proved_size - 1}" if self.proved_size else ""
-        self.lines.append(("tree", f"{good} of {len(stored)} signed checkpoints match the recomputed tree{up_to}"))
+        of, tree = ("signed checkpoints", "recomputed tree")
+        if start:
+            of, tree = (f"signed checkpoints after c{start - 1}", f"tree, recomputed from c{start} on")
+        self.lines.append(("tree", f"{good} of {len(judged)} {of} match the {tree}{up_to}"))
         unsigned = self.size - self.proved_size
         if unsigned and not self.results.findings:
             self.lines.append(("unsigned", f"the newest {count(unsigned, 'commit')} not yet: `tally receipt` signs"))
         self.keys()
+
+    def _newest_unread(self, stored: Sequence[int], start: int) -> int:
+        """Size of the newest checkpoint over commits that were not read; its signature must fit the stored tree."""
+        size = max((size for size in stored if 0 < size <= start), default=0)
+        if size:
+            note = dict(self.ledger.log.checkpoints(size, size))[size]
+            try:
+                if open_stored(note, self.identities, size).root != self.ledger.root_at(size):
+                    raise Damaged("It is of another tree than the stored one.")
+            except TallyError as error:
+                self.results.add("SIGNATURE", f"checkpoint {size}", f"The checkpoint of size {size}: {error.message}")
+        return size
 
     def _beginnings(self, stored: Sequence[int]) -> None:
         """Every key signs the commit that brings it, so whoever takes those signatures away is seen to have."""

@@ -42,7 +42,7 @@ def check_trust(
     """Compare a ledger that was read with everything that was signed or kept of it."""
     root = contents.roots.get(contents.size)
     known = contents.roots if tree_is_damaged else None
-    trust = TrustCheck(Continuity(ledger, contents.identities, contents.size, root, known))
+    trust = TrustCheck(Continuity(ledger, contents.identities, contents.size, root, known, unread=contents.start))
     trust.signatures.checkpoints(contents.signed, contents.roots, contents.start)
     trust.outside.memory(asked.backup_of)
     trust.outside.receipts(asked.against)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import itertools
 import re
 import sqlite3
 
@@ -18,16 +19,17 @@ import msgspec
 
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
-from tallystick.ledger.events.commit import from_micros
-from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.events.types import EventRedacted
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
-from tallystick.ledger.storage.schema_check import schema_differences
-from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, SCHEMA, circumstance, replaced, trouble
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, circumstance, trouble
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
+from tallystick.ledger.verify.file_check import check_file, journal_finding
+from tallystick.ledger.verify.idempotency_check import wrong_keys
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
@@ -44,6 +46,8 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
+    if (journal := journal_finding(ledger.log.path)) is not None:
+        return _unread(journal)
     try:
         return _verdict(ledger, asked or Asked(), progress)
     except (UnicodeDecodeError, sqlite3.OperationalError) as error:
@@ -60,14 +64,14 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
     # One snapshot for everything that is read from the log: others may go on appending meanwhile.
     connection.execute("BEGIN")
     try:
-        examination.schema()
-        # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
-        if not replaced(connection):
+        if check_file(connection, ledger.log.path, examination.report):
             with ledger.log.unchecked():
                 with contextlib.ExitStack() as stack:
                     examination.contents.read(stack)
+                examination.keys()
                 examination.imports()
                 examination.outside()
+                examination.bounds()
                 examination.artifacts()
                 examination.segments()
             connection.execute("COMMIT")
@@ -110,15 +114,39 @@ class _Examination:
         self.imported: Imports | None = None
         self.imported_lines: list[tuple[str, str]] = []
 
-    def schema(self) -> None:
-        """Every definition in the file, word for word."""
-        for words in schema_differences(self.log.reader, SCHEMA):
+    def keys(self) -> None:
+        """Every idempotency key against the commit that it names."""
+        contents = self.contents
+        if not contents.identities or self.report.has("FILE", "LEAF REWRITTEN"):
+            return  # what the keys would be compared with is damaged itself
+        damaged = {*contents.damaged, *(missing.seq for missing in contents.missing)}
+        zone = self.ledger.zone
+        wrong = wrong_keys(self.log, contents.start, contents.size, damaged, zone)
+        for key, words in itertools.islice(wrong, MOST_WRONG_KEYS):
             self.report.add(
-                "SCHEMA",
-                str(self.log.path),
+                "INDEX",
+                f"key {key}",
                 words,
-                next="Find out who changed the file; readers may have been shown something else.",
+                next="An append under this key would be taken for done already. Restore the newest backup that "
+                "verifies, or ask whoever appends under it whether it was.",
             )
+
+    def bounds(self) -> None:
+        """What is beyond a bound of the format: with a signature the signer's doing, without one anybody's."""
+        if self.report.has("FILE", "LEAF REWRITTEN"):
+            return  # which commit they belong to is not certain
+        proved_size = self.trust.signatures.proved_size if self.trust else 0
+        for beyond in self.contents.beyond:
+            commit = self.log.commit(beyond.n) if beyond.seq < 0 else self.log.commit_of(beyond.seq)
+            if commit.n < proved_size or beyond.allowed_before or decode_head(commit.head).imported:
+                self.report.warnings.append(f"{beyond.where} is beyond the format: {beyond.words}. Its hash is right.")
+            else:
+                self.report.add(
+                    "FORM",
+                    beyond.where,
+                    f"{beyond.where} is beyond the format, and no signature covers it: {beyond.words}.",
+                    next="Find out which program wrote it. A checkpoint signed by the log's owner makes it a remark.",
+                )
 
     # Imported histories ------------------------------------------------------------------------------------
 
@@ -133,7 +161,7 @@ class _Examination:
             return
         if earlier and all((self.log.last_seq_of(name) or 0) < earlier.events for name in names):
             self.imported_lines = [
-                ("import", f"{name} recomputed on {earlier.at:%Y-%m-%d}; {words}")
+                ("import", f"{name} NOT recomputed, because its commits were not read; the ledger says: {words}")
                 for name, words in said_of(self.log).items()
             ]
             return
@@ -164,8 +192,8 @@ class _Examination:
             )
         if contents.strange:
             report.warnings.append(
-                f"{count(len(contents.strange), 'event')} in another written form than this program's, the first "
-                f"{contents.strange[0]}. The hashes are right."
+                f"{count(len(contents.strange), 'event or head', 'events or heads')} in another written form than this "
+                f"program's, the first {contents.strange[0]}. The hashes are right."
             )
         if contents.identities:
             damaged = report.has("LEAF REWRITTEN")
@@ -183,7 +211,7 @@ class _Examination:
     def _events_line(self) -> None:
         contents = self.contents
         intact = contents.events - len(contents.missing) - len(contents.damaged) - contents.before_events
-        said = f"{intact:,} bodies match their hashes"
+        said = f"{count(intact, 'body matches its', 'bodies match their')} hashes"
         if contents.damaged:
             said += f"; {len(contents.damaged):,} DO NOT"
         if self.redacted:
@@ -192,9 +220,16 @@ class _Examination:
         gone = len(contents.missing) - len(self.redacted)
         if gone:
             said += f"; {gone:,} MISSING"
-        if earlier := contents.earlier:
-            said += f"; the first {earlier.events:,} were read on {earlier.at:%Y-%m-%d} (--full reads all)"
         self.report.lines.append(("events", said))
+        if earlier := contents.earlier:
+            self.report.lines.append(
+                (
+                    "NOT READ",
+                    f"the first {earlier.events:,} events ({commit_range(0, contents.start - 1)}), which this account "
+                    f"read last on {earlier.at:%Y-%m-%d}. What is said of them rests on stored hashes that this run "
+                    "did not recompute: tally verify",
+                )
+            )
 
     @property
     def unanchored(self) -> int:
@@ -232,7 +267,10 @@ class _Examination:
     def artifacts(self) -> None:
         """Every named artifact: there and of the right size, or read and hashed."""
         names, read_data = self.contents.artifact_names, self.asked.read_data
-        ArtifactCheck(self.ledger.objects, self.report, self.progress, read_data=read_data).check(names)
+        some_only = self.contents.start > 0
+        ArtifactCheck(self.ledger.objects, self.report, self.progress, read_data=read_data, some_only=some_only).check(
+            names
+        )
 
     def segments(self) -> None:
         """Sealed segments, compared byte by byte with what the log says they hold."""
@@ -286,24 +324,24 @@ class _Examination:
     # The verdict -------------------------------------------------------------------------------------------
 
     def verdict(self) -> Verdict:
-        """Everything, and the watermark where all is well."""
+        """Everything, and the watermark if all was read and is well."""
         contents, report = self.contents, self.report
-        verified = not report.findings
+        holds = not report.findings
         root = contents.roots.get(contents.size, b"")
-        if verified and contents.identities and not self.asked.of_a_stranger:
+        if holds and not contents.start and contents.identities and not self.asked.of_a_stranger:
             at = dt.datetime.now(dt.UTC).replace(microsecond=0)
             mark = pins.Watermark(contents.size, root.hex(), contents.events, at, this_program())
             pins.write_watermark(contents.origin, mark)
         order = {kind: place for place, kind in enumerate(_ORDER)}
         report.findings.sort(key=lambda finding: order[finding.kind])
         return Verdict(
-            verified=verified,
+            holds=holds,
             origin=contents.origin,
             commits=contents.size,
             events=contents.events,
             findings=[self._placed(finding) for finding in report.findings],
             warnings=report.warnings,
-            shortfalls=report.shortfalls if verified else [],
+            shortfalls=report.shortfalls if holds else [],
             lines=report.lines,
             trusted=self._trusted(),
             anchored=self.trust.outside.anchored if self.trust else 0,
@@ -322,9 +360,16 @@ class _Examination:
         elif self.report.has("FORK"):
             # The key has signed, or is said to have signed, two histories: its word no longer decides between them.
             said = [f"c0 to c{last} by nothing but the ledger's own key (the checkpoint of size {last + 1})"]
+        elif start := self.contents.start:
+            covered = (
+                f"{commit_range(start, last)} by the signed checkpoint of size {last + 1}" if last >= start else ""
+            )
+            said = [f"{covered or 'nothing'}; {commit_range(0, start - 1)} were not read"]
         else:
             said = [f"c0 to c{last} are proved by the signed checkpoint of size {trust.signatures.proved_size}"]
-        if trust.outside.anchored:
+        if trust.outside.anchored and self.contents.start:
+            said.append(f"the stored tree continues what is kept outside: {trust.outside.anchored_by}")
+        elif trust.outside.anchored:
             said.append(
                 f"c0 to c{trust.outside.anchored - 1} also by what is kept outside: {trust.outside.anchored_by}"
             )
@@ -369,4 +414,25 @@ _ORDER: tuple[Class, ...] = (
     "ARTIFACT",
     "INDEX",
     "PROJECTION",
+    "FORM",
 )
+MOST_WRONG_KEYS = 20
+
+
+def _unread(finding: Finding) -> Verdict:
+    """The verdict about a file that must not be opened."""
+    return Verdict(
+        holds=False,
+        origin="",
+        commits=0,
+        events=0,
+        findings=[finding],
+        warnings=[],
+        shortfalls=[],
+        lines=[],
+        trusted=["Nothing was read"],
+        anchored=0,
+        unanchored_events=0,
+        unsigned_commits=0,
+        read_from=0,
+    )

@@ -116,7 +116,7 @@ def judge(folder: str, workers: int) -> None:
     """In a process of its own, so that its memory is its own."""
     with ledger.open(folder) as book:
         start = time.perf_counter()
-        verdict = verify(book, Asked(full=True, workers=workers))
+        verdict = verify(book, Asked(workers=workers))
         seconds = time.perf_counter() - start
         assert verdict.verified or {f.kind for f in verdict.findings} <= {"ARTIFACT"}, verdict.findings[:3]
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]

@@ -126,7 +126,7 @@ def one(template: Path, folder: Path, case: Case) -> str:
             if not set(seen) <= ids:
                 return f"LOST {case}"
             book.append(failed("after.1", "late-arrivals"), sign=True)
-            verdict = verify(book, Asked(full=True, read_data=True))
+            verdict = verify(book, Asked(read_data=True))
             if verdict.exit_code:
                 return f"NOT VERIFIED {case}: {verdict.findings}"
     except TallyError as error:

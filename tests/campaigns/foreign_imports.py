@@ -57,7 +57,7 @@ def _import() -> Target:
                 assert own.log.size() == size
                 assert (work / ".tally" / "ledger.db").read_bytes() == before
                 raise
-            verdict = verify(own, Asked(full=True, workers=1))
+            verdict = verify(own, Asked(workers=1))
             assert verdict.verified, verdict.findings
             return done
 

@@ -134,7 +134,7 @@ def campaign(folder: Path, kills: int, seed: int = 1) -> Outcome:
                 ids = {stored.id.hex() for stored in book.log.events()}
                 lost += sum(event not in ids for event in seen)
                 book.append(failed(f"after.{number}", "late-arrivals"))
-                asked = Asked(full=True, read_data=True, against=[parse_receipt(text) for text in kept[-5:]])
+                asked = Asked(read_data=True, against=[parse_receipt(text) for text in kept[-5:]])
                 verdict = verify(book, asked)
                 if verdict.exit_code:
                     not_verified += 1

@@ -218,7 +218,7 @@ def what_is_wrong(folder: Path, writers: int, commits: int) -> list[str]:
         recorded = [commit.recorded_at for commit in all_commits]
         if recorded != sorted(recorded):
             wrong.append("time goes back")
-        verdict = verify(book, Asked(full=True, read_data=True))
+        verdict = verify(book, Asked(read_data=True))
         wrong += [f"{finding.kind}: {finding.words}" for finding in verdict.findings]
     return wrong
 
@@ -338,7 +338,7 @@ def soak(folder: Path, minutes: float, rate: float = 0.1) -> Iterator[Sample | s
     if trouble := app.close():
         yield trouble
     with ledger.open(folder / "soak") as book:
-        if verify(book, Asked(full=True)).exit_code:
+        if verify(book).exit_code:
             yield "it does not verify"
 
 

@@ -301,7 +301,7 @@ def _after(
         with ledger.open(team) as book:
             ids = {stored.id.hex() for stored in book.log.events() if stored.id}
             against = [parse_receipt(text) for text in receipts[-2:]]
-            verdict = verify(book, Asked(full=True, read_data=True, against=against))
+            verdict = verify(book, Asked(read_data=True, against=against))
             if not set(acknowledged) <= ids:
                 if verdict.exit_code:
                     return "LOST AND NOTICED"

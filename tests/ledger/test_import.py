@@ -51,7 +51,7 @@ def state(book: ledger.Ledger) -> tuple[int, bytes, list[Path]]:
 
 
 def checked(book: ledger.Ledger) -> Verdict:
-    verdict = verify(book, Asked(full=True, read_data=True))
+    verdict = verify(book, Asked(read_data=True))
     assert verdict.findings == []
     return verdict
 
@@ -573,7 +573,7 @@ def forged(book: ledger.Ledger, change: Callable[[bytes], bytes]) -> Verdict:
     pins.forget(book.origin)
     pins.write_pin(book.identity.key, "made here")
     book.checkpoint()
-    return verify(book, Asked(full=True))
+    return verify(book)
 
 
 @pytest.mark.parametrize(
@@ -603,7 +603,7 @@ def test_nothing_is_slipped_in_between(book: ledger.Ledger, ann: ledger.Ledger) 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(book), "append_copies", with_more)
         import_history(book, ann.folder)
-    (finding,) = verify(book, Asked(full=True)).findings
+    (finding,) = verify(book).findings
     assert finding.kind == "IMPORT"
     assert "is not what" in finding.words
 
@@ -617,7 +617,7 @@ def test_a_commit_in_somebody_elses_name_is_found(book: ledger.Ledger, ann: ledg
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(book), "append_copies", as_ben)
         import_history(book, ann.folder)
-    found = verify(book, Asked(full=True)).findings
+    found = verify(book).findings
     assert {finding.kind for finding in found} == {"IMPORT"}
     assert "not in the name of who recorded it" in found[0].words
 
@@ -684,7 +684,7 @@ def test_what_is_believed_here_is_what_was_believed_there(
                 for name in (getattr(state, projection.key) for state in there.now().states(projection.name))
             ]
         for book in (here, under):
-            assert verify(book, Asked(full=True)).findings == []
+            assert verify(book).findings == []
 
 
 def test_damaged_ledgers_are_refused_or_what_comes_verifies(

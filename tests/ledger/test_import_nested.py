@@ -16,7 +16,6 @@ from tallystick.ledger.errors import Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.query.event_search import Stretch, find_events
-from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
 
 
@@ -58,7 +57,7 @@ def test_what_follows_from_an_event_is_found_by_the_names_that_it_has_here(
     assert book.now().model("ann/carl/p-v1").status == "candidate"
     for other in ("p", "ann/p"):
         assert book.now().champion(other) is not None
-    verdict = verify(book, Asked(full=True))
+    verdict = verify(book)
     assert verdict.findings == []
     assert dict(verdict.lines)["views"] == "rebuilt and identical"
 

@@ -18,7 +18,6 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
-from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
 from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.output.import_label import imported_json, source_words
@@ -27,7 +26,7 @@ LAST_YEAR = dt.datetime(2012, 1, 1, 12, tzinfo=dt.UTC)
 
 
 def found(book: ledger.Ledger) -> list[tuple[str, str]]:
-    return [(finding.kind, finding.words) for finding in verify(book, Asked(full=True)).findings]
+    return [(finding.kind, finding.words) for finding in verify(book).findings]
 
 
 def announced(book: ledger.Ledger) -> say.HistoryImported:
@@ -127,7 +126,7 @@ def test_what_the_other_ledger_had_from_a_third_keeps_its_own_label(
     )
     told_of = imported_json(now, now.as_of.n)
     assert told_of is not None and told_of["proven"] is False
-    verdict = verify(book, Asked(full=True))
+    verdict = verify(book)
     assert dict(verdict.lines)["import"].endswith("; 2 commits that it had imported itself: UNPROVEN")
     assert verdict.findings == []
 
@@ -143,7 +142,7 @@ def test_a_false_size_of_an_artifact_does_not_accuse_our_file(book: ledger.Ledge
     with pytest.raises(Refused, match="which is not its size"):
         import_history(book, ann.folder, named_under="ann")
     book.append(stored(77), sign=True)
-    verdict = verify(book, Asked(full=True))
+    verdict = verify(book)
     assert verdict.findings == []
     assert "the event is wrong, the file is not" in verdict.warnings[0]
 
@@ -153,7 +152,7 @@ def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
 ) -> None:
     import_history(book, ann.folder)
     book.checkpoint()
-    verify(book, Asked(full=True))
+    verify(book)
     monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
-    (line,) = (words for name, words in verify(book, Asked()).lines if name == "import")
+    (line,) = (words for name, words in verify(book).lines if name == "import")
     assert "recomputed on" in line and "UNPROVEN" in line

@@ -334,32 +334,51 @@ def test_sizes_of_every_shape_are_joined_to_the_right_root(
             assert all(start == 0 or (start & -start) >= stop - start for start, stop in covered)
 
 
-def test_a_large_ledger_is_read_from_where_the_last_verification_ended(
-    book: ledger.Ledger, monkeypatch: pytest.MonkeyPatch, own_home: Path
-) -> None:
-    monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 100)
+def test_everything_is_read_however_often_it_was_verified(book: ledger.Ledger) -> None:
+    """A verdict that was remembered says nothing about bytes that anybody may have changed since."""
     many(book, 100)
-    assert verify(book).read_from == 0
+    assert verify(book).exit_code == 0
+    damage(book, "UPDATE events SET body = replace(body, '\"r3\"', '\"rX\"') WHERE seq < 20")
+    receipt = parse_receipt(book.checkpoint())
+    for asked in (Asked(), Asked(against=[receipt]), Asked(require_anchor=True), Asked(read_data=True)):
+        verdict = verify(book, asked)
+        assert (verdict.read_from, {finding.kind for finding in verdict.findings}) == (0, {"BODY ALTERED"})
+
+
+def test_the_quick_form_says_what_it_did_not_read(book: ledger.Ledger, own_home: Path) -> None:
+    many(book, 100)
+    # Nothing was verified yet, so there is nothing to go on from.
+    assert verify(book, Asked(since_last=True)).exit_code == 0
     book.append(finished("new", "p"), sign=True)
     receipt = parse_receipt(book.checkpoint())
-    verdict = verify(book, Asked(against=[receipt]))
-    assert (verdict.read_from, verdict.findings) == (101, [])
-    assert "were read on" in dict(verdict.lines)["events"]
+    asked = Asked(since_last=True, against=[receipt], require_anchor=True, read_data=True)
+    verdict = verify(book, asked)
+    assert (verdict.read_from, verdict.findings, verdict.verified, verdict.exit_code) == (101, [], False, 4)
+    lines = dict(verdict.lines)
+    assert lines["events"].startswith("1 body matches its hashes")
+    assert lines["NOT READ"].startswith("the first 204 events (c0 to c100)")
+    assert lines["tree"].startswith("1 of 1 signed checkpoints after c100 match the tree, recomputed from c101 on")
+    assert lines["receipt"].endswith("c0 to c100 were NOT read")
+    assert verdict.trusted == [
+        "c101 by the signed checkpoint of size 102; c0 to c100 were not read",
+        "the stored tree continues what is kept outside: the receipt given",
+    ]
     # What is behind the watermark is not read again for the tree; folding the views hashes what they follow from.
     damage(book, "UPDATE events SET body = replace(body, '\"r3\"', '\"rX\"') WHERE seq < 20")
-    [finding] = verify(book).findings
+    [finding] = verify(book, asked).findings
     assert finding.kind == "PROJECTION"
     assert "was altered" in finding.words
-    assert {f.kind for f in verify(book, Asked(full=True)).findings} == {"BODY ALTERED"}
     damage(book, "UPDATE events SET body = replace(body, '\"rX\"', '\"r3\"') WHERE seq < 20")
+    # A quick run is no verification to go on from.
+    assert verify(book, Asked(since_last=True)).read_from == 101
     # A rewritten tree makes the watermark worthless: everything is read.
     rewrite_everything(book, lambda data: data.replace(b'"r50"', b'"r5O"'))
-    verdict = verify(book)
+    verdict = verify(book, asked)
     assert verdict.read_from == 0
     assert "LEAF REWRITTEN" in [finding.kind for finding in verdict.findings]
     # It lives outside the ledger, so another account starts from the beginning.
     shutil.rmtree(own_home / "state")
-    assert verify(book).read_from == 0
+    assert verify(book, Asked(since_last=True)).read_from == 0
 
 
 def test_a_key_that_lies_with_the_ledger_is_mentioned(story: ledger.Ledger) -> None:

@@ -31,7 +31,7 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
     Refused
         When something is to be recorded in a ledger that tells a story: now, not after minutes of work.
     """
-    from tallystick.ledger.opening import tables_are_replaced
+    from tallystick.ledger.opening import is_only_verifiable
     from tallystick.ledger.verify.rollback_check import look
 
     folder = path or ledger.find(Path.cwd())
@@ -52,7 +52,7 @@ def open_ledger(path: Path | None, for_verification: bool = False, *, records: b
     # The deed is done: the command goes on, names it and ends as it would have ended.
     book.appender.on_trouble = lambda error: say("warning", f"{error.message} {error.hint}".rstrip())
     try:
-        if for_verification and tables_are_replaced(book):
+        if for_verification and is_only_verifiable(book):
             return book
         standing, newer = look(book), book.newer_types()
     except sqlite3.DatabaseError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.verify.report import Verdict
 from tallystick.tui.output.console import wrap
 from tallystick.tui.output.escape import show
@@ -16,7 +16,7 @@ MOST_FINDINGS = 10
 def verdict_json(verdict: Verdict) -> dict[str, Any]:
     """The verdict for programs."""
     return {
-        "verdict": "VERIFIED" if verdict.verified else verdict.findings[0].kind,
+        "verdict": verdict.findings[0].kind if not verdict.holds else "VERIFIED" if verdict.verified else "PARTLY READ",
         "verified": verdict.verified,
         "exit_code": verdict.exit_code,
         "origin": verdict.origin,
@@ -37,7 +37,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
 def verdict_text(verdict: Verdict) -> Iterator[tuple[str, bool]]:
     """The verdict line by line, and whether a line is the verdict itself: on failure first, with the first bad place;
     on success last."""
-    if not verdict.verified:
+    if not verdict.holds:
         yield from _findings_text(verdict)
     for part, result in verdict.lines:
         yield f"{part:<10}{show(result)}", False
@@ -45,14 +45,20 @@ def verdict_text(verdict: Verdict) -> Iterator[tuple[str, bool]]:
         yield wrap(f"note: {warning}"), False
     for shortfall in verdict.shortfalls:
         yield wrap(f"short of what was asked: {shortfall}"), False
-    if verdict.verified:
+    if verdict.holds:
         yield f"VERDICT   {_verdict_words(verdict)}", True
 
 
 def _verdict_words(verdict: Verdict) -> str:
-    said = "VERIFIED" + (", but less than was asked for" if verdict.shortfalls else "")
     if verdict.read_from:
-        said += f" from c{verdict.read_from} on"
+        unread = commit_range(0, verdict.read_from - 1)
+        found = (
+            "nothing is new"
+            if verdict.read_from == verdict.commits
+            else (f"{commit_range(verdict.read_from, verdict.commits - 1)} contradict nothing")
+        )
+        return f"PARTLY READ: {found}; {unread} were NOT read (tally verify reads everything)"
+    said = "VERIFIED" + (", but less than was asked for" if verdict.shortfalls else "")
     if verdict.unsigned_commits:
         said += f"; the newest {count(verdict.unsigned_commits, 'commit')} NOT signed"
     if not verdict.anchored:

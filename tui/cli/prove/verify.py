@@ -34,9 +34,14 @@ from tallystick.tui.output.verdict import verdict_json, verdict_text
     metavar="RECEIPT",
     help="A receipt kept elsewhere: a file, the line itself, or - for standard input. May be given again.",
 )
-@click.option("--full", is_flag=True, help="Read everything again, also what you verified before.")
+@click.option("--since-last", is_flag=True, help="Read only what is newer than your last verification; exit code 4.")
+@click.option("--full", is_flag=True, hidden=True, help="Read everything, as is the default by now.")
 @click.option("--read-data", is_flag=True, help="Hash every artifact, instead of looking for it and its size.")
-@click.option("--require-anchor", is_flag=True, help="Exit code 3 where the newest events are not anchored outside.")
+@click.option(
+    "--require-anchor",
+    is_flag=True,
+    help="Exit code 3 unless a cosignature (--policy) or a receipt (--against) covers all.",
+)
 @click.option(
     "--against-segments",
     "segments",
@@ -55,6 +60,7 @@ from tallystick.tui.output.verdict import verdict_json, verdict_text
 @json_option
 def verify_command(
     receipts: tuple[str, ...],
+    since_last: bool,
     full: bool,
     read_data: bool,
     require_anchor: bool,
@@ -69,12 +75,15 @@ def verify_command(
     """Check every event, commit, signature, artifact and view, and what outside vouches for them.
 
     Exit code 0: verified. 1: something contradicts; the first line says what. 2: nothing could be checked.
-    3: verified, but less than was asked for (an anchor, a quorum, an artifact).
+    3: verified, but less than was asked for (an anchor, a quorum, an artifact). 4: not everything was read.
 
-    A ledger of more than 200,000 events is read from where your last verification ended; --full reads all of it.
+    Everything is read, however large the ledger is. --since-last leaves out what your last verification has read, and
+    says so: somebody may have changed it since.
     """
+    if since_last and full:
+        raise click.UsageError("--full reads everything, --since-last does not: give one of them.")
     asked = Asked(
-        full=full,
+        since_last=since_last,
         read_data=read_data,
         against=[parse_receipt(read_receipt(text)) for text in receipts],
         require_anchor=require_anchor,
@@ -124,6 +133,4 @@ def receipt_command(as_note: bool, to_git: bool, ledger_path: Path | None, as_js
         else:
             click.echo(line_of_receipt(note))
         if commit and not as_json:
-            click.echo(
-                f"committed to receipts.txt as {commit[:12]}; it vouches from outside once it is pushed", err=True
-            )
+            click.echo(f"committed to receipts.txt as {commit[:12]}; push it, and compare it there later", err=True)
