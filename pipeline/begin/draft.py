@@ -19,7 +19,7 @@ COUNTS_ON = 0.95
 MOST_SEGMENT_LEVELS = 20
 
 
-class Draft(NamedTuple):
+class NewPipeline(NamedTuple):
     """What is written."""
 
     answers: Answers
@@ -39,7 +39,7 @@ class Draft(NamedTuple):
     """Dotted names of the settings that nobody has confirmed."""
 
 
-def draft(look: Look, answers: Answers, proposed: list[str]) -> Draft:
+def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
     """The pipeline that complete answers lead to.
 
     Raises
@@ -59,7 +59,7 @@ def draft(look: Look, answers: Answers, proposed: list[str]) -> Draft:
         if column.kind in ("text", "yes or no") and 2 <= column.levels <= MOST_SEGMENT_LEVELS
         and any(column.name in names for names in features.values())
     ][:2]  # fmt: skip
-    return Draft(
+    return NewPipeline(
         answers, features, forbidden, left_out, windows, is_step(look.facts.column(answers.time or "")),
         look.facts.rows, look.facts.column(answers.target or "").missing, segments, look.facts.source, proposed,
     )  # fmt: skip

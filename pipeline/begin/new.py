@@ -13,7 +13,7 @@ from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.system.files import write_whole
 from tallystick.pipeline.begin import look as looking
 from tallystick.pipeline.begin.answers import QUESTIONS, Answers, Look, Question, check_answer, settle, slug
-from tallystick.pipeline.begin.draft import Draft, draft
+from tallystick.pipeline.begin.draft import NewPipeline, draft
 from tallystick.pipeline.begin.write import proposed_settings, text_of
 from tallystick.pipeline.config.load import LoadedPipeline, parse
 
@@ -28,7 +28,7 @@ class Begun(NamedTuple):
     """A pipeline file that was written."""
 
     file: Path
-    draft: Draft
+    draft: NewPipeline
     loaded: LoadedPipeline
 
 

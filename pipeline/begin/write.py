@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from tallystick.pipeline.begin.calendar import WindowPlan
-from tallystick.pipeline.begin.draft import Draft
+from tallystick.pipeline.begin.draft import NewPipeline
 from tallystick.pipeline.begin.look import written
 from tallystick.pipeline.config.left_out import twice
 from tallystick.pipeline.config.settings import Final, Time
@@ -19,7 +19,7 @@ FEW_ROWS = 10_000
 LINE = 80
 
 
-def text_of(draft: Draft) -> str:
+def text_of(draft: NewPipeline) -> str:
     """The whole file."""
     parts = (_head, _data, _time, _candidates, _selection, _gates, _afterwards, _proposed)
     return "\n".join(chain.from_iterable(part(draft) for part in parts)) + "\n"
@@ -36,7 +36,7 @@ def listed(names: list[str]) -> str:
     return f"[{', '.join(map(quoted, names))}]"
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: NewPipeline) -> Iterator[str]:
     answers = draft.answers
     yield "# A pipeline file, begun by `tally new`. Read it from the top: each choice says why."
     yield "# What nobody has confirmed yet is listed in [proposed] at the end."
@@ -52,7 +52,7 @@ def _head(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _data(draft: Draft) -> Iterator[str]:
+def _data(draft: NewPipeline) -> Iterator[str]:
     answers = draft.answers
     yield "[data]"
     yield f"source        = {quoted(draft.source)}"
@@ -94,7 +94,7 @@ def _lines_of(names: list[str]) -> list[str]:
     )
 
 
-def _target(draft: Draft) -> str:
+def _target(draft: NewPipeline) -> str:
     answers = draft.answers
     column = quoted(answers.target or "")
     if answers.rule == "number":
@@ -107,7 +107,7 @@ def _plain(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text.encode("utf-8", "replace").decode()).split())
 
 
-def _time(draft: Draft) -> Iterator[str]:
+def _time(draft: NewPipeline) -> Iterator[str]:
     answers, windows = draft.answers, draft.windows
     yield "[time]"
     yield f"column      = {quoted(answers.time or '')}"
@@ -139,7 +139,7 @@ def _min_rows(windows: WindowPlan) -> int:
     return max(10, min(100, windows.rows // 2))
 
 
-def _sealed(draft: Draft) -> list[str]:
+def _sealed(draft: NewPipeline) -> list[str]:
     """The labels of the sealed windows, as every other reader of the file makes them."""
     windows = draft.windows
     time = Time(
@@ -150,7 +150,7 @@ def _sealed(draft: Draft) -> list[str]:
     return [window.label for window in all_windows(time)][-len(windows.sealed) :]
 
 
-def _candidates(draft: Draft) -> Iterator[str]:
+def _candidates(draft: NewPipeline) -> Iterator[str]:
     number = draft.answers.rule == "number"
     yield "[candidates.reference]"
     yield f'estimator  = "sklearn.dummy:{"DummyRegressor" if number else "DummyClassifier"}"'
@@ -175,7 +175,7 @@ def _candidates(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _selection(draft: Draft) -> Iterator[str]:
+def _selection(draft: NewPipeline) -> Iterator[str]:
     number = draft.answers.rule == "number"
     yield "[selection]"
     yield f"metric     = {quoted('squared_error' if number else 'log_loss')}"
@@ -188,14 +188,14 @@ def _selection(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _resample(draft: Draft) -> str:
+def _resample(draft: NewPipeline) -> str:
     if draft.windows.days >= 5:
         return "day"
     group = draft.answers.group
     return group if group not in (None, "none") else "row"
 
 
-def _gates(draft: Draft) -> Iterator[str]:
+def _gates(draft: NewPipeline) -> Iterator[str]:
     number = draft.answers.rule == "number"
     yield "[gates]   # all must hold before a promotion; each can be waived only by name"
     rules = {
@@ -221,7 +221,7 @@ def _gates(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _afterwards(draft: Draft) -> Iterator[str]:
+def _afterwards(draft: NewPipeline) -> Iterator[str]:
     window = draft.windows.window
     yield "[validity]"
     yield f"valid_for = {quoted(twice(window))}   # after the last answer that was used"
@@ -244,7 +244,7 @@ def _afterwards(draft: Draft) -> Iterator[str]:
     yield ""
 
 
-def _proposed(draft: Draft) -> Iterator[str]:
+def _proposed(draft: NewPipeline) -> Iterator[str]:
     yield "[proposed]   # proposed by a program; a promotion needs each confirmed: tally confirm FILE"
     yield "settings = ["
     for name in draft.proposed:
@@ -252,7 +252,7 @@ def _proposed(draft: Draft) -> Iterator[str]:
     yield "]"
 
 
-def proposed_settings(from_answers: list[str], draft: Draft) -> list[str]:
+def proposed_settings(from_answers: list[str], draft: NewPipeline) -> list[str]:
     """Every setting of the file that no person has said, in the order of the file."""
     names = [*from_answers, "time.window", "time.first_test", "time.last_test", "time.train", "time.gap"]
     names += ["time.min_rows", "time.final", "candidates", "selection", "gates", "validity", "automation", "monitoring"]
@@ -262,6 +262,8 @@ def proposed_settings(from_answers: list[str], draft: Draft) -> list[str]:
         names = [name for name in names if name not in ("data.target.rule", "data.target.positive")]
     if draft.answers.group in (None, "none"):
         names = [name for name in names if name != "data.group"]
+    if draft.answers.window is not None:
+        names.remove("time.window")
     return list(dict.fromkeys(names))
 
 

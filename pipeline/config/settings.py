@@ -250,7 +250,7 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     why: Words
 
 
-class Proposed(Setting, frozen=True, kw_only=True):
+class ProposedSettings(Setting, frozen=True, kw_only=True):
     """``[proposed]``: settings that a program proposed and no person has confirmed yet. No result depends on it."""
 
     settings: list[Words]
@@ -273,7 +273,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     automation: Automation
     monitoring: Monitoring
     waivers: WaiverRule | None = None
-    proposed: Proposed | None = None
+    proposed: ProposedSettings | None = None
 
     @property
     def task(self) -> Task:
