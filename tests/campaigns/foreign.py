@@ -49,11 +49,10 @@ from tallystick.ledger.tlog.note import (  # noqa: E402
 from tallystick.ledger.tlog.policy import parse_policy  # noqa: E402
 from tallystick.ledger.tlog.proof import Proof, parse_proof  # noqa: E402
 from tallystick.ledger.tracking import spool  # noqa: E402
-from tallystick.pipeline.config import load  # noqa: E402
+from tallystick.pipeline.config import alert_rules, load  # noqa: E402
 from tallystick.pipeline.config.conditions import parse_condition, parse_rule  # noqa: E402
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression  # noqa: E402
 from tallystick.pipeline.config.settings import Monitoring  # noqa: E402
-from tallystick.pipeline.monitoring import own_range  # noqa: E402
 
 SIGNER = SignerKey("example.org/log", bytes(range(32)))
 OTHER = SignerKey("другой/журнал", bytes(range(1, 33)))
@@ -250,7 +249,7 @@ def _monitoring(text: str) -> object:
         every="1 month", compare_to="own windows", segments=[], min_rows=1, notice=notice, alarm=alarm,
         estimate_before_labels=False, why="because",
     )  # fmt: skip
-    return own_range.thresholds(settings)
+    return alert_rules.thresholds(settings)
 
 
 def _asked() -> dict[str, Target]:

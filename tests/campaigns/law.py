@@ -7,6 +7,7 @@ Python tells each such act to audit hooks before it happens (PEP 578); here it i
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import unicodedata
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HIDDEN = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+GIT = shutil.which("git")
 NEVER = frozenset(
     {"os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile", "pty.spawn",
      "pickle.find_class", "socket.connect", "socket.bind", "socket.getaddrinfo", "urllib.Request",
@@ -56,7 +58,7 @@ def _audit(event: str, arguments: tuple[object, ...]) -> None:
         if not held and not all(_is_ours(path) for path in arguments if isinstance(path, str | bytes | os.PathLike)):
             _refuse(event, *arguments)
     elif event == "subprocess.Popen":
-        if arguments[0] != "git":
+        if arguments[0] != GIT:
             _refuse(event, arguments[0])
     elif event == "import" and _guard.modules:
         name = str(arguments[0]).partition(".")[0]

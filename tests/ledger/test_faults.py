@@ -66,7 +66,7 @@ def test_an_erasure_that_failed_is_finished_by_the_same_command(book: ledger.Led
     seq = book.append(failed("2013-01-01.1", "p")).last_seq
     views = book.views.path
     views.unlink(missing_ok=True)
-    views.mkdir()  # what cannot be unlinked, for anybody
+    views.mkdir(parents=True)  # what cannot be unlinked, for anybody
     (views / "in the way").touch()
     with pytest.raises(InvalidInput, match="not all of its content could be erased"):
         redact(book, seq, "why", "nobody")

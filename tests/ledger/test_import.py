@@ -380,7 +380,7 @@ def test_this_very_ledger_copies_of_it_and_stories_are_refused(
         tmp_path / "story", timezone="UTC", key_home="file", clock_kind="replayed", clock=StoryClock(LAST_YEAR)
     ) as story:
         refused(book, story.folder, "story must not become history")
-        refused(story, ann.folder, "what was lived elsewhere does not belong")
+        refused(story, ann.folder, "a history from elsewhere cannot be imported")
     # A ledger that holds ours, too.
     import_history(ann, book.folder, named_under="team")
     ann.checkpoint()
