@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.system.provenance import this_process
@@ -30,6 +29,7 @@ from tallystick.pipeline.begin.look import (
     time_columns,
     written,
 )
+from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
 from tallystick.pipeline.config.settings import Final, Time
@@ -111,47 +111,10 @@ class Question(NamedTuple):
 
 
 def target_values(look: Look, answers: Answers) -> Floats:
-    """The answers as numbers, 0 or 1 where there is a rule; NaN where they are missing.
-
-    Raises
-    ------
-    InvalidInput
-        Where the rule does not fit the column; the values that were seen are named.
-    """
+    """The answers as numbers, 0 or 1 where there is a rule; NaN where they are missing; InvalidInput otherwise."""
     column = look.facts.column(answers.target or "")
-    values = as_target(look.table[column.name]).to_pandas()
-    missing = values.isna().to_numpy()
-    if answers.rule in (None, "number"):
-        numbers: Floats = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
-        unread = np.isnan(numbers) & ~missing
-        if unread.any():
-            raise InvalidInput(
-                f"{column.name} is not a number in {int(unread.sum()):,} of {len(values):,} rows; it holds "
-                f"{', '.join(map(repr, column.examples))}.",
-                f"Say which value counts as yes: --rule \"== '{column.examples[0]}'\"",
-            )
-        return numbers
-    found: Floats = parse_rule(answers.rule).holds(values.rename(column.name)).to_numpy(dtype=np.float64)
-    found[missing] = np.nan
-    share = float(np.nanmean(found)) if (~missing).any() else 0.0
-    if share in (0.0, 1.0):
-        raise InvalidInput(
-            f"{column.name} {answers.rule} holds in {'every row' if share else 'no row'}; the column holds "
-            f"{', '.join(map(repr, column.examples))}.",
-            "Give a --rule that some rows fulfil and others do not.",
-        )
-    return found
-
-
-def as_target(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column as rules see it: yes and no are the texts true and false."""
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_boolean(column.type):
-        return pc.if_else(column, "true", "false")
-    if pa.types.is_integer(column.type) or pa.types.is_decimal(column.type):
-        return column.cast(pa.float64(), safe=False)
-    return column
+    rule = None if answers.rule in (None, "number") else answers.rule
+    return target_numbers(look.table[column.name], column.name, rule)
 
 
 def days(look: Look, answers: Answers) -> Days:

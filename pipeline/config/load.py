@@ -114,19 +114,15 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     walk.table(Pipeline, raw, ())
     for where, words in wrong_names(raw):
         walk.wrong(where, words)
+    keys = {name: key for key in _feature_lines(raw) for name in _names(key)}
+    for where, words in wrong_together(*_sound_sections(raw)):
+        walk.mistakes.append(Mistake(line_of(_written(where, keys), lines), _dotted(where), words))
     if walk.mistakes:
         raise ConfigurationError(path.name, walk.mistakes)
     try:
         settings = msgspec.convert(_split_features(raw), Pipeline, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigurationError(path.name, [Mistake(1, "", f"{error}.")]) from None
-    keys = {name: key for key in raw["data"]["features"] for name in _names(key)}
-    wrong = [
-        Mistake(line_of(_written(where, keys), lines), _dotted(where), words)
-        for where, words in wrong_together(settings)
-    ]
-    if wrong:
-        raise ConfigurationError(path.name, wrong)
     meaning = meaning_of(settings)
     return LoadedPipeline(
         path=path,
@@ -205,7 +201,12 @@ class _Walk:
         if name == "why":
             self.wrong(path, f"{_title(path)} must say why. In a year nobody will remember the reason.")
             return
-        self.wrong(path, f"{_title(path)} must say {name}. We never guess this one: it changes what the result means.")
+        words = "We never guess this one: it changes what the result means."
+        kind = fields[name].type
+        if _is_struct(kind) and kind is not Features:
+            needed = ", ".join(inner for inner, field in _fields(kind).items() if field.required)
+            words = f"Write [{_dotted((*path, name))}] with {needed}."
+        self.wrong(path, f"{_title(path)} must say {name}. {words}")
 
     def features(self, raw: dict[str, Any], path: Path) -> None:
         seen: dict[str, str] = {}
@@ -322,6 +323,31 @@ def _shown(raw: object) -> str:
         # A number of over 4,300 digits, or tables in tables without end.
         return "…"
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _feature_lines(raw: dict[str, Any]) -> dict[str, Any]:
+    """``[data.features]`` as it is written; empty where it is no table."""
+    data = raw.get("data")
+    features = data.get("features") if isinstance(data, dict) else None
+    return features if isinstance(features, dict) else {}
+
+
+def _sound_sections(raw: dict[str, Any]) -> tuple[Pipeline, frozenset[str]]:
+    """The settings, section by section, and the names of the sections that are sound by themselves.
+
+    One section that is absent or wrong hides no mistake of the others: what fits together among the sound ones is
+    checked all the same. The others are None, and whoever gets this asks the names first.
+    """
+    found: dict[str, Any] = {}
+    for name, field in _fields(Pipeline).items():
+        found[name] = None
+        if name in raw or not field.required:
+            try:
+                value = _split_features(raw)["data"] if name == "data" else raw.get(name, field.default)
+                found[name] = msgspec.convert(value, field.type, strict=True)
+            except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
+                continue
+    return Pipeline(**found), frozenset(name for name, value in found.items() if value is not None)
 
 
 def _split_features(raw: dict[str, Any]) -> dict[str, Any]:

@@ -176,3 +176,21 @@ def test_confirming_takes_a_name_off_the_list_and_changes_nothing_else(tmp_path:
     assert reading(tmp_path, both).meaning_hash == reading(tmp_path, SHORT).meaning_hash
     with pytest.raises(InvalidInput, match="not listed"):
         confirmed(both, ["candidates.linear"])
+
+
+# All mistakes at once ---------------------------------------------------------------------------------------
+
+
+def test_an_absent_section_hides_no_mistake_of_the_others(tmp_path: Path) -> None:
+    text = re.sub(r"^\[time\]\n(?:(?!\[).*\n)*", "", SHORT, flags=re.MULTILINE)
+    text = text.replace('role       = "reference"\n', "").replace('"== 1"', '"is 1"').replace("linear]", "'lin ear']")
+    with pytest.raises(ConfigurationError) as caught:
+        reading(tmp_path, text)
+    said = "\n".join(mistake.words for mistake in caught.value.mistakes)
+    for expected in (
+        "the file must say time. Write [time] with column, timezone, window, first_test, last_test",
+        "exactly one candidate has role",
+        "'is 1' is not a rule",
+        "'lin ear' cannot name a candidate",
+    ):
+        assert expected in said, said
