@@ -20,6 +20,7 @@ from tallystick.pipeline.begin.new import Begun, begin, look_at
 from tallystick.pipeline.begin.sentences import about_table
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.config.windows import development_windows, sealed_windows
+from tallystick.pipeline.runs.check_data import check_data
 
 
 def seen(frame: pd.DataFrame, folder: Path) -> Look:
@@ -208,6 +209,10 @@ def test_whatever_is_written_is_sound(
     assert len(development_windows(loaded.settings.time)) >= 3
     assert len(sealed_windows(loaded.settings.time)) == len(made.draft.windows.sealed)
     assert {"gates", "selection"} <= set(made.draft.proposed)
+    checked, mistakes = check_data(loaded, candidates=False)
+    assert mistakes == []
+    assert checked is not None
+    assert checked.small == []
 
 
 def test_a_key_is_found_where_there_is_one() -> None:
