@@ -39,7 +39,7 @@ def written_afterwards(table: pa.Table, facts: TableFacts, target: str, answer: 
         if column.name in (target, time) or column.kind in ("empty", "other"):
             continue
         reason = _by_name(column, facts.column(target)) or _by_gaps(table, column, target)
-        reason = reason or _by_time(sample, column, time) or _by_values(sample, column, known)
+        reason = reason or _by_time(sample, facts, column, time) or _by_values(sample, column, known)
         if reason is not None:
             found[column.name] = reason
     return found
@@ -65,12 +65,19 @@ def _by_gaps(table: pa.Table, column: ColumnFacts, target: str) -> str | None:
     return None
 
 
-def _by_time(sample: pa.Table, column: ColumnFacts, time: str) -> str | None:
-    if column.kind != "time":
+def _by_time(sample: pa.Table, facts: TableFacts, column: ColumnFacts, time: str) -> str | None:
+    if column.kind != "time" or facts.column(time).kind != "time":
         return None
-    this, when = (pd.to_datetime(sample[name].to_pandas(), utc=True, errors="coerce") for name in (column.name, time))
+    this, when = (_times(sample, facts.column(name)) for name in (column.name, time))
     later = float((this > when).mean()) if when.notna().any() else 0.0
     return f"its times lie after {time} in {later:.0%} of the rows" if later > 0.5 else None
+
+
+def _times(sample: pa.Table, column: ColumnFacts) -> pd.Series:
+    values = sample[column.name].to_pandas()
+    if column.formats:
+        values = pd.to_datetime(values.astype(str), format=column.formats[0], errors="coerce")
+    return pd.Series(pd.to_datetime(values, errors="coerce", utc=True))
 
 
 def _by_values(sample: pa.Table, column: ColumnFacts, answer: Floats) -> str | None:

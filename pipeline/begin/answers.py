@@ -33,7 +33,7 @@ from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
 from tallystick.pipeline.config.settings import Final, Time
-from tallystick.pipeline.data.timestamps import row_times
+from tallystick.pipeline.data.timestamps import formatted, row_times
 
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.int64]
@@ -51,6 +51,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What counts as yes: ``"> 15"``, ``"== 'yes'"``; ``"number"`` where the number itself is the target."""
     positive: str | None = None
     time: str | None = None
+    time_format: str | None = None
+    """How the times are written, ``"%m/%d/%Y"``; ``"iso"`` for ISO 8601 and for columns of times."""
     timezone: str | None = None
     predict_at: str | None = None
     known: dict[str, str] = {}
@@ -120,7 +122,7 @@ def target_values(look: Look, answers: Answers) -> Floats:
 def days(look: Look, answers: Answers) -> Days:
     """The day of every row since 1970-01-01 where the pipeline is, or its step."""
     column = look.facts.column(answers.time or "")
-    time = _time_settings(column.name, answers.timezone or "UTC", is_step(column))
+    time = _time_settings(answers, is_step(column))
     micros = row_times(look.table[column.name], column.name, time)
     if is_step(column):
         return micros // STEP_MICROS
@@ -128,12 +130,17 @@ def days(look: Look, answers: Answers) -> Days:
     return local.dt.tz_localize(None).astype("datetime64[us]").to_numpy().astype(np.int64) // STEP_MICROS
 
 
-def _time_settings(column: str, timezone: str, steps: bool) -> Time:
+def _time_settings(answers: Answers, steps: bool) -> Time:
     return Time(
-        column=column, timezone=timezone, window="1 step" if steps else "1 day", first_test=1, last_test=1,
-        train="expanding", gap="0d", label_delay="0d", refit="every window", why="-",
-        final=Final(test=[], looks=1, why="-"), unit="step" if steps else "calendar",
+        column=answers.time or "", timezone=answers.timezone or "UTC", window="1 step" if steps else "1 day",
+        first_test=1, last_test=1, train="expanding", gap="0d", label_delay="0d", refit="every window", why="-",
+        final=Final(test=[], looks=1, why="-"), unit="step" if steps else "calendar", format=format_said(answers),
     )  # fmt: skip
+
+
+def format_said(answers: Answers) -> str | None:
+    """How the times are written, as the pipeline file says it; None for ISO 8601."""
+    return None if answers.time_format == "iso" else answers.time_format
 
 
 def windows_for(look: Look, answers: Answers, delay: str | None = None) -> WindowPlan:
@@ -159,6 +166,15 @@ def suspects(look: Look, answers: Answers) -> dict[str, str]:
 def _time(look: Look, answers: Answers) -> str | None:
     found = time_columns(look.facts)
     return found[0].name if found else None
+
+
+def _time_format(look: Look, answers: Answers) -> str | None:
+    formats = look.facts.column(answers.time or "").formats
+    return formats[0] if len(formats) == 1 else None if formats else "iso"
+
+
+def _several_formats(look: Look, answers: Answers) -> bool:
+    return len(look.facts.column(answers.time or "").formats) > 1
 
 
 def _target(look: Look, answers: Answers) -> str | None:
@@ -305,6 +321,15 @@ QUESTIONS = (
         _time, _several_times, ("time.column",),
     ),
     Question(
+        "time_format",
+        lambda look, answers: (
+            f"How is {look.facts.column(answers.time or '').examples[0]} written? "
+            f"({' or '.join(look.facts.column(answers.time or '').formats) or 'as %d.%m.%Y'})"
+        ),
+        "The same signs are two different days, depending on whether the day or the month comes first.",
+        _time_format, _several_formats, ("time.format",),
+    ),
+    Question(
         "target",
         lambda look, answers: f"Which column holds the answer? ({_names(look.facts.columns)})",
         "It is what the model predicts; another target is another question.",
@@ -400,6 +425,18 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     """
     value = getattr(answers, field)
     if field == "time":
+        if look.facts.column(value).kind not in ("time", "whole number"):
+            held = ", ".join(map(repr, look.facts.column(value).examples[:3]))
+            raise InvalidInput(
+                f"{value} holds no times that can be read, but {held}.",
+                "Say how they are written: --time-format '%d.%m.%Y'; or name another --time.",
+            )
+    elif field == "time_format":
+        if value != "iso" and formatted(look.table[answers.time or ""], value) is None:
+            held = ", ".join(look.facts.column(answers.time or "").examples[:3])
+            raise InvalidInput(
+                f"Not every {answers.time} is written as {value}: {held}.", "%Y is the year, %m the month, %d the day."
+            )
         days(look, answers)
     elif field == "target":
         if look.facts.column(value).levels < 2:

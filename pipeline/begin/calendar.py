@@ -19,8 +19,9 @@ _PERIODS = {"1 month": "M", "1 week": "W-SUN", "3 months": "Q-DEC", "1 year": "Y
 _DAYS = {"1 month": 31, "1 week": 7, "3 months": 92, "1 year": 366, "1 day": 1}
 FEWEST_TESTS = 4
 """Three windows to judge on and one that stays sealed."""
-_GRADES = ((7, 30, 100), (7, 60, 30), (FEWEST_TESTS, 200, 10))
-"""Fewest windows, most windows, fewest rows in each: the first line that some length fulfils decides."""
+_GRADES = ((7, 30, 100, 0.0), (7, 60, 30, 0.0), (7, 60, 10, 0.2), (FEWEST_TESTS, 200, 10, 0.5))
+"""Fewest windows, most windows, fewest rows in each, and the largest share of windows with only one answer: the first
+line that some length fulfils decides."""
 
 
 class WindowPlan(NamedTuple):
@@ -37,6 +38,8 @@ class WindowPlan(NamedTuple):
     """Rows of the smallest test window."""
     days: int
     """Different days in a usual window."""
+    one_sided: int
+    """Test windows that hold only one of the two answers."""
 
     @property
     def length(self) -> int:
@@ -71,17 +74,17 @@ def plan(days: npt.NDArray[np.int64], answer: Floats, *, steps: bool, delay: int
     lengths = [f"{count} step{'' if count == 1 else 's'}" for count in STEPS] if steps else list(CALENDAR)
     lengths = lengths if window is None else [window]
     plans = [found for length in lengths if (found := _planned(days, answer, length, delay)) is not None]
-    for fewest, most, rows in _GRADES:
+    for fewest, most, rows, one_sided in _GRADES:
         for found in plans:
-            if fewest <= found.tests <= most and found.rows >= rows:
+            fits = fewest <= found.tests <= most and found.rows >= rows
+            if fits and found.one_sided <= one_sided * found.tests:
                 return found
     if window is not None and plans:
         return plans[0]
     unit = "steps" if steps else "days"
     raise InvalidInput(
         f"The table covers {int(days.max() - days.min()) + 1:,} {unit} with {len(days):,} rows: too little for "
-        f"{FEWEST_TESTS} test windows after a first training set, each with enough rows"
-        + (" and with both answers." if set(np.unique(answer[np.isfinite(answer)])) <= {0.0, 1.0} else "."),
+        f"{FEWEST_TESTS} test windows after a first training set, each with enough rows and both answers.",
         "Give a table of more time, a shorter --label-delay, or a --window yourself.",
     )
 
@@ -102,16 +105,22 @@ def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: in
     tests = last - begin + 1
     if tests < FEWEST_TESTS:
         return None
-    smallest = int(rows[begin : last + 1].min())
+    smallest, one_sided = int(rows[begin : last + 1].min()), 0
     if set(np.unique(answer[known])) <= {0.0, 1.0}:
         yes = np.bincount(index[known], weights=answer[known], minlength=len(starts))[begin : last + 1]
         all_known = np.bincount(index[known], minlength=len(starts))[begin : last + 1]
-        if ((yes == 0) | (yes == all_known)).any():
-            smallest = 0
+        one_sided = int(((yes == 0) | (yes == all_known)).sum())
     sealed = 2 if tests >= 10 else 1
     distinct = pd.Series(days).groupby(index).nunique().median()
     return WindowPlan(
-        window, starts[begin], starts[last], tuple(starts[last - sealed + 1 : last + 1]), tests, smallest, int(distinct)
+        window,
+        starts[begin],
+        starts[last],
+        tuple(starts[last - sealed + 1 : last + 1]),
+        tests,
+        smallest,
+        int(distinct),
+        one_sided,
     )
 
 

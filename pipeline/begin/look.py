@@ -9,15 +9,24 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.data.sources import column_names, is_text, missing_column, read_source
+from tallystick.pipeline.data.timestamps import formatted
 
 Kind = Literal["number", "whole number", "yes or no", "text", "time", "empty", "other"]
 
-_ISO_DATE = r"^\d{4}-\d{2}-\d{2}(?:$|[T ]\d{2})"
+_ISO_DATE = r"^\d{4}[-/.]\d{2}[-/.]\d{2}(?:$|[T ]\d{2})"
+_DATES = (
+    "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%Y%m%d", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
+    "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y",
+)  # fmt: skip
+_CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+MOST_DATES = 5_000
+"""Different values that are tried in every format."""
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 SUFFIXES = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv"}
 DATABASES = (".db", ".sqlite", ".sqlite3")
@@ -39,6 +48,8 @@ class ColumnFacts(msgspec.Struct, frozen=True):
     levels: int
     """Different values, missing ones apart."""
     examples: tuple[str, ...]
+    formats: tuple[str, ...] = ()
+    """How its times are written, where that is not ISO 8601; several where its values fit more than one way."""
 
     @property
     def words(self) -> set[str]:
@@ -128,7 +139,25 @@ def _column(name: str, column: pa.ChunkedArray) -> ColumnFacts:
     except pa.ArrowException:
         return ColumnFacts(name, "other", column.null_count, 0, ())
     examples = tuple(str(value) for value in distinct.slice(0, 6).to_pylist())
-    return ColumnFacts(name, kind, column.null_count, len(distinct), examples)
+    formats = _formats(distinct) if kind in ("text", "whole number") else ()
+    return ColumnFacts(name, "time" if formats else kind, column.null_count, len(distinct), examples, formats)
+
+
+def _formats(values: pa.Array) -> tuple[str, ...]:
+    """The ways of writing a date that all values fit; none for values that are no dates."""
+    digits = r"^\d{8}$" if pa.types.is_integer(values.type) else r"^[\w]{1,9}[-/. ,]|^\d{8}$"
+    texts = pa.chunked_array([values.slice(0, MOST_DATES).cast(pa.large_string())])
+    if len(texts) < 4 or not pc.all(pc.match_substring_regex(texts, digits)).as_py():
+        return ()
+    first = texts.slice(0, 1)
+    fitting = [
+        f"{date}{clock}" for date in _DATES for clock in _CLOCKS if formatted(first, f"{date}{clock}") is not None
+    ]
+    return tuple(one for one in fitting if _plausible(formatted(texts, one)))
+
+
+def _plausible(walls: pd.Series | None) -> bool:
+    return walls is not None and bool(walls.dt.year.between(1900, 2100).all())
 
 
 def kind_of(column: pa.ChunkedArray) -> Kind:

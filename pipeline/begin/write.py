@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from itertools import chain
 
+from tallystick.pipeline.begin.answers import format_said
 from tallystick.pipeline.begin.calendar import WindowPlan
 from tallystick.pipeline.begin.draft import NewPipeline
 from tallystick.pipeline.begin.look import written
@@ -111,6 +112,8 @@ def _time(draft: NewPipeline) -> Iterator[str]:
     answers, windows = draft.answers, draft.windows
     yield "[time]"
     yield f"column      = {quoted(answers.time or '')}"
+    if (written_as := format_said(answers)) is not None:
+        yield f"format      = {quoted(written_as)}   # how its times are written"
     if draft.steps:
         yield 'unit        = "step"   # time is counted in whole numbers'
     yield f"timezone    = {quoted(answers.timezone or '')}"
@@ -126,6 +129,8 @@ def _time(draft: NewPipeline) -> Iterator[str]:
         f"{windows.tests} windows of {windows.window} with at least {windows.rows:,} rows each: enough to see whether "
         "a model holds in time."
     )
+    if windows.one_sided:
+        why += f" In {windows.one_sided} of them only one of the two answers occurs."
     yield f"why         = {quoted(why)}"
     yield ""
     yield "[time.final]   # sealed until a promotion is asked for"
@@ -262,6 +267,8 @@ def proposed_settings(from_answers: list[str], draft: NewPipeline) -> list[str]:
         names = [name for name in names if name not in ("data.target.rule", "data.target.positive")]
     if draft.answers.group in (None, "none"):
         names = [name for name in names if name != "data.group"]
+    if format_said(draft.answers) is None:
+        names = [name for name in names if name != "time.format"]
     if draft.answers.window is not None:
         names.remove("time.window")
     return list(dict.fromkeys(names))

@@ -362,7 +362,7 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
 """Settings that explain; changing them changes no result."""
-LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar"}
+LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar", (Time, "format"): None}
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})

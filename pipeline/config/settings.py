@@ -129,6 +129,9 @@ class Time(Setting, frozen=True, kw_only=True):
     final: Final
     why: Words
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    format: Words | None = None
+    """How text holds times where that is not ISO 8601, in the signs of strftime: ``"%m/%d/%Y"``. A column of which
+    not all values fit is read as ISO 8601."""
     unit: Literal["calendar", "step"] = "calendar"
     """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100

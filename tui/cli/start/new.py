@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @click.option("--rule", metavar="RULE", help='What counts as yes: "> 15", "== \'yes\'"; or number.')
 @click.option("--positive", metavar="WORD", help="What a yes is called in sentences.")
 @click.option("--time", metavar="COLUMN", help="The column that says when a row is from.")
+@click.option(
+    "--time-format", metavar="FORMAT", help="How its times are written, as %d.%m.%Y; iso where they are ISO 8601."
+)
 @click.option("--timezone", metavar="ZONE", help="Zone of times without an offset, as Europe/Berlin.")
 @click.option("--predict-at", metavar="WHEN", help='When the prediction must exist: COLUMN, or "COLUMN - 3h".')
 @click.option(
