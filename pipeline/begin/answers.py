@@ -282,7 +282,7 @@ def _owner(look: Look, answers: Answers) -> str:
 def _name(look: Look, answers: Answers) -> str:
     place = look.facts.source.partition(":")[2]
     file, _, table = place.partition("#")
-    stem = table if re.fullmatch(r"\w+", table) else Path(file).stem
+    stem = table if re.fullmatch(r"\w+", table) else Path(file).name.partition(".")[0]
     stem = Path(file).parent.name if "*" in stem else stem
     return slug(stem)
 

@@ -19,7 +19,9 @@ _PERIODS = {"1 month": "M", "1 week": "W-SUN", "3 months": "Q-DEC", "1 year": "Y
 _DAYS = {"1 month": 31, "1 week": 7, "3 months": 92, "1 year": 366, "1 day": 1}
 FEWEST_TESTS = 4
 """Three windows to judge on and one that stays sealed."""
-_GRADES = ((7, 30, 100, 0.0), (7, 60, 30, 0.0), (7, 60, 10, 0.2), (FEWEST_TESTS, 200, 10, 0.5))
+MOST_TESTS = 36
+"""Older windows are for training only: a model that is made today is judged by how it would have done lately."""
+_GRADES = ((7, 30, 100, 0.0), (7, 36, 30, 0.0), (7, 36, 10, 0.2), (FEWEST_TESTS, 36, 10, 0.5))
 """Fewest windows, most windows, fewest rows in each, and the largest share of windows with only one answer: the first
 line that some length fulfils decides."""
 
@@ -82,10 +84,12 @@ def plan(days: npt.NDArray[np.int64], answer: Floats, *, steps: bool, delay: int
     if window is not None and plans:
         return plans[0]
     unit = "steps" if steps else "days"
+    best = max(plans, key=lambda found: (found.rows, -found.one_sided), default=None)
+    thin = "" if best is None else f" With windows of {best.window} the smallest would have {best.rows:,} rows."
     raise InvalidInput(
-        f"The table covers {int(days.max() - days.min()) + 1:,} {unit} with {len(days):,} rows: too little for "
-        f"{FEWEST_TESTS} test windows after a first training set, each with enough rows and both answers.",
-        "Give a table of more time, a shorter --label-delay, or a --window yourself.",
+        f"The table covers {int(days.max() - days.min()) + 1:,} {unit} with {len(days):,} rows. That gives no "
+        f"{FEWEST_TESTS} test windows after a first training set that each have enough rows and both answers.{thin}",
+        "Give a table of more time or without holes in it, a shorter --label-delay, or a --window of your own.",
     )
 
 
@@ -102,6 +106,7 @@ def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: in
     last -= int(rows[last] < usual / 2)
     length = _DAYS[window] if window in _DAYS else int(window.partition(" ")[0])
     begin = first + max(1, (last - first + 1) // 4) + -(-delay // length)
+    begin = max(begin, last - MOST_TESTS + 1)
     tests = last - begin + 1
     if tests < FEWEST_TESTS:
         return None

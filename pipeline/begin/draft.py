@@ -100,7 +100,7 @@ def _no_feature(look: Look, answers: Answers, column: ColumnFacts, when: Floats)
     reasons = {
         "is a time; a model needs a number made of it, such as days since": column.kind == "time",
         "is neither number nor text": column.kind == "other",
-        "has a comma in its name": "," in column.name,
+        "has a name that a pipeline file cannot list": _unlisted(column.name),
         "names what comes back": column.name == answers.group,
         "names rows": name_of_rows or bool(column.words & ID_NAMES and column.levels > 50),
     }
@@ -109,6 +109,11 @@ def _no_feature(look: Look, answers: Answers, column: ColumnFacts, when: Floats)
             return reason
     counts = column.kind in ("number", "whole number") and _counts_on(look.table[column.name], when)
     return "only counts on with time, so every later row lies outside what was learned" if counts else None
+
+
+def _unlisted(name: str) -> bool:
+    """Whether ``[data.features]`` cannot name it: there, names are separated by commas and spaces."""
+    return "," in name or name != name.strip() or name in ("", "forbidden")
 
 
 def _counts_on(column: pa.ChunkedArray, when: Floats) -> bool:

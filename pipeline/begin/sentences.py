@@ -21,9 +21,11 @@ def about_table(facts: TableFacts) -> Iterator[str]:
     gaps = [column for column in facts.columns if 0 < column.missing < facts.rows]
     if gaps:
         yield f"Missing values: {', '.join(f'{c.name} {_share(c, facts)}' for c in gaps)}."
-    for column in facts.columns:
-        if (words := useless(column, facts)) is not None:
-            yield f"{column.name} {words}; it is not proposed as a feature."
+    names, others = _of_no_use(facts)
+    if others:
+        yield f"Not proposed as features: {'; '.join(others)}."
+    if names:
+        yield f"Names of rows, not proposed as features: {', '.join(names)}."
     times = time_columns(facts)
     if times:
         also = f"; also possible: {', '.join(column.name for column in times[1:])}" if times[1:] else ""
@@ -41,6 +43,19 @@ KINDS = {
     "empty": "Without any value",
     "other": "Neither number, text nor time",
 }
+
+
+def _of_no_use(facts: TableFacts) -> tuple[list[str], list[str]]:
+    """Columns that name rows, with how many values they have; and others of no use, with the reason."""
+    names, others = [], []
+    for column in facts.columns:
+        if (words := useless(column, facts)) is None:
+            continue
+        if column.levels > 1 and column.missing < NEARLY_EMPTY * facts.rows:
+            names.append(f"{column.name} ({column.levels:,} values)")
+        else:
+            others.append(f"{column.name} {words}")
+    return names, others
 
 
 def useless(column: ColumnFacts, facts: TableFacts) -> str | None:

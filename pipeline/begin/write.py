@@ -90,7 +90,7 @@ def _lines_of(names: list[str]) -> list[str]:
             line.rstrip(",")
             for line in textwrap.wrap(", ".join(names), LINE, break_long_words=False, break_on_hyphens=False)
         ]
-        if all(" " not in name for name in names)
+        if all(name.split() == [name] for name in names)
         else names
     )
 
