@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tallystick.ledger.errors import AfterCommit, InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types
 from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.types import ArtifactStored, EventRedacted
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish import segments
@@ -65,12 +66,19 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
         )
     appended: Appended | None = None
     late: AfterCommit | None = None
-    body = None if stored.data is None else ledger.event(seq).event.body
+    event = None if stored.data is None else ledger.event(seq).event
+    body = None if event is None else event.body
     if not promised:
         if not reason.strip() or not authority.strip():
             raise InvalidInput("A redaction says why, and on whose authority.", "--reason … --authority …")
         said = EventRedacted(
-            redaction=str(seq), event=stored.id.hex(), type=stored.type, reason=reason, authority=authority
+            redaction=str(seq),
+            event=stored.id.hex(),
+            type=stored.type,
+            version=0 if event is None else event.v,
+            refers_to={} if event is None else _references_kept(ledger, seq, event),
+            reason=reason,
+            authority=authority,
         )
         # `expected` makes two people who redact at the same moment a conflict instead of two events.
         draft = Draft(said, cause=(stored.id.hex(),))
@@ -93,6 +101,23 @@ def redact(ledger: Ledger, seq: int, reason: str, authority: str) -> Redacted:
     if late is not None:
         raise late
     return Redacted(seq, appended, files)
+
+
+def _references_kept(ledger: Ledger, seq: int, event: Event[Any]) -> dict[str, str]:
+    """Field -> name of each entity that an erased event referred to, as far as later answers may say it.
+
+    That is what another event names, what is called after it (``late-arrivals/2013-09`` after ``late-arrivals``), and
+    positions. A name that only this event holds goes with it: people choose names, and one may be what has to go.
+    """
+    named = types.references(event)
+    known = [
+        name
+        for _field, kind, name in named
+        if kind == "correction"
+        or ledger.log.last_seq_of(f"{kind}:{name}") != seq
+        or _last_before(ledger, f"{kind}:{name}", seq) is not None
+    ]
+    return {field: name for field, _kind, name in named if name.startswith(tuple(known))}
 
 
 def _file_of(ledger: Ledger, body: ArtifactStored, seq: int) -> Path | None:

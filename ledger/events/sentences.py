@@ -141,7 +141,7 @@ def _corrected(body: say.EventCorrected) -> str:
     return f"event #{body.correction} ({body.type}) does not count any more: “{body.reason}”"
 
 
-def _redacted(body: say.EventRedacted) -> str:
+def _redacted(body: say.EventRedacted | say.EventRedactedV1) -> str:
     return erasure_words(body.redaction, body.type, body.authority, body.reason)
 
 

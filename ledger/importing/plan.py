@@ -23,6 +23,7 @@ from tallystick.ledger.events.types import (
     CommitImported,
     EventCorrected,
     EventRedacted,
+    EventRedactedV1,
     HistoryImported,
     SchemaDeclared,
     TrialStored,
@@ -316,7 +317,9 @@ class _Reading:
                         "Import it into a ledger that does not hold that one, or look at it with --ledger.",
                     )
                 self.found.passed_on[body.history] = body.vouched != "nothing"
-            case EventRedacted() if (there := _position(self.source.log, body.redaction, stored.seq)) is not None:
+            case EventRedacted() | EventRedactedV1() if (
+                there := _position(self.source.log, body.redaction, stored.seq)
+            ) is not None:
                 here = self.places.here(there[0].n, there[1])
                 if here is not None and self.ledger.log.event(here).data is not None:
                     self.found.erased_there.append(here)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar, cast
 
+from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.types import CandidateRefitted
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.as_of import AsOf
 from tallystick.ledger.query.evidence import Evidence
 from tallystick.ledger.query.name_lookup import Names, projection_of
@@ -15,6 +18,7 @@ from tallystick.ledger.views.entities import (
     AnchorState,
     ApprovalState,
     AutomationState,
+    Championship,
     CorrectionState,
     DecisionState,
     EnvironmentState,
@@ -191,9 +195,34 @@ class EntityReader(Evidence):
         return self._names.one(DecisionState, name)
 
     def champion(self, pipeline: str) -> ModelState | None:
-        """The model that decides, or None where nobody has promoted one yet; NotFound for an unknown pipeline."""
-        champion = self.pipeline(pipeline).champion
-        return None if champion is None else self.model(champion.model)
+        """The model that decides, or None where nobody has promoted one yet.
+
+        Raises
+        ------
+        NotFound
+            For an unknown pipeline, or where it is unknown which model it is, because content was erased.
+        """
+        found = self.champion_if_known(pipeline)
+        if isinstance(found, Unknown):
+            name = self.pipeline(pipeline).pipeline
+            raise NotFound(
+                f"Which model decides for {name} is {found.words}.",
+                f"tally story pipeline:{name} lists every promotion; a new one is a new answer.",
+            )
+        return found
+
+    def champion_if_known(self, pipeline: str) -> ModelState | Unknown | None:
+        """The same, with what stands in its place where it is unknown."""
+        champion: Championship | Unknown | None = self.pipeline(pipeline).champion
+        if champion is None or isinstance(champion, Unknown):
+            return champion
+        name: str | Unknown = champion.model
+        if isinstance(name, Unknown):
+            return name
+        found = self.find(f"model:{name}")
+        if found is None and (erased := self.erased({CandidateRefitted.TYPE})):
+            return erased[-1].erasure.unknown  # what described the model
+        return cast("ModelState", found) if found is not None else self.model(name)
 
     def correction(self, seq: int) -> CorrectionState | None:
         """The correction that sets event ``seq`` aside, where one holds."""

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import InvalidInput, NotFound
 from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.as_of import as_of_commit, parse_moment
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.storage.entries import entries
@@ -51,8 +52,10 @@ def occurred_by(log: Log, when: str | dt.datetime, zone: ZoneInfo, now: dt.datet
     moment = parse_moment(text, zone, now)
     told: dict[int, list[Entry]] = {}
     # What no view follows from, such as the declaration of a type, happened when it was recorded and is no history.
-    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES):
-        told.setdefault(entry.n, []).append(entry._replace(recorded_at=entry.event.occurred_at))
+    for entry in entries(log, 0, log.commit(log.size() - 1).last_seq, READ_TYPES, erased=True):
+        # When an erased event occurred is not known any more: it counts from when it was recorded.
+        occurred = entry.recorded_at if is_unknown(entry.event.occurred_at) else entry.event.occurred_at
+        told.setdefault(entry.n, []).append(entry._replace(recorded_at=occurred))
     happened = _happened(told)
     order = sorted((at, n) for n, at in happened.items() if at <= moment)
     if not order:
@@ -74,7 +77,7 @@ def _happened(told: dict[int, list[Entry]]) -> dict[int, dt.datetime]:
     happened: dict[int, dt.datetime] = {}
     commit_of = {entry.seq: n for n, events in told.items() for entry in events}
     for n, events in sorted(told.items()):
-        moments = [entry.event.occurred_at for entry in events]
+        moments = [entry.recorded_at for entry in events]
         aside = [seq for entry in events if (seq := corrected(entry)) is not None]
         moments += [happened[commit_of[seq]] for seq in aside if commit_of.get(seq, n) < n]
         happened[n] = max(moments)

@@ -8,7 +8,7 @@ evidence for a decision comes from :meth:`Evidence.counted_events`, which yields
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -28,10 +28,11 @@ from tallystick.ledger.events.commit import (
 from tallystick.ledger.events.entry import Entry, Erased, Unreadable
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import sentence
-from tallystick.ledger.events.types import CommitImported, LedgerCreated
+from tallystick.ledger.events.types import CommitImported, EventRedacted, LedgerCreated
 from tallystick.ledger.query import blame
 from tallystick.ledger.query.as_of import AsOf, resolve_event
 from tallystick.ledger.query.erasures import in_place_of_body
+from tallystick.ledger.storage.erasures import Erasure, erasure_of
 from tallystick.ledger.storage.imported_commits import copied_in, within
 from tallystick.ledger.storage.key_history import Identity, identities_of
 from tallystick.ledger.storage.log import Commit, Log, Stored
@@ -106,6 +107,24 @@ class RecordedEvent(NamedTuple):
     def entry(self) -> Entry:
         """The event with its place, as projections read it; Damaged where it was erased or cannot be read."""
         return Entry(self.seq, self.n, self.recorded_at, self.actor, self.event)
+
+
+class ErasedEvent(NamedTuple):
+    """An event whose content was erased, with what is still known of it."""
+
+    event: RecordedEvent
+    erasure: Erasure
+
+    @property
+    def refers_to(self) -> Mapping[str, str] | None:
+        """Field -> name of an entity that it referred to; None where the redaction is of an older form."""
+        said = self.erasure.said
+        return said.refers_to if isinstance(said, EventRedacted) else None
+
+    @property
+    def words(self) -> str:
+        """``the content of #50 (model.promoted) was erased on 2013-07-01``."""
+        return f"the content of #{self.event.seq} ({self.event.type}) was erased on {self.erasure.on}"
 
 
 class RecordedCommit(NamedTuple):
@@ -254,6 +273,23 @@ class Evidence:
         for found in self.events(first, last, types=types, names=names):
             if found.corrected_by is None and not isinstance(found.content, Erased):
                 yield self._supposed.get(found.seq) or found.entry
+
+    def erased(self, types: Collection[str] = READ_TYPES) -> list[ErasedEvent]:
+        """Erased events up to this position, oldest first; by default those that some answer follows from.
+
+        What followed from them is unknown at every date, also at dates before the erasure.
+        """
+        query = "SELECT entity FROM entities WHERE entity > 'redaction:' AND entity < 'redaction;'"
+        rows = self._log.reader.execute(query)
+        seqs = sorted(int(name) for (entity,) in rows if (name := entity.partition(":")[2]).isdecimal())
+        held = [seq for seq in seqs if seq <= self.as_of.seq]
+        found = []
+        for event in self.some_events(held) if held else ():
+            if event.type in types and isinstance(event.content, Erased):
+                erasure = erasure_of(self._log, event.seq)
+                assert erasure is not None
+                found.append(ErasedEvent(event, erasure))
+        return found
 
     def entry(self, seq: int) -> Entry:
         """One event with its place, for showing it: in place of a body that was erased stands an :class:`Erased`.

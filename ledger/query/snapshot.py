@@ -131,7 +131,7 @@ class Snapshot(EntityReader):
     def _entries(self) -> list[Entry]:
         if isinstance(self._views, MemoryViews):
             return list(self._views.told)
-        return list(entries(self._views.log, 0, self.as_of.seq, READ_TYPES))
+        return list(entries(self._views.log, 0, self.as_of.seq, READ_TYPES, erased=True))
 
     def _links(self, node: str, towards: str) -> list[LinkState]:
         return self._views.links(node, towards, self._position)

@@ -62,7 +62,7 @@ def length_words(connection: sqlite3.Connection, path: Path) -> str | None:
     expected, found = pages * size_bytes, path.stat().st_size
     if found == expected:
         return None
-    if _size_bytes(path.with_name(path.name + "-wal")) and found % size_bytes == 0:
+    if found % size_bytes == 0 and _has_frames(path.with_name(path.name + "-wal"), size_bytes):
         return None
     if found > expected:
         return f"{found - expected:,} bytes lie behind the end of the database; SQLite ignores them."
@@ -123,8 +123,13 @@ def _header_words(head: bytes, page_size: int) -> str | None:
     return None
 
 
-def _size_bytes(path: Path) -> int:
+def _has_frames(wal: Path, page_size: int) -> bool:
+    """Whether a write-ahead log holds pages that are newer than the file, or were until they were moved into it."""
     try:
-        return path.stat().st_size
+        with wal.open("rb") as file:
+            head, frame = file.read(WAL_HEADER.size), file.read(FRAME_HEADER.size)
     except FileNotFoundError:
-        return 0
+        return False
+    if len(frame) < FRAME_HEADER.size or _header_words(head, page_size) is not None:
+        return False
+    return WAL_HEADER.unpack(head)[4:6] == FRAME_HEADER.unpack(frame)[2:4]

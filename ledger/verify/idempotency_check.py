@@ -7,18 +7,21 @@ and the append would be lost in silence.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import msgspec
 from blake3 import blake3
 
+from tallystick.ledger.errors import Damaged, TallyError
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import SchemaDeclared
 from tallystick.ledger.storage.log import Log
+from tallystick.ledger.system.timezone import zone_of
 
+MOST_WRONG = 20
 _QUARTERS = [dt.timezone(dt.timedelta(minutes=15 * step)) for step in range(-56, 57)]
 """Every offset from UTC that clocks have: a time is part of a key's content as whoever appended it wrote it."""
 
@@ -37,25 +40,61 @@ class _Written(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Written).decode
 
 
-def wrong_keys(log: Log, start: int, size: int, damaged: AbstractSet[int], zone: ZoneInfo) -> Iterator[tuple[str, str]]:
-    """Each key that belongs to none of the commits, and why, in words; those of commits before ``start`` are left out.
+class WrongKey(msgspec.Struct, frozen=True):
+    """An idempotency key that belongs to no commit, with why, in words."""
 
-    Those of commits whose events are damaged or gone are not judged: what is wrong there is said there.
+    key: str
+    words: str
+    first: int
+    last: int
+    """The events of the commit that it names; beyond each other if there is none."""
+
+
+def wrong_keys(log: Log, start: int, size: int, zone_name: str) -> list[WrongKey]:
+    """Each key that belongs to none of the commits; those of commits before ``start`` are left out.
+
+    Where an event of a commit has no body any more, nobody can say what the content was.
     """
     found = log.reader.execute(
         "SELECT key, content, keys.n, first_seq, last_seq FROM keys LEFT JOIN commits ON commits.n = keys.n "
         "ORDER BY keys.n"
     )
-    for key, content, n, first, last in found.fetchall():
+    zone, wrong = _zone(zone_name), list[WrongKey]()
+    for key, content, n, first, last in found:
         if first is None or not 0 <= n < size:
-            yield str(key), f"The idempotency key {key!r} names c{n}, which is not here."
-        elif n >= start and damaged.isdisjoint(range(first, last + 1)):
-            events = [stored.data for stored in log.events(first, last)]
+            wrong.append(WrongKey(str(key), f"The idempotency key {key!r} names c{n}, which is not here.", 0, -1))
+        elif n >= start:
+            events = [row[2] for row in log.rows(first, last)]
             if None not in events and not _is_of(bytes(content), [data for data in events if data is not None], zone):
-                yield str(key), f"The idempotency key {key!r} names c{n}, but is not for what that commit holds."
+                words = f"The idempotency key {key!r} names c{n}, but is not for what that commit holds."
+                wrong.append(WrongKey(str(key), words, first, last))
+        if len(wrong) >= MOST_WRONG:
+            break
+    return wrong
 
 
-def _is_of(content: bytes, events: Sequence[bytes], zone: ZoneInfo) -> bool:
+def wrong_keys_elsewhere(folder: Path, start: int, size: int, zone_name: str) -> list[WrongKey]:
+    """The same in another process, with a connection of its own."""
+    log = Log(folder)
+    try:
+        log.reader.execute("BEGIN")
+        with log.unchecked():
+            return wrong_keys(log, start, size, zone_name)
+    except (Damaged, sqlite3.DatabaseError):
+        return []  # what is damaged there is found by those who read the events
+    finally:
+        log.close()
+
+
+def _zone(name: str) -> dt.tzinfo:
+    """The ledger's zone; UTC if its first event is damaged, which is said elsewhere."""
+    try:
+        return zone_of(name)
+    except TallyError:
+        return dt.UTC
+
+
+def _is_of(content: bytes, events: Sequence[bytes], zone: dt.tzinfo) -> bool:
     """Whether this is the digest of the events that were appended; declarations may have been written before them."""
     try:
         written = [_decode(data) for data in events]

@@ -27,6 +27,7 @@ from tallystick.ledger.tlog import merkle, pins
 from tallystick.ledger.tlog.note import Checkpoint
 from tallystick.ledger.verify.bounds import Beyond
 from tallystick.ledger.verify.file_check import not_looked_at
+from tallystick.ledger.verify.idempotency_check import WrongKey, wrong_keys, wrong_keys_elsewhere
 from tallystick.ledger.verify.report import Asked, Progress, Results
 from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
 from tallystick.ledger.verify.views_check import views_elsewhere
@@ -73,6 +74,7 @@ class Contents:
         self.signed: dict[int, Checkpoint] = {}
         self.compared: Future[list[str]] | None = None
         self._indexed = 0
+        self._keys: Future[list[WrongKey]] | None = None
         self._integrity: Future[list[str]] | None = None
 
     def read(self, stack: contextlib.ExitStack) -> None:
@@ -93,10 +95,15 @@ class Contents:
         last_seq = self.log.commit(self.size - 1).last_seq
         if pool and not self.asked.of_a_stranger:
             self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events)
+        if pool and genesis is not None:
+            self._keys = pool.submit(
+                wrong_keys_elsewhere, self.log.path.parent, self.start, self.size, genesis.timezone
+            )
         self._join(self._scanned(pool), last_seq)
         self.is_damaged()
-        if self.compared is not None:
-            result_of(self.compared)
+        for future in (self.compared, self._keys):
+            if future is not None:
+                result_of(future)
         self._index(last_seq)
         if genesis is not None:
             self._identities(genesis)
@@ -107,6 +114,13 @@ class Contents:
                 self.report.lines.insert(
                     1, ("clock", "REPLAYED: its times are those of the story, not of the recording")
                 )
+
+    def wrong_keys(self) -> list[WrongKey]:
+        """Idempotency keys that belong to no commit."""
+        if self._keys is not None:
+            found: list[WrongKey] = result_of(self._keys)
+            return found
+        return wrong_keys(self.log, self.start, self.size, self.ledger.genesis.timezone)
 
     def _gaps(self) -> None:
         """Commits are numbered without gaps from 0; what is numbered otherwise has no place in the tree."""

@@ -27,6 +27,7 @@ from tallystick.ledger.events.types import (
     CommitImported,
     DecisionApproved,
     EventRedacted,
+    EventRedactedV1,
     ForkAdopted,
     KeyRotated,
     SegmentSealed,
@@ -133,7 +134,7 @@ class Scanned(msgspec.Struct):
     """Stored checkpoints whose signatures are good, by size."""
 
 
-_TOLD = (AnchorRecorded, DecisionApproved, EventRedacted, ForkAdopted, KeyRotated, SegmentSealed)
+_TOLD = (AnchorRecorded, DecisionApproved, EventRedacted, EventRedactedV1, ForkAdopted, KeyRotated, SegmentSealed)
 _TOLD_TYPES = {body.TYPE for body in _TOLD}
 Row = tuple[int, str, Any, bytes, bytes]
 """An event as it lies in the file, see :class:`ledger.storage.log.Stored`; a plain tuple for readers of millions."""

@@ -11,27 +11,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import itertools
 import re
 import sqlite3
 
 import msgspec
 
-from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
-from tallystick.ledger.events.commit import decode_head, from_micros
+from tallystick.ledger.events.commit import decode_head
 from tallystick.ledger.events.sentences import commit_range, count
-from tallystick.ledger.events.types import EventRedacted
+from tallystick.ledger.events.types import EventRedacted, EventRedactedV1
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.publish.segments import compare, sealed
-from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, circumstance, trouble
+from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, circumstance, trouble
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
 from tallystick.ledger.verify.file_check import check_file, journal_finding
-from tallystick.ledger.verify.idempotency_check import wrong_keys
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Finding, Told
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
@@ -68,12 +66,12 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
             with ledger.log.unchecked():
                 with contextlib.ExitStack() as stack:
                     examination.contents.read(stack)
-                examination.keys()
                 examination.imports()
                 examination.outside()
                 examination.bounds()
                 examination.artifacts()
                 examination.segments()
+                examination.keys()
             connection.execute("COMMIT")
             examination.views()
     except Exception as error:
@@ -110,26 +108,29 @@ class _Examination:
         self.report = Results()
         self.contents = Contents(ledger, asked, self.report, progress)
         self.trust: TrustCheck | None = None
-        self.redacted: dict[int, EventRedacted] = {}
+        self.redacted: dict[int, EventRedacted | EventRedactedV1] = {}
         self.imported: Imports | None = None
+        self.events_are_damaged = False
         self.imported_lines: list[tuple[str, str]] = []
 
     def keys(self) -> None:
         """Every idempotency key against the commit that it names."""
         contents = self.contents
+        self.events_are_damaged = bool(contents.damaged) or self.report.has(
+            "FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"
+        )
         if not contents.identities or self.report.has("FILE", "LEAF REWRITTEN"):
             return  # what the keys would be compared with is damaged itself
         damaged = {*contents.damaged, *(missing.seq for missing in contents.missing)}
-        zone = self.ledger.zone
-        wrong = wrong_keys(self.log, contents.start, contents.size, damaged, zone)
-        for key, words in itertools.islice(wrong, MOST_WRONG_KEYS):
-            self.report.add(
-                "INDEX",
-                f"key {key}",
-                words,
-                next="An append under this key would be taken for done already. Restore the newest backup that "
-                "verifies, or ask whoever appends under it whether it was.",
-            )
+        for wrong in contents.wrong_keys():
+            if damaged.isdisjoint(range(wrong.first, wrong.last + 1)):
+                self.report.add(
+                    "INDEX",
+                    f"key {wrong.key}",
+                    wrong.words,
+                    next="An append under this key would be taken for done already. Restore the newest backup that "
+                    "verifies, or ask whoever appends under it whether it was.",
+                )
 
     def bounds(self) -> None:
         """What is beyond a bound of the format: with a signature the signer's doing, without one anybody's."""
@@ -154,6 +155,7 @@ class _Examination:
         """What was copied in from other ledgers, against what they had signed."""
         names = has_imports(self.log)
         if not names:
+            self._format()
             return
         earlier = self.contents.earlier
         if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "INDEX"):
@@ -174,9 +176,22 @@ class _Examination:
                 "imported for the ledger's own.",
                 next=f"PRAGMA user_version = {NAMED_UNDER_FORMAT} puts it right; find out who changed it.",
             )
+        self._format()
         self.report.findings += self.imported.findings
         self.report.warnings += self.imported.unfinished()
         self.imported_lines = self.imported.lines()
+
+    def _format(self) -> None:
+        """A ledger has the higher format from the first import under another name on, and not before."""
+        if self.log.format() < NAMED_UNDER_FORMAT or (self.imported is not None and self.imported.named_under):
+            return
+        self.report.add(
+            "SCHEMA",
+            str(self.log.path),
+            f"The file says format {self.log.format()}, but nothing in it needs more than format {PLAIN_FORMAT}: older "
+            "programs are kept from reading it.",
+            next=f"PRAGMA user_version = {PLAIN_FORMAT} puts it right; find out who changed it.",
+        )
 
     # What stands outside -----------------------------------------------------------------------------------
 
@@ -191,8 +206,9 @@ class _Examination:
                 "from them only a newer tallystick can check."
             )
         if contents.strange:
+            what = "event" if all(handle.startswith("#") for handle in contents.strange) else "event or head"
             report.warnings.append(
-                f"{count(len(contents.strange), 'event or head', 'events or heads')} in another written form than this "
+                f"{count(len(contents.strange), what)} in another written form than this "
                 f"program's, the first {contents.strange[0]}. The hashes are right."
             )
         if contents.identities:
@@ -237,11 +253,11 @@ class _Examination:
         return self.trust.outside.unanchored_events() if self.trust else self.contents.events
 
     def _redactions(self) -> None:
-        said: dict[int, tuple[EventRedacted, Told]] = {}
+        said: dict[int, tuple[EventRedacted | EventRedactedV1, Told]] = {}
         for told in self.contents.told:
             body = types.decode(told.data).body
             # A stranger's program may have named no position at all; then the event excuses nothing.
-            if isinstance(body, EventRedacted) and re.fullmatch("0|[1-9][0-9]{0,15}", body.redaction):
+            if isinstance(body, EventRedacted | EventRedactedV1) and re.fullmatch("0|[1-9][0-9]{0,15}", body.redaction):
                 said[int(body.redaction)] = (body, told)
         for missing in self.contents.missing:
             entry = said.pop(missing.seq, None)
@@ -297,7 +313,7 @@ class _Examination:
         path = self.ledger.views.path
         if self.asked.of_a_stranger:
             return  # its views are nobody's evidence, and comparing them would make them
-        if self.contents.damaged or self.report.has("FILE", "LEAF REWRITTEN", "BODY MISSING", "INDEX"):
+        if self.events_are_damaged:
             self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
         words = (
@@ -339,7 +355,7 @@ class _Examination:
             origin=contents.origin,
             commits=contents.size,
             events=contents.events,
-            findings=[self._placed(finding) for finding in report.findings],
+            findings=[placed(finding, self.log, contents.damaged) for finding in report.findings],
             warnings=report.warnings,
             shortfalls=report.shortfalls if holds else [],
             lines=report.lines,
@@ -382,23 +398,6 @@ class _Examination:
             said.append(f"every other event matches its leaf; only the content of {listed} is bad")
         return said
 
-    def _placed(self, finding: Finding) -> Finding:
-        """A finding about an event, with the commit and the run that it falls into."""
-        if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
-            return finding
-        try:
-            commit = self.log.commit_of(int(finding.where[1:].partition("-")[0]))
-            said = f" It is in c{commit.n}, recorded {from_micros(commit.recorded_at):%Y-%m-%d %H:%M:%S} UTC"
-            for stored in self.log.events(commit.first_seq, commit.last_seq):
-                if stored.data is not None and stored.seq not in self.contents.damaged:
-                    run = getattr(types.decode(stored.data).body, "run", None)
-                    if run:
-                        said += f", of run {run}"
-                        break
-        except (TallyError, IndexError, ValueError, sqlite3.Error):
-            return finding
-        return msgspec.structs.replace(finding, words=f"{finding.words}{said}.")
-
 
 _ORDER: tuple[Class, ...] = (
     "FILE",
@@ -416,7 +415,6 @@ _ORDER: tuple[Class, ...] = (
     "PROJECTION",
     "FORM",
 )
-MOST_WRONG_KEYS = 20
 
 
 def _unread(finding: Finding) -> Verdict:

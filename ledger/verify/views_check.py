@@ -12,15 +12,14 @@ import msgspec
 from blake3 import blake3
 
 from tallystick.ledger.errors import Damaged, TallyError
-from tallystick.ledger.events import types
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.entries import Recorded, entries
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import circumstance
 from tallystick.ledger.verify.report import silent
 from tallystick.ledger.views.entities import PROJECTIONS
-from tallystick.ledger.views.fold import READ_TYPES, Changed, changed_fields, changes, readers
-from tallystick.ledger.views.projection import Lookup, Projection, State
+from tallystick.ledger.views.fold import READ_TYPES, Changed, Newest, changed_fields, changes, is_read, readers
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.rows import changed_words
 from tallystick.ledger.views.tables import (
     altered,
@@ -67,14 +66,14 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
 
 
 def _folded(
-    ledger: Ledger, newest: Callable[[Projection], Lookup], progress: Callable[[str, int, int], None], total: int
+    ledger: Ledger, newest: Callable[[Projection], Newest], progress: Callable[[str, int, int], None], total: int
 ) -> Iterator[tuple[int, list[Changed]]]:
     """What each of the first ``total`` events changes; ``newest`` must know of it before the next is asked for."""
     asked, history = readers(PROJECTIONS, newest), Recorded(ledger.log)
-    for entry in entries(ledger.log, 0, total - 1, READ_TYPES):
+    for entry in entries(ledger.log, 0, total - 1, READ_TYPES, erased=True):
         if entry.n & 255 == 0:
             progress("views", entry.seq, total)
-        if types.is_known(entry.event):
+        if is_read(entry):
             yield entry.seq, changes(entry, asked, history)
 
 
@@ -126,9 +125,10 @@ class _Newest:
         self.states: dict[str, dict[str, State | None]] = {projection.name: {} for projection in PROJECTIONS}
         self.rows: dict[str, dict[str, _Row]] = {projection.name: {} for projection in PROJECTIONS}
 
-    def of(self, projection: Projection) -> Lookup:
+    def of(self, projection: Projection) -> Newest:
         """How its states are looked up by name."""
-        return self.states[projection.name].get
+        states = self.states[projection.name]
+        return Newest(states.get, states.keys)
 
     def replace(self, row: int, seq: int, change: Changed) -> tuple[_Row, list[tuple[int, str]]]:
         """Take a new state for the newest one; returns its row, and new rows of steady fields with their groups."""

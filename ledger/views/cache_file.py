@@ -204,7 +204,7 @@ class ViewsFile:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
                 types = frozenset(event_type for projection in late for event_type in projection.reads)
-                batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types))
+                batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types, erased=True))
                 advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
                 event_id = self.log.event(last).id
                 for projection in late:

@@ -9,7 +9,7 @@ states are kept and asked for at a date is :mod:`ledger.views.store`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,7 +21,10 @@ from tallystick.ledger.events.entry import Entry
 
 
 class State(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is believed of one entity from one event on."""
+    """What is believed of one entity from one event on.
+
+    A field that followed from an erased event holds an :class:`ledger.events.unknown.Unknown`, whatever its type.
+    """
 
     seq: int
     """The event that made it so."""
@@ -48,6 +51,23 @@ class Projection(NamedTuple):
 
     The other fields are part of every version; they are small, or new in each version anyway.
     """
+    set_aside: Callable[[Entry, Lookup], Iterable[Change]] | None = None
+    """What an entry still changes that was set aside by a correction; None for nothing."""
+    writes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Event types, each with the fields that it may change; all of them where a type is not named."""
+    lowest: tuple[tuple[str, object, str], ...] = ()
+    """A field, its lowest value, and the one type of event that can raise it from there."""
+
+    def written_by(self, event_type: str, state: State) -> tuple[str, ...]:
+        """The fields of a state that an event of a type may change."""
+        every = tuple(field for field in self.state.__struct_fields__ if field not in ("seq", self.key))
+        fields = next((fields for named, fields in self.writes if named == event_type), every)
+        low = {
+            field
+            for field, least, raised_by in self.lowest
+            if event_type != raised_by and getattr(state, field) == least
+        }
+        return tuple(field for field in fields if field not in low)
 
 
 def projection(
@@ -66,7 +86,22 @@ def projection(
     file = sys.modules[apply.__module__].__file__
     assert file is not None
     code = Path(file).read_bytes() + Path(__file__).read_bytes() + repr(types).encode()
-    return Projection(name, key, state, frozenset(t for t, _ in types), apply, blake3(code).hexdigest()[:32], steady)
+    reads_types = frozenset(t for t, _ in types)
+    return Projection(name, key, state, reads_types, apply, blake3(code).hexdigest()[:32], steady)
+
+
+def amended(
+    made: Projection,
+    writes: Mapping[type[vocabulary.Body], tuple[str, ...]],
+    set_aside: Callable[[Entry, Lookup], Iterable[Change]] | None = None,
+    lowest: tuple[tuple[str, object, str], ...] = (),
+) -> Projection:
+    """A projection that says what events of its own do when they are corrected or erased.
+
+    ``writes`` are the fields that an event of a type may change; for the others see :class:`Projection`.
+    """
+    by_type = tuple((body.TYPE, fields) for body, fields in writes.items())
+    return made._replace(writes=by_type, set_aside=set_aside, lowest=lowest)
 
 
 def follow(state: S, entry: Entry, **changes: Any) -> S:

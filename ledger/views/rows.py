@@ -6,11 +6,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Any
 
-from tallystick.ledger.events import types
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.views.entities import PROJECTIONS
-from tallystick.ledger.views.fold import Changed, History, changed_fields, changes, readers
-from tallystick.ledger.views.projection import Lookup, Projection, State
+from tallystick.ledger.views.fold import Changed, History, Newest, changed_fields, changes, is_read, readers
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.tables import (
     NEW,
     ROWS_AN_EVENT,
@@ -32,6 +31,7 @@ class _Current(dict[str, "State | None"]):
     def __init__(self, connection: sqlite3.Connection, projection: Projection, is_new: bool) -> None:
         super().__init__()
         self.connection = connection
+        self.name = projection.name
         self.decode = decoder(projection.state)
         self.is_new = is_new
         self.rows: dict[str, int] = {}
@@ -44,6 +44,11 @@ class _Current(dict[str, "State | None"]):
         groups = "".join(f", v.steady_{group}" for group in range(len(projection.steady)))
         found = "id = ?" if is_new else "key = ? ORDER BY from_seq DESC LIMIT 1"
         self.query = f"SELECT id, {whole_state(projection, 'v')}{groups} FROM {rows_table(projection)} v WHERE {found}"
+
+    def names(self) -> set[str]:
+        """Every entity that there is, or was."""
+        kept = self.connection.execute(f"SELECT key FROM {self.name}_keys")
+        return {*self, *(str(row[0]) for row in kept)}
 
     def __missing__(self, key: str) -> State | None:
         wanted = self.rows.get(key) if self.is_new else key
@@ -138,9 +143,10 @@ class Stored:
         self.current = {p.name: _Current(connection, p, p.name in anew) for p in PROJECTIONS}
         self.made = {p.name: _Made(p) for p in PROJECTIONS}
 
-    def newest(self, projection: Projection) -> Lookup:
+    def newest(self, projection: Projection) -> Newest:
         """How current states are looked up by name."""
-        return self.current[projection.name].__getitem__
+        current = self.current[projection.name]
+        return Newest(current.__getitem__, current.names)
 
     def keep(self, position: int, changed: list[Changed]) -> None:
         """Hold on to what an event made, to be written later."""
@@ -171,7 +177,7 @@ def advance(stored: Stored, seen: dict[Projection, int], batch: Iterable[tuple[i
     asked = readers(seen.keys(), stored.newest)
     together = len(set(seen.values())) == 1
     for position, entry in batch:
-        if not types.is_known(entry.event):
+        if not is_read(entry):
             continue
         if not together:
             asked = readers([projection for projection, seq in seen.items() if seq < position], stored.newest)

@@ -8,8 +8,9 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from tallystick.ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.storage.log import Log
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
@@ -55,7 +56,15 @@ class Touched(msgspec.Struct, frozen=True, gc=False):
 
 
 def _named(key: str) -> str | bytes:
-    """A name as SQLite is asked for it: one that was typed in bytes which are no text is equal to none."""
+    """A name as SQLite is asked for it; one whose bytes are not text matches nothing.
+
+    Raises
+    ------
+    NotFound
+        For a name that is unknown because what held it was erased.
+    """
+    if isinstance(key, Unknown):
+        raise NotFound(f"What it is called is {key}.", f"tally show '#{key.event}' says why.")
     try:
         key.encode()
     except UnicodeEncodeError:

@@ -24,16 +24,17 @@ from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 import msgspec
 from blake3 import blake3
 
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.views import fold
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.projection import Projection, S, State
 
-VIEWS_FORMAT = 4
+VIEWS_FORMAT = 5
 LAST_SEQ = (1 << 63) - 1
 NEW = "*"
 """In place of the changed fields: the entity was not there before."""
@@ -193,6 +194,7 @@ class FieldGroup:
         types = get_type_hints(projection.state)
         name = f"{projection.state.__name__}Part"
         self._struct = msgspec.defstruct(name, [(field, types[field]) for field in fields])
+        self._decode = msgspec.json.Decoder(self._struct).decode
         self._fields = tuple(fields)
         known = {field.name: field.default for field in msgspec.structs.fields(projection.state)}
         self._defaults = tuple(known[field] for field in fields)
@@ -206,7 +208,7 @@ class FieldGroup:
 
     def onto(self, state: S, text: str) -> S:
         """A state with this part replaced by what was stored of it."""
-        part = msgspec.json.decode(text, type=self._struct)
+        part = self._decode(text) if UNKNOWN not in text else read_with_unknown(self._struct, text)
         return msgspec.structs.replace(state, **{field: getattr(part, field) for field in self._fields})
 
     def cut(self, states: Sequence[State | None]) -> list[msgspec.Struct | None]:
@@ -258,13 +260,44 @@ def parts(projection: Projection) -> StateParts:
     return StateParts(steady, FieldGroup(projection, rest) if steady else None, group_of)
 
 
+UNKNOWN = '{"unknown":"erased","event":'
+"""How an :class:`Unknown` begins in JSON. In a text the quotes would stand behind backslashes."""
+
+
 @cache
-def list_decoder(state: type[State]) -> Callable[[str], Any]:
+def list_decoder(state: type[State]) -> Callable[[str], list[Any]]:
     """Reads a JSON array of states; null where there is none."""
-    return msgspec.json.Decoder(list[state | None]).decode  # type: ignore[valid-type]
+    decode, one = msgspec.json.Decoder(list[state | None]).decode, decoder(state)  # type: ignore[valid-type]
+
+    def read(text: str) -> list[Any]:
+        if UNKNOWN not in text:
+            return decode(text)
+        parts = msgspec.json.decode(text, type=list[msgspec.Raw])
+        return [None if bytes(part) == b"null" else one(bytes(part).decode()) for part in parts]
+
+    return read
 
 
 @cache
 def decoder(state: type[State]) -> Callable[[str], Any]:
     """Reads a state as it is stored."""
-    return msgspec.json.Decoder(state).decode
+    decode = msgspec.json.Decoder(state).decode
+    return lambda text: decode(text) if UNKNOWN not in text else read_with_unknown(state, text)
+
+
+def read_with_unknown(kind: type[msgspec.Struct], text: str | bytes) -> Any:
+    """A struct from its JSON, where any field may hold an :class:`Unknown` in place of its value."""
+    types = get_type_hints(kind)
+    values = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+    return kind(**{field: _value(types[field], bytes(raw)) for field, raw in values.items()})
+
+
+def _value(hint: Any, raw: bytes) -> Any:
+    if raw.startswith(UNKNOWN.encode()):
+        return msgspec.json.decode(raw, type=Unknown)
+    if UNKNOWN.encode() in raw:
+        # Of nested values only structs hold unknown ones: a champion whose reason was erased.
+        for kind in (hint, *get_args(hint)):
+            if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+                return read_with_unknown(kind, raw)
+    return msgspec.json.decode(raw, type=hint)

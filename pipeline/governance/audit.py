@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, PipelineState
@@ -19,10 +20,20 @@ from tallystick.pipeline.config.canonical import RegisteredTime, configuration_o
 from tallystick.pipeline.config.diff import config_changes
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
 from tallystick.pipeline.config.gate_rules import asked
+from tallystick.pipeline.governance.gates import known_gates
 from tallystick.pipeline.governance.waivers import expired_under, that_weigh
 
 SOON = dt.timedelta(days=14)
 MOST_PERIODS = 1_000
+LOOKED_AT = frozenset(
+    body.TYPE
+    for body in (
+        say.PipelineRegistered, say.RunStarted, say.RunFinished, say.RunFailed, say.SliceTaken, say.WindowDescribed,
+        say.WindowEvaluated, say.CandidateRefitted, say.PromotionDecided, say.ModelPromoted, say.ModelRetired,
+        say.GateEvaluated, say.WaiverGranted, say.WaiverEnded, say.PeriodMonitored,
+    )
+)  # fmt: skip
+"""Types of events that the gaps below follow from."""
 
 
 class Gap(NamedTuple):
@@ -43,14 +54,21 @@ def audit(now: Snapshot, has_file: Callable[[str], bool]) -> list[Gap]:
     has_file : callable
         Whether an artifact is in the ledger's folder today, by its hash.
     """
-    gaps = [*_runs(now, now.zone), *_waivers(now, now.zone)]
+    gaps = [*_erased(now), *_runs(now, now.zone), *_waivers(now, now.zone)]
     for pipeline in now.pipelines():
         gaps += _configuration(now, pipeline)
-        champion = now.champion(pipeline.pipeline)
-        if champion is not None:
+        champion = now.champion_if_known(pipeline.pipeline)
+        if isinstance(champion, ModelState):
             gaps += _champion(now, has_file, pipeline, champion)
             gaps += _unwatched(now, pipeline, champion)
     return gaps
+
+
+def _erased(now: Snapshot) -> Iterator[Gap]:
+    """Erased content: whatever was missing there cannot be seen any more."""
+    for item in now.erased(LOOKED_AT):
+        words = f"{item.words[0].upper()}{item.words[1:]}; nobody can say any more what it held."
+        yield Gap("erased", "missing", f"#{item.event.seq}", words, f"tally show '#{item.event.seq}'")
 
 
 def _runs(now: Snapshot, zone: ZoneInfo) -> Iterator[Gap]:
@@ -102,7 +120,7 @@ def _champion(
 
 def _questions(now: Snapshot, pipeline: PipelineState, champion: ModelState) -> Iterator[Gap]:
     """What the configuration asks of a champion and the ledger has no answer to."""
-    gates = {state.name: state for state in now.gates() if state.model == champion.model}
+    gates = {state.name: state for state in known_gates(now, champion.model)}
     for name in asked(configuration_of(now, pipeline.pipeline).gates):
         if name not in gates:
             words = f"The configuration asks for gate {name}; {champion.model} was never held against it."
@@ -121,7 +139,7 @@ def _configuration(now: Snapshot, pipeline: PipelineState) -> Iterator[Gap]:
         if state.registered_by == pipeline.registered_by or not seen:
             continue
         body = registration_at(now, state.registered_by)
-        if body is None or not now.event(state.registered_by).counts:
+        if body is None:
             continue
         found |= {
             change.path[1]

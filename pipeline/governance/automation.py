@@ -14,9 +14,10 @@ from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown, is_unknown
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.views.entities import AutomationState
+from tallystick.ledger.views.entities import AutomationState, ModelState
 from tallystick.pipeline.config.canonical import configuration_of
 from tallystick.pipeline.governance.evidence import approvals_of
 
@@ -53,7 +54,9 @@ def automation_of(now: Snapshot, pipeline: str) -> Earned:
     approvals = approvals_of(now, [newest.described_by] if newest else [])
     names = sorted(approvals.values())
     missing = []
-    if state.needed is None:
+    if isinstance(state.quiet_periods, Unknown):
+        missing.append(f"how many quiet periods there were is {state.quiet_periods}")
+    elif state.needed is None:
         missing.append("its file names no way to unlock: [automation] unlock says what has to be stable")
     elif state.quiet_periods < state.needed:
         missing.append(f"{state.quiet_periods} of {state.needed} quiet periods")
@@ -62,8 +65,10 @@ def automation_of(now: Snapshot, pipeline: str) -> Earned:
         missing.append(f"{len(names)} of {count(state.approvers_needed, 'person', 'people')} signed ({what})")
     rule = configuration_of(now, name).automation
     if rule is not None and rule.unlock is not None and "waiver" in rule.unlock.without:
-        champion = now.champion(name)
-        held = now.waivers_in_force(champion.model) if champion else []
+        champion = now.champion_if_known(name)
+        held = now.waivers_in_force(champion.model) if isinstance(champion, ModelState) else []
+        if isinstance(champion, Unknown):
+            missing.append(f"which waivers its champion rests on is {champion}")
         missing += [
             f"waiver {waiver.waiver} is in force until {waiver.until.astimezone(now.zone):%Y-%m-%d}" for waiver in held
         ]
@@ -101,8 +106,10 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
     state = earned.state
     if level == state.level:
         raise Refused(f"{state.automation} is at level {level} already.", "Nothing was recorded.")
-    if LEVELS.index(level) > LEVELS.index(state.level):
-        if LEVELS.index(level) > LEVELS.index(state.asked):
+    # What an erased event left of the level is at least manual.
+    before: Level = state.level if state.level in LEVELS else "manual"
+    if LEVELS.index(level) > LEVELS.index(before):
+        if state.asked not in LEVELS or LEVELS.index(level) > LEVELS.index(state.asked):
             raise Refused(
                 f"The file of {state.automation} allows at most {state.asked}; {level} is beyond it.",
                 "Change [automation] level in the file, with its why, and run it.",
@@ -117,9 +124,9 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
         automation=state.automation,
         pipeline=state.automation,
         level=level,
-        before=state.level,
-        quiet_periods=state.quiet_periods,
-        needed=state.needed or 0,
+        before=before,
+        quiet_periods=_known(state.quiet_periods),
+        needed=_known(state.needed),
         approvers=earned.approvers,
         reason=reason.strip(),
     )
@@ -128,7 +135,14 @@ def change(book: Ledger, pipeline: str, level: Level, reason: str) -> tuple[say.
     return body, book.append(Draft(body, cause=cause), expected={entity: book.log.last_seq_of(entity)}, sign=True)
 
 
+def _known(number: int | None) -> int:
+    """A number of a state for an event: 0 where there is none, or where erased content makes it unknown."""
+    return 0 if number is None or is_unknown(number) else number
+
+
 def _earliest(state: AutomationState) -> str | None:
+    if is_unknown(state.last_period) or is_unknown(state.quiet_periods) or is_unknown(state.needed):
+        return None
     match = re.fullmatch(r"(\d{4})-(\d{2})", state.last_period or "")
     if match is None or state.needed is None or state.quiet_periods >= state.needed:
         return None

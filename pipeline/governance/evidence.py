@@ -6,14 +6,14 @@ missing: otherwise taking a bad month out of the record would be a way to pass.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import check_approval
 from tallystick.ledger.events.event import Event
-from tallystick.ledger.query.evidence import RecordedEvent
+from tallystick.ledger.query.evidence import ErasedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import LookState, ModelState, ReproductionState, RunState
 from tallystick.pipeline.config.canonical import configuration_in
@@ -31,6 +31,18 @@ RESTS_ON: dict[str, tuple[type[say.Body], ...]] = {
     "approved_by": (say.DecisionApproved,),
 }
 """Gate -> the events that it is judged by."""
+EVIDENCE = frozenset(kind.TYPE for kinds in RESTS_ON.values() for kind in kinds)
+"""Their types."""
+
+
+class Withdrawn(NamedTuple):
+    """An event that was evidence and does not count any more."""
+
+    seq: int
+    since: int
+    """Position of the event that set it aside or erased it: what is recorded later is new evidence."""
+    words: str
+    """``#50 was set aside on 2013-07-01 by ann``."""
 
 
 class GateEvidence(NamedTuple):
@@ -52,8 +64,8 @@ class GateEvidence(NamedTuple):
     budget: int
     approvals: Mapping[str, str]
     """Verifier key -> name of each person who signed the model, or the decision that chose it."""
-    withdrawn: Mapping[str, Sequence[str]] = {}
-    """Gate -> events it rested on that do not count any more: ``#50, was set aside on 2013-07-01 by ann``."""
+    withdrawn: Mapping[str, Sequence[Withdrawn]] = {}
+    """Gate -> events it rested on that do not count any more."""
     lost_windows: Sequence[str] = ()
     """Labels of windows that the run judged and of which something does not count any more."""
 
@@ -181,7 +193,7 @@ def _withdrawn(
     candidates: Collection[str],
     same_result: Collection[str],
     signed: Collection[str],
-) -> dict[str, list[str]]:
+) -> dict[str, list[Withdrawn]]:
     """Gate -> what it rested on and does not count any more."""
 
     def concerns(body: object) -> bool:
@@ -198,24 +210,34 @@ def _withdrawn(
                 return body.event in signed
         return False
 
-    found: dict[str, list[str]] = {}
-    for event in _set_aside(now, record):
-        body = event.content.body if isinstance(event.content, Event) else None
+    found: dict[str, list[Withdrawn]] = {}
+    gone: list[tuple[str, Withdrawn]] = []
+    for state in now.corrections():
+        event = now.event(int(state.correction))
+        if event.type in EVIDENCE and isinstance(event.content, Event) and concerns(event.content.body):
+            gone.append((event.type, Withdrawn(event.seq, state.seq, withdrawn_words(event, now.zone))))
+    for item in now.erased(EVIDENCE):
+        if _may_concern(item, record, model, same_result):
+            words = withdrawn_words(item.event, now.zone)
+            gone.append((item.event.type, Withdrawn(item.event.seq, item.erasure.redaction, words)))
+    for event_type, withdrawn in sorted(gone, key=lambda pair: pair[1].seq):
         for gate, kinds in RESTS_ON.items():
-            if event.type in {kind.TYPE for kind in kinds} and (body is None or concerns(body)):
-                found.setdefault(gate, []).append(withdrawn_words(event, now.zone))
+            if event_type in {kind.TYPE for kind in kinds}:
+                found.setdefault(gate, []).append(withdrawn)
     return found
 
 
-def _set_aside(now: Snapshot, record: RunRecord) -> Iterator[RecordedEvent]:
-    """Corrected events that a gate may rest on, and those of the commit of the run's decision that were erased."""
-    types = {kind.TYPE for kinds in RESTS_ON.values() for kind in kinds}
-    for state in now.corrections():
-        if state.type in types:
-            yield now.event(int(state.correction))
-    if record.decided is not None:
-        # What an erased event was about cannot be read; in this commit it was about this run.
-        commit = now.commit_of(record.decided.seq)
-        for event in now.events(commit.first_seq, commit.last_seq, types=types):
-            if not isinstance(event.content, Event):
-                yield event
+def _may_concern(item: ErasedEvent, record: RunRecord, model: str, same_result: Collection[str]) -> bool:
+    """Whether an erased event may have been evidence of a run or its model; what nobody can rule out, may."""
+    known = item.refers_to
+    if known is None:
+        return item.event.seq > record.began
+    run, named = known.get("run", record.state.run), known.get("model", model)
+    match item.event.type:
+        case say.RunReproduced.TYPE:
+            return run in same_result
+        case say.FinalLooked.TYPE | say.FinalEvaluated.TYPE:
+            return named == model
+        case say.DecisionApproved.TYPE:
+            return known.get("decision", record.state.decision) == record.state.decision
+    return run == record.state.run

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
+import msgspec
+
+from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.snapshot import Snapshot
@@ -33,7 +36,7 @@ from tallystick.pipeline.config.settings import (
     Setting,
     WindowShare,
 )
-from tallystick.pipeline.governance.evidence import GateEvidence, evidence_of, judged_run
+from tallystick.pipeline.governance.evidence import EVIDENCE, GateEvidence, Withdrawn, evidence_of, judged_run
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 
 Verdict = Literal["passed", "failed", "open"]
@@ -74,13 +77,28 @@ def _if_evidence_counts(name: str, judgement: Judgement, evidence: GateEvidence)
         lost = ", ".join(evidence.lost_windows)
         sentence = f"Its evidence is not complete: what run {evidence.run} recorded of {lost} does not count any more."
         return "open", None, {"lost_windows": list(evidence.lost_windows)}, sentence
-    # Beside an approval, a repetition or a look that was set aside, another may hold.
-    if not withdrawn or (judgement[0] == "passed" and not by_windows):
+    if not withdrawn or (judgement[0] == "passed" and _closed_since(name, withdrawn, evidence)):
         return judgement
-    words = [f"Its evidence, {words.replace(' ', ', ', 1)}." for words in withdrawn[:MOST_WITHDRAWN]]
+    words = [f"Its evidence, {item.words.replace(' ', ', ', 1)}." for item in withdrawn[:MOST_WITHDRAWN]]
     if len(withdrawn) > MOST_WITHDRAWN:
         words.append(f"So were {len(withdrawn) - MOST_WITHDRAWN} more.")
-    return "open", None, {**judgement[2], "set_aside": withdrawn}, " ".join(words)
+    facts = {**judgement[2], "set_aside": [item.words for item in withdrawn]}
+    return "open", None, facts, " ".join(words)
+
+
+def _closed_since(name: str, withdrawn: Sequence[Withdrawn], evidence: GateEvidence) -> bool:
+    """Whether a gate passed on evidence that is newer than the withdrawal of all that does not count any more.
+
+    Older evidence will not do: the newest repetition decides, and the first answer of the sealed windows, so that
+    without one of them another would, which had been passed over.
+    """
+    since = max(item.since for item in withdrawn)
+    if name == "reproduced":
+        return evidence.reproduction is not None and evidence.reproduction.seq > since
+    if name == "final_test":
+        return all(look.seq > since for look in evidence.looks if look.model == evidence.model)
+    # A signature that is missing makes no other worth more.
+    return name == "approved_by"
 
 
 # The gates -------------------------------------------------------------------------------------------------
@@ -246,6 +264,28 @@ def _judgements(gates: Gates, evidence: GateEvidence) -> Iterator[tuple[str, Set
 
 
 # Standing -------------------------------------------------------------------------------------------------
+
+
+def known_gates(now: Snapshot, model: str) -> list[GateState]:
+    """The gates of a model as they were evaluated last; open where what one passed on does not count any more.
+
+    Setting evidence aside evaluates nothing, so that what was recorded goes on saying *passed*.
+    """
+    recorded = [state for state in now.gates() if state.model == model]
+    if not recorded or not (now.corrections() or now.erased(EVIDENCE)):
+        return recorded
+    try:
+        _, outcomes, _ = standing(now, now.model(model))
+    except (NotFound, Damaged) as error:
+        lost = dict.fromkeys((state.name for state in recorded), error.message)
+    else:
+        lost = {item.name: item.sentence for item in outcomes if {"set_aside", "lost_windows"} & item.facts.keys()}
+    return [
+        msgspec.structs.replace(state, verdict="open", value=None, sentence=lost[state.name])
+        if state.name in lost and state.verdict == "passed"
+        else state
+        for state in recorded
+    ]
 
 
 def standing(now: Snapshot, model: ModelState) -> tuple[RunState, list[Outcome], list[say.GateEvaluated]]:

@@ -14,6 +14,7 @@ from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, RunState
@@ -57,7 +58,7 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
     reason = _reason(reason, "A promotion")
     now = book.now()
     model = now.model(name)
-    champion = now.champion(model.pipeline)
+    champion = _champion(now, model.pipeline)
     if champion is not None and champion.model == model.model:
         raise Refused(f"{model.model} is the champion of {model.pipeline} already.", "Nothing was recorded.")
     run, outcomes, news = standing(now, model)
@@ -122,7 +123,7 @@ def retire(book: Ledger, name: str, reason: str) -> Decided:
     model = now.model(name)
     if model.status == "retired":
         raise Refused(f"{model.model} is retired already.", "Nothing was recorded.")
-    champion = now.champion(model.pipeline)
+    champion = _champion(now, model.pipeline)
     was = champion is not None and champion.model == model.model
     after = f"{model.pipeline} has no champion" if was else f"it was never champion of {model.pipeline}"
     body = say.PromotionDecided(
@@ -146,6 +147,12 @@ def retire(book: Ledger, name: str, reason: str) -> Decided:
         expected={pipeline: book.log.last_seq_of(pipeline)}, sign=True,
     )  # fmt: skip
     return Decided(body, champion, appended)
+
+
+def _champion(now: Snapshot, pipeline: str) -> ModelState | None:
+    """The champion that a decision replaces; None where there is none, or where erased content makes it unknown."""
+    found = now.champion_if_known(pipeline)
+    return None if isinstance(found, Unknown) else found
 
 
 def _reason(reason: str, what: str) -> str:

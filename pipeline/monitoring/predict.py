@@ -30,6 +30,7 @@ from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.views.entities import ModelState, WaiverState
@@ -203,9 +204,14 @@ def _status(book: Ledger, asked: Asked, challenger: bool) -> str:
     """What the model is; only a champion answers unasked."""
     now = book.now()
     state = asked.state
-    status = "experimental" if now.run(state.made_by_run).experiment else state.status
+    status: str | Unknown = "experimental" if now.run(state.made_by_run).experiment else state.status
     if status == "champion" or challenger:
-        return status
+        return str(status)
+    if isinstance(status, Unknown):
+        raise PredictionRefused(
+            "unknown-status", f"Whether {state.model} decides for {state.pipeline} is {status}.",
+            "A new promotion is a new answer; as a challenger it may be asked: --challenger.", {"status": None},
+        )  # fmt: skip
     champion = now.champion(state.pipeline)
     instead = f" The champion is {champion.model}." if champion else f" {state.pipeline} has no champion yet."
     raise PredictionRefused(

@@ -264,7 +264,13 @@ def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:
 
 
 def champion_of(known: Snapshot, pipeline: str) -> ModelState | None:
-    """The model that decides; None for a pipeline without one, or one that is not registered yet."""
+    """The model that decides; None for a pipeline without one, or one that is not registered yet.
+
+    Raises
+    ------
+    NotFound
+        Where erased content makes it unknown: a run against no champion would be judged more mildly.
+    """
     return known.champion(pipeline) if any(state.pipeline == pipeline for state in known.pipelines()) else None
 
 

@@ -70,7 +70,7 @@ READS: tuple[tuple[str, ...], ...] = (
     ("show", "#18"), ("lineage", "p-v1"), ("diff", "c3", "c5"),
 )  # fmt: skip
 APPENDS: tuple[tuple[str, ...], ...] = (
-    ("retire", "p-v1", "--reason", "it is not wanted any more"), ("correct", "#18", "--reason", "by mistake"),
+    ("retire", "p-v1", "--reason", "it is not wanted any more"), ("correct", "#16", "--reason", "by mistake"),
     ("receipt",), ("redact", "#6", "--reason", "why", "--authority", "who", "--yes"), ("seal",),
     ("key", "rotate", "--reason", "a new year"), ("import", "OTHER", "--as", "other"),
 )  # fmt: skip

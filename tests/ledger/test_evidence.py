@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from given import Ticking
 from histories import promoted
+from older import set_aside
 from stories import damage, rewrite_everything, told
 
 from tallystick import ledger
@@ -73,7 +74,7 @@ def test_a_snapshot_of_the_past_shows_nothing_of_what_came_later(book: ledger.Le
 def test_a_corrected_event_is_there_and_does_not_count(book: ledger.Ledger) -> None:
     seq = seq_of(book, "model.promoted")
     before = book.now()
-    said = correct(book, seq, "promoted to the wrong pipeline")
+    said = set_aside(book, seq, "promoted to the wrong pipeline")
     now = book.now()
     found = now.event(seq)
     assert found.corrected_by is not None

@@ -17,6 +17,7 @@ from given import Ticking
 from histories import commits, decided, failed, finished, promoted, refitted, registered, started
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from older import set_aside
 from stories import damage, rewrite_everything
 
 from tallystick import ledger
@@ -158,7 +159,7 @@ def test_interrupted_it_goes_on_from_there(
     batches: int, book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tallystick.ledger.importing.importer.COMMITS_AT_ONCE", 2)
-    correct(ann, ann.log.commit(4).last_seq, "no")
+    set_aside(ann, ann.log.commit(4).last_seq, "no")
     ann.checkpoint()
     real, left = type(book).append_copies, iter(range(batches))
 
@@ -333,7 +334,7 @@ def test_names_that_mean_something_here_are_all_said_and_can_be_read_under_anoth
 ) -> None:
     book.append(registered("p"), refitted("p-v1", "r9", "p"), started("r1", "p"))
     book.append(promoted("p-v1", "p", None), decided("r9", "p", "p-v1"))
-    correct(ann, ann.log.commit(4).last_seq, "too early")
+    set_aside(ann, ann.log.commit(4).last_seq, "too early")
     ann.checkpoint()
     refused(book, ann.folder, "uses 4 names .*: pipeline p; run r1, 2013-01-01.1; model p-v1.*Nothing")
     refused(book, ann.folder, "not a name", InvalidInput, named_under="a/b")
@@ -410,7 +411,7 @@ def test_corrections_keep_their_effect_with_positions_of_here(book: ledger.Ledge
     """Also those of corrections, in one import or in the next."""
     book.append(registered("q"))
     promotion = ann.log.commit(4).last_seq
-    first = correct(ann, promotion, "too early").last_seq
+    first = set_aside(ann, promotion, "too early").last_seq
     ann.checkpoint()
     import_history(book, ann.folder)
     assert book.now().champion("p") is None
@@ -662,7 +663,7 @@ def test_what_is_believed_here_is_what_was_believed_there(
             if at < len(corrections):
                 seq = corrections[at] % (there.log.commit(there.log.size() - 1).last_seq + 1)
                 with contextlib.suppress(Refused):
-                    correct(there, seq, "no")
+                    set_aside(there, seq, "no")
             if at == stop:
                 there.checkpoint()
                 import_history(here, there.folder)

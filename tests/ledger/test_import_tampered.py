@@ -18,6 +18,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.tlog.note import SignerKey, parse_receipt, receipt_line
+from tallystick.ledger.verify.report import Asked
 from tallystick.ledger.verify.verify import verify
 from tallystick.ledger.writing.appender import Copy
 from tallystick.tui.output.import_label import imported_json, source_words
@@ -148,11 +149,12 @@ def test_a_false_size_of_an_artifact_does_not_accuse_our_file(book: ledger.Ledge
 
 
 def test_a_verification_that_goes_on_from_an_earlier_one_keeps_the_label(
-    book: ledger.Ledger, ann: ledger.Ledger, monkeypatch: pytest.MonkeyPatch
+    book: ledger.Ledger, ann: ledger.Ledger
 ) -> None:
     import_history(book, ann.folder)
     book.checkpoint()
     verify(book)
-    monkeypatch.setattr("tallystick.ledger.verify.log_check.READ_WHOLE_EVENTS", 5)
-    (line,) = (words for name, words in verify(book).lines if name == "import")
-    assert "recomputed on" in line and "UNPROVEN" in line
+    verdict = verify(book, Asked(since_last=True))
+    assert verdict.exit_code == 4
+    (line,) = (words for name, words in verdict.lines if name == "import")
+    assert "NOT recomputed" in line and "UNPROVEN" in line

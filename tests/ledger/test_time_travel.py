@@ -26,6 +26,7 @@ from histories import (
 )
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from older import set_aside
 
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
@@ -86,7 +87,7 @@ def living(story: list[list[Draft] | int], steps: list[int] | None = None, every
                     if entry.event.t not in KEPT and book.now().correction(entry.seq) is None
                 ]
                 if candidates:
-                    correct(book, candidates[step % len(candidates)], "it was wrong")
+                    set_aside(book, candidates[step % len(candidates)], "it was wrong")
             if index % every == 0:
                 book.now().pipelines()
         yield book
@@ -312,7 +313,7 @@ def champion(snapshot: ledger.Snapshot) -> str | None:
 def test_a_corrected_promotion_gives_the_place_back_from_then_on(book: ledger.Ledger) -> None:
     first, second = promoted_twice(book)
     before = book.now()
-    undone = correct(book, second, "it was meant for another pipeline")
+    undone = set_aside(book, second, "it was meant for another pipeline")
     assert champion(book.now()) == "p-v1"
     assert champion(before) == champion(book.at(f"c{before.as_of.n}")) == "p-v2"
     state = book.now().pipeline("p")
@@ -324,19 +325,19 @@ def test_a_corrected_promotion_gives_the_place_back_from_then_on(book: ledger.Le
     assert [cause.entry.seq for cause in answer.because.causes] == [second]
     assert [told.entry.seq for told in book.now().story("model:p-v2")][-2:] == [second, undone.last_seq]
     with pytest.raises(Refused, match="already"):
-        correct(book, second, "again")
+        set_aside(book, second, "again")
     # The correction was wrong itself: what it set aside counts again.
     correct(book, undone.last_seq, "it was meant after all")
     assert champion(book.now()) == "p-v2"
     assert champion(book.at(f"c{undone.n}")) == "p-v1"
     assert book.now().correction(second) is None
-    correct(book, second, "no, really")
+    set_aside(book, second, "no, really")
     assert champion(book.now()) == "p-v1"
 
 
 def test_an_entity_can_be_gone_and_come_back(book: ledger.Ledger) -> None:
     created = book.append(registered("p")).last_seq
-    gone = correct(book, created, "a typing mistake")
+    gone = set_aside(book, created, "a typing mistake")
     assert book.now().pipelines() == []
     assert book.now().find("p") is None
     (change,) = [c for c in book.diff(f"c{gone.n - 1}", "now").changes if c.kind == "pipeline"]
@@ -406,11 +407,11 @@ def test_a_finding_that_was_set_aside_is_not_one_that_was_superseded(book: ledge
         return [(item.evaluation.run, item.superseded) for item in book.now().know(about).known]
 
     assert found() == [("r1", True), ("r2", False)]
-    undone = correct(book, second, "the wrong rows").last_seq
+    undone = set_aside(book, second, "the wrong rows").last_seq
     assert found() == [("r1", False)]
     correct(book, undone, "the right rows after all")
     assert sorted(found()) == [("r1", True), ("r2", False)]
-    correct(book, first, "the wrong rows, too")
+    set_aside(book, first, "the wrong rows, too")
     assert found() == [("r2", False)]
 
 
@@ -431,7 +432,7 @@ def test_a_correction_reads_again_only_what_bears_on_it(book: ledger.Ledger, mon
             yield entry
 
     monkeypatch.setattr(Recorded, "upto", counted)
-    correct(book, wrong.seq, "no")
+    set_aside(book, wrong.seq, "no")
     assert book.now().pipeline("pipe7-é").champion is None
     assert book.now().model("m7").status == "candidate"
     # Four events of that pipeline, the correction, and those that name the run of which every promotion here speaks.
@@ -448,7 +449,7 @@ def test_an_edge_is_drawn_by_an_event_that_counts(book: ledger.Ledger) -> None:
         return {edge.seq for edge in book.now().lineage("slice:0123456789ab").edges}
 
     assert drawn() == {first}
-    correct(book, first, "twice")
+    set_aside(book, first, "twice")
     assert drawn() == {second}
 
 
@@ -477,7 +478,7 @@ def test_a_difference_names_the_newest_event_that_changed_a_field(book: ledger.L
 
 def test_what_is_gone_says_since_when(book: ledger.Ledger) -> None:
     created = book.append(registered("p")).last_seq
-    gone = correct(book, created, "a typing mistake").last_seq
+    gone = set_aside(book, created, "a typing mistake").last_seq
     with pytest.raises(NotFound, match=f"does not count since #{gone}") as caught:
         book.now().story("pipeline:p")
     assert f"before:#{gone}" in caught.value.hint

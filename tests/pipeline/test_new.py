@@ -223,3 +223,57 @@ def test_a_key_is_found_where_there_is_one() -> None:
     assert find_key(table, facts, "day", "sold") == ["day", "shop_id"]
     doubled = pa.concat_tables([table, table])
     assert find_key(doubled, look(doubled, "parquet:x"), "day", "sold") is None
+
+
+# Times as tables write them ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("format_", "said"),
+    [
+        ("%m/%d/%Y", "%m/%d/%Y"),
+        ("%d.%m.%Y", "%d.%m.%Y"),
+        ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M"),
+        ("%b %d, %Y", "%b %d, %Y"),
+        ("%Y%m%d", "%Y%m%d"),
+        ("%Y/%m/%d", None),
+        ("%Y-%m-%d", None),
+    ],
+)
+def test_dates_are_read_as_they_are_written(format_: str, said: str | None, tmp_path: Path) -> None:
+    frame = customers()
+    days = pd.to_datetime(frame["signup"])
+    frame["signup"] = days.dt.strftime(format_)
+    if format_ == "%Y%m%d":
+        frame["signup"] = frame["signup"].astype("int64")
+    made = begun(frame, tmp_path, target="churned")
+    assert made.loaded.settings.time.format == said
+    assert made.loaded.settings.time.column == "signup"
+    checked, mistakes = check_data(made.loaded, candidates=False)
+    assert mistakes == []
+    assert checked is not None
+    expected = days.dt.strftime("%Y-%m").value_counts()
+    assert {label: rows for label, rows in checked.windows.items() if len(label) == 7} == {
+        label: int(expected[label]) for label in checked.windows if len(label) == 7
+    }
+
+
+def test_a_date_that_can_be_read_in_two_ways_is_asked_for(tmp_path: Path) -> None:
+    frame = customers()
+    frame["signup"] = pd.to_datetime(frame["signup"]).dt.strftime("%m/%d/%Y")
+    day = frame["signup"].str.slice(3, 5).astype(int)
+    frame = frame[day <= 12].reset_index(drop=True)
+    with pytest.raises(InvalidInput, match=r"How is .* written\? \(%m/%d/%Y or %d/%m/%Y\)") as caught:
+        begun(frame, tmp_path, target="churned")
+    assert "--time-format" in caught.value.hint
+    made = begun(frame, tmp_path, target="churned", time_format="%m/%d/%Y", window="3 months")
+    assert made.loaded.settings.proposed is not None
+    assert "time.format" not in made.loaded.settings.proposed.settings
+
+
+def test_times_that_no_format_fits_say_what_to_give(tmp_path: Path) -> None:
+    frame = customers()
+    frame["signup"] = "week " + (frame["customer_id"] // 100).astype(str)
+    with pytest.raises(InvalidInput, match="signup holds no times that can be read, but 'week 0'") as caught:
+        begun(frame, tmp_path, target="churned", time="signup")
+    assert "--time-format" in caught.value.hint

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from given import Ticking, seeded_salts
 from histories import HASH, decided, failed, finished, promoted, refitted, registered, started, taken
+from older import set_aside
 
 from tallystick import ledger
-from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import About
@@ -154,7 +154,7 @@ def live(folder: Path, wide: str = "") -> ledger.Ledger:
     )  # fmt: skip
     on(10, 4)
     wrong = book.append(promoted(f"{LATE}-v1", LATE, f"{LATE}-v2", f"rolled back by mistake{wide}"))
-    correct(book, wrong.last_seq, f"promoted in the wrong ledger{wide}")
+    set_aside(book, wrong.last_seq, f"promoted in the wrong ledger{wide}")
     on(10, 7)
     book.append(started("2013-10-07.1", LATE))
     book.checkpoint()

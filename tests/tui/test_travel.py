@@ -11,15 +11,16 @@ import threading
 import time
 from pathlib import Path
 
+import histories
 import msgspec
 import pandas as pd
 import pytest
 from given import FIXTURES
+from older import set_aside
 from shell import PROGRAM, Answer, tally
 from terminal import on_a_terminal
 
 from tallystick import ledger
-from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.system.provenance import Recorder
@@ -115,7 +116,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
             mistake = promote(book, "late-arrivals-v2", "late-arrivals-v1", "by mistake")
         with acting("ann") as book:
             clock.set("2026-07-01")
-            correct(book, mistake, "meant for another pipeline")
+            set_aside(book, mistake, "meant for another pipeline")
     return folder, environment, mistake
 
 
@@ -170,6 +171,20 @@ def test_why_names_the_event_and_what_led_to_it(told: tuple[Path, dict[str, str]
     assert (unclear.code, "It has owner, question" in unclear.err) == (4, True)
     assert ask(told, "why", "nobody.champion").code == 4
     assert ask(told, "why", "late-arrivals.wage").code == 4
+
+
+def test_diff_shows_who_had_approved_a_decision_at_each_date(tmp_path: Path) -> None:
+    with ledger.create(tmp_path, timezone="UTC") as book:
+        book.append(histories.registered("p"), histories.started("r1", "p"), histories.decided("r1", "p", None))
+        book.append(histories.approved("r1", "ann@example.org"))
+        book.append(histories.approved("r1", "ben@example.org"))
+    (change,) = (
+        change
+        for change in tally(tmp_path, "diff", "c2", "c3", "--json").json["changes"]
+        if change["handle"] == "decision:r1"
+    )
+    assert change["before"]["approved_by"] == ["ann@example.org"]
+    assert change["after"]["approved_by"] == ["ann@example.org", "ben@example.org"]
 
 
 def test_diff_of_two_dates_says_what_changed_and_by_whom(told: tuple[Path, dict[str, str], int]) -> None:
@@ -369,9 +384,12 @@ def test_correct_on_the_command_line(told: tuple[Path, dict[str, str], int], tmp
     again = tally(tmp_path / "copy", "correct", f"#{mistake}", "--reason", "x", **own)
     assert (again.code, "already" in again.err) == (1, True)
     promotion = tally(tmp_path / "copy", "why", "late-arrivals-v1.promoted_by", "--json", **own).json["because"]["seq"]
-    done = tally(tmp_path / "copy", "correct", f"#{promotion}", "--reason", "nobody had looked at it", **own)
+    refused = tally(tmp_path / "copy", "correct", f"#{promotion}", "--reason", "nobody had looked at it", **own)
+    assert (refused.code, "tally retire late-arrivals-v1" in refused.err) == (1, True), refused.err
+    made = tally(tmp_path / "copy", "why", "late-arrivals-v2.made_at", "--json", **own).json["because"]["seq"]
+    done = tally(tmp_path / "copy", "correct", f"#{made}", "--reason", "it was fitted on other rows", **own)
     assert done.code == 0, done.err
-    assert "pipeline:late-arrivals: champion late-arrivals-v1 → –" in done.out
+    assert "model:late-arrivals-v2" in done.out
     assert re.search(r"receipt \S+@\d+ ", done.out)
     assert tally(tmp_path / "copy", "verify", **own).code == 0
     assert tally(tmp_path / "copy", "rebuild", "--check", **own).code == 0

@@ -8,9 +8,13 @@ import click
 import msgspec
 
 from tallystick import ledger
+from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.views.projection import State
 from tallystick.tui.output.console import heading
+
+MOST_ERASED = 3
+"""Erased events that a heading names."""
 
 
 def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") -> ledger.Snapshot:
@@ -21,10 +25,17 @@ def snapshot_of(book: ledger.Ledger, as_of: str | None, axis: str = "recorded") 
 
 
 def head_line(snapshot: ledger.Snapshot, as_of: str | None) -> None:
-    """Say what a date was resolved to; now needs no saying, a replayed clock always does."""
+    """Say what a date was resolved to; now needs no saying, a replayed clock and erased content always do."""
     replayed = "REPLAYED CLOCK · " if snapshot.genesis.clock == "replayed" else ""
     if as_of or replayed or snapshot.as_of.supposed:
         heading(replayed + snapshot.as_of.words)
+    erased = snapshot.erased()
+    if erased:
+        listed = [item.words for item in erased[:MOST_ERASED]]
+        if len(erased) > MOST_ERASED:
+            listed.append(f"and that of {count(len(erased) - MOST_ERASED, 'more event')}")
+        words = "; ".join(listed)
+        heading(f"{words[0].upper()}{words[1:]}. What followed from it is unknown.")
 
 
 def set_aside(snapshot: ledger.Snapshot) -> dict[int, int]:

@@ -14,6 +14,8 @@ import msgspec
 
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.query.as_of import AsOf
+from tallystick.ledger.query.evidence import ErasedEvent
+from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.tui.output.escape import show
 
 if TYPE_CHECKING:
@@ -50,7 +52,8 @@ def print_json(schema: str, content: dict[str, Any]) -> None:
 
 
 def as_of_json(as_of: AsOf, book: Ledger) -> dict[str, Any]:
-    """How a date was resolved; and that the clock is a story's, where it is."""
+    """How a date was resolved; that the clock is a story's, where it is; and which events up to then were erased."""
+    erased = Snapshot(book.views, as_of).erased()
     return {
         **({"clock": "replayed"} if book.genesis.clock == "replayed" else {}),
         "commit": as_of.handle,
@@ -58,7 +61,14 @@ def as_of_json(as_of: AsOf, book: Ledger) -> dict[str, Any]:
         "recorded_at": as_of.recorded_at,
         "asked_for": as_of.moment,
         "words": as_of.words,
+        **({"erased": [erased_json(item) for item in erased]} if erased else {}),
     }
+
+
+def erased_json(item: ErasedEvent) -> dict[str, Any]:
+    """An erased event, for programs; each value that followed from it is ``{"unknown": "erased", "event": 50, …}``."""
+    said = item.erasure
+    return {"event": item.event.handle, "type": item.event.type, "redaction": said.redaction, "on": said.on}
 
 
 def heading(text: str) -> None:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.views.entities import Championship
 from tallystick.tui.output.escape import show
 
@@ -18,6 +19,8 @@ PLACES = ("registered_by", "described_by", "made_by_event")
 def value_words(value: Any, zone: ZoneInfo) -> str:  # noqa: PLR0911 - one kind of value a line
     """One line, safe for a terminal."""
     match value:
+        case Unknown():
+            return value.words
         case None:
             return "–"
         case bool():

@@ -31,6 +31,7 @@ from tallystick.ledger.events.types.log import (
     EnvironmentCaptured,
     EventCorrected,
     EventRedacted,
+    EventRedactedV1,
     ForkAdopted,
     HistoryImported,
     KeyRotated,
@@ -101,6 +102,7 @@ from tallystick.ledger.events.types.schema import (
     is_known,
     named_under,
     names_in_bodies,
+    references,
     released,
 )
 from tallystick.ledger.events.types.trials import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
@@ -131,6 +133,7 @@ __all__ = [
     "EnvironmentRef",
     "EventCorrected",
     "EventRedacted",
+    "EventRedactedV1",
     "ExperimentCrossed",
     "ExperimentDeclared",
     "Fact",
@@ -203,5 +206,6 @@ __all__ = [
     "is_known",
     "named_under",
     "names_in_bodies",
+    "references",
     "released",
 ]  # fmt: skip

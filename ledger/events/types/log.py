@@ -146,6 +146,19 @@ class AnchorRecorded(Body, frozen=True, kw_only=True):
 
 
 @released("event.redacted", 1)
+class EventRedactedV1(Body, frozen=True, kw_only=True):
+    """The content of an event is erased, and nothing is kept of what it referred to."""
+
+    redaction: RedactionRef
+    """Position of the erased event, in decimal."""
+    event: HexHash
+    type: str
+    reason: Words
+    authority: Words
+    """Who or what demands it."""
+
+
+@released("event.redacted", 2)
 class EventRedacted(Body, frozen=True, kw_only=True):
     """The content of an event is erased; its hashes, its place and everything else stay provable."""
 
@@ -153,6 +166,13 @@ class EventRedacted(Body, frozen=True, kw_only=True):
     """Position of the erased event, in decimal."""
     event: HexHash
     type: str
+    version: Count
+    """Version of the erased event's type."""
+    refers_to: dict[str, str]
+    """Field of the erased event -> name of the entity that it referred to, as far as another event names it, too.
+
+    Later evaluation needs it: that a model was promoted stays known, and why it was does not.
+    """
     reason: Words
     authority: Words
     """Who or what demands it."""

@@ -105,6 +105,11 @@ class Released:
         """Fields that refer to entities which every ledger names by itself."""
         return tuple(field for field, entity in _references(self.body) if entity not in BY_CONTENT | OF_THE_LOG)
 
+    def named(self, body: Body) -> list[tuple[str, str, str]]:
+        """Field, kind and name of each entity that a body refers to."""
+        found = ((field, entity, getattr(body, field)) for field, entity in _references(self.body))
+        return [(field, entity, name) for field, entity, name in found if name is not None]
+
     def references_under(self, under: str) -> tuple[tuple[Callable[[Body], str | None], str], ...]:
         """The same where names are read under another: ``run:ann/2026-11-23.1``."""
         return tuple(
@@ -208,6 +213,12 @@ def entities(event: Event[Any]) -> list[str]:
     """Names of the entities that an event refers to; none for unknown types."""
     known = RELEASED.get((event.t, event.v))
     return known.entities(event.body) if known else []
+
+
+def references(event: Event[Any]) -> list[tuple[str, str, str]]:
+    """Field, kind and name of each entity that an event refers to; none for unknown types."""
+    known = RELEASED.get((event.t, event.v))
+    return known.named(event.body) if known else []
 
 
 def names_in_bodies(name: str) -> list[str]:

@@ -14,9 +14,10 @@ import msgspec
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 Level = Literal["manual", "suggest", "auto_refit"]
+LEVELS: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
 
 
 class AutomationState(State, frozen=True, kw_only=True):
@@ -96,11 +97,9 @@ def _registered(entry: Entry, body: say.PipelineRegistered, state: AutomationSta
     except msgspec.ValidationError:
         asked = _Asked()  # the settings of a stranger's file, which this program would not have registered
     unlock = asked.unlock or _Unlock()
-    levels: tuple[Level, ...] = ("manual", "suggest", "auto_refit")
-    before: Level = state.level if state else "manual"
     changes: dict[str, Any] = {
         "asked": asked.level,
-        "level": min(before, asked.level, key=levels.index),
+        "level": _lower(state.level if state else "manual", asked.level),
         "needed": unlock.stable_windows,
         "approvers_needed": unlock.approved_by,
         "relock_on": tuple(asked.relock_on or ()),
@@ -108,6 +107,26 @@ def _registered(entry: Entry, body: say.PipelineRegistered, state: AutomationSta
     if state is not None:
         return follow(state, entry, **changes)
     return AutomationState(seq=entry.seq, automation=body.pipeline, quiet_periods=0, **changes)
+
+
+def _lower(before: Level, asked: Level) -> Level:
+    """The lower of two levels; an unknown one is at most what is asked for."""
+    if asked == "manual" or before not in LEVELS:
+        return "manual" if asked == "manual" else before
+    return min(before, asked, key=LEVELS.index)
+
+
+def set_aside(entry: Entry, current: Lookup) -> Iterator[Change]:
+    """What still acts of an event that does not count any more: it unlocks nothing that it had locked.
+
+    Otherwise taking an alarm out of the record would be a way to more automation. New quiet periods are one.
+    """
+    body = entry.event.body
+    if isinstance(body, say.PeriodMonitored | say.FindingMade | say.GateEvaluated):
+        if not isinstance(body, say.PeriodMonitored) or body.status != "quiet":
+            yield from automations(entry, current)
+    elif isinstance(body, say.PipelineRegistered) and (state := current(body.pipeline)) is not None:
+        yield body.pipeline, follow(state, entry, level=_registered(entry, body, state).level)
 
 
 def _disturbed(
@@ -127,22 +146,33 @@ def _disturbed(
     )
 
 
-AUTOMATIONS = projection(
-    "automations",
-    "automation",
-    AutomationState,
-    (
-        say.PipelineRegistered,
-        say.PeriodMonitored,
-        say.FindingMade,
-        say.WaiverGranted,
-        say.GateEvaluated,
-        say.AutomationChanged,
+_DISTURBED = ("level", "quiet_periods", "quiet_since", "last_period", "locked_by", "locked_at")
+
+AUTOMATIONS = amended(
+    projection(
+        "automations",
+        "automation",
+        AutomationState,
+        (
+            say.PipelineRegistered,
+            say.PeriodMonitored,
+            say.FindingMade,
+            say.WaiverGranted,
+            say.GateEvaluated,
+            say.AutomationChanged,
+        ),
+        automations,
+        steady=(
+            ("automation", "asked", "needed", "approvers_needed", "relock_on"),
+            ("quiet_since", "locked_by", "locked_at"),
+            ("unlocked_by", "unlocked_at"),
+        ),
     ),
-    automations,
-    steady=(
-        ("automation", "asked", "needed", "approvers_needed", "relock_on"),
-        ("quiet_since", "locked_by", "locked_at"),
-        ("unlocked_by", "unlocked_at"),
-    ),
+    set_aside=set_aside,
+    lowest=(("level", "manual", say.AutomationChanged.TYPE),),
+    writes={
+        say.PipelineRegistered: ("asked", "level", "needed", "approvers_needed", "relock_on"),
+        say.AutomationChanged: ("level", "unlocked_by", "unlocked_at"),
+        **dict.fromkeys((say.PeriodMonitored, say.FindingMade, say.WaiverGranted, say.GateEvaluated), _DISTURBED),
+    },
 )

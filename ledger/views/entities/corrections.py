@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.views.projection import Change, Lookup, State, projection
 
 
@@ -27,7 +28,9 @@ def corrected(entry: Entry) -> int | None:
     nothing aside, so that following corrections always comes to an end.
     """
     body = entry.event.body
-    if not isinstance(body, say.EventCorrected) or not re.fullmatch("0|[1-9][0-9]{0,15}", body.correction):
+    if not isinstance(body, say.EventCorrected) or is_unknown(body.correction):
+        return None
+    if not re.fullmatch("0|[1-9][0-9]{0,15}", body.correction):
         return None
     seq = int(body.correction)
     return seq if seq < entry.seq else None

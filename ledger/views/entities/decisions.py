@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class DecisionState(State, frozen=True, kw_only=True):
@@ -67,11 +67,16 @@ def decisions(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.decision, follow(state, entry, last_approver=body.approver)
 
 
-DECISIONS = projection(
-    "decisions",
-    "decision",
-    DecisionState,
-    (say.DecisionTaken, say.PromotionDecided, say.DecisionApproved),
-    decisions,
-    steady=(("decision", "run", "pipeline", "outcome", "chosen", "model", "headline", "taken_at", "described_by"),),
+DECISIONS = amended(
+    projection(
+        "decisions",
+        "decision",
+        DecisionState,
+        (say.DecisionTaken, say.PromotionDecided, say.DecisionApproved),
+        decisions,
+        steady=(("decision", "run", "pipeline", "outcome", "chosen", "model", "headline", "taken_at", "described_by"),),
+    ),
+    writes={
+        say.DecisionApproved: ("last_approver",),
+    },
 )

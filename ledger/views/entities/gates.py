@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
+import msgspec
+
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class GateState(State, frozen=True, kw_only=True):
@@ -68,13 +70,28 @@ def gates(entry: Entry, current: Lookup) -> Iterator[Change]:
             yield body.gate, follow(state, entry, waiver=None, waived_until=None)
 
 
-GATES = projection(
-    "gates",
-    "gate",
-    GateState,
-    (say.GateEvaluated, say.WaiverGranted, say.WaiverEnded),
-    gates,
-    steady=(
-        ("gate", "name", "model", "pipeline", "run", "value", "threshold", "sentence", "loosened", "evaluated_at"),
+def set_aside(entry: Entry, current: Lookup) -> Iterator[Change]:
+    """A verdict that was set aside leaves its gate open: the one before it was of other evidence."""
+    if isinstance(entry.event.body, say.GateEvaluated):
+        for key, state in gates(entry, current):
+            sentence = f"What #{entry.seq} said of it does not count any more, and nobody has judged it since."
+            yield key, msgspec.structs.replace(state, verdict="open", value=None, sentence=sentence)
+
+
+GATES = amended(
+    projection(
+        "gates",
+        "gate",
+        GateState,
+        (say.GateEvaluated, say.WaiverGranted, say.WaiverEnded),
+        gates,
+        steady=(
+            ("gate", "name", "model", "pipeline", "run", "value", "threshold", "sentence", "loosened", "evaluated_at"),
+        ),
     ),
+    set_aside=set_aside,
+    writes={
+        say.WaiverGranted: ("waiver", "waived_until"),
+        say.WaiverEnded: ("waiver", "waived_until"),
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class LookState(State, frozen=True, kw_only=True):
@@ -58,11 +58,16 @@ def looks(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.look, follow(state, entry, **shown)
 
 
-LOOKS = projection(
-    "looks",
-    "look",
-    LookState,
-    (say.FinalLooked, say.FinalEvaluated),
-    looks,
-    steady=(("look", "pipeline", "run", "model", "windows", "number", "budget", "by", "at", "command", "waiver"),),
+LOOKS = amended(
+    projection(
+        "looks",
+        "look",
+        LookState,
+        (say.FinalLooked, say.FinalEvaluated),
+        looks,
+        steady=(("look", "pipeline", "run", "model", "windows", "number", "budget", "by", "at", "command", "waiver"),),
+    ),
+    writes={
+        say.FinalEvaluated: ("gain", "drop", "discounted", "sentence"),
+    },
 )

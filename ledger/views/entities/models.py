@@ -8,7 +8,7 @@ from typing import Literal
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant, Period
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class ModelState(State, frozen=True, kw_only=True):
@@ -90,32 +90,40 @@ def models(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.model, follow(state, entry, status="retired")
 
 
-MODELS = projection(
-    "models",
-    "model",
-    ModelState,
-    (
-        say.CandidateRefitted,
-        say.CandidateProposed,
-        say.ModelPromoted,
-        say.ModelRetired,
-    ),
-    models,
-    steady=(
+MODELS = amended(
+    projection(
+        "models",
+        "model",
+        ModelState,
         (
-            "model",
-            "pipeline",
-            "candidate",
-            "made_at",
-            "made_by_run",
-            "made_by_event",
-            "slice",
-            "artifact",
-            "rows",
-            "trained_on",
-            "intended_for",
+            say.CandidateRefitted,
+            say.CandidateProposed,
+            say.ModelPromoted,
+            say.ModelRetired,
         ),
-        ("promoted_at", "promoted_by", "reason"),
-        ("proposed_by", "proposal"),
+        models,
+        steady=(
+            (
+                "model",
+                "pipeline",
+                "candidate",
+                "made_at",
+                "made_by_run",
+                "made_by_event",
+                "slice",
+                "artifact",
+                "rows",
+                "trained_on",
+                "intended_for",
+            ),
+            ("promoted_at", "promoted_by", "reason"),
+            ("proposed_by", "proposal"),
+        ),
     ),
+    writes={
+        say.CandidateRefitted: ("runs", "last_run"),
+        say.CandidateProposed: ("proposed_by", "proposal"),
+        say.ModelPromoted: ("status", "promoted_at", "promoted_by", "reason"),
+        say.ModelRetired: ("status",),
+    },
 )

@@ -9,7 +9,7 @@ import msgspec
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class Championship(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,19 +80,27 @@ def pipelines(entry: Entry, current: Lookup) -> Iterator[Change]:
                 )
 
 
-PIPELINES = projection(
-    "pipelines",
-    "pipeline",
-    PipelineState,
-    (
-        say.PipelineRegistered,
-        say.RunStarted,
-        say.ModelPromoted,
-        say.ModelRetired,
+PIPELINES = amended(
+    projection(
+        "pipelines",
+        "pipeline",
+        PipelineState,
+        (
+            say.PipelineRegistered,
+            say.RunStarted,
+            say.ModelPromoted,
+            say.ModelRetired,
+        ),
+        pipelines,
+        steady=(
+            ("pipeline", "owner", "question", "meaning_hash", "registered_at", "registered_by"),
+            ("champion",),
+        ),
     ),
-    pipelines,
-    steady=(
-        ("pipeline", "owner", "question", "meaning_hash", "registered_at", "registered_by"),
-        ("champion",),
-    ),
+    writes={
+        say.PipelineRegistered: ("owner", "question", "meaning_hash", "registered_at", "registered_by"),
+        say.RunStarted: ("runs", "last_run"),
+        say.ModelPromoted: ("champion", "former_champions"),
+        say.ModelRetired: ("champion", "former_champions"),
+    },
 )

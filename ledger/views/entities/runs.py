@@ -8,7 +8,7 @@ from typing import Literal
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class RunState(State, frozen=True, kw_only=True):
@@ -108,36 +108,48 @@ def runs(entry: Entry, current: Lookup) -> Iterator[Change]:
             )
 
 
-RUNS = projection(
-    "runs",
-    "run",
-    RunState,
-    (
-        say.RunStarted,
-        say.SliceTaken,
-        say.WindowDescribed,
-        say.DecisionTaken,
-        say.RunFinished,
-        say.RunFailed,
-        say.ExperimentDeclared,
-        say.LeakageChecked,
-        say.RunReproduced,
-    ),
-    runs,
-    steady=(
+RUNS = amended(
+    projection(
+        "runs",
+        "run",
+        RunState,
         (
-            "run",
-            "pipeline",
-            "started_at",
-            "by",
-            "host",
-            "process",
-            "meaning_hash",
-            "environment",
-            "windows",
-            "candidates",
+            say.RunStarted,
+            say.SliceTaken,
+            say.WindowDescribed,
+            say.DecisionTaken,
+            say.RunFinished,
+            say.RunFailed,
+            say.ExperimentDeclared,
+            say.LeakageChecked,
+            say.RunReproduced,
         ),
-        ("decision", "outcome", "chosen", "model", "headline"),
-        ("ended_at", "result_hash", "failure"),
+        runs,
+        steady=(
+            (
+                "run",
+                "pipeline",
+                "started_at",
+                "by",
+                "host",
+                "process",
+                "meaning_hash",
+                "environment",
+                "windows",
+                "candidates",
+            ),
+            ("decision", "outcome", "chosen", "model", "headline"),
+            ("ended_at", "result_hash", "failure"),
+        ),
     ),
+    writes={
+        say.SliceTaken: ("slice",),
+        say.WindowDescribed: ("windows_evaluated",),
+        say.DecisionTaken: ("decision", "outcome", "chosen", "model", "headline"),
+        say.RunFinished: ("status", "ended_at", "result_hash"),
+        say.RunFailed: ("status", "ended_at", "failure"),
+        say.ExperimentDeclared: ("experiment",),
+        say.LeakageChecked: ("leakage",),
+        say.RunReproduced: ("reproduced",),
+    },
 )

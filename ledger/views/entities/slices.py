@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant, Period
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class SliceState(State, frozen=True, kw_only=True):
@@ -49,11 +49,16 @@ def slices(entry: Entry, current: Lookup) -> Iterator[Change]:
     )
 
 
-SLICES = projection(
-    "slices",
-    "slice",
-    SliceState,
-    (say.SliceTaken,),
-    slices,
-    steady=(("slice", "pipeline", "source", "fingerprint", "rows", "kept_rows", "period", "taken_at"),),
+SLICES = amended(
+    projection(
+        "slices",
+        "slice",
+        SliceState,
+        (say.SliceTaken,),
+        slices,
+        steady=(("slice", "pipeline", "source", "fingerprint", "rows", "kept_rows", "period", "taken_at"),),
+    ),
+    writes={
+        say.SliceTaken: ("runs", "last_run"),
+    },
 )

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class TrialState(State, frozen=True, kw_only=True):
@@ -63,14 +63,21 @@ def trials(entry: Entry, current: Lookup) -> Iterator[Change]:
             yield body.trial, follow(state, entry, late_records=body.late_records, **ended)
 
 
-TRIALS = projection(
-    "trials",
-    "trial",
-    TrialState,
-    (say.TrialStarted, say.TrialMeasured, say.TrialStored, say.TrialFinished),
-    trials,
-    steady=(
-        ("trial", "name", "by", "host", "params", "started_at"),
-        ("ended_at", "error"),
+TRIALS = amended(
+    projection(
+        "trials",
+        "trial",
+        TrialState,
+        (say.TrialStarted, say.TrialMeasured, say.TrialStored, say.TrialFinished),
+        trials,
+        steady=(
+            ("trial", "name", "by", "host", "params", "started_at"),
+            ("ended_at", "error"),
+        ),
     ),
+    writes={
+        say.TrialMeasured: ("points",),
+        say.TrialStored: ("file_count",),
+        say.TrialFinished: ("status", "ended_at", "error", "late_records"),
+    },
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.views.projection import Change, Lookup, State, follow, projection
+from tallystick.ledger.views.projection import Change, Lookup, State, amended, follow, projection
 
 
 class WaiverState(State, frozen=True, kw_only=True):
@@ -66,27 +66,32 @@ def waivers(entry: Entry, current: Lookup) -> Iterator[Change]:
                 yield body.waiver, follow(state, entry, **ended)
 
 
-WAIVERS = projection(
-    "waivers",
-    "waiver",
-    WaiverState,
-    (say.WaiverGranted, say.WaiverEnded),
-    waivers,
-    steady=(
-        (
-            "waiver",
-            "gate",
-            "name",
-            "model",
-            "pipeline",
-            "reason",
-            "owner",
-            "approver",
-            "granted_at",
-            "until",
-            "ends_when",
-            "evidence",
-            "renewal",
+WAIVERS = amended(
+    projection(
+        "waivers",
+        "waiver",
+        WaiverState,
+        (say.WaiverGranted, say.WaiverEnded),
+        waivers,
+        steady=(
+            (
+                "waiver",
+                "gate",
+                "name",
+                "model",
+                "pipeline",
+                "reason",
+                "owner",
+                "approver",
+                "granted_at",
+                "until",
+                "ends_when",
+                "evidence",
+                "renewal",
+            ),
         ),
     ),
+    writes={
+        say.WaiverEnded: ("ended_at", "ended_by", "ended_reason"),
+    },
 )

@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from tallystick import ledger
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query import board
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.periods import overlaps
@@ -75,9 +76,8 @@ def _row(
     snapshot: ledger.Snapshot, moment: Moment, pipeline: PipelineState, waivers: list[WaiverState], zone: ZoneInfo
 ) -> Row:
     name = pipeline.pipeline
-    champion = None
-    if pipeline.champion is not None:
-        champion = cast("ModelState | None", snapshot.find(f"model:{pipeline.champion.model}"))
+    found = snapshot.champion_if_known(name)
+    champion = None if isinstance(found, Unknown) else found
     automation = cast("AutomationState | None", snapshot.find(f"automation:{name}"))
     until, expired = _validity(champion, moment.time, zone)
     mine = [waiver for waiver in waivers if waiver.pipeline == name]
@@ -87,8 +87,8 @@ def _row(
         f"pipeline:{name}",
         (
             cell(name),
-            cell(f"{champion.model.removeprefix(name + '-')} {champion.candidate}" if champion else "none yet"),
-            cell(f"{pipeline.champion.since.astimezone(zone):%Y-%m-%d}" if pipeline.champion else ""),
+            cell(_champion_words(found, name)),
+            cell(f"{pipeline.champion.since.astimezone(zone):%Y-%m-%d}" if pipeline.champion and champion else ""),
             cell(until),
             cell(f"{automation.quiet_periods}/{automation.needed}" if automation and automation.needed else ""),
             cell(_exceptions(mine, moment.time)),
@@ -147,8 +147,15 @@ def _story(snapshot: ledger.Snapshot, pipeline: PipelineState, zone: ZoneInfo) -
     return lines
 
 
+def _champion_words(champion: ModelState | Unknown | None, pipeline: str) -> str:
+    if isinstance(champion, Unknown):
+        return champion.words
+    return f"{champion.model.removeprefix(f'{pipeline}-')} {champion.candidate}" if champion else "none yet"
+
+
 def _title(pipeline: PipelineState) -> str:
-    champion = f" {pipeline.champion.model.removeprefix(pipeline.pipeline + '-')}" if pipeline.champion else ""
+    deciding = pipeline.champion
+    champion = f" {str(deciding.model).removeprefix(pipeline.pipeline + '-')}" if deciding else ""
     question = f" · “{pipeline.question}”" if pipeline.question else ""
     return f"{pipeline.pipeline}{champion}{question}"
 

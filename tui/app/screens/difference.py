@@ -123,17 +123,18 @@ def _entities(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
             words = [show(field_value_words(field, value, book.zone), 300) for value in (left, right)]
             lines.append(Line(f"{field_words(field)} {words[0]} → {words[1]}", indent=2))
     if isinstance(old, RunState) and isinstance(new, RunState):
-        lines += _run_settings(book.now(), old, new)
+        lines += _run_settings(snapshots, (old, new))
     touched = [line for snapshot, state in zip(snapshots, (old, new), strict=True)
                for line in event_lines(snapshot, [state.seq], book.zone)]  # fmt: skip
     return [*lines, Line(""), Line("last touched by", "bold"), *touched]
 
 
-def _run_settings(snapshot: ledger.Snapshot, old: RunState, new: RunState) -> list[Line]:
-    if old.meaning_hash == new.meaning_hash:
+def _run_settings(snapshots: list[ledger.Snapshot], runs: tuple[RunState, RunState]) -> list[Line]:
+    """What the configurations of two runs differ by, each as it was known at its own mark."""
+    if runs[0].meaning_hash == runs[1].meaning_hash:
         return [Line(""), Line("question and configuration: the same", "bold")]
     meanings = []
-    for run in (old, new):
+    for snapshot, run in zip(snapshots, runs, strict=True):
         for state in reversed(snapshot.versions(PipelineState, run.pipeline)):
             if state.meaning_hash == run.meaning_hash:
                 meanings.append(_meaning(snapshot, state))

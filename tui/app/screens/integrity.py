@@ -72,7 +72,8 @@ def _remembered(book: ledger.Ledger) -> list[Line]:
         lines.append(Line(f"seen up to {count(mark.size, 'commit')}; a smaller or other history would be noticed"))
     if watermark is not None:
         day = moment_words(watermark.at, book.zone)
-        lines.append(Line(f"verified {day}: the first {count(watermark.size, 'commit')}, all right"))
+        said = f"verified {day}: the first {count(watermark.size, 'commit')}; nothing contradicted anything then"
+        lines.append(Line(said))
     else:
         lines.append(Line("never verified from here: v does it now"))
     return lines

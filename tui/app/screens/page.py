@@ -20,6 +20,7 @@ from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.names import end_of_run, first_event, newest_changes
 from tallystick.ledger.views.entities import DecisionState, RunState
 from tallystick.ledger.views.projection import State
+from tallystick.pipeline.governance.gates import known_gates
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_lines
@@ -190,7 +191,7 @@ def _run_page(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[
 
 
 def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneInfo) -> list[Line]:
-    gates = [gate for gate in snapshot.gates() if run.model and gate.model == run.model]
+    gates = known_gates(snapshot, run.model) if run.model else []
     if not gates:
         return []
     lines = [Line(""), Line("gates", "bold")]

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.pipeline.governance.waivers import expired_under
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.commits import print_source
@@ -31,14 +32,17 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         state = snapshot.pipeline(pipeline)
-        champion = snapshot.champion(pipeline)
+        found = snapshot.champion_if_known(pipeline)
+        champion = None if isinstance(found, Unknown) else found
         if as_json:
             print_json(
                 "tally.champion/1",
                 {
                     "as_of": as_of_json(snapshot.as_of, book),
                     "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
-                    "champion": state_json(champion, f"model:{champion.model}" if champion else ""),
+                    "champion": found
+                    if isinstance(found, Unknown)
+                    else state_json(found, f"model:{found.model}" if found else ""),
                     "promotion": state.champion,
                     "waivers": [
                         state_json(waiver, f"waiver:{waiver.waiver}")
@@ -52,6 +56,9 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
             )
             return
         head_line(snapshot, as_of)
+        if isinstance(found, Unknown):
+            click.echo(wrap(f"Which model decides for {state.pipeline} is {found.words}."))
+            return
         if champion is None or state.champion is None:
             if state.former_champions:
                 click.echo(

@@ -11,6 +11,7 @@ import msgspec
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.query.belongings import belongings
 from tallystick.ledger.query.diff import Difference, EntityChange
 from tallystick.ledger.views.entities import ModelState, RunState
 from tallystick.tui.cli.answer import set_aside, snapshot_of, struck
@@ -67,14 +68,15 @@ def diff_command(
 
 def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_json: bool) -> None:
     # What does not count at the later of the two moments.
-    later = ledger.Snapshot(book.views, max(found.a, found.b, key=lambda as_of: as_of.seq))
+    sides = [ledger.Snapshot(book.views, as_of) for as_of in (found.a, found.b)]
+    later = max(sides, key=lambda side: side.as_of.seq)
     aside = set_aside(later)
     if as_json:
         content = {
             "a": as_of_json(found.a, book),
             "b": as_of_json(found.b, book),
             "compared": "moments",
-            "changes": [_change_json(change, later, aside) for change in found.changes],
+            "changes": [_change_json(change, (sides[0], sides[1]), later, aside) for change in found.changes],
         }
         print_json("tally.diff/1", content)
         return
@@ -118,11 +120,20 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
             click.echo(struck(wrap(event_line(later.entry(seq), later, book.zone), "  "), seq, aside))
 
 
-def _change_json(change: EntityChange, snapshot: ledger.Snapshot, aside: dict[int, int]) -> dict[str, Any]:
+def _change_json(
+    change: EntityChange,
+    sides: tuple[ledger.Snapshot, ledger.Snapshot],
+    snapshot: ledger.Snapshot,
+    aside: dict[int, int],
+) -> dict[str, Any]:
+    before, after = (
+        None if state is None else {**msgspec.to_builtins(state), **belongings(side, state)}
+        for side, state in zip(sides, (change.before, change.after), strict=True)
+    )
     return {
         "handle": change.handle,
-        "before": None if change.before is None else msgspec.to_builtins(change.before),
-        "after": None if change.after is None else msgspec.to_builtins(change.after),
+        "before": before,
+        "after": after,
         "event": entry_json(snapshot.entry(change.seq), snapshot, aside),
         "fields": [
             {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}

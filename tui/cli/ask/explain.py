@@ -176,7 +176,9 @@ def _print_source(snapshot: ledger.Snapshot, n: int, zone: ZoneInfo) -> None:
 
 
 def _gates_of(snapshot: ledger.Snapshot, model: ModelState) -> list[GateState]:
-    return [gate for gate in snapshot.gates() if gate.model == model.model]
+    from tallystick.pipeline.governance.gates import known_gates
+
+    return known_gates(snapshot, model.model)
 
 
 def _explain_beside(snapshot: ledger.Snapshot, model: ModelState, zone: ZoneInfo) -> None:

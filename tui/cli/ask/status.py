@@ -9,6 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
@@ -33,8 +34,8 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         pipelines, runs = snapshot.pipelines(), snapshot.runs()
-        # Signed by now: a checkpoint that was made later covers what was there before.
-        newest = newest_checkpoint(book.now())
+        # What was signed then, or the answer would change with every later signature.
+        newest = newest_checkpoint(snapshot)
         signed = newest.size if newest else 0
         if as_json:
             print_json(
@@ -85,12 +86,19 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
 
 
 def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object, ...]:
-    champion = snapshot.champion(state.pipeline)
+    found = snapshot.champion_if_known(state.pipeline)
+    champion = None if isinstance(found, Unknown) else found
     last = snapshot.run(state.last_run) if state.last_run else None
     until = champion.intended_for[1] if champion and champion.intended_for else None
     return (
         state.pipeline,
-        champion.model if champion else "none any more" if state.former_champions else "none yet",
+        found.words
+        if isinstance(found, Unknown)
+        else champion.model
+        if champion
+        else "none any more"
+        if state.former_champions
+        else "none yet",
         day_words(state.champion.since if state.champion else None, snapshot.zone),
         last_day_words(until, snapshot.zone) if until else "",
         _watched(state.pipeline, snapshot),

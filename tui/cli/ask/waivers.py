@@ -12,8 +12,9 @@ from tallystick.tui.output.console import wrap
 
 def expired(snapshot: ledger.Snapshot) -> list[Expired]:
     """Gates that some champion rests on a waiver for and that count again."""
-    champions = [snapshot.champion(state.pipeline) for state in snapshot.pipelines()]
-    return [item for champion in champions if champion for item in expired_under(snapshot, champion, snapshot.zone)]
+    champions = [snapshot.champion_if_known(state.pipeline) for state in snapshot.pipelines()]
+    known = [champion for champion in champions if isinstance(champion, ModelState)]
+    return [item for champion in known for item in expired_under(snapshot, champion, snapshot.zone)]
 
 
 def print_waivers(snapshot: ledger.Snapshot, model: ModelState | None = None) -> None:

@@ -26,10 +26,11 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
     """Say that the event HANDLE (#12) does not count any more. Nothing is taken away.
 
     From now on everything is as if it had not been recorded; at earlier dates it is there as it was. A correction is
-    an event, too, and can be corrected.
+    an event, too, and can be corrected. Only evidence can: a promotion, a retirement, a waiver, an approval and a
+    change of automation are undone by a new decision, and the refusal names the command.
     """
     if not reason.strip():
-        raise InvalidInput("A correction needs a reason.", 'Say it: --reason "promoted to the wrong pipeline"')
+        raise InvalidInput("A correction needs a reason.", 'Say it: --reason "measured on the wrong slice"')
     with open_ledger(ledger_path, records=True) as book:
         before = book.now()
         seq = before.position_of(handle)
