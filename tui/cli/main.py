@@ -15,6 +15,7 @@ from tallystick import __version__
 from tallystick.ledger.errors import TallyError
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.hints import here
+from tallystick.tui.output.streams import NobodyReads, end_when_unread, flush, protect
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
@@ -112,12 +113,18 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+ANSWERS = frozenset({*GROUPS["Look"], *GROUPS["Travel"], "help"})
+"""Commands that do nothing but print: they may end as soon as nobody reads on."""
+
+
 class Invocation:
     """What is known of the command that runs, also when it fails."""
 
     def __init__(self) -> None:
         self.as_json = False
         """Whether its errors are printed as JSON."""
+        self.only_answers = False
+        """Whether it does nothing but print."""
 
 
 def asks_for_json(command: click.Command, args: list[str]) -> bool:
@@ -168,6 +175,9 @@ class Tally(click.Group):
             meant = f" Did you mean `tally {near[0]}`?" if near else ""
             raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
+        invocation.only_answers = name in ANSWERS
+        if invocation.only_answers:
+            end_when_unread()
         invocation.as_json = command is not None and asks_for_json(command, rest)
         return name, command, rest
 
@@ -213,39 +223,39 @@ def tally() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code, whether or not all of it could be printed."""
+    protect()
     invocation = Invocation()
+    code = _code_of(invocation)
+    if (lost := flush()) is not None:
+        reason = lost.strerror or type(lost).__name__
+        _report("output", f"Some of the output could not be written: {reason}.", "", invocation.as_json)
+        code = code or (2 if invocation.only_answers else 0)
+    sys.exit(code)
+
+
+def _code_of(invocation: Invocation) -> int:
+    """Run the command; its exit code."""
     try:
         # https://no-color.org: any value but an empty one.
         color = False if os.environ.get("NO_COLOR") else None
         code = tally.main(prog_name="tally", standalone_mode=False, color=color, obj=invocation)
-        sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
-    except TallyError as error:
-        _report(error.code, error.message, error.hint, invocation.as_json)
+        return code if isinstance(code, int) else 0
+    except (TallyError, sqlite3.DatabaseError) as error:
+        trouble = error if isinstance(error, TallyError) else _error_of_sqlite(error)
+        _report(trouble.code, trouble.message, trouble.hint, invocation.as_json)
         _debug()
-        sys.exit(error.exit_code)
-    except sqlite3.DatabaseError as error:
-        from tallystick.ledger.opening import error_of_sqlite
-
-        trouble_found = error_of_sqlite(error)
-        _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
-        _debug()
-        sys.exit(trouble_found.exit_code)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "tally"
-        _report("usage", error.format_message(), f"`{command} --help` explains it.", invocation.as_json)
-        sys.exit(2)
+        return trouble.exit_code
     except click.ClickException as error:
-        _report("usage", error.format_message(), "", invocation.as_json)
-        sys.exit(2)
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tally"
+        hint = f"`{command} --help` explains it." if isinstance(error, click.UsageError) else ""
+        _report("usage", error.format_message(), hint, invocation.as_json)
+        return 2
     except (KeyboardInterrupt, click.Abort):
         _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", invocation.as_json)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return 130
+    except NobodyReads:
+        return 0
     except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
         _report(
             "unexpected",
@@ -254,7 +264,13 @@ def main() -> NoReturn:
             invocation.as_json,
         )
         _debug()
-        sys.exit(2)
+        return 2
+
+
+def _error_of_sqlite(error: sqlite3.DatabaseError) -> TallyError:
+    from tallystick.ledger.opening import error_of_sqlite
+
+    return error_of_sqlite(error)
 
 
 def _debug() -> None:
