@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.conditions import parse_rule
+from tallystick.pipeline.data.answers import truth
+from tallystick.pipeline.data.sources import is_text
 
 Floats = npt.NDArray[np.float64]
 MOST_EXAMPLES = 6
@@ -23,10 +25,17 @@ def target_numbers(column: pa.ChunkedArray, name: str, rule: str | None) -> Floa
     InvalidInput
         Where the column cannot be read so, or a rule holds in every row or in none.
     """
-    values = as_rules_see(column).to_pandas().rename(name)
+    seen_as = as_rules_see(column)
+    values, text = seen_as.to_pandas().rename(name), is_text(seen_as.type)
     missing = values.isna().to_numpy()
     seen = ", ".join(repr(value) for value in values.dropna().unique()[:MOST_EXAMPLES].tolist())
     parsed = None if rule is None else parse_rule(rule)
+    found: Floats
+    spelled = None if parsed is None or missing.all() else truth(values[~missing], text, parsed)
+    if spelled is not None:
+        found = np.full(len(values), np.nan)
+        found[~missing] = spelled
+        return _of_both_kinds(found, f"{name} {rule}", seen)
     if parsed is None or isinstance(parsed.value, float):
         numbers: Floats = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
         unread = np.isnan(numbers) & ~missing
@@ -39,14 +48,18 @@ def target_numbers(column: pa.ChunkedArray, name: str, rule: str | None) -> Floa
     if parsed is None:
         return np.asarray(values, dtype=np.float64)
     try:
-        found: Floats = parsed.holds(values).to_numpy(dtype=np.float64)
+        found = parsed.holds(values).to_numpy(dtype=np.float64)
     except InvalidInput as error:
         raise InvalidInput(f"{error.message} It holds {seen}.", error.hint) from error
     found[missing] = np.nan
-    share = float(np.nanmean(found)) if (~missing).any() else 0.0
+    return _of_both_kinds(found, f"{name} {rule}", seen)
+
+
+def _of_both_kinds(found: Floats, rule: str, seen: str) -> Floats:
+    share = float(np.nanmean(found)) if (~np.isnan(found)).any() else 0.0
     if share in (0.0, 1.0):
         raise InvalidInput(
-            f"{name} {rule} holds in {'every row' if share else 'no row'}; the column holds {seen}.",
+            f"{rule} holds in {'every row' if share else 'no row'}; the column holds {seen}.",
             "Give a rule that some rows fulfil and others do not.",
         )
     return found

@@ -6,6 +6,7 @@ that the walk overlooks gets in.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import math
 import re
@@ -24,7 +25,7 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.left_out import complete
 from tallystick.pipeline.config.proposed import wrong_names
-from tallystick.pipeline.config.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
+from tallystick.pipeline.config.settings import Data, Feature, Features, Forbidden, Gates, Join, Pipeline, Time
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
 from tallystick.pipeline.config.validate import notes_about, wrong_together
 
@@ -56,7 +57,7 @@ class LoadedPipeline(msgspec.Struct, frozen=True):
     path: FilePath
     text: str
     text_hash: str
-    """BLAKE3 of the file's bytes."""
+    """BLAKE3 of the file's bytes, without a byte order mark."""
     settings: Pipeline
     meaning: dict[str, Any]
     """Every setting that can change a result, defaults included, without prose."""
@@ -88,6 +89,8 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     ConfigurationError
         With every mistake at once.
     """
+    # Some editors begin a file with a mark of its encoding, which is no part of what it says.
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode()
         if (line := overlong_key(text)) is not None:
@@ -362,7 +365,15 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
 """Settings that explain; changing them changes no result."""
-LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar", (Time, "format"): None}
+LATER = {
+    (Gates, "approved_by"): None,
+    (Pipeline, "waivers"): None,
+    (Time, "unit"): "calendar",
+    (Time, "format"): None,
+    (Data, "csv"): None,
+    (Data, "infinite"): "refuse",
+    (Join, "csv"): None,
+}
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})

@@ -28,7 +28,18 @@ from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
 from tallystick.pipeline.config.windows import Window, all_windows, development_windows
-from tallystick.pipeline.data.slice import TARGET, Slice, cut, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.reading import csv_reading
+from tallystick.pipeline.data.slice import (
+    TARGET,
+    Slice,
+    cut,
+    frame_of,
+    join_reading,
+    numbers,
+    open_table,
+    rows_of,
+)
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
 from tallystick.pipeline.evaluate.backtest import split
@@ -115,7 +126,7 @@ def _words(error: TallyError) -> str:
 def _wrong_columns(settings: Pipeline, base: Path) -> Iterator[_Found]:
     """Columns that the file names and no source has."""
     try:
-        main = column_names(settings.data.source, base)
+        main = column_names(settings.data.source, base, csv_reading(settings.data))
     except InvalidInput as error:
         yield _Found(("data", "source"), _words(error))
         return
@@ -124,7 +135,7 @@ def _wrong_columns(settings: Pipeline, base: Path) -> Iterator[_Found]:
             yield _Found(path, _missing(name, main, settings.data.source))
     for name, join in settings.data.joins.items():
         try:
-            there = column_names(join.source, base)
+            there = column_names(join.source, base, join_reading(settings.data, join))
         except InvalidInput as error:
             yield _Found(("data", "joins", name, "source"), _words(error))
             continue
@@ -178,7 +189,7 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
     drops = [parse_condition(drop.where) for drop in data.drop_rows]
     names = list(dict.fromkeys([time.column, data.target.column, *(drop.column for drop in drops)]))
     try:
-        table = read_source(data.source, base, names)
+        table = read_source(data.source, base, names, csv_reading(data))
     except InvalidInput as error:
         yield _Found(("data", "source"), _words(error))
         return
@@ -212,7 +223,7 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
 def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[DataChecked | None, list[_Found]]:
     with tempfile.TemporaryDirectory() as folder:
         try:
-            slice_ = cut(settings, base, Path(folder))
+            slice_ = cut(settings, base, Path(folder), terms=Terms(labels_as_of=to_micros(utc_now())))
         except InvalidInput as error:
             return None, [_Found(("data",), _words(error))]
         table = open_table(slice_)

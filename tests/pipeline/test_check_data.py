@@ -66,12 +66,12 @@ def test_columns_that_are_not_there_are_all_named_on_their_lines(file: Path) -> 
 
 
 def test_answers_that_cannot_be_read_name_the_values_seen(file: Path) -> None:
-    (mistake,) = mistakes(changed(file, ("== 'yes'", "== 'ja'")))
-    assert "churned == 'ja' holds in no row" in mistake.words
+    (mistake,) = mistakes(changed(file, ("== 'yes'", "== 'left'")))
+    assert "No row has 'left' as its churned" in mistake.words
     assert "'no'" in mistake.words
     assert "'yes'" in mistake.words
-    (mistake,) = mistakes(changed(file, ("== 'ja'", "> 3")))
-    assert "churned is not a number in 3,000 of 3,000 rows" in mistake.words
+    (mistake,) = mistakes(changed(file, ("== 'left'", "> 3")))
+    assert "churned > 3 holds in no row; the column holds" in mistake.words
 
 
 def test_windows_without_rows_and_times_that_are_none(file: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression, words
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.settings import Csv, Pipeline, Rolling
 from tallystick.pipeline.config.timeline import LEGEND, timeline
 from tallystick.pipeline.config.windows import development_windows, sealed_windows
 from tallystick.tui.output.console import wrap
@@ -128,6 +128,13 @@ def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
     rows = f", {data.rows_expected:,} rows" if data.rows_expected is not None else ""
     pinned = ", pinned by its fingerprint" if data.fingerprint is not None else ""
     yield "source", _because(f"{data.source}{rows}{pinned}", data.why)
+    if data.csv is not None:
+        yield "CSV files", _csv_words(data.csv)
+    for name, join in data.joins.items():
+        if join.csv is not None:
+            yield f"CSV of {name}", _csv_words(join.csv)
+    if data.infinite == "missing":
+        yield "infinite", "an infinite value of a feature is taken as missing"
     target = data.target
     yield (
         "answer",
@@ -152,6 +159,20 @@ def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
     if data.features.forbidden is not None:
         forbidden = data.features.forbidden
         yield "never used", _because(", ".join(forbidden.columns), forbidden.why)
+
+
+def _csv_words(csv: Csv) -> str:
+    """How the file says that its CSV files are written."""
+    said = [
+        f"encoding {csv.encoding}" if csv.encoding else "",
+        f"cut at {csv.separator!r}" if csv.separator else "",
+        f"decimal sign {csv.decimal!r}" if csv.decimal else "",
+        f"{csv.thousands!r} between thousands" if csv.thousands else "",
+        f"missing where they say {', '.join(csv.missing)}" if csv.missing else "",
+        f"{', '.join(csv.units)} beside a number is left out" if csv.units else "",
+        f"text in {', '.join(csv.text)}" if csv.text else "",
+    ]
+    return "; ".join(filter(None, said))
 
 
 def _time(settings: Pipeline) -> Iterator[tuple[str, str]]:
