@@ -23,7 +23,7 @@ from tallystick.ledger.events.encoding import Draft, Encoded
 from tallystick.ledger.events.event import hashes
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import CommitImported, EventCorrected, HistoryImported, LeftOut, SchemaDeclared
-from tallystick.ledger.importing.plan import Corrected, Part, Plan, corrected_there, plan, refuse_names
+from tallystick.ledger.importing.plan import Corrected, ImportPlan, Part, corrected_there, plan, refuse_names
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import open_ledger
 from tallystick.ledger.storage.artifacts import Objects
@@ -50,7 +50,7 @@ class Imported(NamedTuple):
     """The commit here that says so; None where there was nothing to say."""
     last_commit: int | None
     """The newest commit here that came with it; None where none did."""
-    plan: Plan
+    plan: ImportPlan
     artifacts_copied: int
     unsigned: int
     """Commits at its end that its key has not signed; they stay where they are."""
@@ -255,7 +255,7 @@ def _said(
     identities: Sequence[Identity],
     checkpoint: Checkpoint,
     note: str,
-    found: Plan,
+    found: ImportPlan,
     here: _Here,
     under: str | None,
     against: Receipt | None,
@@ -315,7 +315,7 @@ def _said(
 # Copying ---------------------------------------------------------------------------------------------------
 
 
-def _copy_artifacts(source: Objects, target: Objects, found: Plan, progress: Progress) -> int:
+def _copy_artifacts(source: Objects, target: Objects, found: ImportPlan, progress: Progress) -> int:
     """Files before the events that name them; how many were not here."""
     copied = 0
     for done, name in enumerate(sorted(found.artifacts)):
@@ -325,7 +325,7 @@ def _copy_artifacts(source: Objects, target: Objects, found: Plan, progress: Pro
 
 
 def _append(
-    ledger: Ledger, source: Ledger, said: HistoryImported, found: Plan, here: _Here, progress: Progress
+    ledger: Ledger, source: Ledger, said: HistoryImported, found: ImportPlan, here: _Here, progress: Progress
 ) -> tuple[int | None, int | None]:
     """Say it, then copy commit by commit; the first and the last commit here."""
     entity, last_seq, first = f"history:{said.history}", here.last_seq, None
@@ -374,7 +374,9 @@ def _batches(copies: Iterator[Copy]) -> Iterator[list[Copy]]:
 class _Copying:
     """Makes commits of the other ledger ready to be commits of this one, in order."""
 
-    def __init__(self, ledger: Ledger, source: Ledger, said: HistoryImported, found: Plan, places: Places) -> None:
+    def __init__(
+        self, ledger: Ledger, source: Ledger, said: HistoryImported, found: ImportPlan, places: Places
+    ) -> None:
         self.ledger = ledger
         self.source = source
         self.said = said

@@ -65,7 +65,7 @@ class Corrected(NamedTuple):
     occurred_at: dt.datetime
 
 
-class Plan:
+class ImportPlan:
     """What an import would do.
 
     Attributes
@@ -132,7 +132,7 @@ def plan(
     checkpoint: Checkpoint,
     under: str | None,
     progress: Progress,
-) -> Plan:
+) -> ImportPlan:
     """Read the other ledger up to a checkpoint and look at what its commits would mean here.
 
     Raises
@@ -142,7 +142,7 @@ def plan(
     NewerFormat, InvalidInput
     """
     first, size = len(places), checkpoint.size
-    found = Plan(first, under)
+    found = ImportPlan(first, under)
     reading = _Reading(ledger, source, history, places, found)
     frontier = Frontier()
     for part in found.parts(source, 0, size):
@@ -237,7 +237,7 @@ def _position(log: Log, text: str, before: int) -> tuple[Commit, int] | None:
 class _Reading:
     """What the names of the other ledger would meet here."""
 
-    def __init__(self, ledger: Ledger, source: Ledger, history: str, places: Places, found: Plan) -> None:
+    def __init__(self, ledger: Ledger, source: Ledger, history: str, places: Places, found: ImportPlan) -> None:
         self.ledger = ledger
         self.source = source
         self.history = history

@@ -43,7 +43,7 @@ class Why(NamedTuple):
     because: Cause
 
 
-class Told(NamedTuple):
+class HistoryStep(NamedTuple):
     """One step in the life of an entity."""
 
     entry: Entry
@@ -67,12 +67,12 @@ def why(views: Views, projection: Projection, name: str, field: str, position: i
     return Why(projection.key, name, field, value, earlier, before is not None, because)
 
 
-def story(views: Views, projection: Projection, name: str, position: int) -> Iterator[Told]:
+def story(views: Views, projection: Projection, name: str, position: int) -> Iterator[HistoryStep]:
     """Every event that changed an entity, oldest first."""
     for version in views.history(projection, name, -1, position):
         seq = version.state.seq if version.state is not None else version.position
         changed = tuple(filter(None, version.changed.strip("*").split(",")))
-        yield Told(read(views.log, seq), changed, version.state)
+        yield HistoryStep(read(views.log, seq), changed, version.state)
 
 
 def read(log: Log, seq: int) -> Entry:

@@ -11,7 +11,7 @@ from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Period
 from tallystick.ledger.query import blame, knowledge, lineage
 from tallystick.ledger.query.as_of import resolve_event
-from tallystick.ledger.query.blame import Told, Why
+from tallystick.ledger.query.blame import HistoryStep, Why
 from tallystick.ledger.query.diff import Difference, compare, difference
 from tallystick.ledger.query.entities import EntityReader
 from tallystick.ledger.query.knowledge import Knowledge
@@ -72,7 +72,7 @@ class Snapshot(EntityReader):
         assert answer is not None
         return answer
 
-    def story(self, handle: str) -> list[Told]:
+    def story(self, handle: str) -> list[HistoryStep]:
         """The life of an entity: every event that changed it, oldest first; NotFound where it is unknown."""
         projection, name, _ = self._names.named(handle)
         return list(blame.story(self._views, projection, name, self._position))

@@ -26,7 +26,7 @@ HASH_BYTES = 32
 LONGEST_PATH = 63
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 
-Stored = Callable[[int], bytes]
+NodeReader = Callable[[int], bytes]
 """Leaf number -> hash of the largest perfect subtree that ends there."""
 
 
@@ -87,7 +87,7 @@ def fold(peaks: Sequence[bytes]) -> bytes:
     return folded
 
 
-def frontier_from(stored: Stored, size: int) -> Frontier:
+def frontier_from(stored: NodeReader, size: int) -> Frontier:
     """The peaks of the tree over the first ``size`` leaves, by one read for each bit set in ``size``."""
     peaks, end = [], 0
     for bit in reversed(range(size.bit_length())):
@@ -97,7 +97,7 @@ def frontier_from(stored: Stored, size: int) -> Frontier:
     return Frontier(size, peaks)
 
 
-def closing_hash(n: int, leaf: bytes, stored: Stored) -> bytes:
+def closing_hash(n: int, leaf: bytes, stored: NodeReader) -> bytes:
     """What to store for the new leaf ``n``: the largest perfect subtree that it completes."""
     merged, bit = leaf, 1
     while n & bit:
@@ -107,7 +107,7 @@ def closing_hash(n: int, leaf: bytes, stored: Stored) -> bytes:
     return merged
 
 
-def subtree_from(stored: Stored, leaf: Callable[[int], bytes], start: int, stop: int) -> bytes:
+def subtree_from(stored: NodeReader, leaf: Callable[[int], bytes], start: int, stop: int) -> bytes:
     """MTH over leaves ``start`` up to and without ``stop``, for ranges that occur in proofs.
 
     ``leaf(n)`` gives a leaf's own hash; it is asked at most once for each perfect subtree on the right.

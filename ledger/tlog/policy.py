@@ -21,7 +21,7 @@ from tallystick.ledger.tlog.note import VerifierKey
 LONGEST_POLICY_CHARACTERS = 1 << 20
 
 
-class Log(NamedTuple):
+class TrustedLog(NamedTuple):
     """A log that the policy trusts."""
 
     key: VerifierKey
@@ -36,7 +36,7 @@ class Witness(NamedTuple):
     url: str | None
 
 
-class Group(NamedTuple):
+class WitnessGroup(NamedTuple):
     """``needed`` of the members."""
 
     name: str
@@ -53,9 +53,9 @@ class Policy(NamedTuple):
         Name of a witness or group that must have cosigned; None where none is asked for.
     """
 
-    logs: tuple[Log, ...]
+    logs: tuple[TrustedLog, ...]
     witnesses: dict[str, Witness]
-    groups: dict[str, Group]
+    groups: dict[str, WitnessGroup]
     quorum: str | None
 
     def is_met(self, cosigners: Iterable[str]) -> bool:
@@ -89,9 +89,9 @@ def parse_policy(text: str) -> Policy:
 
 class _Reader:
     def __init__(self) -> None:
-        self.logs: list[Log] = []
+        self.logs: list[TrustedLog] = []
         self.witnesses: dict[str, Witness] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, WitnessGroup] = {}
         self.quorum: list[str] = []
         self.grouped: set[str] = set()
 
@@ -103,7 +103,7 @@ class _Reader:
             return
         match fields:
             case ["log", key, *url] if len(url) <= 1:
-                self.logs.append(Log(VerifierKey.parse(key), url[0] if url else None))
+                self.logs.append(TrustedLog(VerifierKey.parse(key), url[0] if url else None))
             case ["witness", name, key, *url] if len(url) <= 1:
                 self._new(name)
                 self.witnesses[name] = Witness(name, WitnessKey.parse(key), url[0] if url else None)
@@ -134,7 +134,7 @@ class _Reader:
             raise InvalidInput("A group needs all, any, or a number of its members.")
         if count > len(members):
             raise InvalidInput(f"The group needs {count} of only {len(members)} members.")
-        self.groups[name] = Group(name, count, tuple(members))
+        self.groups[name] = WitnessGroup(name, count, tuple(members))
 
     def _new(self, name: str) -> None:
         if name == "none" or name in self.witnesses or name in self.groups:

@@ -36,7 +36,7 @@ BODIES: dict[str, type[Body]] = {
 }
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class SpooledCommit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One commit that is to be made: its idempotency key, when it happened, and its bodies in order."""
 
     key: str
@@ -56,13 +56,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Folder of the ledger, absolute."""
 
 
-def record(key: str, at: Instant, bodies: list[Body], files: list[str] | None = None) -> Record:
+def record(key: str, at: Instant, bodies: list[Body], files: list[str] | None = None) -> SpooledCommit:
     """Make a record of bodies."""
     encoded = [(body.TYPE, msgspec.Raw(msgspec.json.encode(body))) for body in bodies]
-    return Record(key=key, at=at, bodies=encoded, files=files or [])
+    return SpooledCommit(key=key, at=at, bodies=encoded, files=files or [])
 
 
-def drafts_of(item: Record) -> list[Draft]:
+def drafts_of(item: SpooledCommit) -> list[Draft]:
     """What is to be appended for a record.
 
     Raises
@@ -78,7 +78,7 @@ def drafts_of(item: Record) -> list[Draft]:
     return drafts
 
 
-def deliver(book: Ledger, item: Record, deadline_seconds: float) -> None:
+def deliver(book: Ledger, item: SpooledCommit, deadline_seconds: float) -> None:
     """Write one record, unless it is written already; durable on return."""
     book.append(*drafts_of(item), key=item.key, deadline_seconds=deadline_seconds)
 
@@ -90,7 +90,7 @@ class Spool:
         self.header = Header(trial=trial, ledger=str(ledger))
         self.folder: Path | None = None
 
-    def keep(self, item: Record, files: dict[str, bytes]) -> None:
+    def keep(self, item: SpooledCommit, files: dict[str, bytes]) -> None:
         """Add a record with its files; durable on return.
 
         Raises
@@ -116,7 +116,7 @@ class Spool:
                 if home == homes[-1]:
                     raise
 
-    def _add(self, folder: Path, item: Record, files: dict[str, bytes]) -> None:
+    def _add(self, folder: Path, item: SpooledCommit, files: dict[str, bytes]) -> None:
         for digest, data in files.items():
             write_whole(folder / "objects" / digest, data)
         path = folder / RECORDS
@@ -141,7 +141,7 @@ class Waiting(NamedTuple):
 
     folder: Path
     header: Header
-    records: list[Record]
+    records: list[SpooledCommit]
 
 
 def waiting() -> Iterator[Waiting]:
@@ -190,7 +190,7 @@ def read(folder: Path) -> Waiting | None:
     return None if read is None else Waiting(folder, *read)
 
 
-def parse(data: bytes) -> tuple[Header, list[Record]] | None:
+def parse(data: bytes) -> tuple[Header, list[SpooledCommit]] | None:
     """The header and the records of a spool's file, each known to be of a kind that trials write; None where empty.
 
     Raises
@@ -202,7 +202,7 @@ def parse(data: bytes) -> tuple[Header, list[Record]] | None:
         return None
     try:
         header = msgspec.json.decode(lines[0], type=Header)
-        records = [msgspec.json.decode(line, type=Record) for line in lines[1:]]
+        records = [msgspec.json.decode(line, type=SpooledCommit) for line in lines[1:]]
         for item in records:
             drafts_of(item)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:

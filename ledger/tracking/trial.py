@@ -44,7 +44,7 @@ from tallystick.ledger.events.types import (
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import FOLDER, find
 from tallystick.ledger.system.clock import utc_now
-from tallystick.ledger.tracking.spool import Record, Spool, deliver, empty, read, record
+from tallystick.ledger.tracking.spool import Spool, SpooledCommit, deliver, empty, read, record
 from tallystick.ledger.tracking.worker import KeptOpen
 
 FLUSH_EVERY_SECONDS = 2.0
@@ -75,7 +75,7 @@ class Trial:
         self._lock = threading.RLock()
         self._points: list[Point] = []
         self._numbers = 0
-        self._held: list[tuple[Record, dict[str, bytes]]] = []
+        self._held: list[tuple[SpooledCommit, dict[str, bytes]]] = []
         """Records that not even the spool could take; tried again until the end."""
         self._lost = 0
         self._late = 0
@@ -180,7 +180,7 @@ class Trial:
         self._held.append((item, files or {}))
         self._keep_held()
 
-    def _deliver(self, book: Ledger, item: Record, files: dict[str, bytes], wait_seconds: float) -> None:
+    def _deliver(self, book: Ledger, item: SpooledCommit, files: dict[str, bytes], wait_seconds: float) -> None:
         self._keep_held()
         if self._held:
             raise OSError("earlier records wait in memory")

@@ -9,17 +9,17 @@ from tallystick.ledger.storage.beside import JOURNAL_NEXT, journal_words, length
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import SCHEMA, encoding_words, replaced
 from tallystick.ledger.verify.report import Results
-from tallystick.ledger.verify.scan import Finding
+from tallystick.ledger.verify.scan import Contradiction
 
 CONVERTED_NEXT = "Look for the original; a backup is made with `tally backup`, not by converting the database."
 BESIDE_NEXT = "Find out who put it there. `tally backup` copies the ledger without it; keep this folder as evidence."
 
 
-def journal_finding(path: Path) -> Finding | None:
+def journal_finding(path: Path) -> Contradiction | None:
     """A rollback journal beside the database, which must not be opened then; None where there is none."""
     if (words := journal_words(path)) is None:
         return None
-    return Finding(kind="FILE", where=str(path), words=f"{words} So nothing else was read.", next=JOURNAL_NEXT)
+    return Contradiction(kind="FILE", where=str(path), words=f"{words} So nothing else was read.", next=JOURNAL_NEXT)
 
 
 def check_file(connection: sqlite3.Connection, path: Path, results: Results) -> bool:

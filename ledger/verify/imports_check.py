@@ -30,7 +30,7 @@ from tallystick.ledger.storage.key_history import Change, Identity, chain, in_fo
 from tallystick.ledger.storage.log import Log, Stored
 from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
 from tallystick.ledger.tlog.note import VerifierKey, parse_receipt
-from tallystick.ledger.verify.scan import Class, Finding
+from tallystick.ledger.verify.scan import Class, Contradiction
 
 Tick = Callable[[str, int, int], None]
 MOST_FINDINGS = 20
@@ -49,7 +49,7 @@ class Imports:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self.findings: list[Finding] = []
+        self.findings: list[Contradiction] = []
         self.histories: dict[str, _History] = {}
         self.named_under = False
         """Whether names of something are read under another."""
@@ -97,7 +97,7 @@ class Imports:
 
     def _add(self, where: str, words: str, **more: Any) -> None:
         kind: Class = "IMPORT"
-        self.findings.append(Finding(kind=kind, where=where, words=words, next=_NEXT, **more))
+        self.findings.append(Contradiction(kind=kind, where=where, words=words, next=_NEXT, **more))
 
     def lines(self) -> list[tuple[str, str]]:
         """One line a history."""

@@ -29,7 +29,7 @@ from tallystick.ledger.verify.bounds import Beyond
 from tallystick.ledger.verify.file_check import not_looked_at
 from tallystick.ledger.verify.idempotency_check import WrongKey, wrong_keys, wrong_keys_elsewhere
 from tallystick.ledger.verify.report import Asked, Progress, Results
-from tallystick.ledger.verify.scan import Missing, Range, Scanned, Told, ranges, scan, scan_elsewhere
+from tallystick.ledger.verify.scan import Missing, NeededEvent, Range, Scanned, ranges, scan, scan_elsewhere
 from tallystick.ledger.verify.views_check import views_elsewhere
 
 PARALLEL_EVENTS = 100_000
@@ -64,7 +64,7 @@ class Contents:
         self.start = 0
         self.earlier: pins.Watermark | None = None
         self.identities: list[Identity] = []
-        self.told: list[Told] = []
+        self.told: list[NeededEvent] = []
         self.missing: list[Missing] = []
         self.damaged: list[int] = []
         self.strange: list[str] = []

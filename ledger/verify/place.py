@@ -11,10 +11,10 @@ from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.storage.log import Log
-from tallystick.ledger.verify.scan import Finding
+from tallystick.ledger.verify.scan import Contradiction
 
 
-def placed(finding: Finding, log: Log, damaged: Collection[int]) -> Finding:
+def placed(finding: Contradiction, log: Log, damaged: Collection[int]) -> Contradiction:
     """A finding about an event, with the commit and the run that it falls into; any other as it is."""
     if finding.kind not in ("BODY ALTERED", "BODY MISSING") or not finding.where.startswith("#"):
         return finding

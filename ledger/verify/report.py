@@ -10,7 +10,7 @@ import msgspec
 
 from tallystick.ledger.tlog.note import Receipt
 from tallystick.ledger.tlog.policy import Policy
-from tallystick.ledger.verify.scan import Class, Finding
+from tallystick.ledger.verify.scan import Class, Contradiction
 
 Progress = Callable[[str, int, int], None]
 """What is being checked, how much is done, of how much."""
@@ -23,7 +23,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     holds : bool
         True if nothing that this run read contradicts anything.
-    findings : list of Finding
+    findings : list of Contradiction
         In the order of importance; the first is the first bad event where there is one.
     warnings : list of str
         What contradicts nothing and still wants to be known.
@@ -47,7 +47,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     commits: int
     events: int
-    findings: list[Finding]
+    findings: list[Contradiction]
     warnings: list[str]
     shortfalls: list[str]
     lines: list[tuple[str, str]]
@@ -76,14 +76,14 @@ class Results:
     """The answer while it is being found; see :class:`Verdict` for what is in it."""
 
     def __init__(self) -> None:
-        self.findings: list[Finding] = []
+        self.findings: list[Contradiction] = []
         self.warnings: list[str] = []
         self.shortfalls: list[str] = []
         self.lines: list[tuple[str, str]] = []
 
     def add(self, kind: Class, where: str, words: str, **more: Any) -> None:
         """Note a contradiction."""
-        self.findings.append(Finding(kind=kind, where=where, words=words, **more))
+        self.findings.append(Contradiction(kind=kind, where=where, words=words, **more))
 
     def has(self, *kinds: Class) -> bool:
         """Whether something of a kind was found."""

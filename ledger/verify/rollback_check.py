@@ -19,7 +19,7 @@ from tallystick.ledger.tlog.note import Checkpoint, receipt_line
 CLOCKS_DIFFER_BY = dt.timedelta(minutes=10)
 
 
-class Standing(NamedTuple):
+class MemoryCheck(NamedTuple):
     """What there is to say."""
 
     news: list[str]
@@ -28,7 +28,7 @@ class Standing(NamedTuple):
     """Contradictions to what this account remembers."""
 
 
-def look(ledger: Ledger, advance: bool = True) -> Standing:
+def look(ledger: Ledger, advance: bool = True) -> MemoryCheck:
     """Compare a ledger with this account's pin and mark; move both where nothing contradicts.
 
     Parameters
@@ -41,7 +41,7 @@ def look(ledger: Ledger, advance: bool = True) -> Standing:
     try:
         identities = ledger.identities
     except TallyError as error:
-        return Standing([], [f"Its key cannot be told: {error.message}"])
+        return MemoryCheck([], [f"Its key cannot be told: {error.message}"])
     origin = identities[-1].key.name
     try:
         if (trouble := pin_trouble(ledger, identities)) is not None:
@@ -63,7 +63,7 @@ def look(ledger: Ledger, advance: bool = True) -> Standing:
     except (InvalidInput, Busy) as error:
         # A reader without a place to remember in still gets an answer.
         news.append(error.message)
-    return Standing(news, warnings)
+    return MemoryCheck(news, warnings)
 
 
 def clock_trouble(ledger: Ledger) -> str | None:

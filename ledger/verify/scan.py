@@ -64,7 +64,7 @@ BATCH_BYTES = 1 << 20
 """From this size on a batch is not added to: an event may have a megabyte, and takes several when it is read."""
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Contradiction(msgspec.Struct, frozen=True, kw_only=True):
     """One contradiction: what class of damage, where, in words, and the hashes behind it."""
 
     kind: Class
@@ -79,7 +79,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What to type or do next."""
 
 
-class Told(msgspec.Struct, frozen=True):
+class NeededEvent(msgspec.Struct, frozen=True):
     """An event that verification itself needs: a change of key, an anchor, a redaction, an approval, a segment."""
 
     seq: int
@@ -115,7 +115,7 @@ class Scanned(msgspec.Struct):
     first: int
     stop: int
     events: int = 0
-    findings: list[Finding] = []
+    findings: list[Contradiction] = []
     peaks: list[bytes] = []
     wanted: dict[int, list[bytes]] = {}
     closing: bytes = b""
@@ -123,7 +123,7 @@ class Scanned(msgspec.Struct):
     last_recorded: int = 0
     next_seq: int = 0
     artifacts: dict[str, int] = {}
-    told: list[Told] = []
+    told: list[NeededEvent] = []
     missing: list[Missing] = []
     damaged: list[int] = []
     strange: list[str] = []
@@ -235,7 +235,7 @@ class _Scan:
 
     def add(self, kind: Class, where: str, words: str, **more: str) -> None:
         if len(self.result.findings) < MOST_FINDINGS:
-            self.result.findings.append(Finding(kind=kind, where=where, words=words, **more))  # type: ignore[arg-type]
+            self.result.findings.append(Contradiction(kind=kind, where=where, words=words, **more))  # type: ignore[arg-type]
 
     # Events ------------------------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class _Scan:
         while self.telling and self.telling[0].seq <= last_seq:
             told = self.telling.pop(0)
             assert told.data is not None
-            result.told.append(Told(told.seq, commit.n, told.id, commit.recorded_at, told.data))
+            result.told.append(NeededEvent(told.seq, commit.n, told.id, commit.recorded_at, told.data))
         hashes = self.hashes[: 2 * found]
         del self.seqs[:found], self.hashes[: 2 * found]
         return hashes

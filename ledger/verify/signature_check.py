@@ -19,7 +19,7 @@ from tallystick.ledger.tlog.note import Checkpoint, VerifierKey
 from tallystick.ledger.verify.continuity import Continuity
 from tallystick.ledger.verify.imports_check import Imports
 from tallystick.ledger.verify.rollback_check import pin_trouble
-from tallystick.ledger.verify.scan import Told
+from tallystick.ledger.verify.scan import NeededEvent
 from tallystick.ledger.views.cache_file import FORMER_VIEWS_FILE
 
 
@@ -182,7 +182,7 @@ class SignatureCheck:
                 "write here."
             )
 
-    def approvals(self, told: Iterable[Told], imported: Imports | None) -> None:
+    def approvals(self, told: Iterable[NeededEvent], imported: Imports | None) -> None:
         """Approvals by people: signed by them, for an event that is here, and not with the log's own key.
 
         One that was imported was signed for the log that it comes from, and must not be by a key of that one.

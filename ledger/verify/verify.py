@@ -31,7 +31,7 @@ from tallystick.ledger.verify.imports_check import Imports, check_imports, has_i
 from tallystick.ledger.verify.log_check import Contents, result_of
 from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
-from tallystick.ledger.verify.scan import Class, Finding, Told
+from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
 from tallystick.ledger.verify.views_check import views_differences
 
@@ -253,7 +253,7 @@ class _Examination:
         return self.trust.outside.unanchored_events() if self.trust else self.contents.events
 
     def _redactions(self) -> None:
-        said: dict[int, tuple[EventRedacted | EventRedactedV1, Told]] = {}
+        said: dict[int, tuple[EventRedacted | EventRedactedV1, NeededEvent]] = {}
         for told in self.contents.told:
             body = types.decode(told.data).body
             # A stranger's program may have named no position at all; then the event excuses nothing.
@@ -417,7 +417,7 @@ _ORDER: tuple[Class, ...] = (
 )
 
 
-def _unread(finding: Finding) -> Verdict:
+def _unread(finding: Contradiction) -> Verdict:
     """The verdict about a file that must not be opened."""
     return Verdict(
         holds=False,

@@ -37,7 +37,7 @@ from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
 from tallystick.ledger.tlog.pins import state_home
 from tallystick.ledger.views.entities import PROJECTIONS
-from tallystick.ledger.views.rows import Stored, advance
+from tallystick.ledger.views.rows import VersionTables, advance
 from tallystick.ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
 
 FORMER_VIEWS_FILE = "views.db"
@@ -56,7 +56,7 @@ IN_USE_SECONDS = 86_400
 """Views that were asked within this time are never removed."""
 
 
-class Cursor(NamedTuple):
+class ViewsCursor(NamedTuple):
     fingerprint: str
     seq: int
     id: bytes
@@ -199,7 +199,7 @@ class ViewsFile:
             cursors = self._valid_cursors(connection)
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
             anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
-            stored, made_from = Stored(connection, anew), self._made_from()
+            stored, made_from = VersionTables(connection, anew), self._made_from()
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
@@ -208,7 +208,7 @@ class ViewsFile:
                 advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
                 event_id = self.log.event(last).id
                 for projection in late:
-                    cursors[projection.name] = Cursor(made_from[projection.name], last, event_id)
+                    cursors[projection.name] = ViewsCursor(made_from[projection.name], last, event_id)
                 first = last + 1
                 self.on_progress(first, head_seq + 1)
             for projection in PROJECTIONS:
@@ -246,12 +246,12 @@ class ViewsFile:
             return True
         return min(cursor.seq for cursor in cursors.values()) < head_seq
 
-    def _is_ours(self, cursor: Cursor) -> bool:
+    def _is_ours(self, cursor: ViewsCursor) -> bool:
         """Whether the event at the cursor is the one that the views were built from."""
         row = self.log.reader.execute("SELECT id FROM events WHERE seq = ?", (cursor.seq,)).fetchone()
         return row is not None and row[0] == cursor.id
 
-    def _valid_cursors(self, connection: sqlite3.Connection) -> dict[str, Cursor]:
+    def _valid_cursors(self, connection: sqlite3.Connection) -> dict[str, ViewsCursor]:
         """Cursors to go on from; views that cannot be trusted any more are emptied and start again."""
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
             for statement in (CURSORS, AS_OF):
@@ -261,7 +261,7 @@ class ViewsFile:
         for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
             connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
             drop(connection, name)
-        cursors: dict[str, Cursor] = {}
+        cursors: dict[str, ViewsCursor] = {}
         # Nearly always all stand at the same event.
         ours = {
             place
@@ -277,7 +277,7 @@ class ViewsFile:
             for name, statement in tables(projection).items():
                 if name != index_of(projection):  # made at the end, when it costs least
                     connection.execute(statement)
-            cursors[projection.name] = Cursor(made_from[projection.name], -1, b"")
+            cursors[projection.name] = ViewsCursor(made_from[projection.name], -1, b"")
         return cursors
 
 
@@ -330,9 +330,9 @@ def _remove(path: Path) -> None:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
-def _read_cursors(connection: sqlite3.Connection) -> dict[str, Cursor]:
+def _read_cursors(connection: sqlite3.Connection) -> dict[str, ViewsCursor]:
     rows = connection.execute("SELECT projection, fingerprint, seq, id FROM cursors")
-    return {row[0]: Cursor(*row[1:]) for row in rows}
+    return {row[0]: ViewsCursor(*row[1:]) for row in rows}
 
 
 def _data_version(connection: sqlite3.Connection) -> int:

@@ -82,7 +82,7 @@ class History(Protocol):
         ...
 
 
-class Told:
+class GivenHistory:
     """The history of entries that are in memory."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
@@ -163,7 +163,7 @@ def fold_live(entries: Iterable[Entry], projections: Iterable[Projection] = PROJ
             if entry.seq in counting and CORRECTIONS.name in folded:
                 made += ((CORRECTIONS, key, state) for key, state in CORRECTIONS.apply(entry, lambda _: None))
         else:
-            made = changes(entry, asked if entry.seq in counting else still, Told(()))
+            made = changes(entry, asked if entry.seq in counting else still, GivenHistory(()))
         for projection, key, after in made:
             assert after is not None
             folded[projection.name][key] = after
@@ -180,7 +180,7 @@ def fold(entries: Iterable[Entry]) -> Versions:
         if not is_read(entry):
             continue
         read.append(entry)
-        for projection, key, state in changes(entry, asked, Told(read)):
+        for projection, key, state in changes(entry, asked, GivenHistory(read)):
             versions[projection.name].setdefault(key, []).append((entry.seq, state))
             newest[projection.name][key] = state
     return versions

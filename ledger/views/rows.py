@@ -132,7 +132,7 @@ class _Made:
             column.clear()
 
 
-class Stored:
+class VersionTables:
     """The current states of a views file, and new rows for it.
 
     ``anew`` names the projections that are built from the beginning.
@@ -172,7 +172,9 @@ def _words(changed: list[str] | None) -> str:
     return NEW if changed is None else f",{','.join(changed)},"
 
 
-def advance(stored: Stored, seen: dict[Projection, int], batch: Iterable[tuple[int, Entry]], history: History) -> None:
+def advance(
+    stored: VersionTables, seen: dict[Projection, int], batch: Iterable[tuple[int, Entry]], history: History
+) -> None:
     """Fold entries with their positions into the views, each into those that have not seen it."""
     asked = readers(seen.keys(), stored.newest)
     together = len(set(seen.values())) == 1

@@ -15,9 +15,9 @@ from tallystick.ledger.storage.log import Log
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
 from tallystick.ledger.views.entities.links import LINKS, SEPARATOR
-from tallystick.ledger.views.fold import Told, Versions
+from tallystick.ledger.views.fold import GivenHistory, Versions
 from tallystick.ledger.views.projection import Projection, State
-from tallystick.ledger.views.rows import Stored, advance
+from tallystick.ledger.views.rows import VersionTables, advance
 from tallystick.ledger.views.tables import (
     LAST_SEQ,
     NEW,
@@ -231,7 +231,7 @@ class MemoryViews(Views):
             for statement in tables(projection).values():
                 connection.execute(statement)
 
-        advance(Stored(connection), dict.fromkeys(PROJECTIONS, -1), enumerate(told), Told(told))
+        advance(VersionTables(connection), dict.fromkeys(PROJECTIONS, -1), enumerate(told), GivenHistory(told))
 
     def caught_up(self) -> sqlite3.Connection:
         """What was folded at the beginning."""

@@ -91,7 +91,7 @@ CODES = (
 """Every reason code. Codes stand in ledgers: they are added, never renamed."""
 
 
-class Reason(msgspec.Struct, frozen=True):
+class RuleStep(msgspec.Struct, frozen=True):
     """One step of the rule: its code and the numbers behind it."""
 
     code: str
@@ -109,7 +109,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     runner_up: str | None
     """Second in mean gain among those that take part, equal or not."""
     outcome: Outcome
-    reasons: list[Reason]
+    reasons: list[RuleStep]
 
 
 class ChoiceRule(NamedTuple):
@@ -156,26 +156,26 @@ def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     complexity, order, margin, _, reference, champion, eligible = rule
     names.sort(key=order.index)
     reasons = [
-        Reason(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name in names if (why := eligible[name]) is not None
+        RuleStep(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name in names if (why := eligible[name]) is not None
     ]
     windows = len(scores.windows)
     stays = champion or reference
     if windows < FEWEST_WINDOWS:
-        reasons.append(Reason(TOO_FEW_WINDOWS, {"windows": windows, "needed": FEWEST_WINDOWS, "stays": stays}))
+        reasons.append(RuleStep(TOO_FEW_WINDOWS, {"windows": windows, "needed": FEWEST_WINDOWS, "stays": stays}))
         return _nobody(reasons, "too-few-windows")
     able = [name for name in names if eligible[name] is None]
     if not able:
-        reasons.append(Reason(NOBODY_ELIGIBLE, {"candidates": len(names), "stays": stays}))
+        reasons.append(RuleStep(NOBODY_ELIGIBLE, {"candidates": len(names), "stays": stays}))
         return _nobody(reasons, "nobody")
 
     few = windows < FULL_RULE_WINDOWS
     if few:
-        reasons.append(Reason(FEW_WINDOWS, {"windows": windows, "full_rule_from": FULL_RULE_WINDOWS}))
+        reasons.append(RuleStep(FEW_WINDOWS, {"windows": windows, "full_rule_from": FULL_RULE_WINDOWS}))
     # The sort is stable: candidates with the same mean gain keep the order of the file.
     ranked = sorted(able, key=lambda name: -scores.of(name).mean_gain)
     leader = scores.of(ranked[0])
     runner_up = ranked[1] if len(ranked) > 1 else None
-    reasons.append(Reason(LEADER, _leader_facts(leader, scores)))
+    reasons.append(RuleStep(LEADER, _leader_facts(leader, scores)))
     refusal = _leader_refused(leader, scores, few, stays)
     if refusal is not None:
         return _nobody([*reasons, refusal], "nobody", leader.candidate, runner_up)
@@ -183,7 +183,7 @@ def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     equals = _equals(scores, leader, ranked[1:], margin, reasons)
     best, found = _most_stable(equals, scores, complexity, order, few=few, reasons=reasons)
     if found == reference:
-        reasons.append(Reason(REFERENCE_IS_ENOUGH, {"candidate": best, "margin": margin, "stays": stays}))
+        reasons.append(RuleStep(REFERENCE_IS_ENOUGH, {"candidate": best, "margin": margin, "stays": stays}))
         outcome: Outcome = "champion-kept" if champion == reference else "nobody"
         chosen = champion if champion == reference else None
     else:
@@ -199,7 +199,7 @@ def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     )
 
 
-def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float, reasons: list[Reason]) -> list[str]:
+def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float, reasons: list[RuleStep]) -> list[str]:
     """The leader and who cannot be told apart from it; each comparison leaves a reason."""
     windows = len(scores.windows)
     equals = [leader.candidate]
@@ -211,7 +211,7 @@ def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float,
             continue
         if because is not None:
             equals.append(name)
-        reasons.append(Reason(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
+        reasons.append(RuleStep(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
     return equals
 
 
@@ -240,7 +240,7 @@ def _agree(scores: Scores, names: Sequence[str], rule: ChoiceRule) -> None:
 
 
 def _nobody(
-    reasons: list[Reason], outcome: Outcome, leader: str | None = None, runner_up: str | None = None
+    reasons: list[RuleStep], outcome: Outcome, leader: str | None = None, runner_up: str | None = None
 ) -> Selection:
     return Selection(chosen=None, leader=leader, equals=[], runner_up=runner_up, outcome=outcome, reasons=reasons)
 
@@ -255,13 +255,13 @@ def _leader_facts(leader: Score, scores: Scores) -> dict[str, Fact]:
     }
 
 
-def _leader_refused(leader: Score, scores: Scores, few: bool, stays: str) -> Reason | None:
+def _leader_refused(leader: Score, scores: Scores, few: bool, stays: str) -> RuleStep | None:
     windows = len(scores.windows)
     facts: dict[str, Fact] = {"candidate": leader.candidate, "windows": windows, "stays": stays}
     if few and leader.wins < windows:
-        return Reason(WINDOWS_DISAGREE, facts | {"wins": leader.wins})
+        return RuleStep(WINDOWS_DISAGREE, facts | {"wins": leader.wins})
     if not few and leader.mean_interval.low <= 0:
-        return Reason(LEADER_NOT_CLEAR, facts | _bounds(leader.mean_interval))
+        return RuleStep(LEADER_NOT_CLEAR, facts | _bounds(leader.mean_interval))
     return None
 
 
@@ -304,7 +304,7 @@ def _most_stable(
     order: Sequence[str],
     *,
     few: bool,
-    reasons: list[Reason],
+    reasons: list[RuleStep],
 ) -> tuple[str, str]:
     """The equal with the best worst quarter, and the one that is taken instead of it or is the same."""
     windows = len(scores.windows)
@@ -318,21 +318,21 @@ def _most_stable(
     best = min(equals, key=lambda name: (-quarters[name], plain(name)))
     facts: dict[str, Fact] = {"candidate": best, "among": len(equals), "worst_quarter": quarters[best]}
     if len(equals) > 1:
-        reasons.append(Reason(BEST_WORST_QUARTER, facts))
+        reasons.append(RuleStep(BEST_WORST_QUARTER, facts))
     alike: dict[str, Pair] = {}
     for name in equals:
         if name == best:
             continue
         pair = scores.pair(best, name)
         if _clear(pair, pair.worst_quarter_interval, few, windows):
-            reasons.append(Reason(LOWER_WORST_QUARTER, _quarter_facts(pair, windows)))
+            reasons.append(RuleStep(LOWER_WORST_QUARTER, _quarter_facts(pair, windows)))
         else:
             alike[name] = pair
     taken = min([best, *alike], key=plain)
     if taken != best:
         code = SIMPLER if complexity[taken] < complexity[best] else EARLIER_IN_FILE
         levels: dict[str, Fact] = {"complexity": complexity[taken], "other_complexity": complexity[best]}
-        reasons.append(Reason(code, _quarter_facts(alike[taken], windows) | levels))
+        reasons.append(RuleStep(code, _quarter_facts(alike[taken], windows) | levels))
     return best, taken
 
 
@@ -348,7 +348,7 @@ def _quarter_facts(pair: Pair, windows: int) -> dict[str, Fact]:
     }
 
 
-def _steadiness(score: Score, scores: Scores) -> Reason:
+def _steadiness(score: Score, scores: Scores) -> RuleStep:
     worse = [(label, gain) for label, gain in zip(scores.windows, score.gains, strict=True) if gain < 0]
     facts: dict[str, Fact] = {
         "candidate": score.candidate,
@@ -359,7 +359,7 @@ def _steadiness(score: Score, scores: Scores) -> Reason:
         **_bounds(score.worst_quarter_interval),
         "worst_quarter_windows": [*score.worst_quarter_windows],
     }
-    return Reason(SOMETIMES_WORSE if worse else NEVER_WORSE, facts)
+    return RuleStep(SOMETIMES_WORSE if worse else NEVER_WORSE, facts)
 
 
 def _against_champion(
@@ -369,16 +369,16 @@ def _against_champion(
     eligible: Mapping[str, str | None],
     *,
     few: bool,
-    reasons: list[Reason],
+    reasons: list[RuleStep],
 ) -> tuple[Outcome, str]:
     """Whether what the rule found may replace the champion. In doubt the champion stays."""
     if champion is None:
         return "chosen", found
     if champion == found:
-        reasons.append(Reason(CHAMPION_CONFIRMED, {"candidate": champion}))
+        reasons.append(RuleStep(CHAMPION_CONFIRMED, {"candidate": champion}))
         return "champion-kept", champion
     if eligible.get(champion) is not None:
-        reasons.append(Reason(CHAMPION_NOT_ELIGIBLE, {"champion": champion, "candidate": found}))
+        reasons.append(RuleStep(CHAMPION_NOT_ELIGIBLE, {"champion": champion, "candidate": found}))
         return "chosen", found
     windows = len(scores.windows)
     pair = scores.pair(found, champion)
@@ -394,10 +394,10 @@ def _against_champion(
     }
     doubts = []
     if pair.worst_quarter_difference < 0:
-        doubts.append(Reason(BELOW_CHAMPION_IN_WORST_QUARTER, facts))
+        doubts.append(RuleStep(BELOW_CHAMPION_IN_WORST_QUARTER, facts))
     if pair.mean_difference <= 0 or not _clear(pair, pair.mean_interval, few, windows):
-        doubts.append(Reason(NOT_CLEARLY_BETTER_THAN_CHAMPION, facts))
-    reasons += doubts or [Reason(BEATS_CHAMPION, facts)]
+        doubts.append(RuleStep(NOT_CLEARLY_BETTER_THAN_CHAMPION, facts))
+    reasons += doubts or [RuleStep(BEATS_CHAMPION, facts)]
     return ("champion-kept", champion) if doubts else ("chosen", found)
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.evaluate import selection as rule
-from tallystick.pipeline.evaluate.selection import Reason
+from tallystick.pipeline.evaluate.selection import RuleStep
 from tallystick.pipeline.evaluate.stability import Pair, Score, Scores
 
 MONTHS = "January February March April May June July August September October November December"
@@ -140,7 +140,7 @@ def and_words(items: Sequence[str]) -> str:
 # The decision ------------------------------------------------------------------------------------------------------
 
 
-def reason_sentence(reason: Reason, context: Context) -> str:
+def reason_sentence(reason: RuleStep, context: Context) -> str:
     """The words of one step of the selection rule.
 
     Raises

@@ -66,7 +66,7 @@ class Sample(NamedTuple):
     seed: int
 
 
-class Score(NamedTuple):
+class FeatureScore(NamedTuple):
     """How well something foretells the target in test rows."""
 
     value: float | None
@@ -78,9 +78,9 @@ class Score(NamedTuple):
 class Compared(NamedTuple):
     """Models of one window, fitted for comparison."""
 
-    whole: Score
-    without_best: Score
-    without_copies: Score
+    whole: FeatureScore
+    without_best: FeatureScore
+    without_copies: FeatureScore
     permuted: list[float]
     """How far models of permuted labels are from chance: AUC - 0.5, or the correlation."""
 
@@ -156,7 +156,7 @@ def alone(train: pd.Series, y_train: Floats, test: pd.Series) -> Floats:
     return np.asarray(means[test_codes], dtype=np.float64)
 
 
-def score(task: Task, y_train: Floats, y: Floats, predicted: Floats) -> Score:
+def score(task: Task, y_train: Floats, y: Floats, predicted: Floats) -> FeatureScore:
     """AUC or R², and the gain on saying the mean of the training rows."""
     loss = "log_loss" if task == "classification" else "squared_error"
     naive = float(metrics.row_losses(loss, y, np.full(len(y), y_train.mean())).mean())
@@ -164,9 +164,9 @@ def score(task: Task, y_train: Floats, y: Floats, predicted: Floats) -> Score:
     gain = (naive - ours) / naive if naive > 0 else 0.0
     if task == "classification":
         value, _ = auc_with_cluster_se(y, predicted, np.arange(len(y)))
-        return Score(value, gain)
+        return FeatureScore(value, gain)
     spread = float(np.square(y - y.mean()).sum())
-    return Score(1.0 - float(np.square(y - predicted).sum()) / spread if spread > 0 else None, gain)
+    return FeatureScore(1.0 - float(np.square(y - predicted).sum()) / spread if spread > 0 else None, gain)
 
 
 def planted(chosen: Sample, honest: float | None) -> tuple[pd.Series, pd.Series]:
@@ -191,7 +191,7 @@ def compared(chosen: Sample, best: str | None, copies: Sequence[str]) -> Compare
     """Models with all features, without the best one, and without it and its copies; and with permuted labels."""
     names = [*chosen.columns.numeric, *chosen.columns.categorical]
 
-    def without(left_out: Sequence[str]) -> Score:
+    def without(left_out: Sequence[str]) -> FeatureScore:
         kept = [name for name in names if name not in left_out]
         if not kept:
             mean = np.full(len(chosen.y), chosen.y_train.mean())
@@ -274,7 +274,7 @@ def _alike(one: Floats, other: Floats) -> float:
     return abs(float(np.corrcoef(first, second)[0, 1]))
 
 
-def mean_of(name: str, scores: Sequence[Score]) -> Single:
+def mean_of(name: str, scores: Sequence[FeatureScore]) -> Single:
     """Mean over windows; windows in which nothing can be ranked do not count for the value."""
     known = [item.value for item in scores if item.value is not None]
     value = float(np.mean(known)) if known else None

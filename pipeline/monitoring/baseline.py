@@ -38,7 +38,7 @@ class Past(NamedTuple):
     missing: dict[str, float]
 
 
-class History(NamedTuple):
+class OwnHistory(NamedTuple):
     """Everything that a live period is compared with."""
 
     past: list[Past]
@@ -56,7 +56,7 @@ class History(NamedTuple):
 
 def history_of(
     now: Snapshot, stored: Callable[[str], bytes], model: ModelState, settings: Pipeline, *, before: str
-) -> History:
+) -> OwnHistory:
     """What is recorded of a model up to now, without the period ``before`` and anything after it.
 
     Parameters
@@ -86,7 +86,7 @@ def history_of(
     known_labels = {item.label: item for item in past}  # a period watched live counts once, as it was lived
     first = next(iter(record.windows.values()), None)
     histograms = first.histograms if first else {}
-    return History(
+    return OwnHistory(
         past=[known_labels[label] for label in sorted(known_labels)],
         edges={name: list(item.edges) for name, item in histograms.items() if item.edges is not None},
         levels={name: list(item.levels) for name, item in histograms.items() if item.levels is not None},

@@ -17,7 +17,7 @@ from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
-from tallystick.pipeline.monitoring.baseline import History
+from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.own_range import OwnRange, stand
 from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
@@ -45,7 +45,7 @@ MISSING_MORE = 0.05
 MOVED_RATIO = 1.5
 
 
-class Rows(NamedTuple):
+class JudgedRows(NamedTuple):
     """The mature rows of a period, with what the model said of them."""
 
     y: Floats
@@ -180,7 +180,7 @@ class Judging(NamedTuple):
     """Of the permutations of days."""
 
 
-def facts_of(label: str, rows: Rows, history: History, by: Judging) -> Facts:
+def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> Facts:
     """Judge a period whose labels are known against the model's own history."""
     task, metric, rules, min_rows, margin, seed = by
     usual = history.usual_loss
@@ -262,7 +262,7 @@ def _standings(found: Statistics, own: Mapping[str, Sequence[float]], rules: Thr
     }
 
 
-def _strange_days(rows: Rows, history: History, rules: Thresholds, daily: Floats) -> Episode | None:
+def _strange_days(rows: JudgedRows, history: OwnHistory, rules: Thresholds, daily: Floats) -> Episode | None:
     """Days, at most a tenth, that were missed as no day of the own windows was; None without any."""
     whole = [past.losses[past.losses["segment"] == ""] for past in history.past]
     own = [((table["sum_p"] - table["sum_y"]) / table["rows"]).to_numpy(np.float64) for table in whole]
@@ -282,7 +282,7 @@ def _strange_days(rows: Rows, history: History, rules: Thresholds, daily: Floats
 
 def _bad_without(
     few: Episode,
-    rows: Rows,
+    rows: JudgedRows,
     own: Mapping[str, Sequence[float]],
     usual: float,
     by: Judging,
@@ -301,7 +301,7 @@ def _recoverable(found: Statistics) -> float | None:
     return gained / found.extra_loss.value if found.extra_loss.value > 0.0 and gained > 0.0 else None
 
 
-def _faults(rows: Rows, history: History) -> list[Fault]:
+def _faults(rows: JudgedRows, history: OwnHistory) -> list[Fault]:
     found = []
     for name, share in rows.missing.items():
         highest = max((past.missing.get(name, 0.0) for past in history.past), default=share)
@@ -316,7 +316,7 @@ def _varied(histogram: Levels) -> bool:
     return sum(count > 0 for count in (*histogram.counts, histogram.other)) > 1
 
 
-def _against_reference(rows: Rows, loss: Floats, metric: str) -> tuple[bool, float | None]:
+def _against_reference(rows: JudgedRows, loss: Floats, metric: str) -> tuple[bool, float | None]:
     """Whether the model loses more than the reference in the period, beyond two standard errors."""
     if rows.reference is None:
         return False, None
@@ -358,7 +358,7 @@ def _status(
     return "notable" if cause != "nothing" or levels != {"normal"} else "quiet"
 
 
-def _days(few: Episode | None, rows: Rows, daily: Floats) -> list[Day]:
+def _days(few: Episode | None, rows: JudgedRows, daily: Floats) -> list[Day]:
     if few is None:
         return []
     total = float(daily.sum())
@@ -378,7 +378,7 @@ def _days(few: Episode | None, rows: Rows, daily: Floats) -> list[Day]:
     return found
 
 
-def estimate_error(history: History) -> float | None:
+def estimate_error(history: OwnHistory) -> float | None:
     """How far the label-free estimate has been off, on average over the own windows."""
     missed = [
         abs(past.statistics["estimate"] - past.statistics["loss"])
@@ -391,7 +391,9 @@ def estimate_error(history: History) -> float | None:
 # Where the loss moved ------------------------------------------------------------------------------------------
 
 
-def decompose(name: str, rows: Rows, loss: Floats, extra: Floats, history: History, min_rows: int) -> Decomposition:
+def decompose(
+    name: str, rows: JudgedRows, loss: Floats, extra: Floats, history: OwnHistory, min_rows: int
+) -> Decomposition:
     """The change of the loss against all own windows together, by the levels of one segment column.
 
     With shares ``w`` and losses ``L`` of the levels, and the reference's with a prime, the change is exactly
@@ -455,7 +457,7 @@ def decompose(name: str, rows: Rows, loss: Floats, extra: Floats, history: Histo
 # Features ------------------------------------------------------------------------------------------------------
 
 
-def movements_of(rows: Rows, history: History, extra: Floats) -> list[Movement]:
+def movements_of(rows: JudgedRows, history: OwnHistory, extra: Floats) -> list[Movement]:
     """Every watched feature against its own past, the loss beside it; the farthest outside first."""
     found = []
     tried = NormalDist().inv_cdf(1.0 - 0.05 / max(1, len(rows.histograms)))

@@ -28,7 +28,7 @@ from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
 from tallystick.pipeline.monitoring import sentences as words
-from tallystick.pipeline.monitoring.baseline import History, history_of
+from tallystick.pipeline.monitoring.baseline import OwnHistory, history_of
 from tallystick.pipeline.monitoring.facts import Decision, Facts, Judging, estimate_error, facts_of
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.predict import open_model
@@ -176,7 +176,7 @@ def _verdict(
     state: ModelState,
     window: Window,
     live: Live,
-    history: History,
+    history: OwnHistory,
     facts: Facts | None,
     task: Task,
 ) -> _Verdict:
@@ -221,9 +221,9 @@ def _verdict(
     return _Verdict(status, facts.decision, words.headline(facts, context), found, facts, estimate)
 
 
-def context_of(settings: Pipeline, model: str) -> words.Context:
+def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
-    return words.Context(
+    return words.PeriodContext(
         metric=settings.selection.metric,
         positive=settings.data.target.positive,
         model=model,
@@ -238,7 +238,7 @@ def _record(
     window: Window,
     as_of: int,
     live: Live,
-    history: History,
+    history: OwnHistory,
     verdict: _Verdict,
 ) -> Watched:
     period = f"{settings.name}/{window.label}"

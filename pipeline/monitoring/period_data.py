@@ -42,8 +42,8 @@ from tallystick.pipeline.evaluate.backtest import BacktestPlan, recipe_for
 from tallystick.pipeline.evaluate.metrics import Floats, Units
 from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
-from tallystick.pipeline.monitoring.baseline import History
-from tallystick.pipeline.monitoring.facts import Rows
+from tallystick.pipeline.monitoring.baseline import OwnHistory
+from tallystick.pipeline.monitoring.facts import JudgedRows
 from tallystick.pipeline.recipes import Columns, Task
 
 
@@ -73,7 +73,7 @@ class Live(NamedTuple):
     immature: int
     matures_at: int | None
     """When the last label of the period is known, in microseconds since 1970-01-01 UTC; None without rows."""
-    mature: Rows | None
+    mature: JudgedRows | None
     """None where nothing can be judged: no rows, no label, or a schema that the model was not made for."""
     predictions: Floats
     """Of all rows of the period; empty where the model cannot be asked."""
@@ -145,7 +145,7 @@ def live_of(
     estimator: Any,
     made: say.CandidateRefitted,
     trained_until: int,
-    history: History,
+    history: OwnHistory,
     as_of: int,
     ask: bool,
 ) -> Live:
@@ -195,7 +195,7 @@ def live_of(
     )
 
 
-def _plan(settings: Pipeline, slice_: Slice, task: Task, history: History, as_of: int) -> BacktestPlan:
+def _plan(settings: Pipeline, slice_: Slice, task: Task, history: OwnHistory, as_of: int) -> BacktestPlan:
     return BacktestPlan(
         slice=slice_,
         task=task,
@@ -213,7 +213,7 @@ def _plan(settings: Pipeline, slice_: Slice, task: Task, history: History, as_of
     )
 
 
-def _histograms(table: pa.Table, history: History) -> dict[str, Levels]:
+def _histograms(table: pa.Table, history: OwnHistory) -> dict[str, Levels]:
     there = set(table.column_names)
     found = {
         name: measure.histogram(numbers(table, name), edges)
@@ -233,10 +233,10 @@ def _rows(
     units: Units,
     plan: BacktestPlan,
     columns: Columns,
-    history: History,
+    history: OwnHistory,
     histograms: dict[str, Levels],
     reference: Floats | None,
-) -> Rows:
+) -> JudgedRows:
     missing, constant, bins = {}, [], {}
     for name in (*columns.numeric, *columns.categorical):
         values = text_series(table, name) if name in columns.categorical else pd.Series(numbers(table, name))
@@ -245,7 +245,7 @@ def _rows(
             constant.append(name)
         if name in histograms:
             bins[name] = bins_of(values, histograms[name])
-    return Rows(
+    return JudgedRows(
         y=y,
         p=p,
         units=units,

@@ -51,7 +51,7 @@ MOST_LEVELS_SHOWN = 3
 STATUS_WORDS = {"candidate": "a candidate", "retired": "a retired model", "experimental": "an experimental model"}
 
 
-class PredictionRefused(Refused):
+class RefusedToPredict(Refused):
     """A model must not answer; ``code`` says in one word why."""
 
     def __init__(self, code: str, message: str, hint: str, facts: dict[str, Any], rows: int | None = None) -> None:
@@ -72,7 +72,7 @@ class Predicted(NamedTuple):
     commit: str
 
 
-class Asked(NamedTuple):
+class PredictionRequest(NamedTuple):
     """What is asked of which model, with all that is known about it."""
 
     state: ModelState
@@ -126,7 +126,7 @@ def answer(book: Ledger, model: str, source: str, output: Path, *, challenger: b
     asked = _asked(book, model, source)
     try:
         return _answer(book, asked, output, challenger)
-    except PredictionRefused as refusal:
+    except RefusedToPredict as refusal:
         body = say.PredictionRefused(
             model=asked.state.model,
             pipeline=asked.state.pipeline,
@@ -149,14 +149,14 @@ def today_of(book: Ledger) -> dt.datetime:
     return newest if book.genesis.clock == "replayed" else max(newest, book.clock().astimezone(dt.UTC))
 
 
-def _asked(book: Ledger, model: str, source: str) -> Asked:
+def _asked(book: Ledger, model: str, source: str) -> PredictionRequest:
     now = book.now()
     state = now.model(model)
     body = registered_for(now, now.run(state.made_by_run))
-    return Asked(state, how_made(now, state), registered(body), source, today_of(book))
+    return PredictionRequest(state, how_made(now, state), registered(body), source, today_of(book))
 
 
-def _answer(book: Ledger, asked: Asked, output: Path, challenger: bool) -> Predicted:
+def _answer(book: Ledger, asked: PredictionRequest, output: Path, challenger: bool) -> Predicted:
     status = _status(book, asked, challenger)
     estimator = open_model(book, asked.made)
     columns = _columns(asked.made)
@@ -200,7 +200,7 @@ def _answer(book: Ledger, asked: Asked, output: Path, challenger: bool) -> Predi
 # The model -------------------------------------------------------------------------------------------------
 
 
-def _status(book: Ledger, asked: Asked, challenger: bool) -> str:
+def _status(book: Ledger, asked: PredictionRequest, challenger: bool) -> str:
     """What the model is; only a champion answers unasked."""
     now = book.now()
     state = asked.state
@@ -208,13 +208,13 @@ def _status(book: Ledger, asked: Asked, challenger: bool) -> str:
     if status == "champion" or challenger:
         return str(status)
     if isinstance(status, Unknown):
-        raise PredictionRefused(
+        raise RefusedToPredict(
             "unknown-status", f"Whether {state.model} decides for {state.pipeline} is {status}.",
             "A new promotion is a new answer; as a challenger it may be asked: --challenger.", {"status": None},
         )  # fmt: skip
     champion = now.champion(state.pipeline)
     instead = f" The champion is {champion.model}." if champion else f" {state.pipeline} has no champion yet."
-    raise PredictionRefused(
+    raise RefusedToPredict(
         "not-champion",
         f"{state.model} is {STATUS_WORDS[status]} of {state.pipeline}: it decides nothing.{instead}",
         "To compare it with the champion, say --challenger; its answers are labelled then.",
@@ -240,13 +240,13 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
         probe = probe_frame(book.objects.get(made.probe), _columns(made))
     except (Damaged, Refused) as error:
         kind = "wrong-file" if isinstance(error, Damaged) else "types"
-        raise PredictionRefused(kind, error.message, error.hint, {"artifact": made.artifact}) from error
+        raise RefusedToPredict(kind, error.message, error.hint, {"artifact": made.artifact}) from error
     try:
         with one_thread():
             found = prediction_hash(predict(estimator, probe))
     except Exception as error:
         # What a stranger's file was built into fails in any way there is.
-        raise PredictionRefused(
+        raise RefusedToPredict(
             "probe",
             f"{made.model} cannot predict its own {len(probe):,} probe rows: {error}; it was not used.",
             "Do the run again here: tally run",
@@ -255,7 +255,7 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
     if found != made.probe_hash:
         changes = _library_changes(made)
         why = f" Libraries have changed since: {', '.join(changes)}." if changes else ""
-        raise PredictionRefused(
+        raise RefusedToPredict(
             "probe",
             f"{made.model} does not predict its {len(probe):,} probe rows as on the day it was made; it was not "
             f"used.{why}",
@@ -279,7 +279,7 @@ def _columns(made: say.CandidateRefitted) -> Columns:
 # The rows --------------------------------------------------------------------------------------------------
 
 
-def _rows(book: Ledger, asked: Asked, columns: Columns) -> pa.Table:
+def _rows(book: Ledger, asked: PredictionRequest, columns: Columns) -> pa.Table:
     """Key, time and features in the types that the model was trained on, sorted by time and key."""
     source = _absolute(asked.source)
     known = set(column_names(source, Path.cwd()))
@@ -368,7 +368,9 @@ def _trained_levels(estimator: Any, columns: Columns) -> dict[str, set[str]]:
 # Validity --------------------------------------------------------------------------------------------------
 
 
-def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) -> tuple[WaiverState | None, list[str]]:
+def _check_validity(
+    book: Ledger, asked: PredictionRequest, times: npt.NDArray[np.int64]
+) -> tuple[WaiverState | None, list[str]]:
     """Whether rows and day lie where the model may answer: the waiver that allows it, and warnings in words."""
     period = asked.state.intended_for
     assert period is not None
@@ -376,7 +378,7 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
     early = int((times < to_micros(begin)).sum())
     if early:
         first = from_micros(int(times.min()))
-        raise PredictionRefused(
+        raise RefusedToPredict(
             "hindsight",
             f"{early:,} of {count(len(times), 'row')} are from before {asked.minute(begin)}, the first from "
             f"{asked.minute(first)}: {asked.state.model} learnt from what was known by then, so its answers about "
@@ -410,7 +412,7 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
     if asked.settings.validity.outside == "warn":
         return None, [sentence]
     again = "Evaluate it on newer data and decide again: tally run, tally promote."
-    raise PredictionRefused(
+    raise RefusedToPredict(
         "expired" if expired else "too-far",
         sentence,
         f"{again} For a dated exception: tally waive validity"
@@ -421,7 +423,7 @@ def _check_validity(book: Ledger, asked: Asked, times: npt.NDArray[np.int64]) ->
     )
 
 
-def _outside(asked: Asked, until: dt.datetime, late: int, rows: int, expired: bool) -> str:
+def _outside(asked: PredictionRequest, until: dt.datetime, late: int, rows: int, expired: bool) -> str:
     said = f"This model was approved for use until {asked.day(until)}."
     if expired:
         said += f" Today is {asked.day(asked.today)}."
@@ -434,7 +436,12 @@ def _outside(asked: Asked, until: dt.datetime, late: int, rows: int, expired: bo
 
 
 def _file(
-    table: pa.Table, key: Sequence[str], predictions: Floats, origin: dict[str, str], asked: Asked, ending: str
+    table: pa.Table,
+    key: Sequence[str],
+    predictions: Floats,
+    origin: dict[str, str],
+    asked: PredictionRequest,
+    ending: str,
 ) -> bytes:
     """The answers with where they come from, in every row, and for parquet in the file's metadata too."""
     time_column = asked.settings.time.column
@@ -465,7 +472,7 @@ def _file(
 
 def _write_and_record(
     book: Ledger,
-    asked: Asked,
+    asked: PredictionRequest,
     body: say.PredictionMade,
     period: tuple[dt.datetime, dt.datetime],
     output: Path,
@@ -496,7 +503,7 @@ def _write_and_record(
 
 
 def _append(
-    book: Ledger, asked: Asked, body: say.PredictionMade, period: tuple[dt.datetime, dt.datetime]
+    book: Ledger, asked: PredictionRequest, body: say.PredictionMade, period: tuple[dt.datetime, dt.datetime]
 ) -> tuple[say.PredictionMade, int]:
     while True:
         number = 1 + len(book.log.entities(f"prediction:{asked.state.model}/"))

@@ -26,7 +26,7 @@ class PeriodFinding(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-class Context(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     """What the sentences of one pipeline have in common.
 
     Attributes
@@ -54,7 +54,7 @@ SUGGESTIONS = {
 }
 
 
-def findings_of(facts: Facts, context: Context) -> list[PeriodFinding]:
+def findings_of(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
     """Everything worth saying about a period whose labels are known, the cause first."""
     found = [_loss(facts, context)]
     if facts.faults:
@@ -79,14 +79,14 @@ def findings_of(facts: Facts, context: Context) -> list[PeriodFinding]:
     return found
 
 
-def headline(facts: Facts, context: Context) -> str:
+def headline(facts: Facts, context: PeriodContext) -> str:
     """The period in one sentence or two."""
     when = window_words(facts.label)
     lead = f"{when}: {_predicted(facts, context)}."
     return f"{lead} {_cause(facts, context)}"
 
 
-def _cause(facts: Facts, context: Context) -> str:
+def _cause(facts: Facts, context: PeriodContext) -> str:
     match facts.cause:
         case "nothing":
             return "Nothing is out of the ordinary for this model."
@@ -112,7 +112,7 @@ def _carry(days: int) -> str:
     return "carries" if days == 1 else "carry"
 
 
-def _predicted(facts: Facts, context: Context) -> str:
+def _predicted(facts: Facts, context: PeriodContext) -> str:
     if context.positive is None:
         return f"the model predicted {facts.predicted:.4g} on average, {facts.observed:.4g} was observed"
     return f"the model predicted {percent(facts.predicted)} {context.positive}, {percent(facts.observed)} were"
@@ -136,7 +136,7 @@ def _ranks_worse(facts: Facts) -> str:
     return "It ranks worse than it ever did"
 
 
-def _unexplained(facts: Facts, context: Context) -> str:
+def _unexplained(facts: Facts, context: PeriodContext) -> str:
     """What is out of the ordinary where neither a new level nor another order would mend it."""
     if facts.standings["extra_loss"].bad:
         return "It loses more than it should, and neither the level nor the order alone explains it."
@@ -165,7 +165,7 @@ def _evidence(standing: OwnRange) -> dict[str, Any]:
     return dict(msgspec.to_builtins(standing))
 
 
-def _loss(facts: Facts, context: Context) -> PeriodFinding:
+def _loss(facts: Facts, context: PeriodContext) -> PeriodFinding:
     standing, extra = facts.loss_standing, facts.standings["extra_loss"]
     name = METRIC_WORDS[context.metric]
     sentence = f"{name[0].upper()}{name[1:]} {standing.value:.3f}, {_place(standing)}"
@@ -193,7 +193,7 @@ def _short_history(facts: Facts) -> PeriodFinding:
     )
 
 
-def _level(facts: Facts, context: Context) -> PeriodFinding:
+def _level(facts: Facts, context: PeriodContext) -> PeriodFinding:
     standing = facts.standings["level"]
     sentence = f"{_predicted(facts, context)[0].upper()}{_predicted(facts, context)[1:]}"
     if context.positive is not None:
@@ -234,7 +234,7 @@ def _ranking(facts: Facts) -> PeriodFinding:
     )
 
 
-def _worse(facts: Facts, context: Context) -> PeriodFinding:
+def _worse(facts: Facts, context: PeriodContext) -> PeriodFinding:
     assert facts.reference_loss is not None
     name = METRIC_WORDS[context.metric]
     return PeriodFinding(
@@ -246,7 +246,7 @@ def _worse(facts: Facts, context: Context) -> PeriodFinding:
     )
 
 
-def _episode(facts: Facts, context: Context) -> PeriodFinding:
+def _episode(facts: Facts, context: PeriodContext) -> PeriodFinding:
     assert facts.episode is not None
     days = and_words([_day(day.unit) for day in facts.days])
     low, high = min(day.observed for day in facts.days), max(day.observed for day in facts.days)

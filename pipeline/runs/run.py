@@ -34,7 +34,7 @@ from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, ra
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, Fact, Reason, Selection, choose
+from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, Fact, RuleStep, Selection, choose
 from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
@@ -273,7 +273,7 @@ class _Running:
                 equals=[],
                 runner_up=None,
                 outcome="too-few-windows",
-                reasons=[Reason(TOO_FEW_WINDOWS, facts)],
+                reasons=[RuleStep(TOO_FEW_WINDOWS, facts)],
             )
         champion = champion_of(self.book.now(), self.pipeline)
         champion_name = None

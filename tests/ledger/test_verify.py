@@ -20,7 +20,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.types import entities
 from tallystick.ledger.tlog.note import parse_receipt
 from tallystick.ledger.verify.report import Asked
-from tallystick.ledger.verify.scan import Finding
+from tallystick.ledger.verify.scan import Contradiction
 from tallystick.ledger.verify.verify import verify
 
 
@@ -29,7 +29,7 @@ def story(book: ledger.Ledger) -> ledger.Ledger:
     return told(book)
 
 
-def first_finding(book: ledger.Ledger) -> Finding:
+def first_finding(book: ledger.Ledger) -> Contradiction:
     verdict = verify(book)
     assert not verdict.verified
     return verdict.findings[0]

@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from tallystick.pipeline.evaluate.metrics import Units, row_losses
 from tallystick.pipeline.monitoring import sentences as words
-from tallystick.pipeline.monitoring.baseline import History
+from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.facts import psi
 from tallystick.pipeline.monitoring.own_range import stand
 from tallystick.pipeline.monitoring.statistics import (
@@ -28,14 +28,14 @@ from tallystick.pipeline.monitoring.statistics import (
     with_level,
 )
 
-CONTEXT = words.Context(metric="log_loss", positive="late", model="late-v1", reference="base_rate")
+CONTEXT = words.PeriodContext(metric="log_loss", positive="late", model="late-v1", reference="base_rate")
 SEEDS = 6
 
 # Known causes --------------------------------------------------------------------------------------------------
 
 
 @cache
-def past(seed: int) -> History:
+def past(seed: int) -> OwnHistory:
     return history(seed)
 
 
@@ -64,7 +64,7 @@ def test_it_does_so_for_95_of_100_seeds_and_hardly_ever_cries_wolf(cause: str) -
 @pytest.mark.parametrize("cause", ["level", "day", "nothing"])
 def test_the_order_of_the_own_windows_changes_nothing_but_their_order(cause: str) -> None:
     rows, own = make(3, cause), past(3)
-    turned = History(list(reversed(own.past)), own.edges, own.levels)
+    turned = OwnHistory(list(reversed(own.past)), own.edges, own.levels)
     one, other = judged(rows, own), judged(rows, turned)
     assert one.own_windows == other.own_windows[::-1]
     assert all(one.own[name] == other.own[name][::-1] for name in one.own)

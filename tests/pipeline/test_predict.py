@@ -28,7 +28,7 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import to_micros
 from tallystick.pipeline.models import model_file
-from tallystick.pipeline.monitoring.predict import PredictionRefused, _asked, _check_validity, answer, open_model
+from tallystick.pipeline.monitoring.predict import RefusedToPredict, _asked, _check_validity, answer, open_model
 
 TODAY = dt.datetime(2013, 11, 2, 12, tzinfo=dt.UTC)
 """The day after the last label that the model of these tests has used."""
@@ -93,10 +93,10 @@ def opened(home: Path, today: dt.datetime = TODAY) -> ledger.Ledger:
     return ledger.open(home / "team", clock=Ticking(today))
 
 
-def refused(home: Path, source: str, today: dt.datetime = TODAY, **options: Any) -> PredictionRefused:
+def refused(home: Path, source: str, today: dt.datetime = TODAY, **options: Any) -> RefusedToPredict:
     """The refusal, which must be recorded and leave no file behind."""
     with opened(home, today) as book:
-        with pytest.raises(PredictionRefused) as caught:
+        with pytest.raises(RefusedToPredict) as caught:
             answer(book, "late-arrivals-v1", source, home / "out.parquet", **options)
         body = list(book.events())[-1].event.body
     assert isinstance(body, say.PredictionRefused)
@@ -113,7 +113,7 @@ def test_a_model_file_that_was_built_but_cannot_answer_is_refused(home: Path) ->
         state = book.now().model("late-arrivals-v1")
         made = book.event(state.made_by_event).event.body
         stored = book.store(model_file.dump(LogisticRegression()).data)
-        with pytest.raises(PredictionRefused, match="cannot predict its own") as caught:
+        with pytest.raises(RefusedToPredict, match="cannot predict its own") as caught:
             open_model(book, msgspec.structs.replace(made, artifact=stored.hash))
     assert caught.value.code == "probe"
 
@@ -303,7 +303,7 @@ def test_it_answers_only_between_the_end_of_training_and_of_validity(
         inside = all(begin <= moment < until for moment in times) and asked.today < until
         try:
             _check_validity(book, asked, np.array([to_micros(moment) for moment in times]))
-        except PredictionRefused as refusal:
+        except RefusedToPredict as refusal:
             assert not inside
             assert (refusal.code == "hindsight") == any(moment < begin for moment in times)
         else:

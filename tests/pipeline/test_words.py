@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tallystick.pipeline.evaluate import selection as rule
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.selection import Reason
+from tallystick.pipeline.evaluate.selection import RuleStep
 from tallystick.pipeline.evaluate.sentences import Context, reason_sentence
 from tallystick.pipeline.evaluate.stability import Interval, Pair, Score, Scores
 
@@ -245,7 +245,7 @@ GOLDEN: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("code", "facts", "sentence"), GOLDEN)
 def test_reason_sentences(code: str, facts: dict[str, Any], sentence: str) -> None:
-    assert reason_sentence(Reason(code, facts), CONTEXT) == sentence
+    assert reason_sentence(RuleStep(code, facts), CONTEXT) == sentence
 
 
 def test_every_code_has_words() -> None:

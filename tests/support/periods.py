@@ -8,8 +8,8 @@ import pandas as pd
 from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
-from tallystick.pipeline.monitoring.baseline import History, Past
-from tallystick.pipeline.monitoring.facts import Facts, Judging, Rows, facts_of
+from tallystick.pipeline.monitoring.baseline import OwnHistory, Past
+from tallystick.pipeline.monitoring.facts import Facts, JudgedRows, Judging, facts_of
 from tallystick.pipeline.monitoring.period_data import bins_of
 from tallystick.pipeline.monitoring.statistics import statistics
 
@@ -26,7 +26,7 @@ CAUSES = {
 }
 
 
-def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_features: int = 0) -> Rows:
+def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_features: int = 0) -> JudgedRows:
     """One period; days differ from each other a little, as days do."""
     source = np.random.default_rng([seed, sorted(CAUSES).index(cause), 7])
     n = days * per_day
@@ -54,10 +54,10 @@ def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_fea
     return rows_of(y, p, codes, segment, features)
 
 
-def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, features: dict[str, Floats]) -> Rows:
+def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, features: dict[str, Floats]) -> JudgedRows:
     edges = {name: EDGES.get(name, EDGES["x"]) for name in features}
     histograms = {name: metrics.histogram(values, edges[name]) for name, values in features.items()}
-    return Rows(
+    return JudgedRows(
         y=y,
         p=p,
         units=Units(codes, tuple(f"2013-09-{day + 1:02d}" for day in range(int(codes.max()) + 1))),
@@ -70,7 +70,7 @@ def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, featur
     )
 
 
-def past_of(label: str, rows: Rows) -> Past:
+def past_of(label: str, rows: JudgedRows) -> Past:
     loss = row_losses("log_loss", rows.y, rows.p)
     return Past(
         label=label,
@@ -82,12 +82,12 @@ def past_of(label: str, rows: Rows) -> Past:
     )
 
 
-def history(seed: int, windows: int = 7, noise_features: int = 0) -> History:
+def history(seed: int, windows: int = 7, noise_features: int = 0) -> OwnHistory:
     made = [make(1_000 * (seed + 1) + index, "nothing", noise_features=noise_features) for index in range(windows)]
-    return History([past_of(f"2013-{index + 1:02d}", rows) for index, rows in enumerate(made)], {}, {})
+    return OwnHistory([past_of(f"2013-{index + 1:02d}", rows) for index, rows in enumerate(made)], {}, {})
 
 
-def judged(rows: Rows, past: History, seed: int = 1) -> Facts:
+def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1) -> Facts:
     return facts_of(
         "2013-09",
         rows,

@@ -20,7 +20,7 @@ from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
-from tallystick.tui.app.widgets.rows import Column, Row, Rows, cell
+from tallystick.tui.app.widgets.rows import ListColumn, Row, Rows, cell
 from tallystick.tui.output.console import sparkline
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.values import moment_words, period_words
@@ -31,14 +31,14 @@ MOST_PERIODS = 36
 """Periods among which the one that was looked at last is found."""
 
 COLUMNS = (
-    Column("pipeline", 14),
-    Column("champion", 15),
-    Column("since", 10, from_width=110),
-    Column("valid until", 12),
-    Column("quiet", 5, from_width=96),
-    Column("waivers", 8),
-    Column("trajectory", WINDOWS, from_width=104),
-    Column("finding", 0),
+    ListColumn("pipeline", 14),
+    ListColumn("champion", 15),
+    ListColumn("since", 10, from_width=110),
+    ListColumn("valid until", 12),
+    ListColumn("quiet", 5, from_width=96),
+    ListColumn("waivers", 8),
+    ListColumn("trajectory", WINDOWS, from_width=104),
+    ListColumn("finding", 0),
 )
 
 

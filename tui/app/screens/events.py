@@ -16,15 +16,15 @@ from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.tui.app.reading.position import BOOKKEEPING, Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
-from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
+from tallystick.tui.app.widgets.rows import PAGE, ListColumn, Row, Rows, cell
 from tallystick.tui.output.escape import show
 
 COLUMNS = (
-    Column("event", 8),
-    Column("recorded", 16),
-    Column("type", 18, from_width=100),
-    Column("actor", 18, from_width=120),
-    Column("what it says", 0),
+    ListColumn("event", 8),
+    ListColumn("recorded", 16),
+    ListColumn("type", 18, from_width=100),
+    ListColumn("actor", 18, from_width=120),
+    ListColumn("what it says", 0),
 )
 FIRST_PAGE = 60
 MORE = 5_000

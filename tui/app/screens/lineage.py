@@ -22,7 +22,7 @@ from tallystick.tui.app.reading.period_filter import state_is_elsewhere
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
-from tallystick.tui.app.widgets.rows import Column, Row, Rows
+from tallystick.tui.app.widgets.rows import ListColumn, Row, Rows
 from tallystick.tui.output.escape import show
 
 MOST_NODES = 400
@@ -207,7 +207,9 @@ class LineagePane(Pane):
     drawn_start = ""
 
     def compose(self) -> ComposeResult:
-        yield Rows((Column("lineage", 0),), "Nothing is linked yet: the first run draws the first edges.", id="graph")
+        yield Rows(
+            (ListColumn("lineage", 0),), "Nothing is linked yet: the first run draws the first edges.", id="graph"
+        )
 
     @property
     def rows(self) -> Rows:
@@ -235,7 +237,7 @@ class LineagePane(Pane):
         towards = {"both": "from its sources to its effects", "up": "what it comes from", "down": "what comes of it"}
         words = f"all paths to {self.wish.other}" if self.wish.other else towards[self.wish.towards]
         step = f"{count(self.wish.depth, 'step')} far"
-        self.rows.columns = [Column(show(f"{drawn.start or 'lineage'} · {words} · {step}", 200), 0)]
+        self.rows.columns = [ListColumn(show(f"{drawn.start or 'lineage'} · {words} · {step}", 200), 0)]
         self.rows.nothing = drawn.trouble or "Nothing is linked yet: the first run draws the first edges."
         self.rows.begin(len(drawn.rows), 0, drawn.rows, place, line)
 

@@ -14,20 +14,20 @@ from tallystick.tui.app.reading.period_filter import runs_about
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.pane import Pane, Question
-from tallystick.tui.app.widgets.rows import PAGE, Column, Row, Rows, cell
+from tallystick.tui.app.widgets.rows import PAGE, ListColumn, Row, Rows, cell
 
 COLUMN_SETS = (
     (
-        Column("run", 14), Column("pipeline", 16), Column("state", 9), Column("started", 16, from_width=90),
-        Column("windows", 9, from_width=100), Column("result", 0),
+        ListColumn("run", 14), ListColumn("pipeline", 16), ListColumn("state", 9),
+        ListColumn("started", 16, from_width=90), ListColumn("windows", 9, from_width=100), ListColumn("result", 0),
     ),
     (
-        Column("run", 14), Column("pipeline", 16, from_width=100), Column("state", 9), Column("chosen", 14),
-        Column("model", 20), Column("by", 0),
+        ListColumn("run", 14), ListColumn("pipeline", 16, from_width=100), ListColumn("state", 9),
+        ListColumn("chosen", 14), ListColumn("model", 20), ListColumn("by", 0),
     ),
     (
-        Column("run", 14), Column("state", 9), Column("leakage", 8), Column("reproduced", 10),
-        Column("experiment", 10, from_width=90), Column("slice", 12), Column("result hash", 0),
+        ListColumn("run", 14), ListColumn("state", 9), ListColumn("leakage", 8), ListColumn("reproduced", 10),
+        ListColumn("experiment", 10, from_width=90), ListColumn("slice", 12), ListColumn("result hash", 0),
     ),
 )  # fmt: skip
 NO_RUN = "No run yet. Next: tally run FILE.toml"
@@ -93,7 +93,7 @@ def _row(listed: ListedRun, zone: ZoneInfo, columns: int) -> Row:
     return Row(f"run:{run.run}", tuple(map(cell, sets[columns])), mark)
 
 
-def _headed(column: Column, order: Order) -> Column:
+def _headed(column: ListColumn, order: Order) -> ListColumn:
     """The column that the runs are ordered by has an arrow."""
     return (
         column._replace(title=f"{column.title} {'↑' if order.ascending else '↓'}")

@@ -22,7 +22,7 @@ PAGE = 120
 """Rows that are asked for at once."""
 
 
-class Column(NamedTuple):
+class ListColumn(NamedTuple):
     """A column; width 0 takes what is left, ``from_width`` hides it on narrower screens."""
 
     title: str
@@ -87,7 +87,7 @@ class Rows(ScrollView, can_focus=True, inherit_bindings=False):
     class Opened(Moved):
         """The selected row is to be opened."""
 
-    def __init__(self, columns: Sequence[Column], nothing: str = "", id: str | None = None) -> None:
+    def __init__(self, columns: Sequence[ListColumn], nothing: str = "", id: str | None = None) -> None:
         super().__init__(id=id)
         self.columns = list(columns)
         self.nothing = nothing

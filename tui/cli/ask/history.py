@@ -10,7 +10,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.query.blame import Cause, Told
+from tallystick.ledger.query.blame import Cause, HistoryStep
 from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
@@ -113,7 +113,7 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
                 click.echo("      from here on it does not exist")
 
 
-def _changed_words(step: Told, book: ledger.Ledger) -> str:
+def _changed_words(step: HistoryStep, book: ledger.Ledger) -> str:
     values = (
         f"{field_words(field)} {field_value_words(field, getattr(step.state, field), book.zone)}"
         for field in step.changed
