@@ -105,7 +105,7 @@ def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: in
     first += int(rows[first] < usual / 2)
     last -= int(rows[last] < usual / 2)
     length = _DAYS[window] if window in _DAYS else int(window.partition(" ")[0])
-    begin = first + max(1, (last - first + 1) // 4) + -(-delay // length)
+    begin = first + max(1, (last - first + 1) // 4) + delay // length
     begin = max(begin, last - MOST_TESTS + 1)
     tests = last - begin + 1
     if tests < FEWEST_TESTS:
