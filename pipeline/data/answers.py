@@ -158,7 +158,11 @@ def truth(column: pd.Series[Any], text: bool, rule: Rule) -> Floats | None:
         return np.asarray(same if rule.operator == "==" else ~same, dtype=np.float64)
     if not text:
         raise InvalidInput(f"{column.name} holds numbers; it cannot be compared with {rule.value!r}.", _seen(column))
-    raise InvalidInput(f"No row has {rule.value!r} as its {column.name}.", _seen(column))
+    values = ", ".join(repr(value) for value in column.unique()[:MOST_SEEN].tolist())
+    rows = "no row" if rule.operator == "==" else "every row"
+    raise InvalidInput(
+        f"{column.name} {rule.operator} {rule.value!r} holds in {rows}; the column holds {values}.", _seen(column)
+    )
 
 
 def _seen(column: pd.Series[Any]) -> str:

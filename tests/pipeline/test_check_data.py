@@ -67,7 +67,7 @@ def test_columns_that_are_not_there_are_all_named_on_their_lines(file: Path) -> 
 
 def test_answers_that_cannot_be_read_name_the_values_seen(file: Path) -> None:
     (mistake,) = mistakes(changed(file, ("== 'yes'", "== 'left'")))
-    assert "No row has 'left' as its churned" in mistake.words
+    assert "churned == 'left' holds in no row" in mistake.words
     assert "'no'" in mistake.words
     assert "'yes'" in mistake.words
     (mistake,) = mistakes(changed(file, ("== 'left'", "> 3")))

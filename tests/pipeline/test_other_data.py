@@ -317,7 +317,7 @@ def test_yes_and_no_in_all_usual_spellings(tmp_path: Path, spelled: tuple[Any, A
 @pytest.mark.parametrize(
     ("values", "rule", "message", "seen"),
     [
-        (("sent back", "kept"), "== 'returned'", "No row has 'returned' as its returned", "'kept' ("),
+        (("sent back", "kept"), "== 'returned'", "returned == 'returned' holds in no row", "'kept' ("),
         (("sent back", "kept"), "> 0", "are not numbers, for example", "'sent back' ("),
         ((2, 3), "== 'yes'", "returned holds numbers", "3 ("),
     ],
