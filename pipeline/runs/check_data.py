@@ -28,7 +28,7 @@ from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
 from tallystick.pipeline.config.windows import Window, all_windows, development_windows
-from tallystick.pipeline.data.slice import TARGET, Slice, cut, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.data.slice import TARGET, Rows, Slice, cut, frame_of, numbers, open_table, rows_of
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
 from tallystick.pipeline.evaluate.backtest import split
@@ -256,9 +256,10 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     return fitted, found
 
 
-def _few(table: pa.Table, window: Window) -> np.ndarray:
+def _few(table: pa.Table, window: Window) -> Rows:
     """Rows spread over a window's training set, with each answer among them where there are two."""
     train = split(table, window, to_micros(utc_now()), None).train
+    train = np.asarray(train[np.isfinite(numbers(table, TARGET)[train])], dtype=np.int64)
     if not len(train):
         return train
     spread = train[np.linspace(0, len(train) - 1, min(TRIAL_ROWS, len(train))).astype(np.int64)]
