@@ -638,7 +638,11 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "pipeline", "run"): 8,
     ("parameters", "pipeline", "__init__"): 7,
 }
-"""What is still over a limit: which one, the package, the name, and how much. The table only shrinks."""
+"""What is still over a limit: which one, the package, the name, and how much. The table only shrinks.
+
+``run``, ``replay``, ``create``, ``import_history``, ``waive`` and the recipe ``trees`` are called by people with
+keywords, which read better than a struct; the rest are private steps, called once, that wait for one.
+"""
 
 
 def sizes(file: Path) -> list[tuple[str, str, int]]:

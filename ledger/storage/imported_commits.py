@@ -63,11 +63,6 @@ def under_both(outer: str | None, inner: CommitImported | None) -> str | None:
     return "/".join(filter(None, (outer, inner.named_under if inner else None))) or None
 
 
-def was_imported(log: Log, seq: int) -> bool:
-    """Whether an event was recorded in another ledger."""
-    return decode_head(log.commit_of(seq).head).imported
-
-
 def names_under(log: Log, commit: Commit, head: Head) -> str | None:
     """What the names of a commit are read under; None where they are read as they are."""
     found = copied_in(log, commit, head)
@@ -77,17 +72,6 @@ def names_under(log: Log, commit: Commit, head: Head) -> str | None:
 def told_here(log: Log, commit: Commit, head: Head, event: Event[Any]) -> Event[Any]:
     """An event of a commit with the names that things have here."""
     return types.named_under(event, names_under(log, commit, head))
-
-
-def read_here(log: Log, seq: int, data: bytes, commit: Commit | None = None) -> Event[Any]:
-    """The event at a position from its bytes, with the names that things have here.
-
-    Raises
-    ------
-    Damaged
-    """
-    commit = commit or log.commit_of(seq)
-    return told_here(log, commit, decode_head(commit.head), types.decode(data))
 
 
 def walk(log: Log, history: str) -> Iterator[Copied]:

@@ -12,7 +12,6 @@ index <n>
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
@@ -58,11 +57,6 @@ def parse_proof(text: str) -> Proof:
     if len(rest) - 1 > merkle.LONGEST_PATH:
         raise InvalidInput(f"A proof has at most {merkle.LONGEST_PATH} hashes.")
     return Proof(int(match[1]), tuple(map(_hash, rest[1:])), note)
-
-
-def parse_hashes(lines: Sequence[str]) -> list[bytes]:
-    """Hashes in base64, one a line."""
-    return [_hash(line) for line in lines]
 
 
 def _hash(line: str) -> bytes:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import re
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -21,7 +20,10 @@ from tallystick.ledger.events.event import MAX_DEPTH, MAX_EVENT_BYTES, Event, re
 
 SALT_BYTES = 16
 _salt, _zone, _about = attrgetter("salt"), attrgetter("occurred_at.tzinfo"), attrgetter("about")
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
+_SHAPES = bytes.maketrans(b"123456789,[", b"000000000::")
+_LONG_INTEGERS = (b":" + b"0" * 16, b":-" + b"0" * 16)
+"""The beginning of an integer of 16 digits, by the shapes of bytes: a colon for whatever stands before a number."""
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _PLACES = ("trained_on", "tested_on", "intended_for", "observed_in")
 
 
@@ -41,8 +43,7 @@ class Beyond(msgspec.Struct, frozen=True):
 def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_form: bool) -> bool:
     """Whether none of many events needs a closer look; their written form was compared already.
 
-    False may be wrong, True is not: only free-form JSON can be deep or hold large integers, and neither is possible
-    without many brackets or many digits.
+    False may be wrong, True is not. Only free-form JSON can be deep or hold large integers.
     """
     if set(map(len, map(_salt, events))) != {SALT_BYTES} or set(map(_zone, events)) != {dt.UTC}:
         return False
@@ -50,9 +51,28 @@ def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_form
         return False
     if any(about is not None and not _is_utc(about) for about in map(_about, events)):
         return False
-    return not free_form or not any(
-        data.count(b"{") + data.count(b"[") > MAX_DEPTH or _LONG_NUMBER.search(data) for data in written
-    )
+    return not free_form or not any(_is_deep(data) or _is_large(data) for data in written)
+
+
+def _is_large(data: bytes) -> bool:
+    """Whether a JSON text may hold an integer beyond 2^53."""
+    shape = data.translate(_SHAPES)
+    return any(digits in shape for digits in _LONG_INTEGERS)
+
+
+def _is_deep(data: bytes) -> bool:
+    """Whether a JSON text may be nested deeper than an event's body; decoding it a second time would take longer."""
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return False
+    if b"\\" in data:
+        data = data.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(data.split(b'"')[::2])
+    brackets = outside.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return bool(brackets)
 
 
 def event_words(event: Event[Any], data: bytes, canonical: bool) -> str | None:

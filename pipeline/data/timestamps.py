@@ -36,17 +36,6 @@ def day_of(micros: int, timezone: str) -> dt.date:
     return from_micros(micros).astimezone(ZoneInfo(timezone)).date()
 
 
-def to_utc_micros(column: pa.ChunkedArray, name: str, timezone: str, ambiguous: Ambiguous) -> npt.NDArray[np.int64]:
-    """Every time of a column as microseconds since 1970-01-01 UTC, (n,) int64.
-
-    Raises
-    ------
-    InvalidInput
-        As :func:`utc_micros`; and when a time is missing.
-    """
-    return _none_missing(utc_micros(column, name=name, timezone=timezone, ambiguous=ambiguous), name)
-
-
 def _none_missing(micros: pa.Array, name: str) -> npt.NDArray[np.int64]:
     if micros.null_count:
         raise InvalidInput(

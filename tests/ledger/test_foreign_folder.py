@@ -177,7 +177,7 @@ def test_names_with_a_zero_byte_are_compared_whole(book: ledger.Ledger) -> None:
 
 
 def test_a_redaction_of_no_position_excuses_nothing(book: ledger.Ledger) -> None:
-    book.append(say.EventRedacted(redaction="#0", event="ab" * 32, type="x", reason="r", authority="a"), sign=True)
+    book.append(say.EventRedactedV1(redaction="#0", event="ab" * 32, type="x", reason="r", authority="a"), sign=True)
     assert verify(book).verified
 
 

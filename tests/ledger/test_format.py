@@ -156,7 +156,8 @@ def test_a_reader_written_from_the_format_page_agrees_on_what_was_ever_written(n
 def test_the_format_page_names_every_type() -> None:
     page = (Path(types.__file__).parent.parent.parent / "FORMAT.md").read_text()
     assert [name for name, _version in types.RELEASED if f"`{name}`" not in page] == []
-    assert {version for _name, version in types.RELEASED} == {1}  # as the page says
+    for name, version in types.RELEASED:
+        assert version == 1 or f"`{name}` in version {version}" in page
     for word in ("left_out", "ledger.db-journal", "32 levels", "1 MiB", "duplicate keys"):
         assert word in page
 

@@ -557,7 +557,7 @@ def test_what_others_rely_on_must_not_be_erased_there(book: ledger.Ledger, ann: 
     seq = ann.append(say.ExperimentDeclared(run="r1", pipeline="p", reason="to learn")).last_seq
     stored = ann.log.event(seq)
     ann.append(
-        say.EventRedacted(redaction=str(seq), event=stored.id.hex(), type=stored.type, reason="r", authority="a"),
+        say.EventRedactedV1(redaction=str(seq), event=stored.id.hex(), type=stored.type, reason="r", authority="a"),
         sign=True,
     )
     damage(ann, f"UPDATE events SET body = NULL WHERE seq = {seq}", "DELETE FROM entities WHERE entity = 'x'")

@@ -124,7 +124,11 @@ def test_together_and_one_by_one_find_the_same(book: ledger.Ledger, monkeypatch:
         witness_key=None,
         url=None,
     )
-    book.append(kept, EventRedacted(redaction="5", event=HASH, type="x.y", reason="r", authority="a"), kept)
+    book.append(
+        kept,
+        EventRedacted(redaction="5", event=HASH, type="x.y", version=1, refers_to={}, reason="r", authority="a"),
+        kept,
+    )
     whole = scanned(book)
     assert whole == one_by_one(book, monkeypatch)
     assert (whole.findings, whole.missing) == ([], [])
