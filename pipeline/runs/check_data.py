@@ -32,6 +32,7 @@ from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.slice import (
     TARGET,
+    Rows,
     Slice,
     cut,
     frame_of,
@@ -267,9 +268,10 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     return fitted, found
 
 
-def _few(table: pa.Table, window: Window) -> np.ndarray:
+def _few(table: pa.Table, window: Window) -> Rows:
     """Rows spread over a window's training set, with each answer among them where there are two."""
     train = split(table, window, to_micros(utc_now()), None).train
+    train = np.asarray(train[np.isfinite(numbers(table, TARGET)[train])], dtype=np.int64)
     if not len(train):
         return train
     spread = train[np.linspace(0, len(train) - 1, min(TRIAL_ROWS, len(train))).astype(np.int64)]
