@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tallystick.pipeline.begin.new import new
     from tallystick.pipeline.config.load import LoadedPipeline, read
     from tallystick.pipeline.governance.audit import audit
     from tallystick.pipeline.governance.promotion import promote, retire
@@ -31,6 +32,7 @@ PLACES = {
     "audit": "governance.audit:audit",
     "final_test": "runs.final_test:look",
     "monitor": "monitoring.monitor:monitor",
+    "new": "begin.new:new",
     "predict": "monitoring.predict:answer",
     "promote": "governance.promotion:promote",
     "propose": "runs.propose:propose",
@@ -49,6 +51,7 @@ __all__ = [
     "audit",
     "final_test",
     "monitor",
+    "new",
     "predict",
     "promote",
     "propose",

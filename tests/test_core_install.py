@@ -21,10 +21,12 @@ from tallystick.tui.cli.main import COMMANDS
 
 MODEL = "late-arrivals-v1"
 NEEDS = {
+    "confirm": ("confirm", "tiny.toml", "--all"),
     "demo": ("demo", "elsewhere"),
     "diff": ("diff", "RUN", "RUN"),
     "final-test": ("final-test", MODEL),
     "monitor": ("monitor", "tiny.toml", "--period", "2013-10"),
+    "new": ("new", "late-arrivals.parquet", "--target", "arr_delay"),
     "predict": ("predict", MODEL, "late-arrivals.parquet", "-o", "answers.csv"),
     "refit": ("refit", "RUN", "logistic", "--reason", "the team can read it"),
     "replay": ("replay", "tiny.toml", "--from", "2013-09", "--to", "2013-10"),

@@ -213,6 +213,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "recipes",
         "config",
         "data",
+        "begin",
         "models",
         "records",
         "evaluate",

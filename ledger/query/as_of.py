@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.ledger.errors import InvalidInput, NotFound
 from tallystick.ledger.events.commit import commit_handle, commit_text, event_handle, from_micros, leaf_entry, to_micros
+from tallystick.ledger.query.spelling import clock_words, in_zone, plain_date
 from tallystick.ledger.storage.log import Commit, Log
 
 FORMS = (
@@ -44,7 +45,7 @@ class AsOf(NamedTuple):
         if self.moment is None:
             words = f"known after {self.handle}, recorded {self.recorded_at:%Y-%m-%d %H:%M:%S} UTC"
         else:
-            words = f"known on {self.moment:%Y-%m-%d %H:%M:%S} {self.moment.tzinfo} ({self.handle})"
+            words = f"known on {clock_words(self.moment)} {self.moment.tzinfo} ({self.handle})"
         return f"{words}, {self.supposed}" if self.supposed else words
 
 
@@ -77,12 +78,13 @@ def resolve(text: str, log: Log, zone: ZoneInfo, now: dt.datetime) -> AsOf:
         return as_of_commit(log, n, None)
     if before:
         raise InvalidInput(f"{text!r}: `before:` goes with an event or a commit.", f"Give {FORMS}.")
+    text = plain_date(text, now.astimezone(zone).date())
     moment = parse_moment(text, zone, now)
     commit = log.last_commit_by(to_micros(moment))
     if commit is None:
         first = from_micros(log.commit(0).recorded_at).astimezone(zone)
         raise NotFound(
-            f"On {moment:%Y-%m-%d %H:%M:%S} {zone.key} nothing was known yet: "
+            f"On {clock_words(moment)} {zone.key} nothing was known yet: "
             f"the ledger begins on {first:%Y-%m-%d %H:%M:%S}.",
             "Ask for a later date.",
         )
@@ -207,12 +209,13 @@ def parse_moment(text: str, zone: ZoneInfo, now: dt.datetime) -> dt.datetime:
     local_now = now.astimezone(zone)
     if text == "now":
         return local_now
+    text = plain_date(text, local_now.date())
     try:
         if match := re.fullmatch(r"([0-9]{1,6}|an?) (minute|hour|day|week|month|year)s? ago", text):
             return _ago(local_now, int(match[1]) if match[1].isdigit() else 1, match[2])
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}.*", text):
             moment = dt.datetime.fromisoformat(text)
-            return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(zone)
+            return moment.astimezone(zone) if moment.tzinfo else in_zone(moment, zone)
         return _end_of_day(_last_day(text, local_now.date()), zone)
     except (ValueError, OverflowError) as error:
         raise InvalidInput(f"{text!r} is not a date that I understand.", f"Give {FORMS}.") from error

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 # Possessive: giving a word back letter by letter to look at the rest again takes the square of its length.
 _COMPARISON = re.compile(r"(==|!=|<=|>=|<|>)\s*+(.+)")
-_COLUMN = re.compile(r"([A-Za-z_]\w*+)\s*+(.*)")
+_COLUMN = re.compile(r"(?:([A-Za-z_]\w*+)|'([^']++)')\s*+(.*)")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -94,7 +94,7 @@ def parse_rule(text: str) -> Rule:
 
 
 def parse_condition(text: str) -> Condition:
-    """Read ``COLUMN is missing`` or ``COLUMN OP VALUE``.
+    """Read ``COLUMN is missing`` or ``COLUMN OP VALUE``; a name that is no single word stands in single quotes.
 
     Examples
     --------
@@ -108,10 +108,11 @@ def parse_condition(text: str) -> Condition:
     match = _COLUMN.fullmatch(text.strip())
     if match is None:
         raise InvalidInput(f"{text!r} is not a condition. Examples: arr_delay is missing, year < 1990.")
-    if match[2].strip() == "is missing":
-        return Condition(match[1], None)
+    column = match[1] or match[2]
+    if match[3].strip() == "is missing":
+        return Condition(column, None)
     try:
-        return Condition(match[1], parse_rule(match[2]))
+        return Condition(column, parse_rule(match[3]))
     except InvalidInput:
         raise InvalidInput(
             f"{text!r} is not a condition. Examples: arr_delay is missing, year < 1990, state == 'void'."

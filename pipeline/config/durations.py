@@ -31,7 +31,7 @@ LARGEST_STEP = 700_000
 _MONTHS = {"month": 1, "year": 12}
 _SHORT = {"s": "second", "min": "minute", "h": "hour", "d": "day", "w": "week"}
 _SPAN = re.compile(r"([0-9]{1,6})\s*([a-z]+)")
-_EXPRESSION = re.compile(r"([A-Za-z_]\w*+)(?:\s*+([+-])\s*+(.+))?")
+_EXPRESSION = re.compile(r"(?:([A-Za-z_]\w*+)|'([^']++)')(?:\s*+([+-])\s*+(.+))?")
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -93,12 +93,14 @@ def parse_span(text: str) -> Span:
 
 
 def parse_time_expression(text: str) -> TimeExpression:
-    """Read a time relative to a column.
+    """Read a time relative to a column; a name that is no single word stands in single quotes.
 
     Examples
     --------
     >>> parse_time_expression("time_hour - 3h").offset_micros
     -10800000000
+    >>> parse_time_expression("'Order Date'").column
+    'Order Date'
 
     Raises
     ------
@@ -107,11 +109,12 @@ def parse_time_expression(text: str) -> TimeExpression:
     match = _EXPRESSION.fullmatch(text.strip())
     if match is None:
         raise InvalidInput(f"{text!r} is not a time. Examples: time_hour, time_hour - 3h, ordered_at + 2 days.")
-    if match[2] is None:
-        return TimeExpression(match[1], 0)
-    span = parse_span(match[3])
+    column = match[1] or match[2]
+    if match[3] is None:
+        return TimeExpression(column, 0)
+    span = parse_span(match[4])
     micros = span.exact_micros(text)
-    return TimeExpression(match[1], micros if match[2] == "+" else -micros, span.in_steps)
+    return TimeExpression(column, micros if match[3] == "+" else -micros, span.in_steps)
 
 
 def words(micros: int, *, in_steps: bool = False) -> str:

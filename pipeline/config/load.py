@@ -6,6 +6,7 @@ that the walk overlooks gets in.
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import math
 import re
@@ -22,7 +23,9 @@ from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
-from tallystick.pipeline.config.settings import Feature, Features, Forbidden, Gates, Pipeline, Time
+from tallystick.pipeline.config.left_out import complete
+from tallystick.pipeline.config.proposed import wrong_names
+from tallystick.pipeline.config.settings import Data, Feature, Features, Forbidden, Gates, Join, Pipeline, Time
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
 from tallystick.pipeline.config.validate import notes_about, wrong_together
 
@@ -54,7 +57,7 @@ class LoadedPipeline(msgspec.Struct, frozen=True):
     path: FilePath
     text: str
     text_hash: str
-    """BLAKE3 of the file's bytes."""
+    """BLAKE3 of the file's bytes, without a byte order mark."""
     settings: Pipeline
     meaning: dict[str, Any]
     """Every setting that can change a result, defaults included, without prose."""
@@ -86,6 +89,8 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     ConfigurationError
         With every mistake at once.
     """
+    # Some editors begin a file with a mark of its encoding, which is no part of what it says.
+    data = data.removeprefix(codecs.BOM_UTF8)
     try:
         text = data.decode()
         if (line := overlong_key(text)) is not None:
@@ -107,21 +112,20 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
     except RecursionError:
         raise ConfigurationError(path.name, [Mistake(1, "", "The file is nested too deeply.")]) from None
     lines = find_lines(text)
+    raw, left_out = complete(raw)
     walk = _Walk(lines)
     walk.table(Pipeline, raw, ())
+    for where, words in wrong_names(raw):
+        walk.wrong(where, words)
+    keys = {name: key for key in _feature_lines(raw) for name in _names(key)}
+    for where, words in wrong_together(*_sound_sections(raw)):
+        walk.mistakes.append(Mistake(line_of(_written(where, keys), lines), _dotted(where), words))
     if walk.mistakes:
         raise ConfigurationError(path.name, walk.mistakes)
     try:
         settings = msgspec.convert(_split_features(raw), Pipeline, strict=True)
     except msgspec.ValidationError as error:
         raise ConfigurationError(path.name, [Mistake(1, "", f"{error}.")]) from None
-    keys = {name: key for key in raw["data"]["features"] for name in _names(key)}
-    wrong = [
-        Mistake(line_of(_written(where, keys), lines), _dotted(where), words)
-        for where, words in wrong_together(settings)
-    ]
-    if wrong:
-        raise ConfigurationError(path.name, wrong)
     meaning = meaning_of(settings)
     return LoadedPipeline(
         path=path,
@@ -130,7 +134,7 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
         settings=settings,
         meaning=meaning,
         meaning_hash=blake3(encode_canonical(meaning)).hexdigest(),
-        defaulted=sorted(walk.defaulted),
+        defaulted=sorted({*walk.defaulted, *left_out} - UNSAID),
         notes=notes_about(settings),
     )
 
@@ -200,7 +204,12 @@ class _Walk:
         if name == "why":
             self.wrong(path, f"{_title(path)} must say why. In a year nobody will remember the reason.")
             return
-        self.wrong(path, f"{_title(path)} must say {name}. We never guess this one: it changes what the result means.")
+        words = "We never guess this one: it changes what the result means."
+        kind = fields[name].type
+        if _is_struct(kind) and kind is not Features:
+            needed = ", ".join(inner for inner, field in _fields(kind).items() if field.required)
+            words = f"Write [{_dotted((*path, name))}] with {needed}."
+        self.wrong(path, f"{_title(path)} must say {name}. {words}")
 
     def features(self, raw: dict[str, Any], path: Path) -> None:
         seen: dict[str, str] = {}
@@ -319,6 +328,31 @@ def _shown(raw: object) -> str:
     return text if len(text) <= 60 else text[:59] + "…"
 
 
+def _feature_lines(raw: dict[str, Any]) -> dict[str, Any]:
+    """``[data.features]`` as it is written; empty where it is no table."""
+    data = raw.get("data")
+    features = data.get("features") if isinstance(data, dict) else None
+    return features if isinstance(features, dict) else {}
+
+
+def _sound_sections(raw: dict[str, Any]) -> tuple[Pipeline, frozenset[str]]:
+    """The settings, section by section, and the names of the sections that are sound by themselves.
+
+    One section that is absent or wrong hides no mistake of the others: what fits together among the sound ones is
+    checked all the same. The others are None, and whoever gets this asks the names first.
+    """
+    found: dict[str, Any] = {}
+    for name, field in _fields(Pipeline).items():
+        found[name] = None
+        if name in raw or not field.required:
+            try:
+                value = _split_features(raw)["data"] if name == "data" else raw.get(name, field.default)
+                found[name] = msgspec.convert(value, field.type, strict=True)
+            except (msgspec.ValidationError, KeyError, TypeError, AttributeError, ValueError, RecursionError):
+                continue
+    return Pipeline(**found), frozenset(name for name, value in found.items() if value is not None)
+
+
 def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
     """The file with ``[data.features]`` as a list of single names."""
     lines = dict(raw["data"]["features"])
@@ -331,11 +365,21 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
 """Settings that explain; changing them changes no result."""
-LATER = {(Gates, "approved_by"): None, (Pipeline, "waivers"): None, (Time, "unit"): "calendar"}
+LATER = {
+    (Gates, "approved_by"): None,
+    (Pipeline, "waivers"): None,
+    (Time, "unit"): "calendar",
+    (Time, "format"): None,
+    (Data, "csv"): None,
+    (Data, "infinite"): "refuse",
+    (Join, "csv"): None,
+}
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""
-CHECKS = frozenset({"fingerprint", "rows_expected"})
-"""Settings that can only refuse a slice; the slice itself is identified by its content."""
+CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
+"""Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
+UNSAID = frozenset({"proposed"})
+"""Not a default: a file without it has no setting that is still to be confirmed."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

@@ -79,6 +79,22 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
     forbidden: Forbidden | None
 
 
+class Csv(Setting, frozen=True, kw_only=True):
+    """``[data.csv]``: how the CSV files are written, where that can be taken in more than one way."""
+
+    encoding: Words | None = None
+    separator: Annotated[str, Meta(min_length=1, max_length=1)] | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", "'", " "] | None = None
+    """The sign between thousands."""
+    missing: list[Words] = []
+    """Words that mean a missing value, in every column."""
+    units: list[Words] = []
+    """Signs before or after numbers: ``["€", "%"]``. ``12.5 %`` is then the number 12.5."""
+    text: list[Words] = []
+    """Columns that are text, whatever stands in them."""
+
+
 class Join(Setting, frozen=True, kw_only=True):
     """A table joined to the main one, many rows to at most one."""
 
@@ -88,6 +104,8 @@ class Join(Setting, frozen=True, kw_only=True):
     rename: dict[str, str] = {}
     """Column of the joined table -> the name it gets here."""
     why: Words
+    csv: Csv | None = None
+    """How its files are written, where that is not as in ``[data.csv]``."""
 
 
 class Data(Setting, frozen=True, kw_only=True):
@@ -101,6 +119,9 @@ class Data(Setting, frozen=True, kw_only=True):
     joins: dict[str, Join] = {}
     fingerprint: str | None = None
     rows_expected: Count | None = None
+    csv: Csv | None = None
+    infinite: Literal["refuse", "missing"] = "refuse"
+    """What an infinite value of a feature means."""
 
 
 class Rolling(Setting, frozen=True, kw_only=True):
@@ -129,6 +150,9 @@ class Time(Setting, frozen=True, kw_only=True):
     final: Final
     why: Words
     ambiguous: Literal["refuse", "earlier", "later"] = "refuse"
+    format: Words | None = None
+    """How text holds times where that is not ISO 8601, in the signs of strftime: ``"%m/%d/%Y"``. A column of which
+    not all values fit is read as ISO 8601."""
     unit: Literal["calendar", "step"] = "calendar"
     """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100
@@ -250,6 +274,13 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class ProposedSettings(Setting, frozen=True, kw_only=True):
+    """``[proposed]``: settings that a program proposed and no person has confirmed yet. No result depends on it."""
+
+    settings: list[Words]
+    """Dotted names, as ``gates.optimism_gap``; a section or table stands for all that is in it."""
+
+
 class Pipeline(Setting, frozen=True, kw_only=True):
     """The whole file."""
 
@@ -266,6 +297,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     automation: Automation
     monitoring: Monitoring
     waivers: WaiverRule | None = None
+    proposed: ProposedSettings | None = None
 
     @property
     def task(self) -> Task:

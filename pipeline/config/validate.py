@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -35,11 +35,12 @@ ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
 """Names that mean another zone on every machine."""
 
 
-def wrong_together(settings: Pipeline) -> list[Wrong]:
-    """Every contradiction, with the path of the setting to mend."""
+def wrong_together(settings: Pipeline, sound: Collection[str]) -> list[Wrong]:
+    """Every contradiction among the sections that are sound by themselves, with the path of the setting to mend."""
     wrong: list[Wrong] = []
-    for check in (_time, _units, _windows, _target, _features, _joins, _drops, _candidates, _selection, _gates, _rest):
-        wrong.extend(check(settings))
+    for check, sections in CHECKED.items():
+        if sections <= set(sound):
+            wrong.extend(check(settings))
     return wrong
 
 
@@ -359,3 +360,19 @@ def _rest(settings: Pipeline) -> list[Wrong]:
         words_ = "[automation] must say unlock: what has to be stable before anything runs by itself."
         wrong.append((("automation",), words_))
     return wrong
+
+
+CHECKED: dict[Callable[[Pipeline], Iterable[Wrong]], set[str]] = {
+    _time: {"time"},
+    _units: {"time", "validity", "monitoring", "questions", "data"},
+    _windows: {"time"},
+    _target: {"data"},
+    _features: {"data", "questions", "time"},
+    _joins: {"data"},
+    _drops: {"data"},
+    _candidates: {"candidates"},
+    _selection: {"selection", "data"},
+    _gates: {"gates", "data", "time"},
+    _rest: {"validity", "monitoring", "time", "data", "automation"},
+}
+"""Each check with the sections that it reads."""

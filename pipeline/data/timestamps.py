@@ -24,6 +24,8 @@ from tallystick.pipeline.config.settings import Time
 
 Ambiguous = Literal["refuse", "earlier", "later"]
 
+_YEAR_FIRST = r"^(\d{4})[/.](\d{2})[/.](\d{2})(?=$|[T ])"
+"""2013/04/01 and 2013.04.01 can be read in one way only."""
 _DATE_FIRST = r"^\d{4}-\d{2}-\d{2}(?:$|[T ])"
 _WITH_OFFSET = r"^\d{4}-\d{2}-\d{2}[T ]\d{2}.*(?:Z|[+-]\d{2}(?::?\d{2})?)$"
 _EXAMPLES = 3
@@ -43,7 +45,9 @@ def _none_missing(micros: pa.Array, name: str) -> npt.NDArray[np.int64]:
     return np.asarray(micros.to_numpy(), dtype=np.int64)
 
 
-def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: Ambiguous) -> pa.Array:
+def utc_micros(
+    column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: Ambiguous, format: str | None = None
+) -> pa.Array:
     """The times of a column.
 
     Parameters
@@ -56,6 +60,8 @@ def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: 
         IANA name of the zone of wall-clock times.
     ambiguous : {"refuse", "earlier", "later"}
         What a wall-clock time means that occurs twice or never.
+    format : str, optional
+        How text, or a whole number such as 20130401, holds a time, where every value of the column fits.
 
     Returns
     -------
@@ -71,6 +77,8 @@ def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: 
     kind = column.type
     if pa.types.is_dictionary(kind):
         column, kind = column.cast(kind.value_type), kind.value_type
+    if format is not None and (walls := formatted(column, format)) is not None:
+        return _array(_localised(walls, name, timezone, ambiguous))
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return _flat(column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()))
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -85,6 +93,16 @@ def utc_micros(column: pa.ChunkedArray, *, name: str, timezone: str, ambiguous: 
     )
 
 
+def formatted(column: pa.ChunkedArray, format: str) -> pd.Series | None:
+    """The readings of the clock that text or whole numbers hold in a format; None where some value does not fit."""
+    kind = column.type
+    if not (pa.types.is_integer(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return None
+    texts = column.cast(pa.large_string()).to_pandas()
+    walls = pd.to_datetime(texts, format=format, errors="coerce")
+    return None if (walls.isna() & texts.notna()).any() or walls.dt.tz is not None else walls
+
+
 def moments(column: pa.ChunkedArray, name: str, time: Time) -> pa.Array:
     """The times of a column as the pipeline file reads them, int64 microseconds; null where one is missing.
 
@@ -96,7 +114,7 @@ def moments(column: pa.ChunkedArray, name: str, time: Time) -> pa.Array:
         As :func:`utc_micros`; for steps that are not whole numbers, or beyond the years 1 to 9999.
     """
     if time.unit == "calendar":
-        return utc_micros(column, name=name, timezone=time.timezone, ambiguous=time.ambiguous)
+        return utc_micros(column, name=name, timezone=time.timezone, ambiguous=time.ambiguous, format=time.format)
     kind = column.type
     if not pa.types.is_integer(kind) and not pa.types.is_floating(kind) and not pa.types.is_null(kind):
         raise InvalidInput(
@@ -122,6 +140,7 @@ def row_times(column: pa.ChunkedArray, name: str, time: Time) -> npt.NDArray[np.
 
 
 def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> pd.Series:
+    texts = texts.str.replace(_YEAR_FIRST, r"\1-\2-\3", regex=True)
     given = texts.dropna()
     absolute = given.str.contains(_WITH_OFFSET, regex=True).astype(bool)
     if absolute.any() and not absolute.all():
@@ -137,7 +156,8 @@ def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous)
         examples = ", ".join(repr(text) for text in texts[unread].head(_EXAMPLES))
         raise InvalidInput(
             f"{name}: {unread.sum():,} of {len(texts):,} times cannot be read, for example {examples}.",
-            "Write them as ISO 8601: 2013-04-01T05:00:00Z, or 2013-04-01 05:00:00 in the pipeline's time zone.",
+            "Write them as ISO 8601: 2013-04-01T05:00:00Z, or 2013-04-01 05:00:00 in the pipeline's time zone. Or say "
+            'in [time] how they are written, as in format = "%d.%m.%Y".',
         )
     return moments if aware else _localised(moments, name, timezone, ambiguous)
 

@@ -24,11 +24,13 @@ from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.reading import FIRST_READING, READING
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
     TIME,
     Slice,
+    answered,
     column_hash,
     frame_of,
     numbers,
@@ -212,13 +214,14 @@ def _quantile_edges(values: Floats) -> list[float]:
 def split(table: pa.Table, window: Window, as_of: int, forbidden_group: str | None) -> Split:
     """Training and test rows of a window: never a label from after the cut-off, nor from after ``as_of``."""
     times, label_known = numbers(table, TIME), numbers(table, LABEL_KNOWN)
-    train = np.flatnonzero(window.train_rows(times, label_known) & (label_known <= as_of))
+    known = answered(table, as_of)
+    train = np.flatnonzero(window.train_rows(times, label_known) & known)
     in_window = window.test_rows(times)
-    mature = in_window & (label_known <= as_of)
+    mature = in_window & known
     test = np.flatnonzero(mature)
     removed = 0
     if forbidden_group is not None and len(train) and len(test):
-        groups = text_series(table, forbidden_group)
+        groups = as_text(table, forbidden_group)
         keep = ~groups.iloc[train].isin(set(groups.iloc[test].dropna())).to_numpy()
         removed, train = int((~keep).sum()), train[keep]
     if len(train) and int(label_known[train].max()) > window.cutoff:
@@ -254,6 +257,11 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
         rows = _at_random(rows, plan.seed, window.label)
     if not len(rows.train) or not len(rows.test):
         what = "train on" if not len(rows.train) else "test on"
+        if rows.immature and not len(rows.test):
+            raise InvalidInput(
+                f"Of window {window.label} no row has a known answer yet ({rows.immature:,} wait for it).",
+                "End last_test earlier, or run again when the answers have come.",
+            )
         raise InvalidInput(
             f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
         )
@@ -345,7 +353,7 @@ def _forbidden(plan: BacktestPlan) -> str | None:
 
 
 def _seen(train: pa.Table, test: pa.Table, group: str) -> npt.NDArray[np.bool_]:
-    return text_series(test, group).isin(set(text_series(train, group).dropna())).to_numpy()
+    return as_text(test, group).isin(set(as_text(train, group).dropna())).to_numpy()
 
 
 def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
@@ -359,17 +367,28 @@ def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
             days = days - pd.to_timedelta(days.weekday, unit="D")
         names = days.strftime("%Y-%m-%d")
     else:
-        names = as_text(table, plan.resample).fillna("(missing)")
+        names = as_text(table, plan.resample, plan.slice.reading).fillna("(missing)")
     codes, found = pd.factorize(np.asarray(names, dtype=object), sort=True)
     return Units(codes.astype(np.int64), tuple(map(str, found)))
 
 
-def as_text(table: pa.Table, column: str) -> pd.Series:
-    """A column as text, whatever it holds; numbers without a needless ``.0``."""
+def as_text(table: pa.Table, column: str, reading: int = READING) -> pd.Series:
+    """A column as text, whatever it holds; numbers without a needless ``.0``, and two different ones never equal.
+
+    The first version of reading gave numbers six digits.
+    """
     if pa.types.is_dictionary(table[column].type):
         return text_series(table, column)
-    values = numbers(table, column)
-    return pd.Series([None if np.isnan(value) else f"{value:g}" for value in values], dtype=object)
+    written = "g" if reading == FIRST_READING else ".17g"
+    codes, distinct = pd.factorize(numbers(table, column))
+    texts = np.array([*(_shortest(value, written) for value in distinct), None], dtype=object)
+    return pd.Series(texts[codes], dtype=object)
+
+
+def _shortest(value: float, written: str) -> str:
+    """A number in the fewest digits that are still it."""
+    short = f"{value:g}"
+    return short if written == "g" or float(short) == value else np.format_float_positional(value, trim="-")
 
 
 def segments_of(table: pa.Table, plan: BacktestPlan) -> dict[str, pd.Series]:
@@ -380,7 +399,7 @@ def segments_of(table: pa.Table, plan: BacktestPlan) -> dict[str, pd.Series]:
             local = pd.to_datetime(numbers(table, TIME), unit="us", utc=True).tz_convert(plan.timezone)
             found[name] = pd.Series(np.array(BANDS, dtype=object)[local.hour // 6])
         else:
-            found[name] = as_text(table, name)
+            found[name] = as_text(table, name, plan.slice.reading)
     return found
 
 

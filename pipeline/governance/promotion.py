@@ -6,21 +6,25 @@ the gates said at that moment is part of the decision.
 
 from __future__ import annotations
 
+import shlex
 from typing import Literal, NamedTuple
 
 from tallystick.ledger import Appended
 from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, RunState
+from tallystick.pipeline.config.proposed import proposed_in
 from tallystick.pipeline.governance import waivers
 from tallystick.pipeline.governance.gates import WINDOW_GATES, Outcome, gate_events, standing
-from tallystick.pipeline.records.run_record import record_of
+from tallystick.pipeline.records.run_record import newest_registration, record_of
 
 Kind = Literal["promotion", "rollback", "retirement"]
+MOST_NAMES = 6
 
 
 class Decided(NamedTuple):
@@ -47,8 +51,9 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
     Raises
     ------
     Refused
-        Where it is champion already, was made by an experiment, or a gate neither passed nor is waived
-        (:class:`GatesClosed`, with a sentence for each). What is new about the gates is recorded all the same.
+        Where it is champion already, was made by an experiment, rests on settings that nobody has confirmed, or a
+        gate neither passed nor is waived (:class:`GatesClosed`, with a sentence for each). What is new about the
+        gates is recorded all the same.
     """
     reason = _reason(reason, "A promotion")
     now = book.now()
@@ -58,6 +63,7 @@ def promote(book: Ledger, name: str, reason: str) -> Decided:
         raise Refused(f"{model.model} is the champion of {model.pipeline} already.", "Nothing was recorded.")
     run, outcomes, news = standing(now, model)
     _refuse_experiment(model, run)
+    _refuse_proposed(now, model, run)
     if run.status != "finished":
         raise Refused(
             f"{model.model} was made by run {run.run}, which {run.status}: there is no result to rest on.",
@@ -161,6 +167,19 @@ def _refuse_experiment(model: ModelState, run: RunState) -> None:
         raise Refused(
             f"{model.model} was made by run {run.run}, which is an experiment; nothing of an experiment is promoted.",
             f"Do it again for production, deliberately: tally run FILE.toml --crosses {run.run} --reason …",
+        )
+
+
+def _refuse_proposed(now: Snapshot, model: ModelState, run: RunState) -> None:
+    """A program may propose settings; a person answers for them before anything decides by them."""
+    newest = newest_registration(now, run)
+    names = proposed_in(newest.text) if newest is not None else []
+    if newest is not None and names:
+        shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if names[MOST_NAMES:] else "")
+        raise Refused(
+            f"{model.model} rests on {count(len(names), 'setting')} that a program proposed and no person has "
+            f"confirmed: {shown}.",
+            f"Read them and confirm them; no new run is needed: tally confirm {shlex.quote(newest.path)}",
         )
 
 

@@ -24,6 +24,7 @@ from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, period_window
+from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
@@ -35,6 +36,7 @@ from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.monitoring.sentences import PeriodFinding
 from tallystick.pipeline.monitoring.statistics import expected_losses
 from tallystick.pipeline.recipes import Task
+from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
 PARQUET = "application/vnd.apache.parquet"
@@ -102,7 +104,13 @@ def monitor(
     made = how_made(book.now(), state)
     estimator = open_model(book, made)
     known, until = columns_known(book.now(), made.run), rows_until(book, as_of)
-    with period_cut(settings, loaded.path.parent, made, known=known, until=until) as (slice_, schema):
+    terms = Terms(
+        reading=reading_of_run(book.now(), made.run),
+        text=frozenset(made.recipe["categorical"]),
+        labels_as_of=as_of,
+        overdue="count",
+    )
+    with period_cut(settings, loaded.path.parent, made, known=known, until=until, terms=terms) as (slice_, schema):
         live = live_of(
             settings,
             slice_,
@@ -213,7 +221,11 @@ def _verdict(
             error,
             len(history.past),
         )
-        told, again = [*found, *beside, *noted], words.look_again(window.label, matures)
+        again = words.look_again(window.label, matures)
+        if live.overdue:
+            found = [words.overdue(window.label, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
+            again = words.look_for_answers(window.label)
+        told = [*found, *beside, *noted]
         return _Verdict("waiting", "wait", found[0].sentence, told, None, estimate, again)
     context = context_of(settings, state.model)
     found = [*words.findings_of(facts, context), *beside, *noted]

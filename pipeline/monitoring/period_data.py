@@ -22,11 +22,13 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
     TIME,
     Slice,
+    answered,
     column_hash,
     columns_there,
     cut,
@@ -71,6 +73,9 @@ class Live(NamedTuple):
     rows: int
     """All rows of the period, whether or not their label is known."""
     immature: int
+    """Rows whose answer is not known."""
+    overdue: int
+    """Those of them whose answer was due."""
     matures_at: int | None
     """When the last label of the period is known, in microseconds since 1970-01-01 UTC; None without rows."""
     mature: JudgedRows | None
@@ -101,6 +106,7 @@ def period_cut(
     *,
     known: set[str] | None = None,
     until: int | None = None,
+    terms: Terms,
 ) -> Iterator[tuple[Slice, Schema]]:
     """The source as it is today, cut with the features that still arrive; the files go with the block.
 
@@ -109,7 +115,7 @@ def period_cut(
     """
     data = settings.data
     joined = {name for name, feature in data.features.known_at.items() if feature.join}
-    there = columns_there(data, base)
+    there = columns_there(data, base, terms.reading)
     gone = [name for name in made.features if name not in there]
     known_at = {name: feature for name, feature in data.features.known_at.items() if name not in gone}
     if not known_at:
@@ -125,7 +131,7 @@ def period_cut(
     watched = msgspec.structs.replace(settings.monitoring, segments=segments)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         live = msgspec.structs.replace(settings, data=loose, monitoring=watched)
-        slice_ = cut(live, base, Path(folder), until=until)
+        slice_ = cut(live, base, Path(folder), until=until, terms=terms)
         numeric, categorical = set(made.recipe["numeric"]), set(made.recipe["categorical"])
         other_kind = [
             name
@@ -157,10 +163,11 @@ def live_of(
     table = open_table(slice_)
     period = rows_of(table, np.flatnonzero(window.test_rows(numbers(table, TIME))))
     label_known = numbers(period, LABEL_KNOWN)
-    known = label_known <= as_of
+    known = answered(period, as_of)
+    waiting, overdue = int((~known).sum()), int((~known & (label_known <= as_of)).sum())
     columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
     if not period.num_rows or schema.changed or not ask:
-        return Live(slice_, schema, period.num_rows, int((~known).sum()), None, None, np.zeros(0), {}, {}, [], {}, {})
+        return Live(slice_, schema, period.num_rows, waiting, overdue, None, None, np.zeros(0), {}, {}, [], {}, {})
     with backtest.one_thread():
         p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
@@ -183,7 +190,8 @@ def live_of(
         slice=slice_,
         schema=schema,
         rows=period.num_rows,
-        immature=int((~known).sum()),
+        immature=waiting,
+        overdue=overdue,
         matures_at=int(label_known.max()),
         mature=judged,
         predictions=p,
@@ -277,7 +285,7 @@ def _reference(
 ) -> Floats | None:
     """What the reference, fitted on what the model knew, says of the same rows; None without rows to fit it on."""
     name = settings.reference
-    before = np.flatnonzero(numbers(table, TIME) < trained_until)
+    before = np.flatnonzero((numbers(table, TIME) < trained_until) & ~np.isnan(numbers(table, TARGET)))
     if not len(before):
         return None
     train = rows_of(table, before)

@@ -36,13 +36,15 @@ from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.views.entities import ModelState, WaiverState
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.registered import find_base, registered
 from tallystick.pipeline.data.slice import TIME, compact, frame_of, kind_of, numbers, rows_hash, rows_without_answers
 from tallystick.pipeline.data.sources import KINDS, column_names
 from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.model_file import LIBRARIES, MEDIA_TYPE, load, predict, prediction_hash, probe_frame
 from tallystick.pipeline.recipes import Columns
-from tallystick.pipeline.records.run_record import registered_for
+from tallystick.pipeline.records.run_record import reading_of_run, registered_for
 from tallystick.pipeline.runs.start import how_made
 
 Floats = npt.NDArray[np.float64]
@@ -282,8 +284,9 @@ def _columns(made: say.CandidateRefitted) -> Columns:
 def _rows(book: Ledger, asked: PredictionRequest, columns: Columns) -> pa.Table:
     """Key, time and features in the types that the model was trained on, sorted by time and key."""
     source = _absolute(asked.source)
-    known = set(column_names(source, Path.cwd()))
     data = asked.settings.data
+    reading = reading_of_run(book.now(), asked.made.run)
+    known = set(column_names(source, Path.cwd(), csv_reading(data, reading)))
     needed = {*columns.numeric, *columns.categorical}
     # A feature that the table brings itself is taken from there; the others by the pipeline's joins.
     features = {
@@ -292,14 +295,16 @@ def _rows(book: Ledger, asked: PredictionRequest, columns: Columns) -> pa.Table:
         if name in needed
     }
     joins = {name: data.joins[name] for name in dict.fromkeys(f.join for f in features.values() if f.join)}
-    base = find_base(asked.loaded, book, [join.source for join in joins.values()]) if joins else Path.cwd()
+    sources = [join.source for join in joins.values()]
+    base = find_base(asked.loaded, book, sources, reading) if joins else Path.cwd()
     data = msgspec.structs.replace(
         data,
         source=source,
         features=msgspec.structs.replace(data.features, known_at=features),
         joins=joins,
     )
-    table = rows_without_answers(msgspec.structs.replace(asked.settings, data=data), base)
+    terms = Terms(reading=reading, text=frozenset(columns.categorical))
+    table = rows_without_answers(msgspec.structs.replace(asked.settings, data=data), base, terms)
     return pa.table({name: _as_trained(table[name], name, columns) for name in table.column_names})
 
 

@@ -437,6 +437,24 @@ def waiting(
     return found
 
 
+def overdue(label: str, rows: int, missing: int, label_delay: str) -> PeriodFinding:
+    """Answers that were due have not come: those that did may be no fair sample, so nothing is judged on them."""
+    return PeriodFinding(
+        code="overdue",
+        level="normal",
+        facts={"rows": rows, "overdue": missing, "label_delay": label_delay},
+        sentence=f"{missing:,} of {count(rows, 'row')} of {window_words(label)} have no answer, although it was due "
+        f"after {label_delay}. The rows with an answer may differ from those without, so nothing is judged on them.",
+    )
+
+
+def look_for_answers(label: str) -> str:
+    """What to do about a period whose answers should have come."""
+    return (
+        f"Suggest: find out why answers of {window_words(label)} are missing, and watch it again once they are there."
+    )
+
+
 def look_again(label: str, matures_at: dt.date) -> str:
     """What to do about a period whose labels are not known yet."""
     return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."

@@ -33,6 +33,8 @@ class RunRecord(NamedTuple):
     registered: say.PipelineRegistered
     environment: say.EnvironmentCaptured | None
     slice: say.SliceTaken | None
+    reading: int
+    """The version that its table was read by."""
     windows: dict[str, say.WindowDescribed]
     """By label."""
     evaluations: dict[tuple[str, str], say.WindowEvaluated]
@@ -72,13 +74,15 @@ def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRe
     windows = cast("list[say.WindowDescribed]", bodies(say.WindowDescribed))
     evaluations = cast("list[say.WindowEvaluated]", bodies(say.WindowEvaluated))
     decided = found.get(say.DecisionTaken.TYPE, [None])[-1]
+    taken = cast("say.SliceTaken | None", last(say.SliceTaken))
     return RunRecord(
         state,
         began,
         cast("say.RunStarted | None", last(say.RunStarted)),
         registered_for(now, state),
         _environment(now, state),
-        cast("say.SliceTaken | None", last(say.SliceTaken)),
+        taken,
+        reading_of(taken),
         {body.label: body for body in windows},
         {(body.label, body.candidate): body for body in evaluations},
         cast("list[say.OptimismMeasured]", bodies(say.OptimismMeasured)),
@@ -86,6 +90,21 @@ def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRe
         decided.event.body if decided else None,
         decided,
     )
+
+
+def reading_of(taken: say.SliceTaken | None) -> int:
+    """The version that a slice was read by; the first form of the event is of the first version."""
+    return taken.reading if isinstance(taken, say.SliceRead) else 1
+
+
+def reading_of_run(now: Snapshot, run: str) -> int:
+    """The version that the table of a run was read by, as far as the ledger still says it."""
+    found = [
+        entry.event.body
+        for entry in now.counted_events(types=frozenset({say.SliceTaken.TYPE}), names=[run])
+        if getattr(entry.event.body, "run", None) == run
+    ]
+    return reading_of(found[-1] if found else None)
 
 
 def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
@@ -115,6 +134,18 @@ def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
         f"The configuration of run {state.run} is not in the ledger{missing and f': {missing}'}.",
         f"tally story pipeline:{state.pipeline}",
     )
+
+
+def newest_registration(now: Snapshot, state: RunState) -> say.PipelineRegistered | None:
+    """The newest words under which the configuration of a run was registered; None where none of them counts."""
+    for pipeline in reversed(now.versions(PipelineState, state.pipeline)):
+        if pipeline.meaning_hash != state.meaning_hash:
+            continue
+        registration = now.event(pipeline.registered_by)
+        body = registration.content.body if isinstance(registration.content, Event) else None
+        if registration.counts and isinstance(body, say.PipelineRegistered):
+            return body
+    return None
 
 
 def withdrawn_words(found: RecordedEvent, zone: ZoneInfo) -> str:

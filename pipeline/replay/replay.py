@@ -13,10 +13,11 @@ is refitted on what has matured and put forward; its gates hold as for any other
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.approval import approval_event, sign_approval
 from tallystick.ledger.events.commit import from_micros
@@ -28,6 +29,7 @@ from tallystick.ledger.system.replay_clock import StoryClock
 from tallystick.ledger.tlog.key_store import Signer
 from tallystick.ledger.views.entities import ModelState, RunState
 from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.proposed import proposed_in
 from tallystick.pipeline.config.windows import Window, development_windows, sealed_windows
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.result_cache import Remembered
@@ -109,6 +111,15 @@ def replay(
         if clock() <= opening(loaded, month) + WORKDAY:
             _live(teller, month)
         yield chapter_of(book, loaded, month)
+
+
+def refuse_proposed(loaded: LoadedPipeline) -> None:
+    """Refused where a program proposed settings that nobody has confirmed: a replay promotes by itself."""
+    if names := proposed_in(loaded.text):
+        raise Refused(
+            f"{loaded.path.name} has {count(len(names), 'setting')} that nobody has confirmed, and a replay promotes.",
+            f"Read them and confirm them: tally confirm {shlex.quote(str(loaded.path))}",
+        )
 
 
 def refuse_unlived(loaded: LoadedPipeline, months: Sequence[Window]) -> None:

@@ -9,7 +9,17 @@ import pandas as pd
 
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.event import About
-from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, Slice, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.data.slice import (
+    LABEL_KNOWN,
+    TARGET,
+    TIME,
+    Slice,
+    answered,
+    frame_of,
+    numbers,
+    open_table,
+    rows_of,
+)
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import Recipe
 from tallystick.pipeline.models.model_file import ModelFile, dump, predict, prediction_hash
@@ -36,7 +46,7 @@ def refit(recipe: Recipe, slice_: Slice, *, seed: int, as_of: int, valid_for: in
     """
     table = open_table(slice_)
     label_known = numbers(table, LABEL_KNOWN)
-    rows = np.flatnonzero(label_known <= as_of)
+    rows = np.flatnonzero(answered(table, as_of))
     train = rows_of(table, rows)
     frame = frame_of(train, recipe.columns)
     with backtest.one_thread():

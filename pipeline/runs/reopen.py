@@ -16,7 +16,9 @@ from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import RunState
 from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe, make_plan, recipe_for
@@ -54,11 +56,11 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
     if record.slice is None or record.started is None:
         raise NotFound(f"Run {run.run} recorded no slice; there is nothing to read again.")
     loaded = registered(record.registered)
-    settings, base = with_data(loaded, book, file)
+    settings, base = with_data(loaded, book, file, record.reading)
     loaded = msgspec.structs.replace(loaded, settings=settings)
     with tempfile.TemporaryDirectory(prefix="tally-again-", ignore_cleanup_errors=True) as folder:
         as_of = to_micros(record.started.labels_as_of)
-        slice_ = cut(settings, base, Path(folder), until=rows_until(book, as_of))
+        slice_ = _cut_again(settings, base, Path(folder), record, until=rows_until(book, as_of))
         if slice_.name != record.slice.slice:
             raise Refused(
                 f"The data in {base} is not what run {run.run} saw: it is slice {slice_.name}, and the run took "
@@ -67,6 +69,33 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
             )
         first = development_windows(loaded.settings.time)[0]
         yield Again(record, loaded, slice_, make_plan(loaded.settings, slice_, first, as_of=as_of), as_of)
+
+
+def terms_of(record: RunRecord) -> Terms:
+    """On what terms the slice of a run was cut."""
+    assert record.started is not None
+    return Terms(reading=record.reading, labels_as_of=to_micros(record.started.labels_as_of))
+
+
+def _cut_again(settings: Pipeline, base: Path, folder: Path, record: RunRecord, *, until: int | None) -> Slice:
+    """The run's slice from the source of today, of which rows that came later are left out.
+
+    Answers that have come since are no change either, as long as the run could not know them.
+    """
+    terms = terms_of(record)
+    taken = record.slice
+    assert taken is not None
+    found = cut(settings, base, folder, until=until, terms=terms)
+    if found.name == taken.slice:
+        return found
+    grown = found.source_rows > taken.rows
+    then = msgspec.structs.replace(terms, rows=taken.rows) if grown else terms
+    attempts = []
+    for attempt in (then, msgspec.structs.replace(then, hide_later_answers=True)):
+        attempts.append(cut(settings, base, folder, until=until, terms=attempt))
+        if attempts[-1].name == taken.slice:
+            return attempts[-1]
+    return min(attempts, key=lambda attempt: len(_changed_columns(taken, attempt)))
 
 
 def recipe_of(model: say.CandidateRefitted) -> Recipe:
@@ -118,7 +147,11 @@ def _same_code(recipe: Recipe, recorded: str) -> Recipe:
 def _difference(recorded: say.SliceTaken, now: Slice) -> str:
     if recorded.rows != now.source_rows:
         return f"It has {now.source_rows:,} rows instead of {recorded.rows:,}."
+    changed = _changed_columns(recorded, now)
+    return f"These columns differ: {', '.join(changed)}." if changed else "Rows or labels are counted differently."
+
+
+def _changed_columns(recorded: say.SliceTaken, now: Slice) -> list[str]:
     before = {column.name: column.hash for column in recorded.columns}
     after = {column.name: column.hash for column in now.columns}
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    return f"These columns differ: {', '.join(changed)}." if changed else "Rows or labels are counted differently."
+    return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

@@ -37,6 +37,7 @@ from tallystick.pipeline.models.model_file import load, predict, probe_frame
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 from tallystick.pipeline.runs.refit import refit
+from tallystick.pipeline.runs.reopen import terms_of
 from tallystick.pipeline.runs.result_hash import result_hash
 from tallystick.pipeline.runs.start import recipes_of, rows_until
 
@@ -188,10 +189,11 @@ class _Repetition:
         self.total = len(self.started.windows) * len(self.started.candidates) + (record.model is not None)
 
     def go(self, data: Path | None) -> None:
-        settings, base = with_data(self.loaded, self.book, data)
+        settings, base = with_data(self.loaded, self.book, data, self.record.reading)
         with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
             as_of = to_micros(self.started.labels_as_of)
-            slice_ = self.found.slice = cut(settings, base, Path(folder), until=rows_until(self.book, as_of))
+            slice_ = cut(settings, base, Path(folder), until=rows_until(self.book, as_of), terms=terms_of(self.record))
+            self.found.slice = slice_
             windows = [item for item in development_windows(settings.time) if item.label in self.started.windows]
             self.found.windows = [window.label for window in windows]
             recipes = self._recipes(slice_)

@@ -27,6 +27,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
@@ -120,7 +121,13 @@ def run(
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
         as_of = to_micros(labels_as_of or book.clock())
-        slice_ = cut(loaded.settings, loaded.path.parent, Path(folder), until=rows_until(book, as_of))
+        slice_ = cut(
+            loaded.settings,
+            loaded.path.parent,
+            Path(folder),
+            until=rows_until(book, as_of),
+            terms=Terms(labels_as_of=as_of),
+        )
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
@@ -302,9 +309,10 @@ class _Running:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
         wanted = [recipe for recipe in others if recipe.name in names]
         complete = [item.window for item in self.described if item.complete]
+        # What was allowed for and is not needed counts as done: the total stays where it was.
+        self.done = self.total - 1 - len(wanted) * len(complete)
         if not complete:
             return []
-        self.total = self.done + len(wanted) * len(complete) + 1
         known = Remembered() if self.remembered is None else self.remembered
         rows = {item.window.label: hashes_of(item) for item in self.described}
         workers = self.outline.workers

@@ -274,8 +274,8 @@ def champion_of(known: Snapshot, pipeline: str) -> ModelState | None:
     return known.champion(pipeline) if any(state.pipeline == pipeline for state in known.pipelines()) else None
 
 
-def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceTaken:
-    return say.SliceTaken(
+def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | None) -> say.SliceRead:
+    return say.SliceRead(
         slice=slice_.name,
         run=run_name,
         pipeline=pipeline,
@@ -286,6 +286,7 @@ def _slice_taken(slice_: Slice, run_name: str, pipeline: str, same_as: str | Non
         dropped=slice_.dropped,
         columns=slice_.columns,
         same_as=same_as,
+        reading=slice_.reading,
     )
 
 

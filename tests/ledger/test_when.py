@@ -44,6 +44,65 @@ def test_a_period_means_its_end_in_the_ledgers_zone(text: str, moment: str) -> N
     assert parse_moment(text, NEW_YORK, NOON).astimezone(dt.UTC) == dt.datetime.fromisoformat(moment)
 
 
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Sept 2013", "2013-09"),
+        ("Sep. 2013", "2013-09"),
+        ("september 2013", "2013-09"),
+        ("May 2013", "2013-05"),
+        ("15 Oct 2013", "2013-10-15"),
+        ("15. October 2013", "2013-10-15"),
+        ("Oct 1st, 2013", "2013-10-01"),
+        ("2013/10/15", "2013-10-15"),
+        ("2013/3", "2013-03"),
+        ("05.09.2013", "2013-09-05"),
+        ("25/12/2012", "2012-12-25"),
+        ("12/25/2012", "2012-12-25"),
+        ("5/5/2013", "2013-05-05"),
+        ("last month", "2013-06"),
+        ("this month", "2013-07"),
+        ("last year", "2012"),
+    ],
+)
+def test_dates_as_people_type_them(text: str, plain: str) -> None:
+    assert parse_moment(text, NEW_YORK, NOON) == parse_moment(plain, NEW_YORK, NOON)
+
+
+@pytest.mark.parametrize(
+    "text", ["9/5/2013", "31 Sept 2013", "Ju 2013", "Foo 2013", "13.13.2013", "13/13/2013", "last week"]
+)
+def test_a_date_that_may_be_two_or_none_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_moment(text, NEW_YORK, NOON)
+    if text == "9/5/2013":
+        assert "may be 2013-05-09 or 2013-09-05" in caught.value.message
+        assert parse_moment(caught.value.hint.rpartition(" ")[2], NEW_YORK, NOON).month == 5
+
+
+@pytest.mark.parametrize(
+    ("wall", "what", "moments"),
+    [
+        ("2012-11-04 01:30", "was read twice", ["05:30", "06:30"]),
+        ("2013-03-10 02:30", "was never read", ["07:30", "06:30"]),
+    ],
+)
+def test_a_reading_at_a_change_of_the_clocks_is_refused_with_both(wall: str, what: str, moments: list[str]) -> None:
+    with pytest.raises(InvalidInput, match=f"{wall} {what} on the clocks of America/New_York") as caught:
+        parse_moment(wall, NEW_YORK, NOON)
+    readings = caught.value.hint.rpartition(": ")[2].split(" or ")
+    found = [parse_moment(text, NEW_YORK, NOON) for text in readings]
+    assert [f"{moment.astimezone(dt.UTC):%H:%M}" for moment in found] == moments
+
+
+def test_an_answer_about_a_repeated_hour_shows_its_offset(book: ledger.Ledger, clock: Ticking) -> None:
+    clock.now = dt.datetime(2013, 12, 1, tzinfo=dt.UTC)
+    first, second = (book.when(f"2013-11-03T01:30-0{hours}:00").words for hours in (4, 5))
+    assert first.startswith("known on 2013-11-03 01:30:00-04:00 America/New_York (c0-")
+    assert second.startswith("known on 2013-11-03 01:30:00-05:00 America/New_York (c0-")
+    assert book.when("Sept 2013").words == book.when("2013-09").words
+
+
 @given(st.text(max_size=30) | st.from_regex(r"[0-9]{1,5}-?[0-9]{0,3}-?[0-9]{0,3}( [0-9:+]{0,8})?", fullmatch=True))
 def test_anything_else_is_refused_in_words(text: str) -> None:
     try:

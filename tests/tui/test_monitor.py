@@ -190,7 +190,8 @@ def test_labels_that_are_not_known_yet_are_waited_for_with_an_estimate_and_its_o
     assert "tally report late-arrivals --period 2013-10 --html FILE" in later.err
     later = tally(folder, "report", "late-arrivals", "--json", **home).json
     assert later["period"]["status"] != "waiting"
-    assert later["period"]["estimate"]["estimate"] == pytest.approx(told["estimate"]["facts"]["estimate"])
+    # Flights that are cancelled after 20 October were still asked about then.
+    assert later["period"]["estimate"]["estimate"] == pytest.approx(told["estimate"]["facts"]["estimate"], rel=1e-3)
     with ledger.open(team[0]) as book:
         assert len([e for e in book.events() if isinstance(e.event.body, say.PeriodMonitored)]) == 2
 

@@ -15,10 +15,12 @@ from tallystick import __version__
 from tallystick.ledger.errors import TallyError
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.hints import here
+from tallystick.tui.output.streams import NobodyReads, end_when_unread, flush, protect
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module, one line for the list); modules are imported only when their command runs
     "init": ("tallystick.tui.cli.start.init", "Make a ledger in this folder."),
+    "new": ("tallystick.tui.cli.start.new", "Begin a pipeline file from a table of yours."),
     "demo": ("tallystick.tui.cli.start.demo", "A ledger with a story from real data, to look around in."),
     "help": ("tallystick.tui.cli.start.help", "Define a term, or explain a command."),
     "doctor": ("tallystick.tui.cli.start.doctor", "Deliver what waits to be recorded; look for what is wrong."),
@@ -27,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("tallystick.tui.cli.work.replay", "Live the past month by month, into a ledger of its own."),
     "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
     "predict": ("tallystick.tui.cli.work.predict", "Predict with a model, within its approved scope."),
+    "confirm": ("tallystick.tui.cli.decide.confirm", "Confirm settings that were proposed to you."),
     "promote": ("tallystick.tui.cli.decide.promote", "Make a model the champion of its pipeline."),
     "refit": ("tallystick.tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
     "final-test": ("tallystick.tui.cli.decide.final_test", "Look at the sealed windows, once."),
@@ -73,9 +76,20 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "adopt": ("tallystick.tui.cli.admin.key", "Go on with a ledger that is not the history seen before."),
 }
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Begin": ("init", "demo", "doctor", "help"),
+    "Begin": ("init", "new", "demo", "doctor", "help"),
     "Make": ("check", "run", "replay", "reproduce"),
-    "Decide": ("final-test", "promote", "retire", "refit", "waive", "approve", "automation", "audit", "correct"),
+    "Decide": (
+        "final-test",
+        "confirm",
+        "promote",
+        "retire",
+        "refit",
+        "waive",
+        "approve",
+        "automation",
+        "audit",
+        "correct",
+    ),
     "Live": ("predict", "monitor", "report"),
     "Look": ("status", "champion", "runs", "models", "trials", "log", "show", "sql", "tui"),
     "Travel": ("diff", "why", "story", "explain", "lineage", "know"),
@@ -99,12 +113,18 @@ GROUPS: dict[str, tuple[str, ...]] = {
 }
 
 
+ANSWERS = frozenset({*GROUPS["Look"], *GROUPS["Travel"], "help"})
+"""Commands that do nothing but print: they may end as soon as nobody reads on."""
+
+
 class Invocation:
     """What is known of the command that runs, also when it fails."""
 
     def __init__(self) -> None:
         self.as_json = False
         """Whether its errors are printed as JSON."""
+        self.only_answers = False
+        """Whether it does nothing but print."""
 
 
 def asks_for_json(command: click.Command, args: list[str]) -> bool:
@@ -155,6 +175,9 @@ class Tally(click.Group):
             meant = f" Did you mean `tally {near[0]}`?" if near else ""
             raise click.UsageError(f"There is no command {show(args[0])!r}.{meant}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
+        invocation.only_answers = name in ANSWERS
+        if invocation.only_answers:
+            end_when_unread()
         invocation.as_json = command is not None and asks_for_json(command, rest)
         return name, command, rest
 
@@ -200,39 +223,39 @@ def tally() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and end the process with its exit code."""
+    """Run the command line and end the process with its exit code, whether or not all of it could be printed."""
+    protect()
     invocation = Invocation()
+    code = _code_of(invocation)
+    if (lost := flush()) is not None:
+        reason = lost.strerror or type(lost).__name__
+        _report("output", f"Some of the output could not be written: {reason}.", "", invocation.as_json)
+        code = code or (2 if invocation.only_answers else 0)
+    sys.exit(code)
+
+
+def _code_of(invocation: Invocation) -> int:
+    """Run the command; its exit code."""
     try:
         # https://no-color.org: any value but an empty one.
         color = False if os.environ.get("NO_COLOR") else None
         code = tally.main(prog_name="tally", standalone_mode=False, color=color, obj=invocation)
-        sys.stdout.flush()
-        sys.exit(code if isinstance(code, int) else 0)
-    except TallyError as error:
-        _report(error.code, error.message, error.hint, invocation.as_json)
+        return code if isinstance(code, int) else 0
+    except (TallyError, sqlite3.DatabaseError) as error:
+        trouble = error if isinstance(error, TallyError) else _error_of_sqlite(error)
+        _report(trouble.code, trouble.message, trouble.hint, invocation.as_json)
         _debug()
-        sys.exit(error.exit_code)
-    except sqlite3.DatabaseError as error:
-        from tallystick.ledger.opening import error_of_sqlite
-
-        trouble_found = error_of_sqlite(error)
-        _report(trouble_found.code, trouble_found.message, trouble_found.hint, invocation.as_json)
-        _debug()
-        sys.exit(trouble_found.exit_code)
-    except click.UsageError as error:
-        command = error.ctx.command_path if error.ctx else "tally"
-        _report("usage", error.format_message(), f"`{command} --help` explains it.", invocation.as_json)
-        sys.exit(2)
+        return trouble.exit_code
     except click.ClickException as error:
-        _report("usage", error.format_message(), "", invocation.as_json)
-        sys.exit(2)
+        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "tally"
+        hint = f"`{command} --help` explains it." if isinstance(error, click.UsageError) else ""
+        _report("usage", error.format_message(), hint, invocation.as_json)
+        return 2
     except (KeyboardInterrupt, click.Abort):
         _report("interrupted", "Interrupted. What was recorded before stays recorded.", "", invocation.as_json)
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of a pipe has left; point standard output elsewhere so that closing it stays quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        return 130
+    except NobodyReads:
+        return 0
     except Exception as error:  # noqa: BLE001 - the rim: no traceback reaches a person
         _report(
             "unexpected",
@@ -241,7 +264,13 @@ def main() -> NoReturn:
             invocation.as_json,
         )
         _debug()
-        sys.exit(2)
+        return 2
+
+
+def _error_of_sqlite(error: sqlite3.DatabaseError) -> TallyError:
+    from tallystick.ledger.opening import error_of_sqlite
+
+    return error_of_sqlite(error)
 
 
 def _debug() -> None:

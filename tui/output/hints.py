@@ -14,7 +14,7 @@ _named: Path | None = None
 
 # A command in backticks, or one that is all there is up to the end of the line, but for "Next: " and the like.
 _COMMAND = re.compile(r"`tally ([a-z-]+[^`\n]{0,300})`|(?:^|(?<=: ))tally ([a-z-]+[^`\n]{0,300})$", re.MULTILINE)
-WITHOUT_A_LEDGER = ("audit-tiles", "check", "check-proof", "demo", "help", "init", "replay")
+WITHOUT_A_LEDGER = ("audit-tiles", "check", "check-proof", "demo", "help", "init", "new", "replay")
 """Commands that make a ledger or need none."""
 
 

@@ -88,6 +88,13 @@ class SliceTaken(Body, frozen=True, kw_only=True):
     """An earlier run on the same slice, where there is one."""
 
 
+@released("slice.taken", 2)
+class SliceRead(SliceTaken, frozen=True, kw_only=True):
+    """The same, with the version that the table was read by; slices of the first form were read by version 1."""
+
+    reading: Count
+
+
 class Levels(Fact, frozen=True, kw_only=True):
     """A histogram: counts by bin (between ``edges``) or by category (named in ``levels``)."""
 

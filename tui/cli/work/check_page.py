@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import click
 import msgspec
@@ -10,7 +12,7 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression, words
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import Pipeline, Rolling
+from tallystick.pipeline.config.settings import Csv, Pipeline, Rolling
 from tallystick.pipeline.config.timeline import LEGEND, timeline
 from tallystick.pipeline.config.windows import development_windows, sealed_windows
 from tallystick.tui.output.console import wrap
@@ -46,10 +48,31 @@ def print_page(loaded: LoadedPipeline) -> None:
     for sentence in _refused(settings):
         click.echo(_hanging("-", sentence, 4))
     if loaded.defaulted:
-        _heading("Left to their defaults")
-        click.echo(wrap(", ".join(loaded.defaulted), "  "))
+        _heading("Left out of the file, so with their documented meaning")
+        values = {name: _default(settings, name) for name in loaded.defaulted}
+        for name, value in values.items():
+            if value is not None:
+                click.echo(_hanging("-", f"{name} = {value}", 4))
+        if nothing := [name for name, value in values.items() if value is None and "features" not in name]:
+            click.echo(_hanging("-", f"Nothing is meant by leaving out {', '.join(nothing)}.", 4))
+    if settings.proposed is not None and settings.proposed.settings:
+        _heading(f"Proposed, not confirmed by a person: {count(len(settings.proposed.settings), 'setting')}")
+        click.echo(wrap(", ".join(settings.proposed.settings), "  "))
+        click.echo(wrap("A run works with them; a promotion needs them confirmed: `tally confirm FILE`.", "  "))
     for note in loaded.notes:
         click.echo(wrap(f"note: {note}", "  "))
+
+
+def _default(settings: Pipeline, name: str) -> str | None:
+    """The value of a setting by its dotted name, as a file would write it; None where it is absent or empty."""
+    value: Any = settings
+    for part in re.findall(r"[^.\[\]]+", name):
+        try:
+            step = int(part) if isinstance(value, list) else part
+            value = getattr(value, part, None) if isinstance(value, msgspec.Struct) else value[step]
+        except (KeyError, IndexError, TypeError, ValueError):
+            return None
+    return None if value in (None, {}, []) else msgspec.json.encode(value, enc_hook=str).decode()
 
 
 def _heading(text: str) -> None:
@@ -105,6 +128,13 @@ def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
     rows = f", {data.rows_expected:,} rows" if data.rows_expected is not None else ""
     pinned = ", pinned by its fingerprint" if data.fingerprint is not None else ""
     yield "source", _because(f"{data.source}{rows}{pinned}", data.why)
+    if data.csv is not None:
+        yield "CSV files", _csv_words(data.csv)
+    for name, join in data.joins.items():
+        if join.csv is not None:
+            yield f"CSV of {name}", _csv_words(join.csv)
+    if data.infinite == "missing":
+        yield "infinite", "an infinite value of a feature is taken as missing"
     target = data.target
     yield (
         "answer",
@@ -129,6 +159,20 @@ def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
     if data.features.forbidden is not None:
         forbidden = data.features.forbidden
         yield "never used", _because(", ".join(forbidden.columns), forbidden.why)
+
+
+def _csv_words(csv: Csv) -> str:
+    """How the file says that its CSV files are written."""
+    said = [
+        f"encoding {csv.encoding}" if csv.encoding else "",
+        f"cut at {csv.separator!r}" if csv.separator else "",
+        f"decimal sign {csv.decimal!r}" if csv.decimal else "",
+        f"{csv.thousands!r} between thousands" if csv.thousands else "",
+        f"missing where they say {', '.join(csv.missing)}" if csv.missing else "",
+        f"{', '.join(csv.units)} beside a number is left out" if csv.units else "",
+        f"text in {', '.join(csv.text)}" if csv.text else "",
+    ]
+    return "; ".join(filter(None, said))
 
 
 def _time(settings: Pipeline) -> Iterator[tuple[str, str]]:

@@ -91,10 +91,11 @@ def replay_command(
     with ProgressBar() as progress:
         from tallystick.pipeline.config.windows import periods_between
         from tallystick.pipeline.replay.chapters import begin_story, refuse_unfit_grants, telling
-        from tallystick.pipeline.replay.replay import refuse_unlived
+        from tallystick.pipeline.replay.replay import refuse_proposed, refuse_unlived
 
         grants = _grants(_Waiver(waived, reason, owner, approver, waive_for), signed)
         months = periods_between(loaded.settings.time, first, last)
+        refuse_proposed(loaded)
         refuse_unlived(loaded, months)
         refuse_unfit_grants(loaded, grants)
         place = folder or Path(f"replay-{loaded.settings.name}")

@@ -22,6 +22,7 @@ from tallystick.tui.output.progress import ProgressBar
 from tallystick.tui.output.trajectory import trajectory_table
 
 if TYPE_CHECKING:
+    from tallystick.pipeline.data.slice import FeatureRead
     from tallystick.pipeline.models.executor import Engine
     from tallystick.pipeline.runs.run import RunReport
     from tallystick.pipeline.runs.start import Outline
@@ -108,6 +109,7 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
 
 
 def _print_outline(outline: Outline) -> None:
+    from tallystick.pipeline.data.slice import features_read, rows_waiting
     from tallystick.pipeline.evaluate.sentences import dropped_rows_sentence
 
     settings, slice_ = outline.loaded.settings, outline.slice
@@ -117,6 +119,10 @@ def _print_outline(outline: Outline) -> None:
         f"  slice       {slice_.name}: {slice_.rows:,} rows of {show(slice_.source)}, "
         f"{len(slice_.numeric) + len(slice_.categorical)} features"
     )
+    click.echo(_hanging("read as", _features_line(features_read(slice_))))
+    if waiting := rows_waiting(slice_):
+        words = f"{waiting:,} rows have no answer yet. They wait: none of them trains or tests a candidate."
+        click.echo(_hanging("", words))
     for drop in slice_.dropped:
         sentence = dropped_rows_sentence(drop.where, drop.rows, slice_.source_rows, drop.why)
         click.echo(wrap(sentence, "              "))
@@ -141,6 +147,21 @@ def _print_outline(outline: Outline) -> None:
                 "  ",
             )
         )
+
+
+def _hanging(name: str, text: str) -> str:
+    return f"  {name}".ljust(14) + wrap(text, " " * 14)[14:]
+
+
+def _features_line(features: list[FeatureRead]) -> str:
+    """``numbers: price, pieces (12 missing) · text: shop (3 levels)``."""
+    kinds: dict[str, list[str]] = {"numbers": [], "text": []}
+    for feature in features:
+        facts = [] if feature.levels is None else [count(feature.levels, "level")]
+        facts += [f"{feature.missing:,} missing"] if feature.missing else []
+        words = f" ({', '.join(facts)})" if facts else ""
+        kinds["numbers" if feature.kind == "number" else "text"].append(feature.name + words)
+    return " · ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items() if names)
 
 
 # After -----------------------------------------------------------------------------------------------------

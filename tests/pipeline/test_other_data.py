@@ -1,0 +1,439 @@
+"""Tables as other people have them: nothing is lost, merged or guessed in silence, in run, predict and monitor."""
+
+from __future__ import annotations
+
+import datetime as dt
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from given import Ticking
+from orders import file_for, orders
+from shell import tally
+from tiny import done, silent
+
+from tallystick import ledger
+from tallystick.ledger.errors import InvalidInput, Refused
+from tallystick.ledger.events import types as say
+from tallystick.pipeline.config.load import read
+from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.reading import FIRST_READING, READING
+from tallystick.pipeline.data.slice import TARGET, Slice, cut, open_table
+from tallystick.pipeline.monitoring.monitor import Watched, monitor
+from tallystick.pipeline.monitoring.predict import answer
+from tallystick.pipeline.records.run_record import reading_of_run
+from tallystick.pipeline.runs.reopen import taken_up
+from tallystick.pipeline.runs.reproduce import reproduce
+from tallystick.pipeline.runs.run import RunReport, run
+
+SEPTEMBER = dt.datetime(2024, 9, 5, 12, tzinfo=dt.UTC)
+
+
+def as_csv(frame: pd.DataFrame, folder: Path) -> str:
+    frame.to_csv(folder / "orders.csv", index=False)
+    return '"csv:orders.csv"'
+
+
+def sliced(file: Path, **terms: Any) -> Slice:
+    return cut(read(file).settings, file.parent, file.parent, terms=Terms(**terms))
+
+
+def column(slice_: Slice, name: str) -> list[Any]:
+    found: list[Any] = open_table(slice_)[name].to_pylist()
+    return found
+
+
+@pytest.fixture
+def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ledger.Ledger]:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    with ledger.create(tmp_path, timezone="Europe/Berlin", clock=Ticking(SEPTEMBER)) as made:
+        yield made
+
+
+def promoted(book: ledger.Ledger, report: RunReport) -> str:
+    assert report.model is not None
+    book.append(
+        say.ModelPromoted(
+            model=report.model, pipeline="returns", previous=None, run=report.outline.run,
+            decision=report.outline.run, reason="test",
+        )
+    )  # fmt: skip
+    return report.model
+
+
+# Text stays text --------------------------------------------------------------------------------------------
+
+
+def test_ids_that_no_number_holds_are_keys_of_their_own(tmp_path: Path) -> None:
+    frame = orders()
+    frame["order_id"] = [str(9 * 10**19 + row) for row in range(len(frame))]
+    slice_ = sliced(file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(frame, tmp_path)}))
+    assert column(slice_, "order_id") == frame["order_id"].tolist()
+
+
+JOIN = """[data.joins.customers]
+source = "{source}"
+on = {{ customer = "customer" }}
+why = "ages"
+
+[time]
+"""
+AGE = '"price, pieces, shop" = { known_at = "ordered_at" }\n"age" = { known_at = "ordered_at", from = "customers" }'
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [str(10**19), str(10**19 + 1), str(10**19 + 2)],
+        ["7", "07", "007"],
+        ["7", str(10**19), "01"],
+    ],
+)
+def test_a_join_matches_what_is_written(tmp_path: Path, ids: list[str], kind: str) -> None:
+    """The joined table knows the first of three customers alone; read by itself, that one might be a number."""
+    frame = orders()
+    frame["customer"] = np.array(ids)[np.arange(len(frame)) % 3]
+    ages = pd.DataFrame({"customer": ids[:1], "age": [40]})
+    ages.to_csv(tmp_path / "customers.csv", index=False)
+    ages.to_parquet(tmp_path / "customers.parquet", index=False)
+    file = file_for(
+        tmp_path,
+        **{
+            '"parquet:orders.parquet"': as_csv(frame, tmp_path),
+            '"price, pieces, shop" = { known_at = "ordered_at" }': AGE,
+            "[time]\n": JOIN.format(source=f"{kind}:customers.{kind}"),
+        },
+    )
+    found = column(sliced(file), "age")
+    expected = np.where(np.arange(len(frame)) % 3 == 0, 40.0, np.nan)
+    np.testing.assert_array_equal(np.array(found, dtype=float), expected)
+
+
+def test_codes_of_a_csv_are_those_of_the_parquet_file(tmp_path: Path) -> None:
+    frame = orders()
+    frame["shop"] = np.array(["01067", "10115", "1", "01", "001"])[np.arange(len(frame)) % 5]
+    csv = sliced(file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(frame, tmp_path)}))
+    parquet = sliced(file_for(tmp_path, frame))
+    assert csv.fingerprint == parquet.fingerprint
+    assert csv.categorical == ("shop",)
+    frame["order_id"] = ["0" * (row % 2) + str(row // 2 + 1) for row in range(len(frame))]
+    slice_ = sliced(file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(frame, tmp_path)}))
+    assert column(slice_, "order_id") == frame["order_id"].tolist()
+
+
+def test_decimals_of_a_database_are_keys_of_their_own(tmp_path: Path) -> None:
+    frame = orders()
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    ids = pa.array([f"0.{10**19 + row}" for row in range(len(frame))]).cast(pa.decimal128(38, 20))
+    pq.write_table(table.set_column(table.column_names.index("order_id"), "order_id", ids), tmp_path / "orders.parquet")
+    assert len(set(column(sliced(file_for(tmp_path)), "order_id"))) == len(frame)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        pd.array([1_000_001, 1_000_002, 1_000_003], "int64"),
+        pd.array([0.1, 0.1 + 2**-50, 0.3], "float64"),
+        pd.array([True, False, None], "boolean"),
+        pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-03"]).array,
+        pd.Categorical([10, 20, 30]),
+    ],
+    ids=["whole numbers", "numbers", "yes and no", "dates", "categories"],
+)
+@pytest.mark.parametrize("overlap", ["allowed", "forbidden"])
+def test_any_column_can_be_group_segment_and_unit(
+    book: ledger.Ledger, tmp_path: Path, values: Any, overlap: str
+) -> None:
+    frame = orders()
+    # Forbidden: each tested month has a group that most of the rows before it do not have.
+    month = frame.ordered_at.dt.month.to_numpy()
+    places = np.arange(len(frame)) // 40 % 3 if overlap == "allowed" else np.select([month == 5, month == 6], [1, 2], 0)
+    frame["who"] = values.take(places)
+    group = f'[data.group]\ncolumn = "who"\noverlap = "{overlap}"\nwhy = "they come again"\n\n[time]\n'
+    file = file_for(
+        tmp_path,
+        frame,
+        **{
+            "[time]\n": group,
+            'segments = ["shop"]': 'segments = ["who"]',
+            '"day"': '"who"',
+            "2024-03-01": "2024-05-01",
+            "3 of 5": "2 of 3",
+        },
+    )
+    report = done(book, file)
+    overlaps = [described.overlap for described in report.described if described.overlap is not None]
+    assert [item.seen_rows + item.unseen_rows for item in overlaps] == [186, 180, 186]
+    assert all(item.seen_rows == 0 for item in overlaps) == (overlap == "forbidden")
+    tested = frame[frame.ordered_at.between("2024-05-01", "2024-08-01", inclusive="left")]
+    named = {name for item in report.judged for name in item.losses["unit"].astype(str)}
+    assert len(named - {"(missing)"}) == tested["who"].nunique()
+
+
+# Infinite values --------------------------------------------------------------------------------------------
+
+
+def test_infinite_values_are_refused_before_anything_is_fitted(book: ledger.Ledger, tmp_path: Path) -> None:
+    frame = orders().astype({"pieces": float})
+    frame.loc[5, "price"], frame.loc[[7, 900], "pieces"] = np.inf, -np.inf
+    file = file_for(tmp_path, frame)
+    with pytest.raises(InvalidInput, match="hold infinite values among 1,464 rows: 1 of price, 2 of pieces") as caught:
+        done(book, file)
+    assert book.now().runs() == []
+    line = caught.value.hint.rpartition(": ")[2]
+    file = file_for(tmp_path, **{"[data.features]": f"{line}\n\n[data.features]"})
+    assert done(book, file).described[0].missing["price"] == 0.0
+    missing = sliced(file)
+    assert [column(missing, name).count(None) for name in ("price", "pieces")] == [1, 2]
+
+
+def test_predict_and_monitor_refuse_infinite_values_alike(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders(last="2024-08-31"))
+    model = promoted(book, done(book, file))
+    later = orders("2024-09-01", "2024-09-04")
+    later.loc[3, "price"] = np.inf
+    later.to_parquet(tmp_path / "september.parquet", index=False)
+    with pytest.raises(InvalidInput, match="1 of price"):
+        answer(book, model, "september.parquet", tmp_path / "out.parquet")
+    pd.concat([orders(), later]).to_parquet(tmp_path / "orders.parquet", index=False)
+    with pytest.raises(InvalidInput, match="1 of price"):
+        monitor(book, read(file), "2024-09")
+
+
+def test_predict_reads_a_csv_as_the_model_was_trained(book: ledger.Ledger, tmp_path: Path) -> None:
+    """All of a day's codes may look like numbers."""
+    frame = orders()
+    frame["shop"] = frame["shop"].map({"Ulm": "01067", "Köln": "10115", "Zürich": "80331"})
+    file = file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(frame, tmp_path)})
+    model = promoted(book, done(book, file))
+    later = orders("2024-09-02", "2024-09-04")
+    later.assign(shop="10115").drop(columns="returned").to_csv(tmp_path / "today.csv", index=False)
+    assert answer(book, model, "today.csv", tmp_path / "out.csv").body.warnings == []
+
+
+# Answers that are not known yet -----------------------------------------------------------------------------
+
+DELAY = {'label_delay = "1d"': 'label_delay = "45d"', "2024-07-01": "2024-06-01", "3 of 5": "3 of 4"}
+
+
+def waiting_orders() -> pd.DataFrame:
+    """Orders until yesterday; answers take up to 45 days, so those of the last 45 days are empty."""
+    frame = orders(last="2024-09-04").astype({"returned": "Int64"})
+    frame.loc[frame.ordered_at > pd.Timestamp("2024-09-05 14:00") - pd.Timedelta(days=45), "returned"] = pd.NA
+    return frame
+
+
+def watch(book: ledger.Ledger, file: Path, label: str) -> Watched:
+    return monitor(book, read(file), label)
+
+
+def test_an_answer_that_cannot_be_there_yet_is_waited_for(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, waiting_orders(), **DELAY)
+    report = done(book, file)
+    assert report.outline.slice.dropped == []
+    assert report.outline.slice.rows == report.outline.slice.source_rows == 1_488
+    made = next(entry.event.body for entry in book.now().counted_events(types=["candidate.refitted"]))
+    assert made.rows == int(waiting_orders()["returned"].notna().sum())
+    promoted(book, report)
+    august = watch(book, file, "2024-08")
+    assert (august.body.status, august.body.rows, august.body.immature_rows) == ("waiting", 186, 186)
+    assert august.body.estimate is not None
+    assert "after 2024-10-15" in august.body.suggestion
+
+
+def test_dropping_rows_without_an_answer_keeps_those_that_wait(book: ledger.Ledger, tmp_path: Path) -> None:
+    drop = '[[data.drop_rows]]\nwhere = "returned is missing"\nwhy = "the customer moved"\n\n[data.features]'
+    frame = waiting_orders()
+    frame.loc[10:12, "returned"] = pd.NA
+    file = file_for(tmp_path, frame, **DELAY, **{"[data.features]": drop})
+    report = done(book, file)
+    assert [item.rows for item in report.outline.slice.dropped] == [3]
+    promoted(book, report)
+    assert watch(book, file, "2024-08").body.status == "waiting"
+
+
+def test_the_newest_rows_wait_whatever_the_delay_says(tmp_path: Path) -> None:
+    frame = orders().astype({"returned": "Int64"})
+    frame.loc[frame.ordered_at >= "2024-08-30", "returned"] = pd.NA
+    slice_ = sliced(file_for(tmp_path, frame), labels_as_of=2**60)
+    assert int(np.isnan(column(slice_, TARGET)).sum()) == 12
+
+
+def test_an_answer_that_was_due_is_refused_with_both_ways_out(book: ledger.Ledger, tmp_path: Path) -> None:
+    frame = orders().astype({"returned": "Int64"})
+    lost = frame.ordered_at.between("2024-08-01", "2024-08-03")
+    frame.loc[lost, "returned"] = pd.NA
+    file = file_for(tmp_path, frame)
+    with pytest.raises(
+        InvalidInput, match=r"12 of 1,464 rows have no returned, from 2024-08-01 to 2024-08-02"
+    ) as caught:
+        done(book, file)
+    assert "is missing" not in caught.value.hint
+    done(book, file_for(tmp_path, **{'label_delay = "1d"': 'label_delay = "40d"', "2024-07-01": "2024-07-01"}))
+    drop = '[[data.drop_rows]]\nwhere = "returned is missing"\nwhy = "a fire"\n\n[data.features]'
+    done(book, file_for(tmp_path, **{"[data.features]": drop}))
+
+
+def test_a_partly_answered_period_is_not_judged(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders())
+    promoted(book, done(book, file))
+    frame = pd.concat([orders(), orders("2024-09-01", "2024-09-30")]).astype({"returned": "Int64"})
+    late = (frame.ordered_at >= "2024-09-01") & (frame.returned == 1) & (frame.order_id % 2 == 0)
+    frame.loc[late, "returned"] = pd.NA
+    frame.to_parquet(tmp_path / "orders.parquet", index=False)
+    when = dt.datetime(2024, 10, 20, tzinfo=dt.UTC)
+    watched = monitor(book, read(file), "2024-09", labels_as_of=when)
+    assert watched.body.status == "waiting"
+    assert watched.facts is None
+    [overdue, _] = watched.findings
+    assert overdue.facts["overdue"] == late.sum() > 20
+    assert f"{late.sum()} of 180 rows of September 2024 have no answer" in overdue.sentence
+
+
+# Yes and no -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rule", ["> 0", "== 1", "== 'yes'", "== 'true'", "!= 'no'"])
+@pytest.mark.parametrize(
+    "spelled", [(True, False), ("Yes", "No"), ("y", "n"), ("TRUE", "FALSE"), ("ja", "nein"), ("1", "0"), (1, 0)]
+)
+def test_yes_and_no_in_all_usual_spellings(tmp_path: Path, spelled: tuple[Any, Any], rule: str) -> None:
+    frame = orders()
+    expected = frame["returned"].astype(float).tolist()
+    frame["returned"] = [spelled[0] if value else spelled[1] for value in frame["returned"]]
+    assert column(sliced(file_for(tmp_path, frame, **{'"> 0"': f'"{rule}"'})), TARGET) == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "rule", "message", "seen"),
+    [
+        (("sent back", "kept"), "== 'returned'", "returned == 'returned' holds in no row", "'kept' ("),
+        (("sent back", "kept"), "> 0", "are not numbers, for example", "'sent back' ("),
+        ((2, 3), "== 'yes'", "returned holds numbers", "3 ("),
+    ],
+)
+def test_a_rule_that_fits_no_answer_shows_those_that_there_are(
+    tmp_path: Path, values: tuple[Any, Any], rule: str, message: str, seen: str
+) -> None:
+    frame = orders()
+    frame["returned"] = [values[0] if value else values[1] for value in frame["returned"]]
+    with pytest.raises(InvalidInput, match=message) as caught:
+        sliced(file_for(tmp_path, frame, **{'"> 0"': f'"{rule}"'}))
+    assert seen in caught.value.hint
+
+
+# A source that has grown ------------------------------------------------------------------------------------
+
+
+def grown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table a month later: new rows, and the answers that have come since."""
+    answers = orders(last="2024-09-04")["returned"].astype("Int64")
+    return pd.concat([frame.assign(returned=answers), orders("2024-09-05", "2024-10-05")])
+
+
+def test_what_came_later_makes_no_run_different(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, waiting_orders(), **DELAY)
+    report = done(book, file)
+    grown(waiting_orders()).to_parquet(tmp_path / "orders.parquet", index=False)
+    again = reproduce(book, report.outline.run, workers=1, on_progress=silent)
+    assert again.body.verdict == "identical"
+    with taken_up(book, book.now().run(report.outline.run), None) as opened:
+        assert opened.slice.name == report.outline.slice.name
+
+
+def test_an_old_row_that_changed_is_named(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, waiting_orders(), **DELAY)
+    report = done(book, file)
+    later = grown(waiting_orders()).reset_index(drop=True)
+    later.loc[later.ordered_at == "2024-04-03 08:00", "price"] = 1.0
+    later.to_parquet(tmp_path / "orders.parquet", index=False)
+    again = reproduce(book, report.outline.run, workers=1, on_progress=silent)
+    assert again.body.verdict == "different"
+    assert again.body.sentence.startswith("The data of window 2024-04 is not what it was: test rows changed in price")
+    with (
+        pytest.raises(Refused, match=r"These columns differ: price\."),
+        taken_up(book, book.now().run(report.outline.run), None),
+    ):
+        pass
+
+
+# Versions of reading ----------------------------------------------------------------------------------------
+
+
+def test_a_run_is_read_again_by_its_own_version(
+    book: ledger.Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = orders()
+    frame["shop"] = np.array(["01067", "1067", "10115"])[np.arange(len(frame)) % 3]
+    file = file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(frame, tmp_path)})
+    loaded = read(file)
+    first = sliced(file, reading=FIRST_READING)
+    assert first.numeric == ("price", "pieces", "shop")
+    monkeypatch.setattr("tallystick.pipeline.runs.run.Terms", lambda **_: Terms(reading=FIRST_READING))
+    old = done(book, file)
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    new = done(book, file)
+    assert (old.outline.slice.name, new.outline.slice.name) == (first.name, sliced(file).name)
+    assert [reading_of_run(book.now(), item.outline.run) for item in (old, new)] == [FIRST_READING, READING]
+    for report in (old, new):
+        again = reproduce(book, report.outline.run, workers=1, on_progress=silent)
+        assert again.body.verdict == "identical"
+    assert loaded.meaning_hash == read(file).meaning_hash
+
+
+# Small things that stand in the way -------------------------------------------------------------------------
+
+
+def test_a_byte_order_mark_is_no_part_of_a_pipeline_file(tmp_path: Path) -> None:
+    plain = read(file_for(tmp_path))
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + plain.path.read_bytes())
+    marked = read(tmp_path / "marked.toml")
+    assert (marked.meaning_hash, marked.text_hash) == (plain.meaning_hash, plain.text_hash)
+    (tmp_path / "marked.toml").write_bytes(b"\xef\xbb\xbf" + plain.path.read_bytes() + b"\nodd = 1\n")
+    with pytest.raises(InvalidInput, match=r"marked\.toml:\d+: odd is not a setting"):
+        read(tmp_path / "marked.toml")
+
+
+def test_a_folder_may_have_a_hash_in_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "exports #2"
+    folder.mkdir()
+    frame = orders()
+    with closing(sqlite3.connect(folder / "shop#1.db")) as connection:
+        frame.assign(ordered_at=frame["ordered_at"].astype(str)).to_sql("orders", connection, index=False)
+    expected = sliced(file_for(tmp_path, frame)).fingerprint
+    for source in ("shop#1.db#orders", "shop#1.db#select * from orders"):
+        file = file_for(folder, **{"parquet:orders.parquet": f"sqlite:{source}"})
+        assert sliced(file).fingerprint == expected
+        file = file_for(tmp_path, **{"parquet:orders.parquet": f"sqlite:exports #2/{source}"})
+        assert sliced(file).fingerprint == expected
+
+
+def test_the_outline_says_how_each_feature_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    frame = waiting_orders()
+    frame.loc[:11, "price"] = np.nan
+    file = file_for(tmp_path, frame, **DELAY)
+    said = tally(tmp_path, "run", file.name, "--labels-as-of", "2024-09-05", "--workers", "1")
+    assert said.code == 0, said.err
+    assert "  read as     numbers: price (12 missing), pieces · text: shop (3 levels)\n" in said.out
+    waiting = int(frame["returned"].isna().sum())
+    assert f"{waiting} rows have no answer yet. They wait:" in said.out
+
+
+def test_progress_has_one_total_and_comes_to_it(book: ledger.Ledger, tmp_path: Path) -> None:
+    loaded, told = read(file_for(tmp_path, orders())), []
+    run(book, loaded, workers=1, on_outline=lambda _: None, on_progress=lambda _, *far: told.append(far))
+    assert {total for _, total in told} == {told[-1][0]}
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
