@@ -368,6 +368,7 @@ PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not
 LATER = {
     (Gates, "approved_by"): None,
     (Pipeline, "waivers"): None,
+    (Pipeline, "leakage"): None,
     (Time, "unit"): "calendar",
     (Time, "format"): None,
     (Data, "csv"): None,
@@ -378,8 +379,8 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed"})
-"""Not a default: a file without it has no setting that is still to be confirmed."""
+UNSAID = frozenset({"proposed", "leakage"})
+"""No defaults: a file without them has nothing that is still to be confirmed, and answers no question."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

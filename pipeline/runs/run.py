@@ -39,7 +39,8 @@ from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, 
 from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
-from tallystick.pipeline.leakage import checks
+from tallystick.pipeline.leakage import checks, questions
+from tallystick.pipeline.leakage.judge import RULE
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
 from tallystick.pipeline.runs.refit import refit
@@ -72,6 +73,7 @@ class RunReport(NamedTuple):
     headline: str
     reasons: list[say.Reason]
     checks: list[say.Check]
+    questions: list[say.LeakQuestion]
     optimism: list[Optimism]
     random_choice: str | None
     remarks: list[str]
@@ -181,6 +183,7 @@ class _Running:
         self.evidence: list[str] = []
         """Ids of the events that the decision rests on."""
         self.checks: list[say.Check] = []
+        self.questions: list[say.LeakQuestion] = []
         self.done = 0
         self.total = len(outline.windows) * len(outline.recipes)
 
@@ -266,9 +269,9 @@ class _Running:
             self.outline.recipes,
             self.described,
             earlier,
-            self.outline.workers,
             columns_there(self.settings.data, self.outline.loaded.path.parent),
         )
+        self.questions = questions.asked(self.checks, questions.given_answers(self.book.now(), self.settings))
         self._step("checking for leaks")
 
     def _choose(self, scores: Scores | None) -> Selection:
@@ -296,7 +299,8 @@ class _Running:
             reference=self.reference,
             champion=champion_name,
             eligible=dict.fromkeys(
-                (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
+                (score.candidate for score in scores.candidates),
+                checks.why_not_eligible(self.checks) if self.settings.gates.leakage is not None else None,
             ),
         )
         return choose(scores, rule)
@@ -330,8 +334,12 @@ class _Running:
             for reason in selection.reasons
         ]
         headline = sentences.headline(selection, self.pipeline, scores, self.context)
+        if selection.chosen is not None and self.settings.gates.leakage is not None:
+            headline = " ".join(filter(None, [headline, questions.provisional(self.questions)]))
         by_chance = random_choice(optimism)
         remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
+        if self.settings.gates.leakage is None:
+            remarks.append(questions.not_judged(self.checks, self.questions))
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
@@ -361,8 +369,13 @@ class _Running:
             differs_from=differs,
             seconds=round(time.monotonic() - self.started, 3),
         )
-        leakage = say.LeakageChecked(
-            run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
+        leakage = say.LeakageJudged(
+            run=self.name,
+            pipeline=self.pipeline,
+            result=checks.worst_of(self.checks),
+            checks=self.checks,
+            rule=RULE,
+            questions=self.questions,
         )
         appended, model = self._record(decided, finished, leakage, optimism, model)
         return RunReport(
@@ -374,6 +387,7 @@ class _Running:
             headline=headline,
             reasons=reasons,
             checks=self.checks,
+            questions=self.questions,
             optimism=optimism,
             random_choice=by_chance,
             remarks=remarks,
