@@ -119,12 +119,16 @@ def target_values(look: Look, answers: Answers) -> Floats:
     return target_numbers(look.table[column.name], column.name, rule)
 
 
+def moments(look: Look, answers: Answers) -> Days:
+    """The time of every row, (n,) int64 microseconds since 1970-01-01 UTC."""
+    column = look.facts.column(answers.time or "")
+    return row_times(look.table[column.name], column.name, _time_settings(answers, is_step(column)))
+
+
 def days(look: Look, answers: Answers) -> Days:
     """The day of every row since 1970-01-01 where the pipeline is, or its step."""
-    column = look.facts.column(answers.time or "")
-    time = _time_settings(answers, is_step(column))
-    micros = row_times(look.table[column.name], column.name, time)
-    if is_step(column):
+    micros = moments(look, answers)
+    if is_step(look.facts.column(answers.time or "")):
         return micros // STEP_MICROS
     local = pd.to_datetime(pd.Series(micros), unit="us", utc=True).dt.tz_convert(answers.timezone or "UTC")
     return local.dt.tz_localize(None).astype("datetime64[us]").to_numpy().astype(np.int64) // STEP_MICROS

@@ -67,7 +67,8 @@ def _data(draft: NewPipeline) -> Iterator[str]:
     if draft.missing_answers:
         yield "[[data.drop_rows]]"
         yield f"where = {quoted(f'{written(answers.target or str())} is missing')}"
-        yield f"why   = {quoted(f'{draft.missing_answers:,} rows have no answer; nothing can be learned from them.')}"
+        why = f"{draft.missing_answers:,} rows have no answer although it was due; nothing can be learned from them."
+        yield f"why   = {quoted(why)}"
         yield ""
     yield "[data.features]   # name -> when it is known; a column that is not listed is never used"
     for moment, names in draft.features.items():

@@ -133,6 +133,22 @@ def test_rows_without_an_answer_and_columns_that_end_with_them(tmp_path: Path) -
     assert made.draft.forbidden["visit_length"] == "it is missing where churned is missing"
 
 
+def test_rows_whose_answer_is_not_known_yet_are_kept(tmp_path: Path) -> None:
+    """The newest rows wait; those in between were due, whatever a filter would take for the same."""
+    frame = customers()
+    newest = frame["signup"] >= "2021-06-15"
+    frame.loc[newest, "churned"] = None
+    made = begun(frame, tmp_path, target="churned")
+    assert made.loaded.settings.data.drop_rows == []
+    assert (made.draft.missing_answers, made.draft.waiting_answers) == (0, newest.sum())
+    assert check_data(made.loaded)[1] == []
+    frame.loc[[100, 101, 102], "churned"] = None
+    made.file.unlink()
+    made = begun(frame, tmp_path, target="churned")
+    assert (made.draft.missing_answers, made.draft.waiting_answers) == (3, newest.sum())
+    assert made.loaded.settings.data.drop_rows[0].why.startswith("3 rows have no answer although it was due")
+
+
 def test_a_name_with_spaces_is_quoted(tmp_path: Path) -> None:
     frame = customers().rename(columns={"signup": "Order Date", "churned": "has left?"})
     frame.loc[5, "has left?"] = None

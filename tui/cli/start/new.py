@@ -139,7 +139,11 @@ def _print_begun(begun: Begun) -> None:
     ]
     lines += [f"{name} is forbidden: {reason}." for name, reason in draft.forbidden.items()]
     if draft.missing_answers:
-        lines.append(f"{count(draft.missing_answers, 'row')} without an answer are left out.")
+        verb = "is" if draft.missing_answers == 1 else "are"
+        lines.append(f"{count(draft.missing_answers, 'row')} without an answer that was due {verb} left out.")
+    if draft.waiting_answers:
+        verb = "waits" if draft.waiting_answers == 1 else "wait"
+        lines.append(f"{count(draft.waiting_answers, 'row')} without an answer {verb}: it is not known yet.")
     lines.append(
         f"{count(len(draft.proposed), 'setting')} proposed, not confirmed by a person; a promotion needs them "
         f"confirmed: tally confirm {file}"
