@@ -241,17 +241,7 @@ def _label_delay(look: Look, answers: Answers) -> str:
 
 def _key(look: Look, answers: Answers) -> list[str]:
     found = find_key(look.table, look.facts, answers.time or "", answers.target)
-    if found is None:
-        raise InvalidInput(
-            f"No columns tell the {look.facts.rows:,} rows apart"
-            + (
-                f"; {look.facts.duplicates:,} rows repeat another one in every column."
-                if look.facts.duplicates
-                else "."
-            ),
-            "Remove the repeated rows in the source, or give it a column that numbers them; then --key COLUMN.",
-        )
-    return found
+    return found or []
 
 
 def _group(look: Look, answers: Answers) -> str:
@@ -270,7 +260,7 @@ def _decision(look: Look, answers: Answers) -> str:
 
 
 def _unit(look: Look, answers: Answers) -> str:
-    return f"one row of the table: one {' + '.join(answers.key or [])}"
+    return f"one row of the table: one {' + '.join(answers.key)}" if answers.key else "one row of the table"
 
 
 def _cost(look: Look, answers: Answers) -> str:
@@ -461,10 +451,10 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     elif field in ("key", "afterwards"):
         for name in value:
             look.facts.column(name)
-        if field == "key" and (rows := distinct_rows(look.table, value)) < look.facts.rows:
+        if field == "key" and value and (rows := distinct_rows(look.table, value)) < look.facts.rows:
             raise InvalidInput(
                 f"{' + '.join(value)} is the same in {look.facts.rows - rows:,} rows more than once.",
-                "Name more columns, so that each row has a name of its own.",
+                "Name more columns, so that each row has a name of its own; or none, where rows have no name.",
             )
     elif field == "group" and value != "none":
         look.facts.column(value)

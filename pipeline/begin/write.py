@@ -58,7 +58,8 @@ def _data(draft: NewPipeline) -> Iterator[str]:
     yield "[data]"
     yield f"source        = {quoted(draft.source)}"
     yield f"target        = {_target(draft)}"
-    yield f"key           = {listed(answers.key or [])}   # different in every row"
+    named = "different in every row" if answers.key else "rows have no name; equal rows all count"
+    yield f"key           = {listed(answers.key or [])}   # {named}"
     if answers.group not in (None, "none"):
         why = f"The same {answers.group} comes back in use too; the result is also reported for new ones."
         yield f'group         = {{ column = {quoted(answers.group or "")}, overlap = "allowed", why = {quoted(why)} }}'

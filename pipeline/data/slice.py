@@ -39,6 +39,7 @@ from tallystick.pipeline.data.timestamps import moments, row_times
 from tallystick.pipeline.recipes import Columns
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
+ROW = "__row"
 CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
 LARGEST_EXACT = 2**53
@@ -231,18 +232,26 @@ def rows_without_answers(
 ) -> pa.Table:
     """Time, key and features only, sorted by time and key: what a model is asked about before the answer exists.
 
+    Where rows have no key, the column :data:`ROW` says which row of the source each one is, from 1 on.
+
     Raises
     ------
     InvalidInput
         For a table that does not fit the pipeline file, with counts and examples.
     """
-    return _sorted(_table(settings, base, [], terms), settings)
+    table = _table(settings, base, [], terms)
+    if not settings.data.key:
+        table = table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+    return _sorted(table, settings)
 
 
 def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
     key, time_column = settings.data.key, settings.time.column
-    _check_unique(table, key, time_column)
-    order = [(TIME, "ascending")] + [(name, "ascending") for name in key if name != time_column]
+    if key:
+        _check_unique(table, key, time_column)
+    # Rows without a name are put in order by all that is read of them: those that are still equal can change places.
+    by = key or sorted(set(table.column_names) - {TIME, ROW})
+    order = [(TIME, "ascending")] + [(name, "ascending") for name in by if name != time_column]
     return table.take(pc.sort_indices(table, sort_keys=order))
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import customers, demand
 
+import tallystick
 from tallystick import pipeline
 from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.pipeline.begin.answers import Answers, Look, read_answers
@@ -193,6 +194,35 @@ def test_a_frame_from_a_notebook(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         pipeline.new(customers(), tmp_path / "other.toml", target="nothing")
     assert not (tmp_path / "other.parquet").exists()
+
+
+def test_the_face_takes_a_path_or_a_frame_and_confirms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    customers().to_csv(tmp_path / "visits.csv", index=False)
+    from_file = tallystick.new("visits.csv", target="churned", owner="ann")
+    assert from_file.path.name == "visits.toml"
+    assert from_file.settings.data.source == "csv:visits.csv"
+    from_frame = tallystick.new(customers(), "churn.toml", target="churned", owner="ann")
+    assert from_frame.settings.data.source == "parquet:churn.parquet"
+    with pytest.raises(InvalidInput, match="so the file needs a name"):
+        tallystick.new(customers(), target="churned")
+    some = tallystick.confirm("churn.toml", ["gates", "selection"])
+    assert some.appended is None
+    assert "time.window" in some.left
+    assert "gates" not in some.left
+    assert tallystick.confirm("churn.toml", "all").left == []
+    with pytest.raises(InvalidInput, match="No setting is named"):
+        tallystick.confirm("churn.toml", [])
+
+
+def test_rows_without_a_name_have_no_key(tmp_path: Path) -> None:
+    frame = customers().drop(columns="customer_id")
+    frame = pd.concat([frame, frame.iloc[::7]]).sort_values("signup", kind="stable")
+    made = begun(frame, tmp_path, target="churned")
+    assert made.loaded.settings.data.key == []
+    assert "data.key" in made.draft.proposed
+    assert check_data(made.loaded)[1] == []
+    assert any("rows have no name of their own" in note for note in made.loaded.notes)
 
 
 def test_answers_from_a_file(tmp_path: Path) -> None:

@@ -181,6 +181,47 @@ def test_any_column_can_be_group_segment_and_unit(
     assert len(named - {"(missing)"}) == tested["who"].nunique()
 
 
+# Rows without a key -----------------------------------------------------------------------------------------
+
+
+def nameless() -> pd.DataFrame:
+    """Orders without a number of their own; some rows repeat others in every column."""
+    frame = orders().drop(columns="order_id").assign(price=lambda found: found.price.round(-1), pieces=3)
+    return pd.concat([frame, frame.iloc[::5]])
+
+
+def test_rows_without_a_key_are_judged_whatever_their_order(book: ledger.Ledger, tmp_path: Path) -> None:
+    no_key = {'key = ["order_id"]': "key = []"}
+    frame = nameless()
+    file = file_for(tmp_path, frame, **no_key)
+    first = done(book, file)
+    assert first.outline.slice.rows == len(frame)
+    keys = next(check for check in first.checks if check.check == "keys")
+    assert (keys.result, keys.facts["repeated"]) == ("pass", int(frame.duplicated().sum()))
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "orders.parquet", index=False)
+    assert done(book, file).same_result_as == first.outline.run
+    found = reproduce(book, first.outline.run, workers=1, on_progress=silent)
+    assert found.body.verdict == "identical"
+    model = promoted(book, first)
+    later = orders("2024-09-02", "2024-09-04").drop(columns=["order_id", "returned"]).sample(frac=1, random_state=2)
+    later.to_parquet(tmp_path / "today.parquet", index=False)
+    answer(book, model, "today.parquet", tmp_path / "out.parquet")
+    answers = pd.read_parquet(tmp_path / "out.parquet").set_index("row").sort_index()
+    assert answers.index.tolist() == list(range(1, len(later) + 1))
+    times = answers["ordered_at"].dt.tz_convert("Europe/Berlin").dt.tz_localize(None)
+    assert times.tolist() == later["ordered_at"].tolist()
+    pd.concat([frame, orders("2024-09-01", "2024-09-04").drop(columns="order_id")]).to_parquet(
+        tmp_path / "orders.parquet", index=False
+    )
+    assert watch(book, file, "2024-09").body.rows == 24
+
+
+def test_a_key_is_never_left_out_in_silence(tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders(), **{'key = ["order_id"]\n': ""})
+    with pytest.raises(InvalidInput, match=r"\[data\] must say key"):
+        read(file)
+
+
 # Infinite values --------------------------------------------------------------------------------------------
 
 
