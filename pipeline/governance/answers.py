@@ -55,7 +55,7 @@ def answer(
     looks = [look for look in now.looks() if look.run == state.run]
     if looks:
         raise Refused(
-            f"The sealed windows were looked at for run {state.run} ({count(len(looks), 'look')}); answers come before.",
+            f"The sealed windows were looked at for run {state.run} ({count(len(looks), 'look')}); answers come first.",
             f"Write the answer into the pipeline file, [leakage.explained.{subject}], and run it again: tally run "
             "FILE.toml",
         )

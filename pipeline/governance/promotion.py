@@ -260,8 +260,8 @@ def _way(gate: str, model: ModelState, run: RunState) -> str | None:
         "reproduced": f"Do the run again and compare: tally reproduce {run.run}",
         "final_test": f"Look at the sealed windows, once: tally final-test {model.model}",
         "approved_by": f"Have it signed: tally approve {model.model}",
-        "leakage": f"Answer each question, if you can: tally answer {run.run} FEATURE --why …; or remove the feature and "
-        "run again: tally run FILE.toml",
+        "leakage": f"Answer each question: tally answer {run.run} FEATURE --why …; or take the feature out and run "
+        "again: tally run FILE.toml",
         "optimism_gap": "Waive it by name, or run again with a candidate for which it is measured.",
     }.get(gate)
 

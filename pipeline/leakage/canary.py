@@ -10,7 +10,7 @@ import pandas as pd
 from tallystick.ledger.events.types import Check
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.leakage import odds
-from tallystick.pipeline.leakage.evidence import Evidence, Floats
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence
 from tallystick.pipeline.leakage.past_answers import ordered, repeated_answer, rows_before
 from tallystick.pipeline.leakage.strength import answer_itself
 from tallystick.pipeline.leakage.uncertainty import alone, left, reach
@@ -127,7 +127,7 @@ def _answers(made: Bench) -> Check | None:
     return _planted(ANSWERS, caught, "A planted column of the answers, changed by little,")
 
 
-def _young(evidence: Evidence) -> Check | None:
+def _young(evidence: LeakEvidence) -> Check | None:
     order = ordered(evidence.series[0])
     source = rows_before(order, -1, np.arange(len(evidence.y)))
     values = np.where(source >= 0, evidence.y[source], np.nan)
@@ -140,7 +140,7 @@ def _young(evidence: Evidence) -> Check | None:
     return _planted(LAG, verdict is not None and verdict.result == "fail", "A planted column of the next row's answers")
 
 
-def _filled(evidence: Evidence) -> Check | None:
+def _filled(evidence: LeakEvidence) -> Check | None:
     known = evidence.known
     y: Floats = evidence.y[known]
     if evidence.task != "classification" or min(y.sum(), (1 - y).sum()) < 2 * odds.FEWEST_OF_A_CLASS:

@@ -8,17 +8,17 @@ import numpy as np
 import pandas as pd
 
 from tallystick.ledger.events.commit import from_micros
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Mask, Rows
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Mask, Rows
 
 FEWEST_ROWS = 50
 LEAST_SEEN = 0.5
 
 
-def parts_of_time(evidence: Evidence) -> dict[str, Rows]:
+def parts_of_time(evidence: LeakEvidence) -> dict[str, Rows]:
     """Parts of the local time of each row, (n,) int64 each."""
     local = pd.to_datetime(evidence.times, unit="us", utc=True).tz_convert(evidence.zone)
     hour = local.hour.to_numpy(np.int64)
-    weekday = local.dayofweek.to_numpy(np.int64)
+    weekday = local.day_of_week.to_numpy(np.int64)
     return {
         "hour": hour,
         "minute of the day": hour * 60 + local.minute.to_numpy(np.int64),
@@ -26,17 +26,17 @@ def parts_of_time(evidence: Evidence) -> dict[str, Rows]:
         "weekday and hour": weekday * 24 + hour,
         "month": local.month.to_numpy(np.int64),
         "day of the month": local.day.to_numpy(np.int64),
-        "day of the year": local.dayofyear.to_numpy(np.int64),
+        "day of the year": local.day_of_year.to_numpy(np.int64),
     }
 
 
-def clock_columns(evidence: Evidence, parts: dict[str, Rows]) -> dict[str, Floats]:
+def clock_columns(evidence: LeakEvidence, parts: dict[str, Rows]) -> dict[str, Floats]:
     """Time as models may see it: its parts and its passing."""
     found = {f"clock: {name}": codes.astype(np.float64) for name, codes in parts.items() if np.ptp(codes) > 0}
     return {**found, "clock: time": (evidence.times - evidence.times[0]) / 3.6e9}
 
 
-def follows_from_clock(evidence: Evidence, parts: dict[str, Rows]) -> dict[str, tuple[dict[str, Any], str]]:
+def follows_from_clock(evidence: LeakEvidence, parts: dict[str, Rows]) -> dict[str, tuple[dict[str, Any], str]]:
     """Features that a part of the time gives: a table learnt before the last cut-off is right in all later rows.
 
     Rows whose part was not seen before do not count; at least half of the later rows must be seen, and 50.

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Rows
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Rows
 
 PRIOR_ROWS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 300.0)
 CONSTANT = 0.05
@@ -26,7 +26,7 @@ FEWEST_LEVELS = 5
 ROWS_A_LEVEL = 4
 
 
-class Source(NamedTuple):
+class LevelColumn(NamedTuple):
     """A column whose levels may have been coded."""
 
     name: str
@@ -43,7 +43,7 @@ class Coding(NamedTuple):
     levels: int
 
 
-def mean_codings(evidence: Evidence, names: list[str], past: dict[str, Floats]) -> dict[str, Coding]:
+def mean_codings(evidence: LeakEvidence, names: list[str], past: dict[str, Floats]) -> dict[str, Coding]:
     """Numeric features that hold mean answers, each with the source that fits best."""
     found: dict[str, Coding] = {}
     known = evidence.known
@@ -63,7 +63,7 @@ def mean_codings(evidence: Evidence, names: list[str], past: dict[str, Floats]) 
     return found
 
 
-def _sources(evidence: Evidence) -> Any:
+def _sources(evidence: LeakEvidence) -> Any:
     n = len(evidence.y)
     for name in evidence.names:
         column = evidence.frame[name]
@@ -74,13 +74,13 @@ def _sources(evidence: Evidence) -> Any:
                 continue
         codes = pd.factorize(column, use_na_sentinel=False)[0].astype(np.int64)
         if FEWEST_LEVELS <= codes.max() + 1 <= n // ROWS_A_LEVEL:
-            yield Source(name, codes)
+            yield LevelColumn(name, codes)
     for number, codes in enumerate(evidence.series[:-1]):
         if FEWEST_LEVELS <= codes.max() + 1 <= n // ROWS_A_LEVEL:
-            yield Source(f"series {number + 1}", codes)
+            yield LevelColumn(f"series {number + 1}", codes)
 
 
-def _coding(evidence: Evidence, values: Floats, source: Source, known: Any) -> Coding | None:
+def _coding(evidence: LeakEvidence, values: Floats, source: LevelColumn, known: Any) -> Coding | None:
     there = known & np.isfinite(values)
     codes, x, y = source.codes[there], values[there], evidence.y[there]
     size = int(source.codes.max()) + 1
@@ -99,7 +99,7 @@ def _coding(evidence: Evidence, values: Floats, source: Source, known: Any) -> C
     return _fits(evidence, source, there, (rows, level, means, used), noise)
 
 
-def _fits(evidence: Evidence, source: Source, there: Any, levels: Any, noise: float) -> Coding | None:
+def _fits(evidence: LeakEvidence, source: LevelColumn, there: Any, levels: Any, noise: float) -> Coding | None:
     from scipy.special import chdtr
 
     rows, level, means, used = levels
@@ -128,7 +128,7 @@ def _fits(evidence: Evidence, source: Source, there: Any, levels: Any, noise: fl
     return Coding(source.name, r2, past, chance, int(used.sum()))
 
 
-def _past(evidence: Evidence, source: Source, there: Any, level: Floats) -> float:
+def _past(evidence: LeakEvidence, source: LevelColumn, there: Any, level: Floats) -> float:
     """R² of the level's value on the mean of its earlier answers, over the newer half of the rows."""
     order = np.flatnonzero(there)
     codes, y = source.codes[order], evidence.y[order]

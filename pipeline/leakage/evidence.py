@@ -48,7 +48,7 @@ class Declared(NamedTuple):
     why: str | None
 
 
-class Evidence(NamedTuple):
+class LeakEvidence(NamedTuple):
     """All rows in time order, n of them, and what may be known of each."""
 
     frame: pd.DataFrame
@@ -86,7 +86,7 @@ class Evidence(NamedTuple):
 
 def gather(
     plan: BacktestPlan, settings: Pipeline, table: pa.Table, complete: Sequence[Window], sealed: Sequence[Window]
-) -> Evidence:
+) -> LeakEvidence:
     """The evidence of a run."""
     times, target = numbers(table, TIME), numbers(table, TARGET)
     shut = np.zeros(len(times), dtype=np.bool_)
@@ -105,7 +105,7 @@ def gather(
         rows = backtest.split(table, window, plan.as_of, forbidden)
         if len(rows.train) and len(rows.test):
             folds.append(Fold(window.label, evenly(rows.train, MOST_TRAIN_ROWS), evenly(rows.test, MOST_TEST_ROWS)))
-    return Evidence(
+    return LeakEvidence(
         frame=frame_of(table, plan.slice.features),
         columns=plan.slice.features,
         task=plan.task,

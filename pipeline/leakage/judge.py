@@ -15,7 +15,7 @@ import pandas as pd
 
 from tallystick.ledger.events.types import Check
 from tallystick.pipeline.leakage import canary, clock, encodings, odds, past_answers, strength, waiting_rows
-from tallystick.pipeline.leakage.evidence import Evidence
+from tallystick.pipeline.leakage.evidence import LeakEvidence
 from tallystick.pipeline.leakage.questions import RUN
 from tallystick.pipeline.leakage.yardstick import Bench, bench
 
@@ -35,7 +35,7 @@ BEFORE = re.compile(
 )
 
 
-def judge(evidence: Evidence) -> list[Check]:
+def judge(evidence: LeakEvidence) -> list[Check]:
     """All rules that look at values, in a fixed order; equal for equal evidence."""
     parts = clock.parts_of_time(evidence)
     past = past_answers.past_columns(evidence)
@@ -62,7 +62,7 @@ def judge(evidence: Evidence) -> list[Check]:
     return checks
 
 
-def _answers(evidence: Evidence, cleared: set[str]) -> Iterator[Check]:
+def _answers(evidence: LeakEvidence, cleared: set[str]) -> Iterator[Check]:
     """Answers of other rows that a feature repeats or is made of."""
     numeric = [name for name in evidence.columns.numeric if name not in cleared]
     rest = []
@@ -77,12 +77,12 @@ def _answers(evidence: Evidence, cleared: set[str]) -> Iterator[Check]:
         yield _of_answers(name, verdict)
 
 
-def _of_answers(name: str, verdict: past_answers.Verdict) -> Check:
+def _of_answers(name: str, verdict: past_answers.AnswerProof) -> Check:
     result: Any = "pass" if verdict.result == "cleared" else verdict.result
     return _check(verdict.check, name, result, verdict.facts, verdict.sentence)
 
 
-def _waiting(evidence: Evidence, cleared: set[Any]) -> Iterator[Check]:
+def _waiting(evidence: LeakEvidence, cleared: set[Any]) -> Iterator[Check]:
     """Rows whose answer is not known yet."""
     blocks = waiting_rows.blocks_of(evidence)
     for name in evidence.names:
@@ -108,7 +108,7 @@ def _waiting(evidence: Evidence, cleared: set[Any]) -> Iterator[Check]:
         yield _check("other where the answer is not known", name, "look", moved._asdict(), sentence)
 
 
-def _statistics(evidence: Evidence, made: Bench, settled: set[str]) -> Iterator[Check]:
+def _statistics(evidence: LeakEvidence, made: Bench, settled: set[str]) -> Iterator[Check]:
     """What stands out; never a failure."""
     if evidence.task == "classification":
         y = evidence.y[evidence.known]
@@ -143,7 +143,7 @@ def _measured(checks: list[Check], made: Bench) -> None:
             check.facts["left"], check.facts["left_error"] = single.left.share, single.left.error
 
 
-def _odd_sentence(evidence: Evidence, check: str, name: str, odd: odds.Odd) -> str:
+def _odd_sentence(evidence: LeakEvidence, check: str, name: str, odd: odds.Odd) -> str:
     times = f"odds at least {odd.times:.0f} times" if odd.times > 1 else f"odds at most {odd.times:.2g} times"
     what = "is filled" if check == "filled afterwards" and odd.value == "is filled" else odd.value
     tail = "Fields filled because of the event look like this. Does it exist when the prediction is made?"
@@ -153,7 +153,7 @@ def _odd_sentence(evidence: Evidence, check: str, name: str, odd: odds.Odd) -> s
     )
 
 
-def _named(evidence: Evidence) -> Iterator[Check]:
+def _named(evidence: LeakEvidence) -> Iterator[Check]:
     """Names that speak of an end, declared as known at the row's own time without a reason."""
     for name in evidence.names:
         declared = evidence.declared.get(name)
@@ -170,7 +170,7 @@ def _named(evidence: Evidence) -> Iterator[Check]:
             yield _check("name", name, "look", {"word": word}, sentence)
 
 
-def _rising(evidence: Evidence) -> Iterator[Check]:
+def _rising(evidence: LeakEvidence) -> Iterator[Check]:
     """Features that only count up with time, as ids and counters do: a note, with nothing to answer."""
     times = pd.Series(evidence.times).rank().to_numpy()
     for name in evidence.columns.numeric:
@@ -187,7 +187,7 @@ def _rising(evidence: Evidence) -> Iterator[Check]:
             yield _check("rises with time", name, "pass", {"rank_correlation": rho, "note": True}, sentence)
 
 
-def _passed(evidence: Evidence, checks: list[Check]) -> Iterator[Check]:
+def _passed(evidence: LeakEvidence, checks: list[Check]) -> Iterator[Check]:
     """One line for each feature about which nothing was found."""
     named = {check.subject for check in checks if check.check != "rises with time"}
     for name in evidence.names:

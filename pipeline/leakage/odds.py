@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Mask, Rows
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Mask, Rows
 from tallystick.pipeline.leakage.uncertainty import bins_of
 
 TIMES = 10.0
@@ -42,7 +42,7 @@ class Clusters(NamedTuple):
     """Intraclass correlation of the answers."""
 
 
-def odd_values(evidence: Evidence, names: list[str]) -> tuple[dict[str, Odd], dict[str, Odd]]:
+def odd_values(evidence: LeakEvidence, names: list[str]) -> tuple[dict[str, Odd], dict[str, Odd]]:
     """Features that look filled afterwards, and features of which one value or bin tells."""
     rows = np.flatnonzero(evidence.known)
     rows = rows[np.linspace(0, len(rows) - 1, min(MOST_ROWS, len(rows))).astype(np.int64)] if len(rows) else rows

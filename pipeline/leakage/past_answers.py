@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tallystick.pipeline.config.durations import words
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Mask, Rows
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Mask, Rows
 
 DAY = 86_400_000_000
 REPEATS = 0.99
@@ -34,7 +34,7 @@ FARTHEST = (*FAR, 48, 72, 96, 144, 168, 336)
 """Row -3 is three rows later: its answer lies in the future."""
 
 
-class Verdict(NamedTuple):
+class AnswerProof(NamedTuple):
     """What the answers of other rows say about a feature."""
 
     result: str
@@ -44,7 +44,7 @@ class Verdict(NamedTuple):
     sentence: str
 
 
-class Order(NamedTuple):
+class SeriesOrder(NamedTuple):
     """Rows by series and time."""
 
     rows: Rows
@@ -56,17 +56,17 @@ class Order(NamedTuple):
     end: Rows
 
 
-def ordered(codes: Rows) -> Order:
+def ordered(codes: Rows) -> SeriesOrder:
     """The order of one way to see series; rows come in time order."""
     rows = np.argsort(codes, kind="stable").astype(np.int64)
     place = np.empty_like(rows)
     place[rows] = np.arange(len(rows))
     sizes = np.bincount(codes)
     ends = np.cumsum(sizes)
-    return Order(rows, place, (ends - sizes)[codes], ends[codes])
+    return SeriesOrder(rows, place, (ends - sizes)[codes], ends[codes])
 
 
-def rows_before(order: Order, lag: int | Rows, of: Rows) -> Rows:
+def rows_before(order: SeriesOrder, lag: int | Rows, of: Rows) -> Rows:
     """The row so many rows before in the same series; -1 where there is none. Negative lags lie in the future."""
     wanted = order.place[of] - lag
     there = (wanted >= order.first[of]) & (wanted < order.end[of])
@@ -76,7 +76,7 @@ def rows_before(order: Order, lag: int | Rows, of: Rows) -> Rows:
 # What was known --------------------------------------------------------------------------------------------
 
 
-def past_columns(evidence: Evidence) -> dict[str, Floats]:
+def past_columns(evidence: LeakEvidence) -> dict[str, Floats]:
     """What past answers say at the time of each prediction: the last known one, means, the same time earlier.
 
     By series and overall; only answers that were known by then.
@@ -89,7 +89,7 @@ def past_columns(evidence: Evidence) -> dict[str, Floats]:
     return {name: values for name, values in found.items() if np.isfinite(values).any()}
 
 
-def _known_answers(evidence: Evidence, codes: Rows) -> dict[str, Floats]:
+def _known_answers(evidence: LeakEvidence, codes: Rows) -> dict[str, Floats]:
     """Last known answer, mean of the last 20 and of all, answers at the same time of an earlier day and week."""
     known = np.flatnonzero(evidence.known)
     known = known[np.argsort(codes[known], kind="stable")]
@@ -120,7 +120,7 @@ def _known_answers(evidence: Evidence, codes: Rows) -> dict[str, Floats]:
     return found
 
 
-def _at(evidence: Evidence, codes: Rows, known: Rows, back: int) -> Floats:
+def _at(evidence: LeakEvidence, codes: Rows, known: Rows, back: int) -> Floats:
     """The mean known answer of the same series exactly so long before."""
     frame = pd.DataFrame({"c": codes[known], "t": evidence.times[known], "y": evidence.y[known]})
     means = frame.groupby(["c", "t"], sort=False)["y"].mean()
@@ -133,7 +133,9 @@ def _at(evidence: Evidence, codes: Rows, known: Rows, back: int) -> Floats:
 # One earlier answer ----------------------------------------------------------------------------------------
 
 
-def repeated_answer(evidence: Evidence, orders: Sequence[Order], name: str, values: Floats) -> Verdict | None:
+def repeated_answer(
+    evidence: LeakEvidence, orders: Sequence[SeriesOrder], name: str, values: Floats
+) -> AnswerProof | None:
     """Whether a feature is the answer of another row of its series, a fixed number of rows away."""
     for order in orders:
         lags = _lags_that_repeat(evidence, order, values)
@@ -145,7 +147,7 @@ def repeated_answer(evidence: Evidence, orders: Sequence[Order], name: str, valu
             sentence = (
                 f"{name} repeats the answer of its series {_rows(old[0])} before in 99 % of rows, and that was known."
             )
-            return Verdict("cleared", "earlier answer", facts, sentence)
+            return AnswerProof("cleared", "earlier answer", facts, sentence)
         young = [lag for lag in lags if lag and _apart_from(evidence, order, values, lag)]
         if young:
             return _too_young(evidence, order, name, min(young, key=abs))
@@ -154,7 +156,7 @@ def repeated_answer(evidence: Evidence, orders: Sequence[Order], name: str, valu
                 f"{name} has the value of the answer itself in 99 % of rows. It may be a quantity that is known and "
                 "always comes true, or the answer; numbers cannot tell which."
             )
-            return Verdict("look", "the answer itself", {"rows_before": 0}, sentence)
+            return AnswerProof("look", "the answer itself", {"rows_before": 0}, sentence)
     return None
 
 
@@ -162,7 +164,7 @@ def _rows(lag: int) -> str:
     return "1 row" if abs(lag) == 1 else f"{abs(lag):,} rows"
 
 
-def _lags_that_repeat(evidence: Evidence, order: Order, values: Floats) -> list[int]:
+def _lags_that_repeat(evidence: LeakEvidence, order: SeriesOrder, values: Floats) -> list[int]:
     """Lags at which a feature equals the answer in 99 % of rows, also of those where either is not its usual value."""
     usual = _mode(values)
     unusual = np.flatnonzero(np.isfinite(values) & (values != usual))
@@ -179,14 +181,14 @@ def _lags_that_repeat(evidence: Evidence, order: Order, values: Floats) -> list[
     return [int(lag) for lag in agreeing if _repeats(evidence, order, values, int(lag), usual)]
 
 
-def _repeats(evidence: Evidence, order: Order, values: Floats, lag: int, usual: float) -> bool:
+def _repeats(evidence: LeakEvidence, order: SeriesOrder, values: Floats, lag: int, usual: float) -> bool:
     source, both = _pairs(evidence, order, values, lag)
     same = _same(values, evidence.y[source])
     telling = both & ((values != usual) | (evidence.y[source] != usual))
     return bool(telling.sum() >= FEWEST_ROWS and same[both].mean() >= REPEATS and same[telling].mean() >= REPEATS)
 
 
-def _pairs(evidence: Evidence, order: Order, values: Floats, lag: int) -> tuple[Rows, Mask]:
+def _pairs(evidence: LeakEvidence, order: SeriesOrder, values: Floats, lag: int) -> tuple[Rows, Mask]:
     source = rows_before(order, lag, np.arange(len(values)))
     return source, (source >= 0) & np.isfinite(evidence.y[source]) & np.isfinite(values)
 
@@ -203,7 +205,7 @@ def _mode(values: Floats) -> float:
     return float(found[counts.argmax()])
 
 
-def _old_enough(evidence: Evidence, order: Order, lag: int) -> bool:
+def _old_enough(evidence: LeakEvidence, order: SeriesOrder, lag: int) -> bool:
     """Whether the answer so many rows before was known by the prediction in practically all rows."""
     rows = np.arange(len(evidence.times))
     source = rows_before(order, lag, rows)
@@ -212,7 +214,7 @@ def _old_enough(evidence: Evidence, order: Order, lag: int) -> bool:
     return bool(there.any() and known[there].mean() >= OLD_ENOUGH)
 
 
-def _apart_from(evidence: Evidence, order: Order, values: Floats, lag: int) -> bool:
+def _apart_from(evidence: LeakEvidence, order: SeriesOrder, values: Floats, lag: int) -> bool:
     """Whether it is this answer and not the row's own, nor the last one known, that the feature repeats.
 
     A fee in a contract equals the amount of this month, of the last month and of nearly every month before: the month
@@ -232,7 +234,7 @@ def _apart_from(evidence: Evidence, order: Order, values: Floats, lag: int) -> b
     return True
 
 
-def _too_young(evidence: Evidence, order: Order, name: str, lag: int) -> Verdict:
+def _too_young(evidence: LeakEvidence, order: SeriesOrder, name: str, lag: int) -> AnswerProof:
     rows = np.arange(len(evidence.times))
     source = rows_before(order, lag, rows)
     apart = evidence.times - evidence.times[source]
@@ -246,19 +248,19 @@ def _too_young(evidence: Evidence, order: Order, name: str, lag: int) -> Verdict
         f"were known. Use an answer that is {words(needed)} old, or drop it."
     )
     facts = {"rows_before": lag, "usually_seconds": usual / 1e6, "needed_seconds": needed / 1e6}
-    return Verdict("fail", "answer too young", facts, sentence)
+    return AnswerProof("fail", "answer too young", facts, sentence)
 
 
 # Made of several -------------------------------------------------------------------------------------------
 
 
-def made_of_answers(evidence: Evidence, orders: Sequence[Order], names: list[str]) -> dict[str, Verdict]:
+def made_of_answers(evidence: LeakEvidence, orders: Sequence[SeriesOrder], names: list[str]) -> dict[str, AnswerProof]:
     """Features that are a weighted sum of answers of their series of which some were not known.
 
     A sum or mean has weights of one sign. A difference may as well be the driver of the answers (an announced
     change), so it is for a person to look at; so is what the row's own answer and known ones make up.
     """
-    found: dict[str, Verdict] = {}
+    found: dict[str, AnswerProof] = {}
     for order in orders:
         for lags in (NEAR, FAR, FARTHEST):
             asked = [name for name in names if name not in found]
@@ -267,8 +269,8 @@ def made_of_answers(evidence: Evidence, orders: Sequence[Order], names: list[str
 
 
 def _made_of(
-    evidence: Evidence, order: Order, lags: tuple[int, ...], names: list[str]
-) -> Iterator[tuple[str, Verdict]]:
+    evidence: LeakEvidence, order: SeriesOrder, lags: tuple[int, ...], names: list[str]
+) -> Iterator[tuple[str, AnswerProof]]:
     every = np.arange(len(evidence.times))
     sources = np.stack([rows_before(order, lag, every) for lag in lags], axis=1)
     answers = np.where(sources >= 0, evidence.y[sources], np.nan)
@@ -291,7 +293,7 @@ def _made_of(
         if known >= MADE_OF or 1.0 - known < LEAVES_TIMES * (1.0 - whole):
             if known >= MADE_OF:
                 sentence = f"{name} is a weighted sum of answers that were known (R² {known:.3f})."
-                yield name, Verdict("cleared", "earlier answer", {"r2": known}, sentence)
+                yield name, AnswerProof("cleared", "earlier answer", {"r2": known}, sentence)
             continue
         with_own, _ = _explained(design[there][:, old | own], x[there])
         heavy = weights[np.abs(weights) > 1e-3 * np.abs(weights).max()]
@@ -307,7 +309,7 @@ def _made_of(
             if convicted
             else "Either it contains answers that were not known, or it drives them and is known; say which."
         )
-        yield name, Verdict("fail" if convicted else "look", "made of answers", facts, sentence)
+        yield name, AnswerProof("fail" if convicted else "look", "made of answers", facts, sentence)
 
 
 def _explained(design: Floats, x: Floats) -> tuple[float, Floats]:

@@ -157,10 +157,10 @@ def given_answers(now: Snapshot, settings: Pipeline) -> dict[str, list[Given]]:
     return found
 
 
-def provisional(questions: Sequence[say.LeakQuestion]) -> str | None:
-    """What a choice says while questions are open."""
+def provisional(questions: Sequence[say.LeakQuestion]) -> str:
+    """What follows the headline of a choice while questions are open."""
     number = len(open_questions(questions))
-    return f"It is provisional: {count(number, 'question')} open." if number else None
+    return f" Provisional: {count(number, 'question')} open." if number else ""
 
 
 def not_judged(checks: Sequence[Check], questions: Sequence[say.LeakQuestion]) -> str:

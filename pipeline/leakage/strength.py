@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tallystick.pipeline.leakage.evidence import Evidence, Floats
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence
 from tallystick.pipeline.leakage.uncertainty import Left, alike, left
 from tallystick.pipeline.leakage.yardstick import Bench, Single, best_model, whole_model
 
@@ -117,7 +117,7 @@ def adds_more(made: Bench, cleared: Collection[str], asked: Collection[str]) -> 
     return found
 
 
-def row_numbers(evidence: Evidence, made: Bench, cleared: Collection[str]) -> list[Strong]:
+def row_numbers(evidence: LeakEvidence, made: Bench, cleared: Collection[str]) -> list[Strong]:
     """Whole numbers of which nearly every row has its own, that tell more than the clock."""
     found = []
     clock = [single.left.share for name, single in made.beside.items() if name.startswith("clock")]

@@ -16,7 +16,7 @@ import pandas as pd
 
 from tallystick.pipeline.evaluate import metrics
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Rows
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Rows
 from tallystick.pipeline.recipes import Task
 
 MOST_BINS = 64
@@ -64,7 +64,7 @@ def losses(task: Task, y: Floats, predicted: Floats) -> Floats:
     return metrics.row_losses("log_loss" if task == "classification" else "squared_error", y, predicted)
 
 
-def left(evidence: Evidence, predicted: Predicted, instead_of: Predicted | None = None) -> Left | None:
+def left(evidence: LeakEvidence, predicted: Predicted, instead_of: Predicted | None = None) -> Left | None:
     """What predictions leave of the uncertainty of the training mean, or of other predictions.
 
     None where that loses nothing, or fewer than 5 units were tested.
@@ -101,7 +101,7 @@ def reach(freedom: int) -> float:
     return float(-stdtrit(freedom, BEYOND))
 
 
-def alone(evidence: Evidence, values: pd.Series) -> list[Floats]:
+def alone(evidence: LeakEvidence, values: pd.Series) -> list[Floats]:
     """What one column alone foretells: the smoothed mean answer of its bin or level in training.
 
     For a number as target it is the mean of what a straight line leaves: bins alone cannot follow a column that rises

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from tallystick.pipeline.leakage.evidence import Evidence, Floats, Mask
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Mask
 from tallystick.pipeline.leakage.odds import DEFAULT_SHARE
 from tallystick.pipeline.leakage.uncertainty import bins_of
 
@@ -50,7 +50,7 @@ class Jump(NamedTuple):
     known: float
 
 
-def blocks_of(evidence: Evidence) -> list[Any]:
+def blocks_of(evidence: LeakEvidence) -> list[Any]:
     """Rows with an answer, newest block last, each as long as the rows without one; at most 40."""
     waiting = np.flatnonzero(evidence.waiting)
     if len(waiting) < FEWEST_ROWS:
@@ -64,7 +64,7 @@ def blocks_of(evidence: Evidence) -> list[Any]:
     return [known[len(known) - (place + 1) * size : len(known) - place * size] for place in range(number)][::-1]
 
 
-def emptied(evidence: Evidence, name: str, blocks: list[Any]) -> Emptied | None:
+def emptied(evidence: LeakEvidence, name: str, blocks: list[Any]) -> Emptied | None:
     """Whether a feature is filled in far fewer of the waiting rows than ever before."""
     from scipy.special import bdtr
 
@@ -96,7 +96,7 @@ def _filled(column: pd.Series) -> Mask:
     return np.asarray((column != counts.index[0]).to_numpy() & ~gone) if gone.mean() < 0.01 else ~gone
 
 
-def jump(evidence: Evidence, name: str, blocks: list[Any]) -> Jump | None:
+def jump(evidence: LeakEvidence, name: str, blocks: list[Any]) -> Jump | None:
     """Whether what a feature alone foretells moves at the edge of the answers as it never did before."""
     if len(blocks) < 4:
         return None
@@ -129,7 +129,7 @@ def _foretold(column: pd.Series, rows: Any, answers: Floats) -> Floats:
     return np.asarray(((sums + SMOOTHING_ROWS * y.mean()) / (counts + SMOOTHING_ROWS))[every], dtype=np.float64)
 
 
-def _error(foretold: Floats, evidence: Evidence, rows: Any) -> float:
+def _error(foretold: Floats, evidence: LeakEvidence, rows: Any) -> float:
     """Squared standard error of a mean over rows of which those of one unit go together."""
     values = foretold[rows]
     codes, names = pd.factorize(evidence.units[rows])

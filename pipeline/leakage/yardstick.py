@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.leakage.evidence import Evidence, Floats
+from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence
 from tallystick.pipeline.leakage.uncertainty import Left, alone, left
 
 TREES: dict[str, Any] = {"max_iter": 60, "max_leaf_nodes": 7, "learning_rate": 0.1, "early_stopping": False}
@@ -32,7 +32,7 @@ class Single(NamedTuple):
 class Bench(NamedTuple):
     """Everything that models are fitted on, by fold."""
 
-    evidence: Evidence
+    evidence: LeakEvidence
     singles: dict[str, Single]
     """Features alone."""
     beside: dict[str, Single]
@@ -41,7 +41,7 @@ class Bench(NamedTuple):
     test: list[dict[str, Floats]]
 
 
-def bench(evidence: Evidence, beside: dict[str, Floats]) -> Bench:
+def bench(evidence: LeakEvidence, beside: dict[str, Floats]) -> Bench:
     """Each column alone, and all columns as numbers; text is coded by mean answers, out of fold in training."""
     singles, others = {}, {}
     for name in evidence.names:
@@ -59,13 +59,15 @@ def bench(evidence: Evidence, beside: dict[str, Floats]) -> Bench:
     return Bench(evidence, singles, others, train, test)
 
 
-def _single(evidence: Evidence, values: pd.Series) -> Single | None:
+def _single(evidence: LeakEvidence, values: pd.Series) -> Single | None:
     predicted = alone(evidence, values)
     found = left(evidence, predicted)
     return None if found is None else Single(predicted, found)
 
 
-def _coded(evidence: Evidence, place: int, beside: dict[str, Floats]) -> tuple[dict[str, Floats], dict[str, Floats]]:
+def _coded(
+    evidence: LeakEvidence, place: int, beside: dict[str, Floats]
+) -> tuple[dict[str, Floats], dict[str, Floats]]:
     fold = evidence.folds[place]
     train: dict[str, Floats] = {}
     test: dict[str, Floats] = {}
@@ -130,7 +132,7 @@ def fitted(made: Bench, columns: Sequence[str], kind: Any = None) -> list[Floats
     return found
 
 
-def _trees(evidence: Evidence, train: Floats, y: Floats, test: Floats) -> Floats:
+def _trees(evidence: LeakEvidence, train: Floats, y: Floats, test: Floats) -> Floats:
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     params = {**TREES, "min_samples_leaf": max(5, min(50, len(y) // 50)), "random_state": 0}
@@ -145,7 +147,7 @@ def _trees(evidence: Evidence, train: Floats, y: Floats, test: Floats) -> Floats
     return np.asarray(HistGradientBoostingRegressor(**params).fit(train, y).predict(test), dtype=np.float64)
 
 
-def _straight(evidence: Evidence, train: Floats, y: Floats, test: Floats) -> Floats:
+def _straight(evidence: LeakEvidence, train: Floats, y: Floats, test: Floats) -> Floats:
     """Ridge regression on standardized columns, with missing values at the mean; as a probability it is clipped."""
     with np.errstate(invalid="ignore", divide="ignore"):
         there = np.isfinite(train).any(axis=0)

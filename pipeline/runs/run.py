@@ -41,7 +41,6 @@ from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
 from tallystick.pipeline.leakage import checks, questions
-from tallystick.pipeline.leakage.judge import RULE
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
 from tallystick.pipeline.runs.refit import refit
@@ -57,7 +56,14 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
-from tallystick.pipeline.runs.window_record import about_window, described_body, evaluated, optimism_body, scores_of
+from tallystick.pipeline.runs.window_record import (
+    about_window,
+    described_body,
+    evaluated,
+    leakage_body,
+    optimism_body,
+    scores_of,
+)
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
@@ -327,23 +333,19 @@ class _Running:
         return measure_optimism(plan, complete, wanted, self.judged, workers, known, rows, self._step)
 
     def _conclude(
-        self,
-        plan: BacktestPlan,
-        scores: Scores | None,
-        selection: Selection,
-        optimism: list[Optimism],
+        self, plan: BacktestPlan, scores: Scores | None, selection: Selection, optimism: list[Optimism]
     ) -> RunReport:
         reasons = [
             say.Reason(code=reason.code, facts=reason.facts, sentence=sentences.reason_sentence(reason, self.context))
             for reason in selection.reasons
         ]
         headline = sentences.headline(selection, self.pipeline, scores, self.context)
-        if selection.chosen is not None and self.settings.gates.leakage is not None:
-            headline = " ".join(filter(None, [headline, questions.provisional(self.questions)]))
+        if self.settings.gates.leakage is not None and selection.chosen is not None:
+            headline += questions.provisional(self.questions)
         by_chance = random_choice(optimism)
         remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
         if self.settings.gates.leakage is None:
-            remarks.append(questions.not_judged(self.checks, self.questions))
+            remarks = [questions.not_judged(self.checks, self.questions), *remarks]
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
@@ -373,15 +375,7 @@ class _Running:
             differs_from=differs,
             seconds=round(time.monotonic() - self.started, 3),
         )
-        leakage = say.LeakageJudged(
-            run=self.name,
-            pipeline=self.pipeline,
-            result=checks.worst_of(self.checks),
-            checks=self.checks,
-            rule=RULE,
-            questions=self.questions,
-        )
-        appended, model = self._record(decided, finished, leakage, optimism, model)
+        appended, model = self._record(decided, finished, optimism, model)
         return RunReport(
             outline=self.outline,
             described=self.described,
@@ -407,12 +401,12 @@ class _Running:
         self,
         decided: say.DecisionTaken,
         finished: say.RunFinished,
-        leakage: say.LeakageChecked,
         optimism: list[Optimism],
         model: Refitted | None,
     ) -> tuple[Appended, Refitted | None]:
         """Decision, model and end of the run as one commit; the model under the name that was free then."""
         evidence = tuple(self.evidence)
+        leakage = leakage_body(self.name, self.pipeline, self.checks, self.questions)
         bodies = [optimism_body(self.outline, item) for item in optimism]
         measured = [Draft(leakage, cause=evidence), *(Draft(body, cause=evidence) for body in bodies)]
         while True:

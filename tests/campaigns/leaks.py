@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tallystick.ledger.events.types import Check
-from tallystick.pipeline.leakage.evidence import Declared, Evidence, Fold
+from tallystick.pipeline.leakage.evidence import Declared, Fold, LeakEvidence
 from tallystick.pipeline.leakage.judge import judge
 from tallystick.pipeline.leakage.questions import questions_of
 from tallystick.pipeline.recipes import Columns
@@ -37,7 +37,7 @@ START = 1_609_459_200_000_000
 class World(NamedTuple):
     """One simulated table."""
 
-    evidence: Evidence
+    evidence: LeakEvidence
     leak: str | None = None
     """The leaking feature."""
     all_signal: bool = False
@@ -92,7 +92,7 @@ def table(
     windows: int = 6,
     lead_hours: float = 0.0,
     own_time: bool = False,
-) -> Evidence:
+) -> LeakEvidence:
     """The evidence of a table: windows of equal length over its newer six tenths, the last days without an answer."""
     frame = pd.DataFrame(features)
     numeric = tuple(name for name in frame if pd.api.types.is_numeric_dtype(frame[name].dtype))
@@ -110,7 +110,7 @@ def table(
         test = np.flatnonzero((times >= start) & (times < end) & ~waiting)
         folds.append(Fold(str(start), train[-8_000:], test[:4_000]))
     one = np.zeros(len(y), dtype=np.int64)
-    return Evidence(
+    return LeakEvidence(
         frame=frame, columns=Columns(numeric, text), task=task, y=y, waiting=waiting, times=times, zone="UTC",
         series=(one,) if series is None else (series, one), units=(times // DAY).astype(np.int64),
         delay=delay, lead=int(lead_hours * 3_600_000_000), folds=tuple(folds),
@@ -351,7 +351,7 @@ def past_means_of_a_level(rng: Random) -> World:
     grouped = frame.groupby("shop")["y"]
     coded = ((grouped.cumsum() - frame["y"]) + 2) / (grouped.cumcount() + 10)
     x = {**weak(rng, ROWS, 3), "shop": np.array([f"s{code}" for code in shop], dtype=object), "coded": coded}
-    return World(table(y, times, x))
+    return World(table(y, times, x), all_signal=True)
 
 
 @honest
@@ -361,7 +361,7 @@ def risk_class_of_a_level(rng: Random) -> World:
     effect = np.round(rng.normal(size=40), 1)
     y = yes(rng, 1.2 * effect[shop] + rng.normal(size=ROWS), 0.2)
     x = {**weak(rng, ROWS, 3), "shop": np.array([f"s{code}" for code in shop], dtype=object), "risk": effect[shop]}
-    return World(table(y, days(rng, ROWS), x))
+    return World(table(y, days(rng, ROWS), x), all_signal=True)
 
 
 @honest
@@ -482,7 +482,7 @@ def two_shops_two_levels(rng: Random) -> World:
     effect = np.array([0.0, 1.0, -1.0, 0.4, -0.6, 1.6])
     y = yes(rng, effect[shop], 0.3)
     x = {**weak(rng, ROWS), "shop": np.array(list("abcdef"), dtype=object)[shop], "size": np.round(effect[shop], 1)}
-    return World(table(y, days(rng, ROWS), x))
+    return World(table(y, days(rng, ROWS), x), all_signal=True)
 
 
 @honest
@@ -500,7 +500,7 @@ def sensors(rng: Random) -> World:
     heat = np.stack([np.convolve(rng.normal(size=rows // 20 + 9), np.ones(10) / 3, mode="valid") for _ in range(20)])
     heat = heat.T.ravel()
     x = {"heat": heat, "noise": rng.normal(size=rows)}
-    return World(table(yes(rng, 1.5 * heat, 0.05), times, x, series=machine, delay_days=2))
+    return World(table(yes(rng, 1.5 * heat, 0.05), times, x, series=machine, delay_days=2), all_signal=True)
 
 
 @honest
