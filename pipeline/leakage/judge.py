@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from tallystick.ledger.events.types import Check
+from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.leakage import canary, clock, encodings, odds, past_answers, strength, waiting_rows
 from tallystick.pipeline.leakage.evidence import LeakEvidence
 from tallystick.pipeline.leakage.questions import RUN
@@ -36,7 +37,12 @@ BEFORE = re.compile(
 
 
 def judge(evidence: LeakEvidence) -> list[Check]:
-    """All rules that look at values, in a fixed order; equal for equal evidence."""
+    """All rules that look at values, in a fixed order; equal for equal evidence. On one thread."""
+    with one_thread():
+        return _judged(evidence)
+
+
+def _judged(evidence: LeakEvidence) -> list[Check]:
     parts = clock.parts_of_time(evidence)
     past = past_answers.past_columns(evidence)
     known_by_time = clock.follows_from_clock(evidence, parts)
