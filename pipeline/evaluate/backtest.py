@@ -44,6 +44,7 @@ from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.models.workers import parallel
 from tallystick.pipeline.recipes import Columns, Task, build
 
@@ -310,7 +311,7 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -
     model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
     target = y.astype(np.int8) if recipe.task == "classification" else y
     try:
-        return model.fit(frame, target)
+        return model.fit(trainable(model, frame), target)
     except ValueError as error:
         raise InvalidInput(
             f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
