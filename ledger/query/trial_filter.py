@@ -31,7 +31,7 @@ _SIGNS: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-class Condition(NamedTuple):
+class TrialCondition(NamedTuple):
     """One comparison."""
 
     of: str
@@ -52,7 +52,7 @@ class Condition(NamedTuple):
             return False
 
 
-def parse(text: str) -> list[Condition]:
+def parse(text: str) -> list[TrialCondition]:
     """The conditions in a text.
 
     Raises
@@ -61,7 +61,7 @@ def parse(text: str) -> list[Condition]:
         Names the place at which it cannot be read.
     """
     tokens = _tokens(text)
-    found: list[Condition] = []
+    found: list[TrialCondition] = []
     while tokens:
         if len(tokens) < 3 or tokens[0][0] != "name" or tokens[1][0] != "sign" or tokens[2][0] == "sign":
             raise _unreadable(text, " ".join(token for _, token in tokens[:3]))
@@ -87,17 +87,17 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return tokens
 
 
-def _condition(name: str, sign: str, value: str) -> Condition:
+def _condition(name: str, sign: str, value: str) -> TrialCondition:
     quoted = name.startswith("`")
     name = name.strip("`")
     value = value[1:-1] if value[0] in "'\"" else value
     if quoted:
-        return Condition("metric", name, sign, value)
+        return TrialCondition("metric", name, sign, value)
     kind, dot, rest = name.partition(".")
     of = {"params": "params", "param": "params", "tags": "tags", "tag": "tags", "metrics": "metric"}.get(kind)
     if dot and of:
-        return Condition(of, rest.strip("`"), sign, value)
-    return Condition("field" if name in FIELDS else "metric", name, sign, value)
+        return TrialCondition(of, rest.strip("`"), sign, value)
+    return TrialCondition("field" if name in FIELDS else "metric", name, sign, value)
 
 
 def _comparable(found: Any, wanted: str) -> tuple[Any, Any]:

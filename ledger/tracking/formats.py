@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,8 +97,10 @@ def _table(name: str, content: Any) -> FileMade:
 def _array(content: Any) -> bytes | None:
     if not hasattr(content, "__array__") and not hasattr(content, "detach"):
         return None
-    import numpy as np
-
+    # Whoever has an array has numpy; the ledger does without.
+    np: Any = sys.modules.get("numpy")
+    if np is None:
+        raise TypeError("numpy is needed to keep an array, and is not loaded")
     values = content.detach().cpu().numpy() if hasattr(content, "detach") else np.asarray(content)
     if values.dtype.hasobject:
         raise TypeError("an array of objects has no safe format of its own")

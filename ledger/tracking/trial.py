@@ -36,7 +36,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, cast
 
 from blake3 import blake3
 
-from tallystick.ledger.errors import NotFound, Refused, TallyError
+from tallystick.ledger.errors import NotFound, Refused
 from tallystick.ledger.events.types import (
     ArtifactStored,
     Body,
@@ -48,26 +48,19 @@ from tallystick.ledger.events.types import (
     TrialStatus,
     TrialStored,
 )
-from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.opening import FOLDER, find
 from tallystick.ledger.query.trials import CurvePoint
 from tallystick.ledger.system.clock import utc_now
 from tallystick.ledger.system.processes import mark_of
 from tallystick.ledger.tracking import cleaning, ending
+from tallystick.ledger.tracking.delivery import Delivery, OnceTold, levels_above
 from tallystick.ledger.tracking.formats import files_of
-from tallystick.ledger.tracking.spool import Spool, SpooledCommit, deliver, empty, read, record
-from tallystick.ledger.tracking.worker import KeptOpen
 
 FLUSH_EVERY_SECONDS = 2.0
 FLUSH_EVERY_SECONDS_ELSEWHERE = 0.2
 """In a process that did not begin the run: it may be ended at any time by the one that did."""
 MOST_NUMBERS_HELD = 5_000
 MOST_NUMBERS_AN_EVENT = 20_000
-TRY_AGAIN_SECONDS = 30.0
-WAIT_SECONDS = 0.5
-WAIT_AT_END_SECONDS = 5.0
-MOST_RECORDS_IN_MEMORY = 10_000
-MOST_WARNINGS = 100
 
 P = ParamSpec("P")
 
@@ -88,7 +81,7 @@ def _guarded(
         try:
             method(self, *arguments, **options)
         except Exception as error:  # noqa: BLE001 - recording must not kill a training
-            self._warn(method.__name__, error, "It was left out.")
+            self._told.warn(method.__name__, error, "It was left out.")
 
     return guarded
 
@@ -108,26 +101,17 @@ class Trial:
         self._ours = ours
         """Whether this process began it, and so ends it."""
         self._ended = False
-        self._warned: set[str] = set()
-        self._late = self._lost = 0
-        self._began_at = time.monotonic()
+        self._told = OnceTold(name)
         self._begin_here()
 
     def _begin_here(self) -> None:
         """What belongs to one process: its sequence, its locks, and what it has not written yet."""
-        self._sequence = secrets.token_hex(4)
-        self._position = 0
-        self._process = os.getpid()
-        self._book = KeptOpen(self._ledger)
-        self._spool = Spool(self.name, self._ledger, self._sequence)
+        self._delivery = Delivery(self.name, self._ledger, self._told)
         self._writing = threading.RLock()
         self._points: collections.deque[_Measured] = collections.deque()
         self._numbers = 0
-        self._held: list[tuple[SpooledCommit, dict[str, bytes]]] = []
-        """Records that not even the spool could take; tried again until the end."""
         self._timer: threading.Thread | None = None
         self._wake = threading.Event()
-        self._try_after = 0.0
         self._cared_for = False
 
     # Beginning and end -------------------------------------------------------------------------------------
@@ -147,32 +131,14 @@ class Trial:
         with self._writing:
             self._flush()
             if not self._ours:
-                self._book.close()
+                self._delivery.close()
                 return
             if self._ended:
                 return
             self._ended = True
-            self._end(status, error)
+            self._delivery.end(status, error)
         self._wake.set()
         ending.forget(self)
-
-    def _end(self, status: TrialStatus, error: str | None) -> None:
-        now = utc_now()
-        self._try_after = 0.0
-        late = self._late + len(self._held)
-        ended = TrialChanged(
-            trial=self.name,
-            status=status,
-            ended_at=now,
-            error=None if error is None else cleaning.text(error, 2_000),
-            late_records=late,
-        )
-        self._write([ended], now, wait_seconds=WAIT_AT_END_SECONDS)
-        self._book.close()
-        self._keep_held()
-        self._lost += len(self._held)
-        if self._lost:
-            self._say("lost", f"{self._lost} records of {self.name} could not be kept anywhere and are lost.")
 
     def end_with_process(self, status: str, error: str | None) -> None:
         """See :class:`ledger.tracking.ending.Ending`; not for use by people."""
@@ -200,10 +166,12 @@ class Trial:
             return
         cleaned = cleaning.numbers({**(numbers or {}), **values})
         for name, why in cleaned.odd.items():
-            self._say(f"number {name}", f"{name} was left out of {self.name}: {why}.")
+            self._told.say(f"number {name}", f"{name} was left out of {self.name}: {why}.")
         at_step = None if step is None else cleaning.step(step)
         if step is not None and at_step is None:
-            self._say("step", f"A step of {self.name} is no whole number: {cleaning.text(step, 60)}. It was left out.")
+            self._told.say(
+                "step", f"A step of {self.name} is no whole number: {cleaning.text(step, 60)}. It was left out."
+            )
         if cleaned.values:
             self._points.append(_Measured(int(time.time() * 1000), at_step, cleaned.values))
             self._numbers += len(cleaned.values)
@@ -249,7 +217,7 @@ class Trial:
                 )
                 self._add([stored, kept], {digest: made.data})
         except Exception as error:  # noqa: BLE001 - a missing file, a figure that does not draw: the training goes on
-            self._warn(f"file {title}", error, f"{title} was left out.")
+            self._told.warn(f"file {title}", error, f"{title} was left out.")
 
     def child(self, name: object, *, params: object = None, tags: Mapping[str, object] | None = None) -> Trial:
         """Begin a trial that is a part of this one: a fold, a point of a search. It has an end of its own."""
@@ -271,7 +239,7 @@ class Trial:
         """
         self.flush()
         found: list[CurvePoint] = []
-        self._book.do(lambda book: found.extend(book.now().curve(self.name, metric)))
+        self._delivery.book.do(lambda book: found.extend(book.now().curve(self.name, metric)))
         return found
 
     # Writing -----------------------------------------------------------------------------------------------
@@ -279,7 +247,7 @@ class Trial:
     def _note_params(self, given: object) -> None:
         cleaned = cleaning.params(given)
         for name, why in cleaned.odd.items():
-            self._say(f"parameter {name}", f"Parameter {name} of {self.name} is not kept as it is: {why}.")
+            self._told.say(f"parameter {name}", f"Parameter {name} of {self.name} is not kept as it is: {why}.")
         for part in cleaning.chunks(cleaned.values):
             self._add([TrialNoted(trial=self.name, params=part)])
 
@@ -287,7 +255,7 @@ class Trial:
         """Write something else than numbers, after those that came before it."""
         with self._writing:
             self._flush()
-            self._write(bodies, utc_now(), files)
+            self._delivery.write(bodies, utc_now(), files)
 
     def _see_to_it(self) -> None:
         """Have what is held written soon: by a thread that waits, or now where it is much."""
@@ -327,76 +295,18 @@ class Trial:
         self._numbers = 0
         for part in _parts(points):
             at = dt.datetime.fromtimestamp(part[-1].at_ms / 1000, dt.UTC)
-            self._write([TrialSeries(trial=self.name, series=_series(part))], at)
-
-    def _write(
-        self,
-        bodies: list[Body],
-        at: dt.datetime,
-        files: dict[str, bytes] | None = None,
-        wait_seconds: float = WAIT_SECONDS,
-    ) -> None:
-        """Into the ledger, else into the spool, else into memory; in order, whatever happens."""
-        item = record(f"{self.name}/{self._sequence}/{self._position}", at, bodies, list(files or ()))
-        self._position += 1
-        if time.monotonic() >= self._try_after:
-            try:
-                self._book.do(lambda book: self._deliver(book, item, files or {}, wait_seconds))
-                return
-            except Exception as error:  # noqa: BLE001 - whatever breaks there, the training goes on
-                self._try_after = time.monotonic() + TRY_AGAIN_SECONDS
-                self._warn("writing", error, "It is kept on disk and delivered later; `tally doctor` does it, too.")
-        self._late += 1
-        self._held.append((item, files or {}))
-        self._keep_held()
-
-    def _deliver(self, book: Ledger, item: SpooledCommit, files: dict[str, bytes], wait_seconds: float) -> None:
-        self._spool.origin = book.origin
-        self._keep_held()
-        if self._held:
-            raise OSError("earlier records wait in memory")
-        if self._spool.folder is not None:
-            waits = read(self._spool.folder)
-            if waits is not None:
-                empty(book, waits, wait_seconds)
-            self._spool.folder = None
-        for data in files.values():
-            book.store(data)
-        deliver(book, item, wait_seconds)
-
-    def _keep_held(self) -> None:
-        try:
-            while self._held:
-                self._spool.keep(*self._held[0])
-                self._held.pop(0)
-        except OSError as error:
-            self._warn("spool", error, "It waits in memory.")
-            if len(self._held) > MOST_RECORDS_IN_MEMORY:
-                self._held.pop(0)
-                self._lost += 1
+            self._delivery.write([TrialSeries(trial=self.name, series=_series(part))], at)
 
     # Telling -----------------------------------------------------------------------------------------------
 
     def _refused(self, what: str) -> bool:
         if self._ended:
-            self._say("ended", f"{self.name} has ended; {what} after its end is not recorded. "
-                      f"To go on with it: tallystick.run(resume={self.name!r})")  # fmt: skip
+            self._told.say(
+                "ended",
+                f"{self.name} has ended; {what} after its end is not recorded. "
+                f"To go on with it: tallystick.run(resume={self.name!r})",
+            )
         return self._ended
-
-    def _warn(self, about: str, error: Exception, then: str) -> None:
-        what = error.message if isinstance(error, TallyError) else cleaning.error_words(error)
-        self._say(about, f"Tallystick could not record for {self.name}: {what} {then} The training goes on.")
-
-    def _say(self, about: str, words: str) -> None:
-        """Warn, once about each thing, and without raising where warnings were made errors."""
-        if about in self._warned or len(self._warned) >= MOST_WARNINGS:
-            return
-        self._warned.add(about)
-        try:
-            warnings.warn(words, RuntimeWarning, stacklevel=_levels())
-        except Exception:  # noqa: BLE001 - warnings were made errors; even so, a training is not ended by its record
-            with contextlib.suppress(Exception):
-                sys.stderr.write(f"{words}\n")
 
     def __repr__(self) -> str:
         state = "ended" if self._ended else "recording"
@@ -460,7 +370,7 @@ def _ledger_for(folder: Path | str | None) -> Path:
     except Refused as error:
         # A training is not ended by where it happens to run; what it records waits here until a ledger is named.
         with contextlib.suppress(Warning):
-            warnings.warn(f"{error.message} {error.hint}", stacklevel=_levels())
+            warnings.warn(f"{error.message} {error.hint}", stacklevel=levels_above())
         found = None
     except (OSError, NotFound):
         found = None
@@ -483,7 +393,7 @@ def _begin(
     try:
         cleaned = cleaning.params(params)
         for odd, why in cleaned.odd.items():
-            trial._say(f"parameter {odd}", f"Parameter {odd} of {trial.name} is not kept as it is: {why}.")
+            trial._told.say(f"parameter {odd}", f"Parameter {odd} of {trial.name} is not kept as it is: {why}.")
         first, *rest = [*cleaning.chunks(cleaned.values)] or [{}]
         begun = TrialBegun(
             trial=trial.name,
@@ -499,10 +409,10 @@ def _begin(
             process_began=mark_of(os.getpid()),
             program=_program(),
         )
-        trial._write([begun, *(TrialNoted(trial=trial.name, params=part) for part in rest)], at)
+        trial._delivery.write([begun, *(TrialNoted(trial=trial.name, params=part) for part in rest)], at)
         ending.watch(trial)
     except Exception as error:  # noqa: BLE001 - as everywhere here
-        trial._warn("begin", error, "Its beginning was not recorded.")
+        trial._told.warn("begin", error, "Its beginning was not recorded.")
     return trial
 
 
@@ -510,14 +420,14 @@ def _resumed(name: str, ledger: Path) -> Trial:
     trial = Trial(name, ledger, ours=True)
     known: list[bool] = []
     try:
-        trial._book.do(lambda book: known.append(book.now().find(f"trial:{name}") is not None))
+        trial._delivery.book.do(lambda book: known.append(book.now().find(f"trial:{name}") is not None))
         if not known[0]:
-            trial._say("resume", f"No trial {name} is in {ledger}; what is recorded now belongs to no beginning. "
+            trial._told.say("resume", f"No trial {name} is in {ledger}; what is recorded now belongs to no beginning. "
                        "`tally trials` lists the names.")  # fmt: skip
-        trial._write([TrialChanged(trial=name, status="running")], utc_now())
+        trial._delivery.write([TrialChanged(trial=name, status="running")], utc_now())
         ending.watch(trial)
     except Exception as error:  # noqa: BLE001 - as everywhere here
-        trial._warn("resume", error, "That it goes on was not recorded.")
+        trial._told.warn("resume", error, "That it goes on was not recorded.")
     return trial
 
 
@@ -591,12 +501,3 @@ def series_of(name: str, numbers: list[tuple[int | None, int, float]]) -> Series
 
 def _odd_word(value: float) -> Any:
     return "nan" if value != value else "inf" if value > 0 else "-inf"  # noqa: PLR0124 - only NaN differs from itself
-
-
-def _levels() -> int:
-    """How many frames of ours lie above the caller's, for a warning that names the line of the training."""
-    ours = str(Path(__file__).parent)
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(ours):
-        level, frame = level + 1, frame.f_back
-    return level

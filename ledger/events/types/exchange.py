@@ -33,7 +33,7 @@ TrialStatus = Literal["scheduled", "running", "finished", "failed", "interrupted
 """``interrupted``: by a person; ``terminated``: its process was told to end; ``vanished``: it ended without a word."""
 
 
-class Experiment(Body, frozen=True, kw_only=True, omit_defaults=True):
+class ExperimentSaid(Body, frozen=True, kw_only=True, omit_defaults=True):
     """An experiment as trackers mean it: a named group of trials."""
 
     experiment: ExperimentRef
@@ -44,12 +44,12 @@ class Experiment(Body, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("experiment.created", 1)
-class ExperimentCreated(Experiment, frozen=True, kw_only=True, omit_defaults=True):
+class ExperimentCreated(ExperimentSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A new group of trials."""
 
 
 @released("experiment.changed", 1)
-class ExperimentChanged(Experiment, frozen=True, kw_only=True, omit_defaults=True):
+class ExperimentChanged(ExperimentSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A group of trials was renamed, tagged, removed or restored."""
 
     removed: bool | None = None
@@ -155,7 +155,7 @@ class TrialSeries(Body, frozen=True, kw_only=True, omit_defaults=True):
     series: list[Series]
 
 
-class Logged(Body, frozen=True, kw_only=True, omit_defaults=True):
+class LoggedSaid(Body, frozen=True, kw_only=True, omit_defaults=True):
     """A model that a trial made and that is kept beside it."""
 
     logged: LoggedRef
@@ -165,7 +165,7 @@ class Logged(Body, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("logged.created", 1)
-class LoggedCreated(Logged, frozen=True, kw_only=True, omit_defaults=True):
+class LoggedCreated(LoggedSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A model of a trial is kept."""
 
     name: Words
@@ -176,14 +176,14 @@ class LoggedCreated(Logged, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("logged.changed", 1)
-class LoggedChanged(Logged, frozen=True, kw_only=True, omit_defaults=True):
+class LoggedChanged(LoggedSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A kept model is ready, tagged, removed or restored."""
 
     removed_tags: list[str] = msgspec.field(default_factory=list)
     removed: bool | None = None
 
 
-class Registered(Body, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredSaid(Body, frozen=True, kw_only=True, omit_defaults=True):
     """A name under which versions of a model are registered."""
 
     registered: RegisteredRef
@@ -193,19 +193,19 @@ class Registered(Body, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("registered.created", 1)
-class RegisteredCreated(Registered, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredCreated(RegisteredSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A new name for versions of a model."""
 
 
 @released("registered.changed", 1)
-class RegisteredChanged(Registered, frozen=True, kw_only=True, omit_defaults=True):
+class RegisteredChanged(RegisteredSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A registered model was renamed, described, tagged, removed or restored."""
 
     removed_tags: list[str] = msgspec.field(default_factory=list)
     removed: bool | None = None
 
 
-class Version(Body, frozen=True, kw_only=True, omit_defaults=True):
+class VersionSaid(Body, frozen=True, kw_only=True, omit_defaults=True):
     """One version of a registered model."""
 
     version: VersionRef
@@ -218,7 +218,7 @@ class Version(Body, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("version.created", 1)
-class VersionCreated(Version, frozen=True, kw_only=True, omit_defaults=True):
+class VersionCreated(VersionSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A model became the next version of a registered one."""
 
     number: Count
@@ -230,7 +230,7 @@ class VersionCreated(Version, frozen=True, kw_only=True, omit_defaults=True):
 
 
 @released("version.changed", 1)
-class VersionChanged(Version, frozen=True, kw_only=True, omit_defaults=True):
+class VersionChanged(VersionSaid, frozen=True, kw_only=True, omit_defaults=True):
     """A version was described, tagged, moved to a stage, removed or restored."""
 
     source: str | None = None

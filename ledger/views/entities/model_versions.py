@@ -75,4 +75,8 @@ MODEL_VERSIONS = projection(
     ModelVersionState,
     (say.VersionCreated, say.VersionChanged),
     model_versions,
+    steady=(
+        ("version", "registered", "number", "source", "trial", "logged", "run_link", "user", "by", "created_at"),
+        ("description",),
+    ),
 )

@@ -57,4 +57,5 @@ REGISTERED_MODELS = projection(
     RegisteredModelState,
     (say.RegisteredCreated, say.RegisteredChanged),
     registered_models,
+    steady=(("registered", "by", "created_at"), ("description",)),
 )

@@ -97,5 +97,5 @@ TRIAL_METRICS = projection(
     TrialMetricState,
     (say.TrialMeasured, say.TrialSeries),
     trial_metrics,
-    steady=(("trial_metric", "trial", "name"), ("model", "dataset", "dataset_digest")),
+    steady=(("trial_metric", "trial", "name", "model", "dataset", "dataset_digest"),),
 )
