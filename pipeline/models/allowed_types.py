@@ -101,7 +101,7 @@ def refused_types(types: Collection[str], packages: Collection[str] = ()) -> lis
 
 
 def packages_named(estimator: str, params: Mapping[str, object]) -> frozenset[str]:
-    """The top-level packages that a recipe names, in its estimator or in a parameter like ``"xgboost:XGBRegressor"``."""
+    """The top-level packages that a recipe names, in its estimator or in a parameter as ``"xgboost:XGBRegressor"``."""
     named = [estimator, *(value for value in params.values() if isinstance(value, str))]
     found = {match[1] for text in named if (match := _named.fullmatch(text))}
     return frozenset(found - {"pipeline"})

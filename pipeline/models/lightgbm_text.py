@@ -72,7 +72,7 @@ def _taken_apart(text: str) -> _Text:
     if not mark:
         raise _wrong("its trees do not end")
     header, blank, rest = body.partition("\n\n")
-    trees = re.findall(r"Tree=.*?\n\n\n", rest, re.DOTALL)
+    trees = [f"{tree}\n\n\n" for tree in rest.split("\n\n\n")[:-1]]
     if not blank or "".join(trees) != rest:
         raise _wrong("it is not divided into trees")
     return _Text(header, trees, end)
@@ -116,7 +116,7 @@ def _check_header(fields: dict[str, str], parts: _Text) -> int:
     if constraints is not None and len(constraints.split(" ")) != features:
         raise _wrong("monotone_constraints does not name every feature")
     if not re.fullmatch(r"[a-z0-9_.:\- ]{0,200}", fields.get("objective", "")):
-        raise _wrong("its objective is not one")
+        raise _wrong("its objective is not a name")
     sizes = " ".join(str(len(tree.encode())) for tree in parts.trees)
     if fields.get("tree_sizes", "") != sizes:
         raise _wrong("tree_sizes are not those of its trees")
@@ -199,6 +199,6 @@ def _check_end(end: str) -> None:
     except (ValueError, RecursionError) as error:
         raise _wrong("its categories cannot be read") from error
     if found is not None and not (isinstance(found, list) and all(isinstance(item, list) for item in found)):
-        raise _wrong("its categories are none")
+        raise _wrong("its categories are not lists")
     if any(isinstance(value, float) and not math.isfinite(value) for item in found or () for value in item):
         raise _wrong("its categories are no values")

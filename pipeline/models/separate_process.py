@@ -46,7 +46,7 @@ class EndedProcess(Refused):
     """A model file that ended the process in which it was tried, or took more than its share."""
 
 
-class Question(NamedTuple):
+class TrialOfModel(NamedTuple):
     """A model file and the rows that it is asked about."""
 
     data: bytes
@@ -55,7 +55,7 @@ class Question(NamedTuple):
     packages: frozenset[str] = frozenset()
 
 
-def load_after_trial(question: Question, expected_hash: str) -> Any:
+def load_after_trial(trial: TrialOfModel, expected_hash: str) -> Any:
     """The estimator in a file, which was first asked in a process of its own if compiled code follows its content.
 
     Raises
@@ -65,46 +65,46 @@ def load_after_trial(question: Question, expected_hash: str) -> Any:
     TallyError
         As :func:`tallystick.pipeline.models.model_file.load`.
     """
-    if blake3(question.data).hexdigest() == expected_hash and needs_a_process(types_in(question.data)):
-        (found,) = ask_elsewhere([question])
+    if blake3(trial.data).hexdigest() == expected_hash and needs_a_process(types_in(trial.data)):
+        (found,) = ask_elsewhere([trial])
         if isinstance(found, TallyError):
             raise found
-    return load(question.data, expected_hash, question.packages)
+    return load(trial.data, expected_hash, trial.packages)
 
 
-def ask_elsewhere(questions: Sequence[Question]) -> list[Floats | TallyError | str]:
+def ask_elsewhere(trials: Sequence[TrialOfModel]) -> list[Floats | TallyError | str]:
     """The predictions of every model, made in a new process.
 
     Returns
     -------
     list of array, TallyError or str
-        For each question the predictions, the reason why there are none, or the error of a library that could not
+        For each trial the predictions, the reason why there are none, or the error of a library that could not
         predict.
     """
     with tempfile.TemporaryDirectory(prefix="tally-model-") as name:
         folder = Path(name)
-        for number, question in enumerate(questions):
-            _write(folder / str(number), question)
+        for number, trial in enumerate(trials):
+            _write(folder / str(number), trial)
         found: list[Floats | TallyError | str] = []
-        while len(found) < len(questions):
-            ended = _run(folder, len(found), 2 * sum(SECONDS + (len(one.data) >> 20) for one in questions))
-            for number in range(len(found), len(questions)):
+        while len(found) < len(trials):
+            ended = _run(folder, len(found), 2 * sum(SECONDS + (len(one.data) >> 20) for one in trials))
+            for number in range(len(found), len(trials)):
                 answer = _answer(folder / str(number))
                 if answer is None:
                     break
                 found.append(answer)
-            if len(found) < len(questions):
+            if len(found) < len(trials):
                 # The one that was being tried; those after it get a process of their own.
                 found.append(EndedProcess(f"The model file {ended}; it was not used."))
         return found
 
 
-def _write(folder: Path, question: Question) -> None:
+def _write(folder: Path, trial: TrialOfModel) -> None:
     folder.mkdir()
-    (folder / "model").write_bytes(question.data)
-    columns = [*question.columns.numeric, *question.columns.categorical]
-    question.frame[columns].to_parquet(folder / "rows.parquet", index=False)
-    about = {"columns": [list(part) for part in question.columns], "packages": sorted(question.packages)}
+    (folder / "model").write_bytes(trial.data)
+    columns = [*trial.columns.numeric, *trial.columns.categorical]
+    trial.frame[columns].to_parquet(folder / "rows.parquet", index=False)
+    about = {"columns": [list(part) for part in trial.columns], "packages": sorted(trial.packages)}
     (folder / "about.json").write_text(json.dumps(about))
 
 

@@ -79,7 +79,7 @@ def _constant(text: str) -> float:
 def _count(text: object, least: int, most: int) -> int:
     """A number that XGBoost writes as a text."""
     if not isinstance(text, str) or not text.isdecimal() or len(text) > 10 or not least <= int(text) <= most:
-        raise _wrong("a count is none")
+        raise _wrong("a count is not a whole number in range")
     return int(text)
 
 
@@ -107,11 +107,11 @@ def _check_learner(version: object, learner: dict[str, Any]) -> None:
         if not isinstance(values, list) or len(values) not in (0, features):
             raise _wrong("it does not name its features")
         if not all(isinstance(value, str) for value in values):
-            raise _wrong("the name of a feature is none")
+            raise _wrong("the name of a feature is not a text")
     plain = [learner["attributes"], learner["learner_model_param"]]
     objective = dict(learner["objective"])
     if not isinstance(objective.pop("name"), str):
-        raise _wrong("its objective is none")
+        raise _wrong("its objective is not named")
     plain += list(objective.values())
     for table in plain:
         if not isinstance(table, dict) or not all(isinstance(v, str) and len(v) <= MOST_TEXT for v in table.values()):

@@ -44,7 +44,7 @@ from tallystick.pipeline.data.sources import KINDS, column_names
 from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.model_file import MEDIA_TYPE, predict, prediction_hash, probe_frame, version_of
-from tallystick.pipeline.models.separate_process import EndedProcess, Question, load_after_trial
+from tallystick.pipeline.models.separate_process import EndedProcess, TrialOfModel, load_after_trial
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import reading_of_run, registered_for
 from tallystick.pipeline.runs.start import how_made
@@ -247,7 +247,7 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
             raise Refused(f"The model file is {made.media_type}; only {MEDIA_TYPE} is loaded.")
         probe = probe_frame(book.objects.get(made.probe), _columns(made))
         packages = packages_named(str(made.recipe["estimator"]), made.recipe["params"])
-        estimator = load_after_trial(Question(data, probe, _columns(made), packages), made.artifact)
+        estimator = load_after_trial(TrialOfModel(data, probe, _columns(made), packages), made.artifact)
     except (Damaged, Refused) as error:
         kind = "wrong-file" if isinstance(error, Damaged) else "types"
         if isinstance(error, EndedProcess):

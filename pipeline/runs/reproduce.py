@@ -34,7 +34,7 @@ from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
-from tallystick.pipeline.models.separate_process import Question, load_after_trial
+from tallystick.pipeline.models.separate_process import TrialOfModel, load_after_trial
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 from tallystick.pipeline.runs.refit import refit
@@ -288,7 +288,7 @@ class _Repetition:
             return
         try:
             probe = probe_frame(self.book.objects.get(model.probe), recipe.columns)
-            stored = Question(self.book.objects.get(model.artifact), probe, recipe.columns, recipe.packages)
+            stored = TrialOfModel(self.book.objects.get(model.artifact), probe, recipe.columns, recipe.packages)
             old = load_after_trial(stored, model.artifact)
         except (NotFound, Damaged, Refused) as error:
             self.found.missing.append(f"How far the refitted models are apart: {error.message}")

@@ -25,7 +25,7 @@ from tallystick.ledger.errors import Damaged, Refused
 from tallystick.pipeline.models import lightgbm_text, model_file, xgboost_json
 from tallystick.pipeline.models.native import walk
 from tallystick.pipeline.models.native_part import NativePart
-from tallystick.pipeline.models.separate_process import EndedProcess, Question, ask_elsewhere, load_after_trial
+from tallystick.pipeline.models.separate_process import EndedProcess, TrialOfModel, ask_elsewhere, load_after_trial
 from tallystick.pipeline.recipes import Columns
 
 COLUMNS = Columns(("a", "b", "c"), ("d",))
@@ -111,7 +111,7 @@ def test_it_predicts_the_same_in_another_process(name: str) -> None:
     model, table = fitted(name)
     table = frame()[list(table)]
     columns = COLUMNS if "d" in table else Columns(COLUMNS.numeric, ())
-    (found,) = ask_elsewhere([Question(model_file.dump(model).data, table, columns)])
+    (found,) = ask_elsewhere([TrialOfModel(model_file.dump(model).data, table, columns)])
     assert isinstance(found, np.ndarray), found
     np.testing.assert_array_equal(found, model_file.predict(model, table))
 
@@ -233,8 +233,14 @@ def _learner(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_set("split_indices", True), "does not hold numbers"),
         (lambda model: trees_of(model)[0].update(base_weights=[0.0]), "another length"),
         (lambda model: trees_of(model)[0]["tree_param"].update(num_nodes="9999999"), "another length"),
-        (lambda model: trees_of(model)[0]["tree_param"].update(num_nodes="-1"), "a count is none"),
-        (lambda model: trees_of(model)[0]["tree_param"].update(size_leaf_vector="9"), "a count is none"),
+        (
+            lambda model: trees_of(model)[0]["tree_param"].update(num_nodes="-1"),
+            "a count is not a whole number in range",
+        ),
+        (
+            lambda model: trees_of(model)[0]["tree_param"].update(size_leaf_vector="9"),
+            "a count is not a whole number in range",
+        ),
         (lambda model: trees_of(model)[0].update(id=5), "not in its place"),
         (lambda model: trees_of(model).pop(), "another number of trees"),
         (lambda model: trees_of(model)[0].pop("split_type"), "it has no 'split_type'"),
@@ -243,9 +249,9 @@ def _learner(*path: str, value: Any) -> Callable[[dict[str, Any]], None]:
         (_learner("gradient_booster", "model", "cats", value={"enc": [1]}), "categories of a table"),
         (_learner("gradient_booster", "name", value="other"), "booster is unknown"),
         (_learner("learner_model_param", "base_score", value="[0.5,0.5]"), "base score does not fit"),
-        (_learner("learner_model_param", "num_feature", value="0"), "a count is none"),
+        (_learner("learner_model_param", "num_feature", value="0"), "a count is not a whole number in range"),
         (_learner("learner_model_param", "base_score", value="[[1"), "parts are of another kind"),
-        (_learner("objective", value={"name": 5}), "objective is none"),
+        (_learner("objective", value={"name": 5}), "objective is not named"),
         (_learner("feature_names", value=["a"]), "name its features"),
     ],
 )
@@ -304,16 +310,16 @@ def test_a_file_that_ends_its_process_is_refused_by_name_and_this_process_lives(
     table, columns = frame()[["a", "c"]], Columns(("a", "c"), ())
     sound = KNeighborsClassifier().fit(table, (table["a"] > 0.5).astype(int))
     data, crafted = model_file.dump(sound).data, crafted_neighbours()
-    questions = [Question(item, table, columns) for item in (data, crafted, data)]
-    first, killed, last = ask_elsewhere(questions)
+    trials = [TrialOfModel(item, table, columns) for item in (data, crafted, data)]
+    first, killed, last = ask_elsewhere(trials)
     assert isinstance(killed, EndedProcess)
     assert "ended the process that tried it (SIGSEGV)" in killed.message
     for found in (first, last):
         assert isinstance(found, np.ndarray)
         np.testing.assert_array_equal(found, model_file.predict(sound, table))
     with pytest.raises(Refused, match="SIGSEGV"):
-        load_after_trial(questions[1], blake3(crafted).hexdigest())
-    assert load_after_trial(questions[0], blake3(data).hexdigest()).n_neighbors == 5
+        load_after_trial(trials[1], blake3(crafted).hexdigest())
+    assert load_after_trial(trials[0], blake3(data).hexdigest()).n_neighbors == 5
 
 
 def test_a_damaged_catboost_model_is_refused() -> None:
@@ -322,12 +328,12 @@ def test_a_damaged_catboost_model_is_refused() -> None:
     part = next(item for item in walk(_plain(honest.data)) if isinstance(item, NativePart))
     assert part.format == "catboost-cbm"
     for data in (b"", part.data[:100], b"X" + part.data[1:], part.data[:-50]):
-        questions = [
-            Question(
+        trials = [
+            TrialOfModel(
                 _stored(NativePart(part.format, part.version, data, part.facts)), table, Columns(("a", "b", "c"), ())
             )
         ]
-        (found,) = ask_elsewhere(questions)
+        (found,) = ask_elsewhere(trials)
         assert isinstance(found, Damaged | EndedProcess), (len(data), found)
 
 
