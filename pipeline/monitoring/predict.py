@@ -39,7 +39,16 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.registered import find_base, registered
-from tallystick.pipeline.data.slice import TIME, compact, frame_of, kind_of, numbers, rows_hash, rows_without_answers
+from tallystick.pipeline.data.slice import (
+    ROW,
+    TIME,
+    compact,
+    frame_of,
+    kind_of,
+    numbers,
+    rows_hash,
+    rows_without_answers,
+)
 from tallystick.pipeline.data.sources import KINDS, column_names
 from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.allowed_types import packages_named
@@ -456,9 +465,14 @@ def _file(
     asked: PredictionRequest,
     ending: str,
 ) -> bytes:
-    """The answers with where they come from, in every row, and for parquet in the file's metadata too."""
+    """The answers with where they come from, in every row, and for parquet in the file's metadata too.
+
+    Where rows have no key, ``row`` is the number of the row in the table that was asked about.
+    """
     time_column = asked.settings.time.column
     parts: dict[str, Any] = {}
+    if not key:
+        parts["row"] = table[ROW]
     for name in dict.fromkeys([time_column, *key]):
         column = table[TIME] if name == time_column else table[name]
         moments = name == time_column
