@@ -16,6 +16,7 @@ from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, frame_of, numbers
 from tallystick.pipeline.evaluate.losses import Measure, cheapest_threshold, relative, threshold_by_costs
+from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.recipes import Columns, Task, build
@@ -58,6 +59,11 @@ class Recipe(msgspec.Struct, frozen=True):
     def hash(self) -> str:
         """BLAKE3 of estimator, parameters, features, task and the recipe's own code."""
         return blake3(encode_canonical(self.content)).hexdigest()
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """The packages that it names; see :func:`tallystick.pipeline.models.allowed_types.packages_named`."""
+        return packages_named(self.estimator, self.params)
 
     @property
     def hashes(self) -> frozenset[str]:

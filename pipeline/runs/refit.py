@@ -61,4 +61,5 @@ def refit(recipe: Recipe, plan: BacktestPlan, *, valid_for: int) -> Refit:
         trained_on=(from_micros(int(times.min())), from_micros(int(times.max()) + 1)),
         intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
     )
-    return Refit(dump(model), len(rows), probe.reset_index(drop=True), probe_hash, made.threshold, about)
+    file = dump(model, recipe.packages)
+    return Refit(file, len(rows), probe.reset_index(drop=True), probe_hash, made.threshold, about)
