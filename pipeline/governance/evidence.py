@@ -70,6 +70,8 @@ class GateEvidence(NamedTuple):
     """Recorded answers to questions of the leakage checks, by feature."""
     withdrawn: Mapping[str, Sequence[Withdrawn]] = {}
     """Gate -> events it rested on that do not count any more."""
+    metric: str = ""
+    """What gains are counted in; empty where nobody asks."""
     lost_windows: Sequence[str] = ()
     """Labels of windows that the run judged and of which something does not count any more."""
 
@@ -132,6 +134,7 @@ def evidence_of(
         approvals=_approvals_of(now, ids),
         leak_answers=recorded_answers(now, run.pipeline),
         withdrawn=_withdrawn(now, record, model, {candidate, configuration.reference}, same_result, ids),
+        metric=configuration.selection.metric,
         lost_windows=_lost_windows(record, candidate),
     )
 

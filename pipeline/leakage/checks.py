@@ -24,7 +24,8 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, sealed_windows
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.leakage.evidence import gather
 from tallystick.pipeline.leakage.judge import judge
 from tallystick.pipeline.leakage.questions import RUN

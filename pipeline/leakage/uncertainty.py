@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from tallystick.pipeline.evaluate import metrics
+from tallystick.pipeline.evaluate.losses import row_losses
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se
 from tallystick.pipeline.leakage.evidence import Floats, LeakEvidence, Rows
 from tallystick.pipeline.recipes import Task
@@ -61,7 +61,7 @@ def losses(task: Task, y: Floats, predicted: Floats) -> Floats:
     """The loss of each row."""
     if task == "classification":
         predicted = np.clip(predicted, 1e-6, 1 - 1e-6)
-    return metrics.row_losses("log_loss" if task == "classification" else "squared_error", y, predicted)
+    return row_losses("log_loss" if task == "classification" else "squared_error", y, predicted)
 
 
 def left(evidence: LeakEvidence, predicted: Predicted, instead_of: Predicted | None = None) -> Left | None:
