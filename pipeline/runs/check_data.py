@@ -47,6 +47,7 @@ from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
 from tallystick.pipeline.evaluate.backtest import split
 from tallystick.pipeline.models import model_file
+from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.recipes import build, look_beside
 
 TRIAL_ROWS = 500
@@ -254,7 +255,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = build(item.estimator, dict(item.params), *asked)
-                model.fit(frame, answers)
+                model.fit(trainable(model, frame), answers)
                 model_file.predict(model, frame)
                 model_file.dump(model)
         except ModuleNotFoundError:
