@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from mlflow.entities.model_registry import (
     ModelVersion,
-    ModelVersionTag,
-    RegisteredModel,
-    RegisteredModelAlias,
-    RegisteredModelTag,
 )
 from mlflow.entities.model_registry.model_version_stages import (
-    ALL_STAGES,
     DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS,
     STAGE_ARCHIVED,
     STAGE_NONE,
@@ -23,30 +17,36 @@ from mlflow.entities.model_registry.model_version_stages import (
 )
 from mlflow.protos import databricks_pb2 as codes
 from mlflow.store.entities.paged_list import PagedList
-from mlflow.store.model_registry.abstract_store import AbstractStore
-from mlflow.utils.search_utils import SearchModelUtils, SearchModelVersionUtils, SearchUtils
+from mlflow.utils.search_utils import SearchModelVersionUtils
 from mlflow.utils.validation import (
     _validate_model_alias_name,
     _validate_model_name,
     _validate_model_version,
     _validate_model_version_tag,
-    _validate_registered_model_tag,
     _validate_tag_name,
 )
 
 from tallystick.ledger.errors import Conflict
 from tallystick.ledger.events.types import (
-    AliasMoved,
-    RegisteredChanged,
-    RegisteredCreated,
     VersionChanged,
     VersionCreated,
 )
-from tallystick.ledger.exchange.mlflow_entities import millis
-from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, not_kept
-from tallystick.ledger.exchange.session import Session, run_id_of
+from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
+from tallystick.ledger.exchange.mlflow_registered import RegisteredStore
+from tallystick.ledger.exchange.mlflow_versions import (
+    at_most,
+    by_name,
+    last_move,
+    no_prompts,
+    page,
+    pointed,
+    registered_named,
+    trial_named,
+    version_of,
+    versions,
+)
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.views.entities import ModelVersionState, RegisteredModelState
+from tallystick.ledger.views.entities import ModelVersionState
 
 REASON_TAG = "tally.reason"
 REASON_VARIABLE = "TALLY_REASON"
@@ -55,116 +55,8 @@ SEARCH_MOST = 200_000
 
 
 @in_mlflows_words
-class TallyRegistryStore(AbstractStore):
+class TallyRegistryStore(RegisteredStore):
     """See :class:`mlflow.store.model_registry.abstract_store.AbstractStore`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        super().__init__()
-
-    # Registered models -------------------------------------------------------------------------------------
-
-    def create_registered_model(
-        self,
-        name: str,
-        tags: list[Any] | None = None,
-        description: str | None = None,
-        deployment_job_id: str | None = None,
-    ) -> RegisteredModel:
-        """A new name for versions of a model."""
-        if deployment_job_id:
-            not_kept("deployment jobs")
-        _validate_model_name(name)
-        for tag in tags or ():
-            _validate_registered_model_tag(tag.key, tag.value)
-        given = {tag.key: str(tag.value) for tag in tags or ()}
-        key, before = self._session.ask(lambda now: _free_key(now, name))
-        body = RegisteredCreated(registered=key, name=name, description=description, tags=given)
-        try:
-            self._session.write(body, expected={f"registered:{key}": before}, sign=True)
-        except Conflict:
-            _taken(name)
-        return self.get_registered_model(name)
-
-    def update_registered_model(
-        self, name: str, description: str | None, deployment_job_id: str | None = None
-    ) -> RegisteredModel:
-        """Describe it."""
-        if deployment_job_id:
-            not_kept("deployment jobs")
-        key = self._registered(name).registered
-        self._session.write(RegisteredChanged(registered=key, description=description or ""))
-        return self.get_registered_model(name)
-
-    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
-        """Call it something else; its versions and its past stay with it."""
-        _validate_model_name(new_name)
-        key = self._registered(name).registered
-        if self._session.ask(lambda now: _by_name(now, new_name)) is not None:
-            _taken(new_name)
-        self._session.write(RegisteredChanged(registered=key, name=new_name), sign=True)
-        return self.get_registered_model(new_name)
-
-    def delete_registered_model(self, name: str) -> None:
-        """Remove it with its versions; what it was stays in the past."""
-        key = self._registered(name).registered
-        versions = self._session.ask(lambda now: [v for v in now.model_versions(key) if not v.removed])
-        aliases = self._session.ask(lambda now: [a for a in now.aliases(key) if a.version is not None])
-        self._session.write(
-            *(self._moved(key, alias.name, None, alias.version, None) for alias in aliases),
-            *(VersionChanged(version=one.version, registered=key, removed=True) for one in versions),
-            RegisteredChanged(registered=key, removed=True),
-            sign=True,
-        )
-
-    def get_registered_model(self, name: str) -> RegisteredModel:
-        """One registered model by its name."""
-        return self._session.ask(lambda now: _registered_of(now, _known(now, name)))
-
-    def search_registered_models(
-        self,
-        filter_string: str | None = None,
-        max_results: int | None = None,
-        order_by: list[str] | None = None,
-        page_token: str | None = None,
-    ) -> PagedList:
-        """Registered models that fulfil a filter, in pages."""
-        most = _most(max_results or 100)
-        found = self._session.ask(
-            lambda now: [_registered_of(now, state) for state in now.registered_models() if not state.removed]
-        )
-        found = SearchModelUtils.sort(SearchModelUtils.filter(found, _no_prompts(filter_string)), order_by)
-        return PagedList(*_page(found, page_token, most))
-
-    def get_latest_versions(self, name: str, stages: list[str] | None = None) -> list[ModelVersion]:
-        """The newest version in each stage."""
-        wanted = [get_canonical_stage(stage) for stage in stages] if stages else list(ALL_STAGES)
-
-        def newest(now: Snapshot) -> list[ModelVersion]:
-            registered = _known(now, name)
-            found: dict[str, ModelVersionState] = {}
-            for version in _versions(now, registered.registered):
-                found[version.stage or STAGE_NONE] = version
-            return [_version_of(now, registered, found[stage]) for stage in wanted if stage in found]
-
-        return self._session.ask(newest)
-
-    def set_registered_model_tag(self, name: str, tag: Any) -> None:
-        """Add or replace a tag."""
-        _validate_registered_model_tag(tag.key, tag.value)
-        key = self._registered(name).registered
-        self._session.write(RegisteredChanged(registered=key, tags={tag.key: str(tag.value)}))
-
-    def delete_registered_model_tag(self, name: str, key: str) -> None:
-        """Take a tag away."""
-        _validate_tag_name(key)
-        registered = self._registered(name).registered
-        if key in self._session.ask(lambda now: now.tags(f"registered:{registered}")):
-            self._session.write(RegisteredChanged(registered=registered, removed_tags=[key]))
-
-    def _registered(self, name: str) -> RegisteredModelState:
-        _validate_model_name(name)
-        return self._session.ask(lambda now: _known(now, name))
 
     # Versions ----------------------------------------------------------------------------------------------
 
@@ -184,7 +76,7 @@ class TallyRegistryStore(AbstractStore):
             _validate_model_version_tag(tag.key, tag.value)
         given = {tag.key: str(tag.value) for tag in tags or ()}
         key = self._registered(name).registered
-        trial = self._session.ask(lambda now: _trial_named(now, run_id))
+        trial = self._session.ask(lambda now: trial_named(now, run_id))
         for _ in range(MOST_TRIES):
             number = 1 + self._session.ask(lambda now: max((v.number for v in now.model_versions(key)), default=0))
             version = f"{key}/{number}"
@@ -226,7 +118,7 @@ class TallyRegistryStore(AbstractStore):
             fail(f"Model version transition cannot archive existing model versions because {stage!r} is not an "
                  f"Active stage. Valid stages are {', '.join(DEFAULT_STAGES_FOR_GET_LATEST_VERSIONS)}")  # fmt: skip
         state = self._version(name, version)
-        others = self._session.ask(lambda now: _versions(now, state.registered)) if archive_existing_versions else []
+        others = self._session.ask(lambda now: versions(now, state.registered)) if archive_existing_versions else []
         archived = [
             VersionChanged(version=other.version, registered=other.registered, stage=STAGE_ARCHIVED)
             for other in others
@@ -251,7 +143,7 @@ class TallyRegistryStore(AbstractStore):
     def get_model_version(self, name: str, version: str) -> ModelVersion:
         """One version."""
         state = self._version(name, version)
-        return self._session.ask(lambda now: _version_of(now, _known(now, name), state))
+        return self._session.ask(lambda now: version_of(now, registered_named(now, name), state))
 
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where its files are."""
@@ -265,19 +157,19 @@ class TallyRegistryStore(AbstractStore):
         page_token: str | None = None,
     ) -> PagedList:
         """Versions that fulfil a filter, in pages."""
-        most = _most(max_results or 10_000)
+        most = at_most(max_results or 10_000)
 
         def listed(now: Snapshot) -> list[ModelVersion]:
             return [
-                _version_of(now, registered, version)
+                version_of(now, registered, version)
                 for registered in now.registered_models()
                 if not registered.removed
-                for version in _versions(now, registered.registered)
+                for version in versions(now, registered.registered)
             ]
 
-        found = SearchModelVersionUtils.filter(self._session.ask(listed), _no_prompts(filter_string))
+        found = SearchModelVersionUtils.filter(self._session.ask(listed), no_prompts(filter_string))
         order = order_by or ["last_updated_timestamp DESC", "name ASC", "version_number DESC"]
-        return PagedList(*_page(SearchModelVersionUtils.sort(found, order), page_token, most))
+        return PagedList(*page(SearchModelVersionUtils.sort(found, order), page_token, most))
 
     def set_model_version_tag(self, name: str, version: str, tag: Any) -> None:
         """Add or replace a tag."""
@@ -298,9 +190,9 @@ class TallyRegistryStore(AbstractStore):
         _validate_model_version(version)
 
         def found(now: Snapshot) -> ModelVersionState | None:
-            registered = _by_name(now, name)
-            versions = [] if registered is None else _versions(now, registered.registered)
-            return next((state for state in versions if state.number == int(version)), None)
+            registered = by_name(now, name)
+            listed = [] if registered is None else versions(now, registered.registered)
+            return next((state for state in listed if state.number == int(version)), None)
 
         state = self._session.ask(found)
         if state is None:
@@ -318,13 +210,13 @@ class TallyRegistryStore(AbstractStore):
     def delete_registered_model_alias(self, name: str, alias: str) -> None:
         """Take an alias away."""
         registered = self._registered(name).registered
-        if self._session.ask(lambda now: _pointed(now, registered, alias)) is not None:
+        if self._session.ask(lambda now: pointed(now, registered, alias)) is not None:
             self._move(registered, alias, None)
 
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         """The version that an alias points to."""
         registered = self._registered(name)
-        found = self._session.ask(lambda now: _pointed(now, registered.registered, alias))
+        found = self._session.ask(lambda now: pointed(now, registered.registered, alias))
         if found is None:
             fail(f"Registered model alias {alias} not found.", codes.INVALID_PARAMETER_VALUE)
         return self.get_model_version(name, found.rpartition("/")[2])
@@ -334,7 +226,7 @@ class TallyRegistryStore(AbstractStore):
         reason = os.environ.get(REASON_VARIABLE) or tags.get(REASON_TAG)
         entity = f"alias:{registered}/{alias}"
         for _ in range(MOST_TRIES):
-            before, previous = self._session.ask(lambda now: _last_move(now, registered, alias))
+            before, previous = self._session.ask(lambda now: last_move(now, registered, alias))
             try:
                 moved = self._moved(registered, alias, version, previous, reason)
                 self._session.write(moved, expected={entity: before}, sign=True)
@@ -343,132 +235,7 @@ class TallyRegistryStore(AbstractStore):
             return
         fail(f"Others move the alias {alias} all the time; try again.", codes.RESOURCE_CONFLICT)
 
-    def _moved(
-        self, registered: str, alias: str, version: str | None, previous: str | None, reason: str | None
-    ) -> AliasMoved:
-        return AliasMoved(
-            alias=f"{registered}/{alias}",
-            registered=registered,
-            name=alias,
-            version=version,
-            previous=previous,
-            reason=reason,
-        )
-
     # What is not recorded ----------------------------------------------------------------------------------
 
     def _await_model_version_creation(self, *_arguments: Any) -> None:
         """Nothing to wait for: a version is there when it is recorded."""
-
-
-def _registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel:
-    newest: dict[str, ModelVersionState] = {}
-    for version in _versions(now, state.registered):
-        newest[version.stage or STAGE_NONE] = version
-    aliases = [one for one in now.aliases(state.registered) if one.version is not None]
-    tags = now.tags(f"registered:{state.registered}")
-    return RegisteredModel(
-        name=state.name,
-        creation_timestamp=millis(state.created_at),
-        last_updated_timestamp=millis(state.changed_at),
-        description=state.description,
-        latest_versions=[_version_of(now, state, version) for version in newest.values()],
-        tags=[RegisteredModelTag(name, value) for name, value in tags.items()],
-        aliases=[RegisteredModelAlias(one.name, _number(one.version or "")) for one in aliases],
-    )
-
-
-def _version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVersionState) -> ModelVersion:
-    aliases = [one.name for one in now.aliases(state.registered) if one.version == state.version]
-    tags = now.tags(f"version:{state.version}")
-    return ModelVersion(
-        name=registered.name,
-        version=str(state.number),
-        creation_timestamp=millis(state.created_at),
-        last_updated_timestamp=millis(state.changed_at),
-        description=state.description,
-        user_id=state.user,
-        current_stage=state.stage or STAGE_NONE,
-        source=state.source,
-        run_id=None if state.trial is None else run_id_of(state.trial),
-        status=state.status or "READY",
-        tags=[ModelVersionTag(name, value) for name, value in tags.items()],
-        run_link=state.run_link,
-        aliases=aliases,
-        model_id=state.logged,
-    )
-
-
-def _versions(now: Snapshot, registered: str) -> list[ModelVersionState]:
-    return sorted((one for one in now.model_versions(registered) if not one.removed), key=lambda one: one.number)
-
-
-def _by_name(now: Snapshot, name: str) -> RegisteredModelState | None:
-    return next((state for state in now.registered_models() if state.name == name and not state.removed), None)
-
-
-def _known(now: Snapshot, name: str) -> RegisteredModelState:
-    found = _by_name(now, name)
-    if found is None:
-        fail(f"Registered Model with name={name} not found", codes.RESOURCE_DOES_NOT_EXIST)
-    return found
-
-
-def _free_key(now: Snapshot, name: str) -> tuple[str, int | None]:
-    """What a model is called in the ledger for ever, and the last event of whatever was called so before."""
-    if _by_name(now, name) is not None:
-        _taken(name)
-    taken = {state.registered: state for state in now.registered_models()}
-    key, count = name[:180], 1
-    while key in taken:
-        count += 1
-        key = f"{name[:180]}~{count}"
-    return key, None
-
-
-def _pointed(now: Snapshot, registered: str, alias: str) -> str | None:
-    return next((one.version for one in now.aliases(registered) if one.name == alias), None)
-
-
-def _last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, str | None]:
-    found = next((one for one in now.aliases(registered) if one.name == alias), None)
-    return (None, None) if found is None else (found.seq, found.version)
-
-
-def _trial_named(now: Snapshot, run_id: str | None) -> str | None:
-    if not run_id:
-        return None
-    return next((trial.trial for trial in now.trials(removed=True) if run_id_of(trial.trial) == run_id), None)
-
-
-def _number(version: str) -> int:
-    return int(version.rpartition("/")[2])
-
-
-def _taken(name: str) -> NoReturn:
-    fail(f"Registered Model (name={name}) already exists.", codes.RESOURCE_ALREADY_EXISTS)
-
-
-def _most(max_results: int) -> int:
-    if not 1 <= max_results <= SEARCH_MOST:
-        fail(f"Invalid value for request parameter max_results. It must be at most {SEARCH_MOST}, "
-             f"but got value {max_results}")  # fmt: skip
-    return max_results
-
-
-def _page(found: list[Any], page_token: str | None, most: int) -> tuple[list[Any], str | None]:
-    start = SearchUtils.parse_start_offset_from_page_token(page_token)
-    end = start + most
-    return found[start:end], SearchUtils.create_page_token(end) if end < len(found) else None
-
-
-def _no_prompts(filter_string: str | None) -> str | None:
-    """MLflow's pages ask for models that are no prompts; the ledger records no prompts."""
-    if not filter_string:
-        return filter_string
-    try:
-        from mlflow.prompt.registry_utils import add_prompt_filter_string
-    except ImportError:
-        return filter_string
-    add: Callable[..., str | None] = add_prompt_filter_string
-    return add(filter_string, is_prompt=False)
