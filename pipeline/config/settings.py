@@ -168,6 +168,8 @@ class Candidate(Setting, frozen=True, kw_only=True):
     why: Words
     params: dict[str, Scalar] = {}
     role: Literal["candidate", "reference"] = "candidate"
+    keep: Literal["no"] | None = None
+    """``"no"``: the candidate is judged, and no model of it is ever stored or promoted."""
 
 
 class SelectionRule(Setting, frozen=True, kw_only=True):

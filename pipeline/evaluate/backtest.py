@@ -45,6 +45,7 @@ from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.settle import settle
 from tallystick.pipeline.models.workers import parallel
 from tallystick.pipeline.recipes import Columns, Task, build
 
@@ -313,7 +314,7 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
 
 def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -> Any:
     """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
-    model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
+    model = settle(build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed))
     target = y.astype(np.int8) if recipe.task == "classification" else y
     try:
         return model.fit(frame, target)
