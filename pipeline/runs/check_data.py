@@ -43,7 +43,8 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
-from tallystick.pipeline.evaluate.backtest import fit, one_thread, recipe_for, split
+from tallystick.pipeline.evaluate.backtest import one_thread, split
+from tallystick.pipeline.evaluate.fitting import fit, recipe_for, weights_in
 from tallystick.pipeline.models import model_file
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
@@ -241,6 +242,8 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
     frame, answers = frame_of(rows, slice_.features), numbers(rows, TARGET)
+    weight = settings.data.weight
+    weights = weights_in(rows, weight.column if weight else None)
     fitted: list[FittedCandidate] = []
     found: list[_Found] = []
     for name in settings.candidates:
@@ -249,7 +252,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
                 warnings.simplefilter("ignore")
                 recipe = recipe_for(settings, name, slice_.features)
                 with one_thread():
-                    model = fit(recipe, frame, answers, settings.selection.seed, first.label)
+                    model = fit(recipe, frame, answers, settings.selection.seed, first.label, weights)
                     model_file.predict(model, frame)
         except ModuleNotFoundError:
             continue

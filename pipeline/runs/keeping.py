@@ -18,7 +18,7 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import TARGET, Rows, Slice, frame_of, numbers, open_table, rows_of
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.fitting import Recipe, fit, weights_in
 from tallystick.pipeline.evaluate.metrics import Floats
 from tallystick.pipeline.models.allowed_types import needs_a_process
 from tallystick.pipeline.models.model_file import NOT_KEPT, dump, load, predict, types_in
@@ -73,7 +73,7 @@ def check_kept(settings: Pipeline, recipes: Iterable[Recipe], slice_: Slice, fir
         and is_kept(settings, recipe.name)
         and not recipe.estimator.startswith(KEPT_FOR_CERTAIN)
     ]
-    fitted = list(_fitted(tried, slice_, first, settings.selection.seed, as_of)) if tried else []
+    fitted = list(_fitted(tried, settings, slice_, first, as_of)) if tried else []
     problems = not_kept(fitted)
     if problems:
         words = " ".join(error.message for error in problems.values())
@@ -81,19 +81,20 @@ def check_kept(settings: Pipeline, recipes: Iterable[Recipe], slice_: Slice, fir
 
 
 def _fitted(
-    recipes: Sequence[Recipe], slice_: Slice, first: Window, seed: int, as_of: int
+    recipes: Sequence[Recipe], settings: Pipeline, slice_: Slice, first: Window, as_of: int
 ) -> Iterable[FittedCandidate]:
     table = open_table(slice_)
     chosen = few_rows(numbers(table, TARGET), backtest.split(table, first, as_of, None).train)
     if not len(chosen):
         return
-    rows = rows_of(table, chosen)
+    rows, seed, weight = rows_of(table, chosen), settings.selection.seed, settings.data.weight
+    weights = weights_in(rows, weight.column if weight else None)
     for recipe in recipes:
         frame = frame_of(rows, recipe.columns)
         try:
             with backtest.one_thread(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = backtest.fit(recipe, frame, numbers(rows, TARGET), seed, first.label)
+                model = fit(recipe, frame, numbers(rows, TARGET), seed, first.label, weights)
         except InvalidInput:
             continue
         yield FittedCandidate(recipe.name, model, frame, recipe)
