@@ -277,9 +277,7 @@ WRONG = {
     "a quantile too much": (text(YES, '"brier"\nquantile = 0.5'), "quantile belongs to pinball", ""),
     "no costs": (text(YES, '"cost"'), "Write [selection.costs] with currency, false_alarm, missed", ""),
     "costs too much": (text(YES, COSTS.replace('"cost"', '"brier"')), "costs belong to the metric cost", ""),
-    "a cheap mistake": (
-        text(YES, COSTS.replace("missed = 1.5", "missed = 4, right_yes = 4")), "missed must cost more than right_yes", "",
-    ),
+    "a cheap mistake": (text(YES, COSTS.replace(" }", ", right_yes = 4 }")), "missed must cost more", ""),
     "a target as weight": (text(weight="claims"), "claims is the target", ""),
     "answers of a number": (
         text(NUMBER, '"squared_error"', more='class_weight = "balanced"'), "[data.weight] weighs rows", "",
