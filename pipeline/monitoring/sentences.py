@@ -11,7 +11,7 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
-from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, starting, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
 from tallystick.pipeline.monitoring.own_range import Level, OwnRange
 
@@ -38,12 +38,15 @@ class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     positive : str or None
         What a yes is called, ``"late"``; None where numbers are predicted.
     model, reference : str
+    when : str or None
+        The period in words, where its label does not say how long it is.
     """
 
     metric: str
     positive: str | None
     model: str
     reference: str
+    when: str | None = None
 
 
 SUGGESTIONS = {
@@ -83,8 +86,8 @@ def findings_of(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
 
 def headline(facts: Facts, context: PeriodContext) -> str:
     """The period in one sentence or two."""
-    when = window_words(facts.label)
-    lead = f"{when}: {_predicted(facts, context)}."
+    when = context.when or window_words(facts.label)
+    lead = f"{starting(when)}: {_predicted(facts, context)}."
     return f"{lead} {_cause(facts, context)}"
 
 
@@ -100,7 +103,7 @@ def _cause(facts: Facts, context: PeriodContext) -> str:
             return f"{_ranks_worse(facts)}."
         case "episode":
             days = len(facts.days)
-            return f"{count(days, 'day')} of {window_words(facts.label)} {_carry(days)} the extra loss."
+            return f"{count(days, 'day')} of {context.when or window_words(facts.label)} {_carry(days)} the extra loss."
         case "unexplained":
             return _unexplained(facts, context)
 

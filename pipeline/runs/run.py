@@ -28,6 +28,7 @@ from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.windows import window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
@@ -180,6 +181,7 @@ class _Running:
             reference=self.reference,
             confidence=self.settings.selection.confidence,
             period=_period(self.settings.time.window),
+            labels=window_names(self.settings.time, [window.label for window in outline.windows]),
             detail=metric_detail(self.settings.selection),
         )
         self.described: list[Described] = []

@@ -571,3 +571,33 @@ def test_progress_has_one_total_and_comes_to_it(book: ledger.Ledger, tmp_path: P
     run(book, loaded, workers=1, on_outline=lambda _: None, on_progress=lambda _, *far: told.append(far))
     assert {total for _, total in told} == {told[-1][0]}
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+# Weeks ------------------------------------------------------------------------------------------------------
+
+WEEKS = {
+    'window = "1 month"': 'window = "1 week"',
+    "2024-03-01": '"2024-W16"',
+    "2024-07-01": '"2024-W34"',
+    "3 of 5": "10 of 19",
+    'every = "1 month"': 'every = "1 week"',
+    "min_rows = 50": "min_rows = 30",
+    'label_delay = "1d"': 'label_delay = "1d"\nmin_rows = 30',
+}
+
+
+def test_weeks_are_called_as_people_write_them_from_run_to_reproduction(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders(per_day=8), **WEEKS)
+    report = done(book, file)
+    assert [item.window.label for item in report.described] == [f"2024-W{week}" for week in range(16, 35)]
+    said = " ".join([report.headline, *(reason.sentence for reason in report.reasons)])
+    assert "the week from" in said
+    assert said.count(" July 2024") <= said.count("the week from"), "a week is called by more than its first day"
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    promoted(book, report)
+    pd.concat([orders(per_day=8), orders("2024-09-02", "2024-09-08")]).to_parquet(
+        tmp_path / "orders.parquet", index=False
+    )
+    watched = [watch(book, file, label).body for label in ("2024-W36", "2024-09-02")]
+    assert [body.label for body in watched] == ["2024-W36", "2024-W36"]
+    assert "he week from 2 September 2024" in watched[0].headline
