@@ -25,7 +25,7 @@ from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, period_window, window_said
 from tallystick.pipeline.data.answers import Terms
-from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.losses import Measure, measure_of
 from tallystick.pipeline.evaluate.metrics import loss_table
@@ -160,9 +160,11 @@ def _refuse_hindsight(settings: Pipeline, state: ModelState, window: Window) -> 
     until = trained_until(state)
     if window.start < until:
         raise Refused(
-            f"{state.model} was trained on rows up to {day_of(until - 1, settings.time.timezone)}, so it has seen "
+            f"{state.model} was trained on rows up to {day_said(until - 1, settings.time)}, so it has seen "
             f"answers of {window.label}: judged there it would be praised for remembering.",
-            "Make a model of what was known before: `tally run FILE --labels-as-of "
+            "End the windows of the pipeline file earlier and run it again, or watch a later period."
+            if settings.time.unit == "step"
+            else "Make a model of what was known before: `tally run FILE --labels-as-of "
             f"{day_of(window.start - 1, settings.time.timezone)}`",
         )
     if window.label in settings.time.final.test and state.status == "candidate":
@@ -189,7 +191,7 @@ def _verdict(
 ) -> _Verdict:
     when = window_said(settings.time, window.label)
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    expiry = day_of(until - 1, settings.time.timezone) if until is not None else None
+    expiry = day_said(until - 1, settings.time) if until is not None else None
     if expiry is not None and _is_expired(settings, state, window):
         found = [words.expired(state.model, when, expiry)]
         return _Verdict("alarm", "refuse", found[0].sentence, found, None, None)
@@ -212,7 +214,7 @@ def _verdict(
         estimate = {"estimate": float(expected.mean()), "own_error": error}
     if facts is None:
         assert live.matures_at is not None
-        matures = day_of(live.matures_at, settings.time.timezone)
+        matures = day_said(live.matures_at, settings.time)
         found = words.waiting(
             when,
             live.rows,
