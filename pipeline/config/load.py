@@ -385,6 +385,7 @@ LATER = {
     (Data, "infinite"): "refuse",
     (Join, "csv"): None,
     (Time, "labels"): "first day",
+    (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
     (SelectionRule, "quantile"): None,
