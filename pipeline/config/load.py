@@ -385,6 +385,7 @@ LATER = {
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
     (Join, "csv"): None,
+    (Time, "labels"): "first day",
     (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
@@ -395,8 +396,9 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed", "leakage"})
-"""No defaults: a file without them has nothing that is still to be confirmed, and answers no question."""
+UNSAID = frozenset({"proposed", "time.labels", "leakage"})
+"""No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
+and ``labels`` follows from another."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:
