@@ -172,27 +172,27 @@ class EntityReader(Evidence):
 
     def states(self, kind: str) -> list[State]:
         """All entities of a kind by its name, ``models`` or ``model``; InvalidInput for an unknown kind."""
-        return self._views.all(projection_of(kind), self._position)
+        return self._seen(self._views.all(projection_of(kind), self._position))
 
     def pipeline(self, name: str) -> PipelineState:
         """One pipeline by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(PipelineState, name)
+        return self._one(PipelineState, name)
 
     def run(self, name: str) -> RunState:
         """One run by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(RunState, name)
+        return self._one(RunState, name)
 
     def model(self, name: str) -> ModelState:
         """One model by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(ModelState, name)
+        return self._one(ModelState, name)
 
     def slice(self, name: str) -> SliceState:
         """One slice by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(SliceState, name)
+        return self._one(SliceState, name)
 
     def decision(self, name: str) -> DecisionState:
         """One decision by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(DecisionState, name)
+        return self._one(DecisionState, name)
 
     def champion(self, pipeline: str) -> ModelState | None:
         """The model that decides, or None where nobody has promoted one yet.
@@ -216,6 +216,7 @@ class EntityReader(Evidence):
         champion: Championship | Unknown | None = self.pipeline(pipeline).champion
         if champion is None or isinstance(champion, Unknown):
             return champion
+        self._still_there([champion.seq])
         name: str | Unknown = champion.model
         if isinstance(name, Unknown):
             return name
@@ -231,18 +232,28 @@ class EntityReader(Evidence):
     def find(self, handle: str) -> State | None:
         """The state behind a whole name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
         found = self._names.find(handle)
-        return None if found is None else found.state
+        return None if found is None else self._seen([found.state])[0]
 
     def entity(self, handle: str) -> State:
         """The same, where an unambiguous beginning of the name will do; NotFound where there is none."""
-        return self._names.named(handle).state
+        return self._seen([self._names.named(handle).state])[0]
 
     def _all(self, state: type[S]) -> list[S]:
-        return cast("list[S]", self._views.all(BY_STATE[state], self._position))
+        return self._seen(cast("list[S]", self._views.all(BY_STATE[state], self._position)))
 
     def _within(self, state: type[S], owner: str) -> list[S]:
         """Entities whose names begin with that of the entity that they belong to."""
-        return cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position))
+        return self._seen(cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position)))
+
+    def _one(self, state: type[S], name: str) -> S:
+        found = self._names.one(state, name)
+        self._still_there([found.seq])
+        return found
+
+    def _seen(self, states: list[S]) -> list[S]:
+        """The same states, once the events that made them so are seen to be there."""
+        self._still_there([state.seq for state in states])
+        return states
 
     @cached_property
     def _names(self) -> Names:

@@ -53,8 +53,10 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
         if not ledger.views.are_kept():
             return []  # nobody is shown what lies in the file, if there is one: each answer is folded anew
         words += schema_differences(connection, schema())
-    except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
+    except (msgspec.MsgspecError, sqlite3.DatabaseError) as error:
         return [f"The views cannot be read: {error}."]
+    except Damaged as error:  # an event cannot be read, so that no views can be made; others say which
+        return [f"The views cannot be compared. {error.message}"]
     try:
         if not _same(connection, ledger, progress, total):
             words += _Comparison(connection).run(ledger, progress, total) or [UNSETTLED]

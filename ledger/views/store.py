@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, cast
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.unknown import Unknown
-from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.log import Log, Row
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
 from tallystick.ledger.views.entities.links import LINKS, SEPARATOR
@@ -237,6 +237,10 @@ class MemoryViews(Views):
         """What was folded at the beginning."""
         assert self._memory is not None
         return self._memory
+
+    def rows_of(self, types: Collection[str], first: int, last: int) -> Iterator[Row]:
+        """The same from the log itself, of which every event is read and hashed."""
+        return (row for row in self.log.rows(first, last) if row[1] in types)
 
     def event_at(self, position: int) -> int:
         """The event that stands at a position of this order."""

@@ -1,0 +1,82 @@
+"""Which events are of which type, as their hashed bodies say: kept beside the views and caught up with them.
+
+The log has such a column, and an index of entities. Neither is hashed, so whoever can write the file can hide an event
+from a reader who looks there: an alarm filed as something else, or the redaction of what was erased. This index is
+made by this account while it hashes every body once. A later change of the log cannot take an event out of it; such
+an event is found, and what is wrong with it is said.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+
+from tallystick.ledger.errors import Damaged
+from tallystick.ledger.storage.erasures import erasure_of
+from tallystick.ledger.storage.log import UNANSWERED, Log, Row
+
+EVENT_TYPES = """CREATE TABLE event_types(
+  type TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  PRIMARY KEY(type, seq)
+) STRICT, WITHOUT ROWID"""
+AT_ONCE = 1_000
+
+
+class EventIndex:
+    """The index in one views file.
+
+    Parameters
+    ----------
+    upto : int
+        The last event that it holds already; -1 for none.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, upto: int) -> None:
+        self._connection = connection
+        self._upto = upto
+        self._new: list[tuple[str, int]] = []
+
+    def taking(self, log: Log, rows: Iterable[Row]) -> Iterator[Row]:
+        """The same rows, oldest first, once those that are new are in the index.
+
+        Raises
+        ------
+        Damaged
+            At a body that is missing although no event says that it was erased: nobody can say of what type it was.
+        """
+        for row in rows:
+            if row[0] > self._upto:
+                if row[2] is None and erasure_of(log, row[0]) is None:
+                    raise Damaged(f"Event #{row[0]} cannot be read: its body is not here.", UNANSWERED)
+                self._new.append((row[1], row[0]))
+                self._upto = row[0]
+            yield row
+
+    def write(self) -> None:
+        """Put into the file what was taken; harmless when nothing was."""
+        if self._new:
+            self._connection.executemany("INSERT INTO event_types VALUES(?,?)", sorted(self._new))
+            self._new.clear()
+
+    def rows(self, log: Log, types: Collection[str], first: int, last: int) -> Iterator[Row]:
+        """The events ``first`` to ``last`` of some types, oldest first, read from the log and hashed.
+
+        Raises
+        ------
+        Damaged
+            When one of them is not there, or was altered.
+        """
+        self.write()
+        found: set[int] = set()
+        for event_type in types:
+            listed = "SELECT seq FROM event_types WHERE type = ? AND seq BETWEEN ? AND ?"
+            found.update(row[0] for row in self._connection.execute(listed, (event_type, first, last)))
+        seqs = sorted(found)
+        for start in range(0, len(seqs), AT_ONCE):
+            wanted = seqs[start : start + AT_ONCE]
+            stored = log.some(wanted)
+            if len(stored) != len(wanted):
+                missing = min(set(wanted) - {item.seq for item in stored})
+                raise Damaged(f"{log.path} has no event #{missing}, which was there before.", UNANSWERED)
+            yield from stored
