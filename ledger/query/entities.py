@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -14,7 +14,9 @@ from tallystick.ledger.query.as_of import AsOf
 from tallystick.ledger.query.evidence import Evidence
 from tallystick.ledger.query.name_lookup import Names, projection_of
 from tallystick.ledger.views.entities import (
+    BY_KEY,
     BY_STATE,
+    NAMED,
     AnchorState,
     ApprovalState,
     AutomationState,
@@ -42,7 +44,7 @@ from tallystick.ledger.views.entities import (
     WindowState,
 )
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
-from tallystick.ledger.views.projection import State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.store import Views
 
 S = TypeVar("S", bound=State)
@@ -236,7 +238,11 @@ class EntityReader(Evidence):
 
     def entity(self, handle: str) -> State:
         """The same, where an unambiguous beginning of the name will do; NotFound where there is none."""
-        return self._seen([self._names.named(handle).state])[0]
+        try:
+            return self._seen([self._names.named(handle).state])[0]
+        except NotFound as error:
+            kind = BY_KEY.get(handle.partition(":")[0])
+            raise self._or_erased(error, NAMED if kind is None else [kind]) from None
 
     def _all(self, state: type[S]) -> list[S]:
         return self._seen(cast("list[S]", self._views.all(BY_STATE[state], self._position)))
@@ -246,9 +252,21 @@ class EntityReader(Evidence):
         return self._seen(cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position)))
 
     def _one(self, state: type[S], name: str) -> S:
-        found = self._names.one(state, name)
+        try:
+            found = self._names.one(state, name)
+        except NotFound as error:
+            raise self._or_erased(error, [BY_STATE[state]]) from None
         self._still_there([found.seq])
         return found
+
+    def _or_erased(self, error: NotFound, kinds: Collection[Projection]) -> NotFound:
+        """The error of a name that is not there; it may be one that was erased, and then nobody can say so."""
+        types = frozenset(event_type for kind in kinds for event_type in kind.reads)
+        for item in self.erased(types):
+            if any(kind.key not in (item.refers_to or {}) for kind in kinds if item.event.type in kind.reads):
+                words = f"{error.message} What #{item.event.seq} named is {item.erasure.unknown.words}."
+                return NotFound(words, f"tally show '#{item.erasure.redaction}' says why.")
+        return error
 
     def _seen(self, states: list[S]) -> list[S]:
         """The same states, once the events that made them so are seen to be there."""

@@ -128,6 +128,10 @@ class ErasedEvent(NamedTuple):
         said = self.erasure.said
         return said.refers_to if isinstance(said, EventRedacted) else None
 
+    def may_be(self, field: str, name: str) -> bool:
+        """Whether it may have named an entity in a field; what nobody can rule out, may."""
+        return (self.refers_to or {}).get(field, name) == name
+
     @property
     def words(self) -> str:
         """``the content of #50 (model.promoted) was erased on 2013-07-01``."""

@@ -6,9 +6,11 @@ signatures, waivers, promotions, watched months and automation. What is set asid
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import older
@@ -16,14 +18,17 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from judged_life import MODEL, PIPELINE, RUN, copy_of, level, life, passed
+from judged_life import FILE, MODEL, PIPELINE, RUN, copy_of, level, life, passed
 
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
 from tallystick.ledger.amend.redaction import KEPT, redact
 from tallystick.ledger.amend.undoing import DECISIONS
 from tallystick.ledger.errors import Damaged, Refused, TallyError
+from tallystick.ledger.events import types as say
 from tallystick.ledger.verify.verify import verify
+from tallystick.pipeline.config.load import LoadedPipeline, read
+from tallystick.pipeline.config.loosening import refuse_silent_loosening
 from tallystick.tui.cli.main import tally
 
 AMENDMENTS = ("correct", "redact", "redact as before")
@@ -124,3 +129,82 @@ def test_a_decision_is_undone_by_the_command_that_the_refusal_names(told: Path) 
             assert (done.exit_code, done.exception) == (0, None), (seq, refused.value.hint, done.output)
             followed.append(words[0])
     assert {"retire", "story", "automation"} <= {*followed}
+
+
+# Registrations ----------------------------------------------------------------------------------------------
+
+
+def laxer(tmp_path: Path, why: str = "") -> LoadedPipeline:
+    """The file with a gate loosened under its old words; ``why`` for all gates."""
+    text = FILE.read_text().replace("at_most = 0.05", "at_most = 0.5", 1)
+    assert text != FILE.read_text()
+    if why:
+        text = text.replace("[gates] ", f'[gates]\nwhy = "{why}"\n', 1)
+    file = tmp_path / "laxer.toml"
+    file.write_text(text)
+    return read(file)
+
+
+@pytest.mark.parametrize("how", AMENDMENTS)
+def test_a_registration_that_is_taken_away_lets_nobody_loosen_in_silence(told: Path, how: str, tmp_path: Path) -> None:
+    with copy_of(told) as book:
+        registered = max(found.seq for found in book.now().events(types=["pipeline.registered"]))
+        assert amend(book, registered, how)
+        with pytest.raises(Refused) as refused:
+            refuse_silent_loosening(book.now(), laxer(tmp_path))
+        if how == "correct":
+            assert "loosened 0.05 -> 0.5" in refused.value.message
+            return
+        assert f"the content of #{registered} (pipeline.registered) was erased on 2013-09-01" in refused.value.message
+        assert f"#{registered}" in refused.value.hint
+        # The words of the hint help, and another number does not.
+        refuse_silent_loosening(book.now(), laxer(tmp_path, f"known before #{registered} was erased"))
+        with pytest.raises(Refused):
+            refuse_silent_loosening(book.now(), laxer(tmp_path, f"known before #{registered}0 was erased"))
+
+
+def test_a_pipeline_whose_only_registration_is_erased_is_unknown_and_not_missing(told: Path) -> None:
+    with copy_of(told) as book:
+        for found in list(book.now().events(types=["pipeline.registered"])):
+            assert amend(book, found.seq, "redact as before")
+        folder = str(book.folder)
+        champion = CliRunner().invoke(tally, ["champion", PIPELINE, "--ledger", folder])
+        status = CliRunner().invoke(tally, ["status", "--json", "--ledger", folder])
+        words = " ".join(CliRunner().invoke(tally, ["status", "--ledger", folder]).output.split())
+    assert "unknown: the content of #" in str(champion.exception), champion.output
+    assert json.loads(status.stdout)["pipelines"]["unknown"] == "erased"
+    assert "Which pipelines there are is unknown: the content of #" in words
+    assert "No pipeline has run yet" not in words
+
+
+# Every answer about a gate ----------------------------------------------------------------------------------
+
+
+def asked(folder: str, *words: str) -> Any:
+    done = CliRunner().invoke(tally, [*words, "--json", "--ledger", folder])
+    assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("how", AMENDMENTS)
+def test_every_answer_about_a_gate_is_the_same(told: Path, how: str) -> None:
+    with copy_of(told) as book:
+        before, folder, gate = book.now().as_of, str(book.folder), f"{MODEL}/leakage"
+        seq = next(found.seq for found in book.now().events(types=[say.LeakageChecked.TYPE]))
+        assert asked(folder, "show", f"gate:{gate}")["state"]["verdict"] == "passed"
+        assert amend(book, seq, how)
+        shown = asked(folder, "show", f"gate:{gate}")["state"]
+        assert shown["verdict"] == "open" and f"#{seq}" in shown["sentence"]
+        rows = asked(folder, "sql", f"select verdict, sentence from gates where gate = '{gate}'")["rows"]
+        assert rows == [{"verdict": "open", "sentence": shown["sentence"]}]
+        why = asked(folder, "why", f"gate:{gate}.verdict")
+        assert (why["value"], why["before"]) == ("open", "passed")
+        assert why["because"]["causes"], "what had been recorded of it"
+        changed = asked(folder, "diff", f"c{before.n}", "now")["changes"]
+        found = [item for item in changed if item["handle"] == f"gate:{gate}"]
+        if how == "correct":  # what was erased is unknown at both moments
+            assert [field["field"] for field in found[0]["fields"]] == ["verdict", "sentence"]
+            assert {field["event"] for field in found[0]["fields"]} == {f"#{book.now().as_of.seq}"}
+        else:
+            assert found == []
+            assert asked(folder, "show", f"gate:{gate}", "--as-of", f"c{before.n}")["state"]["verdict"] == "open"

@@ -9,6 +9,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import PipelineRegistered
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
@@ -37,6 +38,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         # What was signed then, or the answer would change with every later signature.
         newest = newest_checkpoint(snapshot)
         signed = newest.size if newest else 0
+        unknown = None if pipelines else _unknown_pipelines(snapshot)
         if as_json:
             print_json(
                 "tally.status/1",
@@ -47,7 +49,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "commits": snapshot.as_of.n + 1,
                     "events": snapshot.as_of.seq + 1,
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
-                    "pipelines": [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
+                    "pipelines": unknown or [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
                     "watched": [
                         state_json(last, f"period:{last.period}")
                         for state in pipelines
@@ -69,6 +71,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         for state in snapshot.histories():
             click.echo(wrap(history_words(state)), err=not sys.stdout.isatty())
+        if unknown is not None:
+            click.echo(wrap(f"Which pipelines there are is {unknown.words}."))
+            return
         if not pipelines:
             click.echo(here("No pipeline has run yet. Next: tally run FILE.toml"))
             return
@@ -83,6 +88,12 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         unsigned = commits - signed
         if unsigned > 0:
             click.echo(here(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs."), err=True)
+
+
+def _unknown_pipelines(snapshot: ledger.Snapshot) -> Unknown | None:
+    """What stands in place of all pipelines, where what registered them was erased with their names."""
+    erased = snapshot.erased([PipelineRegistered.TYPE])
+    return erased[-1].erasure.unknown if erased else None
 
 
 def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object, ...]:
