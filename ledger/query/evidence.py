@@ -37,19 +37,21 @@ from tallystick.ledger.query.as_of import AsOf, resolve_event
 from tallystick.ledger.query.commits import CommitReader
 from tallystick.ledger.query.erasures import in_place_of_body
 from tallystick.ledger.storage.entries import naming
-from tallystick.ledger.storage.erasures import Erasure, erasure_of
+from tallystick.ledger.storage.erasures import Erasure, erasure_of, lost_in
 from tallystick.ledger.storage.imported_commits import copied_in
 from tallystick.ledger.storage.key_history import Change, Identity, chain
 from tallystick.ledger.storage.log import UNANSWERED, Commit, Log, Stored
 from tallystick.ledger.system.timezone import zone_of
 from tallystick.ledger.views.entities import BY_STATE
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE
 from tallystick.ledger.views.fold import READ_TYPES
 from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)
 REDACTIONS = frozenset({EventRedacted.TYPE})
+ELSEWHERE = frozenset({ERASED_ELSEWHERE})
 KEY_CHANGES = frozenset({KeyRotated.TYPE, ForkAdopted.TYPE})
 FEW = 1_000
 """Events for which corrections are looked up one by one; for more, all corrections are read."""
@@ -279,12 +281,25 @@ class Evidence(CommitReader):
 
         What followed from them is unknown at every date, also at dates before the erasure.
         """
-        found = []
+        found = self._erased_elsewhere(types)
         for event in self._erased_events():
             if event.type in types and isinstance(event.content, Erased):
                 erasure = erasure_of(self._log, event.seq)
                 assert erasure is not None
                 found.append(ErasedEvent(event, erasure))
+        return sorted(found, key=lambda item: item.event.seq)
+
+    def _erased_elsewhere(self, types: Collection[str]) -> list[ErasedEvent]:
+        """Events that had been erased in another ledger before they were imported; each stands where its commit is."""
+        found = []
+        for row in self._views.rows_of(ELSEWHERE, 0, self.as_of.seq):
+            event = self.event(row[0])
+            for lost in lost_in(self._log, row):
+                said = lost.erasure
+                content = Erased(said.redaction, said.by, said.at, said.said.reason, said.said.authority)
+                told = event._replace(type=lost.type, id=bytes.fromhex(lost.id), data=None, content=content)
+                if lost.type in types:
+                    found.append(ErasedEvent(told, said))
         return found
 
     def _erased_events(self) -> list[RecordedEvent]:

@@ -13,7 +13,7 @@ from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.types import EventCorrected, LedgerCreated
-from tallystick.ledger.storage.erasures import erasure_of, what_is_left
+from tallystick.ledger.storage.erasures import erasure_of, lost_in, may_hold_lost, what_is_left
 from tallystick.ledger.storage.imported_commits import names_under, told_here
 from tallystick.ledger.storage.log import UNANSWERED, Commit, Log, Row
 
@@ -42,7 +42,7 @@ class Recorded:
 
 
 def naming(rows: Iterable[Row], names: Collection[str]) -> Iterator[Row]:
-    """Rows that hold one of some names as a text, corrections, and those without a body; all where none are named.
+    """Rows that hold one of some names as a text, corrections, and erased events; all where none are named.
 
     They were hashed before: a body from which somebody took a name is no body that does not hold it.
     """
@@ -50,7 +50,13 @@ def naming(rows: Iterable[Row], names: Collection[str]) -> Iterator[Row]:
     held = [msgspec.json.encode(other) for name in sorted(names) for other in vocabulary.names_in_bodies(name)]
     for row in rows:
         data = row[2]
-        if data is None or not held or row[1] == EventCorrected.TYPE or any(text in data for text in held):
+        if (
+            data is None
+            or not held
+            or row[1] == EventCorrected.TYPE
+            or may_hold_lost(row)
+            or any(text in data for text in held)
+        ):
             yield row
 
 
@@ -79,10 +85,12 @@ def placed(log: Log, rows: Iterable[Row], types: Collection[str] = (), *, erased
     commit: Commit | None = None
     commits: Iterator[Commit] = iter(())
     decoded: Commit | None = None
-    for seq, filed_as, data, _id, _sha256 in rows:
+    for row in rows:
+        seq, filed_as, data, _id, _sha256 = row
         if data is None and erased and erasure_of(log, seq) is None:
             raise Damaged(f"Event #{seq} cannot be read: its body is not here.", UNANSWERED)
-        if types and filed_as not in types:
+        lost = tuple(item.left for item in lost_in(log, row)) if erased and may_hold_lost(row) else ()
+        if types and filed_as not in types and not any(item.t in types for item in lost):
             continue
         event = None if data is None and not erased else _event(log, seq, filed_as, data)
         if event is None:
@@ -104,7 +112,7 @@ def placed(log: Log, rows: Iterable[Row], types: Collection[str] = (), *, erased
             under = names_under(log, commit, head)
         # What a redaction kept is named as in this ledger already.
         here = event if under is None or data is None else vocabulary.named_under(event, under)
-        yield Entry(seq, commit.n, moment, head.actor, here)
+        yield Entry(seq, commit.n, moment, head.actor, here, lost)
 
 
 def _event(log: Log, seq: int, filed_as: str, data: bytes | None) -> Event[Any] | None:

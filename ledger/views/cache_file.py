@@ -37,7 +37,7 @@ from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
 from tallystick.ledger.tlog.pins import state_home
 from tallystick.ledger.views.entities import BY_NAME, PROJECTIONS
-from tallystick.ledger.views.event_index import EVENT_TYPES, EventIndex
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE, EVENT_TYPES, EventIndex
 from tallystick.ledger.views.rows import VersionTables, advance
 from tallystick.ledger.views.tables import (
     AS_OF,
@@ -223,7 +223,7 @@ class ViewsFile:
             anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
             stored, made_from = VersionTables(connection, anew), self._made_from()
             index = EventIndex(connection, cursors[INDEX].seq)
-            history = Recorded(self.log, lambda types, last: index.rows(self.log, types, 0, last))
+            history = Recorded(self.log, lambda types, last: index.rows(self.log, {*types, ERASED_ELSEWHERE}, 0, last))
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]

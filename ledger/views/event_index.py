@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 
 from tallystick.ledger.errors import Damaged
-from tallystick.ledger.storage.erasures import erasure_of
+from tallystick.ledger.storage.erasures import erasure_of, lost_in, may_hold_lost
 from tallystick.ledger.storage.log import UNANSWERED, Log, Row
 
 EVENT_TYPES = """CREATE TABLE event_types(
@@ -21,6 +21,8 @@ EVENT_TYPES = """CREATE TABLE event_types(
   PRIMARY KEY(type, seq)
 ) STRICT, WITHOUT ROWID"""
 AT_ONCE = 1_000
+ERASED_ELSEWHERE = "commit.imported/erased"
+"""In place of the types of events that were erased before they were imported: where a commit lists such events."""
 
 
 class EventIndex:
@@ -50,6 +52,8 @@ class EventIndex:
                 if row[2] is None and erasure_of(log, row[0]) is None:
                     raise Damaged(f"Event #{row[0]} cannot be read: its body is not here.", UNANSWERED)
                 self._new.append((row[1], row[0]))
+                if may_hold_lost(row) and lost_in(log, row):
+                    self._new.append((ERASED_ELSEWHERE, row[0]))
                 self._upto = row[0]
             yield row
 

@@ -11,10 +11,12 @@ import msgspec
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.unknown import Unknown
+from tallystick.ledger.storage.erasures import may_hold_lost
 from tallystick.ledger.storage.log import Log, Row
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
 from tallystick.ledger.views.entities.links import LINKS, SEPARATOR
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE
 from tallystick.ledger.views.fold import GivenHistory, Versions
 from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.rows import VersionTables, advance
@@ -246,7 +248,9 @@ class MemoryViews(Views):
 
     def rows_of(self, types: Collection[str], first: int, last: int) -> Iterator[Row]:
         """The same from the log itself, of which every event is read and hashed."""
-        return (row for row in self.log.rows(first, last) if row[1] in types)
+        for row in self.log.rows(first, last):
+            if row[1] in types or (ERASED_ELSEWHERE in types and may_hold_lost(row)):
+                yield row
 
     def event_at(self, position: int) -> int:
         """The event that stands at a position of this order."""
