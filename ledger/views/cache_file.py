@@ -36,7 +36,7 @@ from tallystick.ledger.storage.log import Log, Row
 from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
 from tallystick.ledger.tlog.pins import state_home
-from tallystick.ledger.views.entities import BY_NAME, PROJECTIONS
+from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.event_index import ERASED_ELSEWHERE, EVENT_TYPES, EventIndex
 from tallystick.ledger.views.rows import VersionTables, advance
 from tallystick.ledger.views.tables import (
@@ -297,15 +297,16 @@ class ViewsFile:
             for place, cursor in {cursor[1:]: cursor for cursor in stored.values()}.items()
             if self._is_ours(cursor)
         }
+        by_name = {projection.name: projection for projection in PROJECTIONS}
         for name, made in made_from.items():
             cursor = stored.get(name)
             if cursor and cursor.fingerprint == made and cursor[1:] in ours:
                 cursors[name] = cursor
                 continue
             drop(connection, name)
-            objects = {INDEX: EVENT_TYPES} if name == INDEX else tables(BY_NAME[name])
+            objects = {INDEX: EVENT_TYPES} if name == INDEX else tables(by_name[name])
             for table, statement in objects.items():
-                if name == INDEX or table != index_of(BY_NAME[name]):  # made at the end, when it costs least
+                if name == INDEX or table != index_of(by_name[name]):  # made at the end, when it costs least
                     connection.execute(statement)
             cursors[name] = ViewsCursor(made, -1, b"")
         return cursors

@@ -13,6 +13,7 @@ from tallystick.ledger.events.types import PipelineRegistered
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.checkpoints import newest_checkpoint
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
+from tallystick.pipeline.records.period_record import erased_since
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.waivers import expired, print_waivers
 from tallystick.tui.cli.main import tally
@@ -51,7 +52,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
                     "pipelines": unknown or [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
                     "watched": [
-                        state_json(last, f"period:{last.period}")
+                        last if isinstance(last, Unknown) else state_json(last, f"period:{last.period}")
                         for state in pipelines
                         if (last := newest_look(state.pipeline, snapshot)) is not None
                     ],
@@ -121,13 +122,16 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object
 def _watched(pipeline: str, snapshot: ledger.Snapshot) -> str:
     """The period that was looked at last, and what to do: ``2013-09 notable: recalibrate``."""
     last = newest_look(pipeline, snapshot)
+    if isinstance(last, Unknown):
+        return last.words
     return "" if last is None else f"{last.label} {last.status}: {last.decision}"
 
 
-def newest_look(pipeline: str, snapshot: ledger.Snapshot) -> PeriodState | None:
-    """The period of a pipeline that was looked at last; None before the first."""
+def newest_look(pipeline: str, snapshot: ledger.Snapshot) -> PeriodState | Unknown | None:
+    """The period of a pipeline that was looked at last; None before the first, and unknown where that was erased."""
     known = [state for state in snapshot.periods() if state.pipeline == pipeline]
-    return max(known, key=lambda state: state.described_by, default=None)
+    last = max(known, key=lambda state: state.described_by, default=None)
+    return erased_since(snapshot, pipeline, last) or last
 
 
 def _progress_words(run: RunState) -> str:
