@@ -132,15 +132,17 @@ def typed_names(file: Path) -> set[tuple[str, str]]:
 
 def test_the_ledgers_face_says_the_same_to_type_checkers() -> None:
     """The imports that a type checker reads and the table that is used at run time name the same things."""
-    from tallystick import ledger
+    from tallystick import ledger, pipeline
 
     assert typed_names(ROOT / "ledger" / "__init__.py") == {
         (f"tallystick.ledger.{module}", name) for module, names in ledger.PLACES.items() for name in names
     }
     assert typed_names(ROOT / ".src" / "tallystick" / "__init__.py") == {
-        ("tallystick.ledger", name) for name in ledger.__all__
+        *(("tallystick.ledger", name) for name in ledger.__all__),
+        *(("tallystick.pipeline", name) for name in tallystick.FROM_PIPELINE),
     }
-    assert set(tallystick.__all__) == {"__version__", *ledger.__all__}
+    assert set(tallystick.__all__) == {"__version__", *tallystick.FROM_PIPELINE, *ledger.__all__}
+    assert all(getattr(tallystick, name) is getattr(pipeline, name) for name in tallystick.FROM_PIPELINE)
     assert all(getattr(tallystick, name) is getattr(ledger, name) for name in ledger.__all__)
 
 

@@ -111,7 +111,9 @@ class Join(Setting, frozen=True, kw_only=True):
 class Data(Setting, frozen=True, kw_only=True):
     source: Words
     target: Target
-    key: Annotated[list[Words], Meta(min_length=1)]
+    key: list[Words]
+    """Columns whose values together are different in every row. Empty where rows have no name of their own: a row is
+    then what is read of it, and equal rows count as often as they are there."""
     features: Features
     why: Words
     group: Group | None = None

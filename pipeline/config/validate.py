@@ -46,13 +46,19 @@ def wrong_together(settings: Pipeline, sound: Collection[str]) -> list[Wrong]:
 
 def notes_about(settings: Pipeline) -> list[str]:
     """Remarks that do not stop a run."""
+    notes = []
     count = len(development_windows(settings.time))
     if count < WINDOWS_FOR_A_TREND:
-        return [
+        notes.append(
             f"{count} development windows: enough to report, too few to claim a trend or a winner. Unless every "
             "window agrees, the reference or champion is kept."
-        ]
-    return []
+        )
+    if not settings.data.key:
+        notes.append(
+            "key = []: rows have no name of their own. Equal rows count as often as they are there, and a changed "
+            "row cannot be told from a new one."
+        )
+    return notes
 
 
 def _parsed(parse: Callable[[str], T], text: str, path: Path, wrong: list[Wrong]) -> T | None:

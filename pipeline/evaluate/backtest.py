@@ -42,6 +42,7 @@ from tallystick.pipeline.data.slice import (
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
+from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict, prediction_hash
 from tallystick.pipeline.models.workers import parallel
@@ -80,6 +81,11 @@ class Recipe(msgspec.Struct, frozen=True):
     def hash(self) -> str:
         """BLAKE3 of estimator, parameters, features, task and the recipe's own code."""
         return blake3(encode_canonical(self.content)).hexdigest()
+
+    @property
+    def packages(self) -> frozenset[str]:
+        """The packages that it names; see :func:`tallystick.pipeline.models.allowed_types.packages_named`."""
+        return packages_named(self.estimator, self.params)
 
     @property
     def hashes(self) -> frozenset[str]:

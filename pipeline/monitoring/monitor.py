@@ -107,6 +107,7 @@ def monitor(
     terms = Terms(
         reading=reading_of_run(book.now(), made.run),
         text=frozenset(made.recipe["categorical"]),
+        lenient=frozenset(made.recipe["numeric"]),
         labels_as_of=as_of,
         overdue="count",
     )
@@ -199,8 +200,9 @@ def _verdict(
         noted.append(tell(state.model, window.label, expiry))
     beside = [words.new_columns(live.schema.new, state.model)] if live.schema.new else []
     if live.schema.changed:
-        found = [words.schema_changed(live.schema.gone, live.schema.other_kind), *beside, *noted]
-        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
+        found = [words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd), *beside, *noted]
+        mend = words.mend_words(live.schema.odd) if settings.data.source.startswith("csv:") else None
+        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None, mend)
     if not live.rows:
         found = [words.no_rows(window.label), *beside, *noted]
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)

@@ -48,6 +48,8 @@ from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.facts import JudgedRows
 from tallystick.pipeline.recipes import Columns, Task
 
+MOST_ODD_WORDS = 3
+
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """How the source differs from what the model was made for."""
@@ -56,6 +58,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """Features of the model that no longer arrive."""
     other_kind: list[str]
     """Features that were numbers and are text now, or the other way round."""
+    odd: dict[str, tuple[int, list[str]]] = {}
+    """Features that were numbers: how many values are text now, and some of them."""
     new: list[str] = []
     """Columns that the source did not have when the model was made; the model does not use them."""
 
@@ -139,7 +143,16 @@ def period_cut(
             if (name in slice_.categorical and name in numeric) or (name in slice_.numeric and name in categorical)
         ]
         new = sorted(there - known) if known is not None else []
-        yield slice_, Schema(gone=gone, other_kind=other_kind, new=new)
+        table = open_table(slice_)
+        odd = {name: _odd_words(table, name) for name in other_kind if name in numeric}
+        yield slice_, Schema(gone=gone, other_kind=other_kind, odd=odd, new=new)
+
+
+def _odd_words(table: pa.Table, name: str) -> tuple[int, list[str]]:
+    """How many values of a text column are no numbers, and the first few of them."""
+    texts = text_series(table, name)
+    odd = texts[texts.notna() & pd.to_numeric(texts, errors="coerce").isna()]
+    return len(odd), [str(text) for text in odd.unique()[:MOST_ODD_WORDS]]
 
 
 def live_of(

@@ -59,4 +59,4 @@ def refit(recipe: Recipe, slice_: Slice, *, seed: int, as_of: int, valid_for: in
         trained_on=(from_micros(int(times.min())), from_micros(int(times.max()) + 1)),
         intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
     )
-    return Refit(dump(model), len(rows), probe.reset_index(drop=True), probe_hash, about)
+    return Refit(dump(model, recipe.packages), len(rows), probe.reset_index(drop=True), probe_hash, about)

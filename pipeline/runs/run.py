@@ -24,6 +24,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
@@ -128,6 +129,9 @@ def run(
             until=rows_until(book, as_of),
             terms=Terms(labels_as_of=as_of),
         )
+        if rows_until(book, as_of) is None:
+            # A table that is replayed may not have got so far yet.
+            refuse_idle_rules(loaded.settings, loaded.path.parent, slice_)
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
