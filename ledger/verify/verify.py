@@ -33,7 +33,7 @@ from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
-from tallystick.ledger.verify.views_check import views_differences
+from tallystick.ledger.verify.views_check import UNCOMPARED, views_differences
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -321,13 +321,12 @@ class _Examination:
             if self.contents.compared is None
             else result_of(self.contents.compared)
         )
+        if words and self.report.findings and all(line.startswith(UNCOMPARED) for line in words):
+            self.report.lines.append(("views", "not compared, because what they follow from is damaged"))
+            return
         for line in words:
-            self.report.add(
-                "PROJECTION",
-                str(path),
-                line,
-                next=f"Delete {path}; it is rebuilt from the events at the next question.",
-            )
+            following = f"Delete {path}; it is rebuilt from the events at the next question."
+            self.report.add("PROJECTION", str(path), line, next=following)
         if words:
             self.report.lines.append(("views", "ALTERED"))
         elif self.ledger.views.are_kept():

@@ -12,15 +12,20 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 
 from tallystick.ledger.errors import Damaged
+from tallystick.ledger.events.commit import leaf_entry, text_of_hashes
 from tallystick.ledger.storage.erasures import erasure_of, lost_in, may_hold_lost
-from tallystick.ledger.storage.log import UNANSWERED, Log, Row
+from tallystick.ledger.storage.log import UNANSWERED, Commit, Log, Row
+from tallystick.ledger.tlog import merkle
 
 EVENT_TYPES = """CREATE TABLE event_types(
   type TEXT NOT NULL,
   seq INTEGER NOT NULL,
+  id BLOB NOT NULL,
   PRIMARY KEY(type, seq)
 ) STRICT, WITHOUT ROWID"""
 AT_ONCE = 1_000
+ID_BYTES = 16
+"""As much of an event's id as tells it from any other."""
 ERASED_ELSEWHERE = "commit.imported/erased"
 """In place of the types of events that were erased before they were imported: where a commit lists such events."""
 
@@ -37,7 +42,7 @@ class EventIndex:
     def __init__(self, connection: sqlite3.Connection, upto: int) -> None:
         self._connection = connection
         self._upto = upto
-        self._new: list[tuple[str, int]] = []
+        self._new: list[tuple[str, int, bytes]] = []
 
     def taking(self, log: Log, rows: Iterable[Row]) -> Iterator[Row]:
         """The same rows, oldest first, once those that are new are in the index.
@@ -46,21 +51,24 @@ class EventIndex:
         ------
         Damaged
             At a body that is missing although no event says that it was erased: nobody can say of what type it was.
+            At a commit that is not a leaf of the stored tree: its events, head or limits are other ones.
         """
+        commits = _Commits(log, self._upto)
         for row in rows:
             if row[0] > self._upto:
                 if row[2] is None and erasure_of(log, row[0]) is None:
                     raise Damaged(f"Event #{row[0]} cannot be read: its body is not here.", UNANSWERED)
-                self._new.append((row[1], row[0]))
+                commits.take(row)
+                self._new.append((row[1], row[0], row[3][:ID_BYTES]))
                 if may_hold_lost(row) and lost_in(log, row):
-                    self._new.append((ERASED_ELSEWHERE, row[0]))
+                    self._new.append((ERASED_ELSEWHERE, row[0], row[3][:ID_BYTES]))
                 self._upto = row[0]
             yield row
 
     def write(self) -> None:
         """Put into the file what was taken; harmless when nothing was."""
         if self._new:
-            self._connection.executemany("INSERT INTO event_types VALUES(?,?)", sorted(self._new))
+            self._connection.executemany("INSERT INTO event_types VALUES(?,?,?)", sorted(self._new))
             self._new.clear()
 
     def rows(self, log: Log, types: Collection[str], first: int, last: int) -> Iterator[Row]:
@@ -72,10 +80,10 @@ class EventIndex:
             When one of them is not there, or was altered.
         """
         self.write()
-        found: set[int] = set()
+        found: dict[int, bytes] = {}
         for event_type in types:
-            listed = "SELECT seq FROM event_types WHERE type = ? AND seq BETWEEN ? AND ?"
-            found.update(row[0] for row in self._connection.execute(listed, (event_type, first, last)))
+            listed = "SELECT seq, id FROM event_types WHERE type = ? AND seq BETWEEN ? AND ?"
+            found.update(self._connection.execute(listed, (event_type, first, last)))
         seqs = sorted(found)
         for start in range(0, len(seqs), AT_ONCE):
             wanted = seqs[start : start + AT_ONCE]
@@ -83,4 +91,40 @@ class EventIndex:
             if len(stored) != len(wanted):
                 missing = min(set(wanted) - {item.seq for item in stored})
                 raise Damaged(f"{log.path} has no event #{missing}, which was there before.", UNANSWERED)
-            yield from stored
+            for item in stored:
+                if item.id[:ID_BYTES] != found[item.seq]:
+                    raise Damaged(f"Event #{item.seq} in {log.path} is another one than before.", UNANSWERED)
+                yield item
+
+
+class _Commits:
+    """The commits of events that are read one after the other, each held against the stored tree.
+
+    A reader believes what a commit says of its events: who recorded them, when, and which they are. Only the tree
+    holds that, and only a checkpoint holds the tree; see :mod:`ledger.verify`. What was exchanged, moved or renamed
+    without the tree is found here.
+    """
+
+    def __init__(self, log: Log, upto: int) -> None:
+        n = 0 if upto < 0 else log.commit_of(upto).n + 1
+        self._frontier = merkle.frontier_from(lambda index: log.commit(index).subtree, n)
+        self._following = log.commits(n)
+        self._commit: Commit | None = None
+        self._hashes = bytearray()
+
+    def take(self, row: Row) -> None:
+        """The next event; Damaged where it ends a commit that is not a leaf of the tree."""
+        if self._commit is None:
+            self._commit = next(self._following, None)
+        commit = self._commit
+        if commit is None or not commit.first_seq <= row[0] <= commit.last_seq:
+            raise Damaged(f"Event #{row[0]} is in no commit.", UNANSWERED)
+        self._hashes += row[3] + row[4]
+        if row[0] < commit.last_seq:
+            return
+        leaf = merkle.leaf_hash(leaf_entry(text_of_hashes(commit.head, bytes(self._hashes))))
+        self._frontier.append(leaf)
+        if self._frontier.peaks[-1] != commit.subtree:
+            raise Damaged(f"Commit c{commit.n} is not the one that the tree was built from.", UNANSWERED)
+        self._commit = None
+        self._hashes.clear()

@@ -51,7 +51,7 @@ CURSORS = """CREATE TABLE cursors(
 AS_OF = "CREATE TABLE asof(seq INTEGER NOT NULL) STRICT"
 INDEX = "event_types"
 """The index of events by type, which has a cursor like those of the projections."""
-INDEX_FORMAT = 1
+INDEX_FORMAT = 2
 
 
 def first_row(seq: int) -> int:

@@ -160,7 +160,8 @@ def _granted_before(now: Snapshot, gate: str) -> int:
     taken, too."""
     recorded = now.events(types=[say.WaiverGranted.TYPE])
     erased = sum(item.may_be("gate", gate) for item in now.erased([say.WaiverGranted.TYPE]))
-    return erased + sum(isinstance(found.content, Event) and found.content.body.gate == gate for found in recorded)
+    known = [found.content.body for found in recorded if isinstance(found.content, Event)]
+    return erased + sum(bool(body.gate == gate) for body in known)
 
 
 def end(book: Ledger, name: str, reason: str) -> tuple[WaiverState, Appended]:

@@ -118,6 +118,17 @@ HIDES = {
     "waivers that ended without a body": replace(BODILESS, "type = 'waiver.ended'"),
     "another time of every commit": without_triggers("UPDATE commits SET recorded_at = recorded_at - 8640000000000"),
     "commits that end elsewhere": without_triggers("UPDATE commits SET last_seq = last_seq + 1 WHERE n > 3"),
+    "an alarm and a quiet month exchanged": without_triggers(
+        "CREATE TEMP TABLE two AS SELECT seq, body, id, sha256, row_number() OVER (ORDER BY seq) AS place FROM events "
+        "WHERE type = 'period.monitored' AND body IS NOT NULL ORDER BY seq DESC LIMIT 2",
+        "UPDATE events SET (body, id, sha256) = (SELECT body, id, sha256 FROM two WHERE two.seq <> events.seq) "
+        "WHERE seq IN (SELECT seq FROM two)",
+    ),
+    "another actor": without_triggers('UPDATE commits SET head = replace(head, \'"actor":"\', \'"actor":"x\')'),
+    "commits one event shorter": without_triggers(
+        "UPDATE commits SET last_seq = last_seq - 1 WHERE n = 5",
+        "UPDATE commits SET first_seq = first_seq - 1 WHERE n = 6",
+    ),
     "alarms that are said to be erased": without_triggers(
         'UPDATE events SET body = NULL WHERE body LIKE \'%"status":"alarm"%\'',
         "INSERT OR REPLACE INTO entities SELECT 'redaction:' || a.seq, (SELECT max(seq) FROM events "
