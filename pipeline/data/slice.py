@@ -115,6 +115,8 @@ def cut(
     source_rows = table.num_rows
     table, dropped = _drop(table, settings, terms)
     target = answers(table, TIME, settings, terms)
+    if data.weight is not None:
+        _check_weights(table[data.weight.column], data)
     content = [
         fingerprint,
         [drop.where for drop in dropped],
@@ -152,6 +154,23 @@ def cut(
         data_bytes=written.nbytes,
         reading=terms.reading,
     )
+
+
+def _check_weights(column: pa.ChunkedArray, data: Data) -> None:
+    """Refuse weights that say of no row how much it counts."""
+    assert data.weight is not None
+    name = data.weight.column
+    if kind_of(column) != "number":
+        raise InvalidInput(f"The weight {name} holds text; a weight is a number above zero.")
+    values = pc.cast(column, pa.float64()).to_numpy()
+    unfit = int((~(np.isfinite(values) & (values > 0.0))).sum())
+    if unfit:
+        raise InvalidInput(
+            f"The weight {name} is missing, infinite, zero or less in {unfit:,} of {len(values):,} rows; a weight is a "
+            "number above zero.",
+            f'Mend them in the source, or leave these rows out: [[data.drop_rows]] where = "{name} <= 0" or '
+            f'"{name} is missing", with why.',
+        )
 
 
 def _whole(settings: Pipeline, base: Path, until: int | None, terms: Terms) -> tuple[pa.Table, list[Column], str]:
@@ -193,6 +212,7 @@ def _rows_before(table: pa.Table, until: int, source: str) -> pa.Table:
 def _load(settings: Pipeline, base: Path, terms: Terms) -> pa.Table:
     """The main table with its joins: only the columns that the pipeline names, in canonical types."""
     wanted = [settings.data.target.column, *_naming(settings)]
+    wanted += [settings.data.weight.column] if settings.data.weight else []
     wanted += [parse_condition(drop.where).column for drop in settings.data.drop_rows]
     return _table(settings, base, wanted, terms)
 

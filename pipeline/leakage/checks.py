@@ -23,7 +23,8 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.leakage import feature_scan
 from tallystick.pipeline.leakage.feature_scan import bins_of
 from tallystick.pipeline.models.workers import parallel

@@ -10,7 +10,8 @@ import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
-from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
 from tallystick.pipeline.monitoring.own_range import Level, OwnRange
 

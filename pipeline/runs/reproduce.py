@@ -31,7 +31,8 @@ from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
 from tallystick.pipeline.models.separate_process import TrialOfModel, load_after_trial
@@ -282,7 +283,7 @@ class _Repetition:
         """The refitted model by what it predicts on the rows that were stored with it."""
         recipe = next(recipe for recipe in recipes if recipe.name == model.candidate)
         valid_for = parse_span(self.loaded.settings.validity.valid_for).exact_micros("valid_for")
-        made = refit(recipe, plan.slice, seed=plan.seed, as_of=plan.as_of, valid_for=valid_for)
+        made = refit(recipe, plan, valid_for=valid_for)
         self._step("refitting")
         if made.probe_hash == model.probe_hash:
             return

@@ -24,9 +24,9 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows
 from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
-from tallystick.pipeline.evaluate.backtest import Recipe, recipe_for
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
-from tallystick.pipeline.recipes import Columns, look_beside
+from tallystick.pipeline.recipes import look_beside
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""
@@ -220,12 +220,11 @@ def recipes_of(known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[R
     if any(body.recipe_hash in recipe.hashes for recipe in recipes):
         return recipes
     content = body.recipe
-    columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
+    made = recipe_from(CHAMPION, content, settings.task)
+    columns = made.columns
     if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
         return recipes  # the champion needs columns that this slice does not have; it cannot be compared
-    complexity = int(content["complexity"])
-    champion_recipe = Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, settings.task)
-    return [*recipes, champion_recipe]
+    return [*recipes, made]
 
 
 def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:
