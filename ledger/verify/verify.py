@@ -263,14 +263,13 @@ class _Examination:
             entry = said.pop(missing.seq, None)
             if entry and entry[0].event == missing.id.hex():
                 self.redacted[missing.seq] = entry[0]
+                if entry[0].type != missing.type:
+                    words = f"#{missing.seq} is filed as {missing.type}; #{entry[1].seq}, which erased it, says "
+                    self.report.add("INDEX", f"#{missing.seq}", f"{words}{entry[0].type}.")
                 continue
-            self.report.add(
-                "BODY MISSING",
-                f"#{missing.seq}",
-                f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted.",
-                expected=missing.id.hex(),
-                next=f"Restore #{missing.seq} from a backup.",
-            )
+            gone = f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted."
+            restore = f"Restore #{missing.seq} from a backup."
+            self.report.add("BODY MISSING", f"#{missing.seq}", gone, expected=missing.id.hex(), next=restore)
         for seq, (_body, told) in said.items():
             if told.seq > seq >= self.contents.before_events:
                 self.report.warnings.append(

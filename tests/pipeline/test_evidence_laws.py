@@ -6,6 +6,7 @@ signatures, waivers, promotions, watched months and automation. What is set asid
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shlex
@@ -16,6 +17,7 @@ from unittest import mock
 import older
 import pytest
 from click.testing import CliRunner
+from given import Ticking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from judged_life import FILE, MODEL, PIPELINE, RUN, copy_of, level, life, passed
@@ -26,6 +28,7 @@ from tallystick.ledger.amend.redaction import KEPT, redact
 from tallystick.ledger.amend.undoing import DECISIONS
 from tallystick.ledger.errors import Damaged, Refused, TallyError
 from tallystick.ledger.events import types as say
+from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.verify.verify import verify
 from tallystick.pipeline.config.load import LoadedPipeline, read
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
@@ -56,6 +59,28 @@ def amend(book: ledger.Ledger, seq: int, how: str) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def with_import(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same life, beside that of another ledger, of which some was erased and set aside before it was imported."""
+    folder = tmp_path_factory.mktemp("laws")
+    life(folder / "ann")
+    with ledger.open(folder / "ann", clock=Ticking(dt.datetime(2013, 8, 10, tzinfo=dt.UTC))) as ann:
+        now = ann.now()
+        alarm = [found.seq for found in now.events(types=[say.PeriodMonitored.TYPE])][-1]
+        window = next(found.seq for found in now.events(types=[say.WindowEvaluated.TYPE]))
+        redact(ann, alarm, "it names a person", "the law")
+        older.redact(
+            ann, next(f.seq for f in now.events(types=[say.RunReproduced.TYPE])), "it names a person", "the law"
+        )
+        wrong = correct(ann, window, "of another month").last_seq
+        redact(ann, wrong, "it names a person", "the law")
+        ann.checkpoint()
+    life(folder / "team")
+    with ledger.open(folder / "team", clock=Ticking(dt.datetime(2013, 8, 20, tzinfo=dt.UTC))) as book:
+        import_history(book, folder / "ann", named_under="ann")
+    return folder / "team"
+
+
 amendments = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(AMENDMENTS)), min_size=1, max_size=4)
 
 
@@ -63,6 +88,23 @@ amendments = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(AMENDMENTS))
 @given(amendments)
 def test_evidence_that_is_taken_away_improves_nothing(told: Path, amended: list[tuple[int, str]]) -> None:
     with copy_of(told) as book:
+        for seq, how in amended:
+            before = book.now()
+            gates, automated = passed(before), level(before)
+            if seq <= before.as_of.seq and amend(book, seq, how):
+                after = book.now()
+                assert passed(after) <= gates, (before.event(seq).type, how)
+                assert level(after) <= automated, (before.event(seq).type, how)
+        assert verify(book).findings == []
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.integers(1, 160), st.sampled_from(AMENDMENTS)), min_size=1, max_size=4))
+def test_evidence_of_an_imported_history_improves_nothing_by_going(
+    with_import: Path, amended: list[tuple[int, str]]
+) -> None:
+    with copy_of(with_import) as book:
+        assert not {gate for gate in passed(book.now()) if gate[0].startswith("now ann/") and gate[1] == "reproduced"}
         for seq, how in amended:
             before = book.now()
             gates, automated = passed(before), level(before)
