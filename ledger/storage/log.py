@@ -120,6 +120,13 @@ class Log:
             raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
         return self._commit(row)
 
+    def subtree(self, n: int) -> bytes:
+        """The stored hash of the largest perfect subtree that ends at commit ``n``; IndexError beyond the end."""
+        row = self.reader.execute("SELECT subtree FROM commits WHERE n = ?", (n,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
+        return row[0]
+
     def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
         """Commits ``first`` up to and without ``stop``."""
         order = "DESC" if newest_first else "ASC"

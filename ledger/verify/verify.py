@@ -97,6 +97,13 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
         return examination.verdict()
 
 
+def _after_views(words: str, path: Path) -> str:
+    """What to do about views that differ, or that cannot be made."""
+    if words.startswith(UNCOMPARED):
+        return "Read every event, which names what is damaged: tally verify"
+    return f"Delete {path}; it is rebuilt from the events at the next question."
+
+
 class _Examination:
     """The state of one verification: what was found so far."""
 
@@ -324,8 +331,7 @@ class _Examination:
             self.report.lines.append(("views", "not compared, because what they follow from is damaged"))
             return
         for line in words:
-            following = f"Delete {path}; it is rebuilt from the events at the next question."
-            self.report.add("PROJECTION", str(path), line, next=following)
+            self.report.add("PROJECTION", str(path), line, next=_after_views(line, path))
         if words:
             self.report.lines.append(("views", "ALTERED"))
         elif self.ledger.views.are_kept():

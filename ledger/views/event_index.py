@@ -107,7 +107,7 @@ class _Commits:
 
     def __init__(self, log: Log, upto: int) -> None:
         n = 0 if upto < 0 else log.commit_of(upto).n + 1
-        self._frontier = merkle.frontier_from(lambda index: log.commit(index).subtree, n)
+        self._frontier = merkle.frontier_from(log.subtree, n)
         self._following = log.commits(n)
         self._commit: Commit | None = None
         self._hashes = bytearray()
