@@ -13,6 +13,7 @@ import contextlib
 import datetime as dt
 import re
 import sqlite3
+from pathlib import Path
 
 import msgspec
 

@@ -24,6 +24,8 @@ EVENT_TYPES = """CREATE TABLE event_types(
   PRIMARY KEY(type, seq)
 ) STRICT, WITHOUT ROWID"""
 AT_ONCE = 1_000
+HASHES_BYTES = 64
+"""Of an event: its id and its SHA-256."""
 ID_BYTES = 16
 """As much of an event's id as tells it from any other."""
 ERASED_ELSEWHERE = "commit.imported/erased"
@@ -43,6 +45,7 @@ class EventIndex:
         self._connection = connection
         self._upto = upto
         self._new: list[tuple[str, int, bytes]] = []
+        self._commits: _Commits | None = None
 
     def taking(self, log: Log, rows: Iterable[Row]) -> Iterator[Row]:
         """The same rows, oldest first, once those that are new are in the index.
@@ -53,12 +56,13 @@ class EventIndex:
             At a body that is missing although no event says that it was erased: nobody can say of what type it was.
             At a commit that is not a leaf of the stored tree: its events, head or limits are other ones.
         """
-        commits = _Commits(log, self._upto)
+        if self._commits is None:  # a commit may begin in one batch and end in the next
+            self._commits = _Commits(log, self._upto)
         for row in rows:
             if row[0] > self._upto:
                 if row[2] is None and erasure_of(log, row[0]) is None:
                     raise Damaged(f"Event #{row[0]} cannot be read: its body is not here.", UNANSWERED)
-                commits.take(row)
+                self._commits.take(row)
                 self._new.append((row[1], row[0], row[3][:ID_BYTES]))
                 if may_hold_lost(row) and lost_in(log, row):
                     self._new.append((ERASED_ELSEWHERE, row[0], row[3][:ID_BYTES]))
@@ -107,6 +111,7 @@ class _Commits:
 
     def __init__(self, log: Log, upto: int) -> None:
         n = 0 if upto < 0 else log.commit_of(upto).n + 1
+        self._path = log.path
         self._frontier = merkle.frontier_from(log.subtree, n)
         self._following = log.commits(n)
         self._commit: Commit | None = None
@@ -117,8 +122,10 @@ class _Commits:
         if self._commit is None:
             self._commit = next(self._following, None)
         commit = self._commit
-        if commit is None or not commit.first_seq <= row[0] <= commit.last_seq:
-            raise Damaged(f"Event #{row[0]} is in no commit.", UNANSWERED)
+        if commit is None:
+            raise Damaged(f"Event #{row[0]} of {self._path} is in no commit.", UNANSWERED)
+        if row[0] != (wanted := commit.first_seq + len(self._hashes) // HASHES_BYTES):
+            raise Damaged(f"{self._path} has no event #{wanted}.", UNANSWERED)
         self._hashes += row[3] + row[4]
         if row[0] < commit.last_seq:
             return
