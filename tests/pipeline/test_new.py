@@ -90,6 +90,15 @@ def test_time_in_steps_and_a_number_as_target(tmp_path: Path) -> None:
     assert settings_.data.target.rule is None
 
 
+def test_few_very_large_answers_do_not_choose_the_model(tmp_path: Path) -> None:
+    frame = demand()
+    frame.loc[::250, "sold"] = 90_000.0
+    settings_ = begun(frame, tmp_path, target="sold").loaded.settings
+    assert settings_.selection.metric == "absolute_error"
+    assert settings_.candidates["reference"].params == {"strategy": "median"}
+    assert "selection" in (settings_.proposed.settings if settings_.proposed else [])
+
+
 @pytest.mark.parametrize(
     ("column", "values", "rule"),
     [
@@ -243,6 +252,17 @@ def test_a_csv_file_that_can_be_read_in_two_ways_is_proposed_one(
     assert made.loaded.settings.data.csv is not None
     again = look_at(str(tmp_path / "visits.csv"), tmp_path, made.loaded.settings.data.csv)
     assert again.doubts == ()
+
+
+@pytest.mark.parametrize(("window", "first"), [("3 months", '"2020-Q3"'), ("1 week", '"20'), ("1 month", "20")])
+def test_quarters_and_weeks_are_written_by_their_names(tmp_path: Path, window: str, first: str) -> None:
+    made = begun(customers(months=30), tmp_path, target="churned", window=window)
+    text = made.file.read_text()
+    assert f"first_test  = {first}" in text
+    windows = [*development_windows(made.loaded.settings.time), *sealed_windows(made.loaded.settings.time)]
+    named = {"3 months": "-Q", "1 week": "-W", "1 month": "-"}[window]
+    assert all(named in item.label for item in windows)
+    assert check_data(made.loaded)[1] == []
 
 
 def test_rows_without_a_name_have_no_key(tmp_path: Path) -> None:
