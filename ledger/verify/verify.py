@@ -28,12 +28,11 @@ from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
 from tallystick.ledger.verify.file_check import check_file, journal_finding
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
-from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.log_check import Contents
 from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
-from tallystick.ledger.verify.views_check import views_differences
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -316,11 +315,7 @@ class _Examination:
         if self.events_are_damaged:
             self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
-        words = (
-            views_differences(self.ledger, self.progress, self.contents.events)
-            if self.contents.compared is None
-            else result_of(self.contents.compared)
-        )
+        words = self.contents.views_differences()
         for line in words:
             self.report.add(
                 "PROJECTION",
