@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ import pyarrow.csv
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.settings import Csv
+from tallystick.pipeline.data.reading import Reading
 
 LARGEST_EXACT = 2**53
 """Beyond it float64 merges whole numbers."""
@@ -101,7 +103,7 @@ def csv_shape(path: Path, declared: Csv) -> CsvShape:
         raise not_this_encoding(path, encoding) from error
     text = text.lstrip("\ufeff")
     separator = declared.separator or _separator(path, text)
-    header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    header = _cut(path, io.StringIO(text, newline=""), separator, 1)[0]
     return CsvShape(encoding, separator, tuple(name.strip() for name in header), tuple(header))
 
 
@@ -130,14 +132,12 @@ def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
 def _separator(path: Path, text: str) -> str:
     """The sign between the columns: the one that cuts header and rows into equally many."""
     head = text.split("\n", 1)[0]
-    present = [sign for sign in _SEPARATORS if len(next(csv.reader([head], delimiter=sign), [])) > 1]
+    present = [sign for sign in _SEPARATORS if len(_cut(path, [head], sign)[0]) > 1]
     if len(present) <= 1:
         return present[0] if present else ","
     lines = text.splitlines()[:200]
     lines = lines[:-1] if len(lines) > 2 else lines
-    even = [
-        sign for sign in present if len({len(row) for row in csv.reader(lines, delimiter=sign) if row}) == 1
-    ]  # fmt: skip
+    even = [sign for sign in present if len({len(row) for row in _cut(path, lines, sign) if row}) == 1]
     if len(even) == 1:
         return even[0]
     shown = " or ".join(map(repr, even or present))
@@ -145,6 +145,14 @@ def _separator(path: Path, text: str) -> str:
         f"{path}: the header {head.strip()[:80]!r} may be cut at {shown}.",
         f"Say which one in the pipeline file:\n[data.csv]\nseparator = {_toml((even or present)[0])}",
     )
+
+
+def _cut(path: Path, lines: Iterable[str], separator: str, most: int | None = None) -> list[list[str]]:
+    """The first ``most`` rows, or all, each as its cells; one empty row where there is none."""
+    try:
+        return list(itertools.islice(csv.reader(lines, delimiter=separator), most)) or [[]]
+    except csv.Error as error:
+        raise InvalidInput(f"{path} cannot be read as CSV: {error}.") from error
 
 
 def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa.Table:
@@ -167,29 +175,32 @@ def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa
 # The columns --------------------------------------------------------------------------------------------------
 
 
-def typed(
-    cells: pa.Table, where: str, declared: Csv, separator: str, as_text: frozenset[str], exact: frozenset[str]
-) -> pa.Table:
+def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table:
     """Cells as numbers, yes and no, or text; each column by all of its values.
 
     Parameters
     ----------
-    as_text : frozenset of str
-        Columns that are text whatever stands in them.
-    exact : frozenset of str
-        Keys and what is joined on: numbers of which two could become one float64 stay text.
+    where : str
+        The source, as errors name it.
+    separator : str
+        The sign between the columns: a comma inside a number then means something else.
+    how : Reading
+        What the file declares, and which columns are text, exact or read leniently.
 
     Raises
     ------
     InvalidInput
         With every column that can be read in two ways.
     """
-    as_text |= frozenset(declared.text)
+    declared = how.csv
+    as_text = how.text | frozenset(declared.text)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     doubts: list[_Doubt] = []
     for name in cells.column_names:
-        found = _column(name, cells[name], declared, separator, name in as_text, name in exact)
-        if isinstance(found, _Doubt):
+        found = _column(name, cells[name], declared, separator, name in as_text, name in how.exact)
+        if isinstance(found, _Doubt) and name in how.lenient:
+            columns[name] = _as_it_stands(cells[name])
+        elif isinstance(found, _Doubt):
             doubts.append(found)
         else:
             columns[name] = found
@@ -197,6 +208,10 @@ def typed(
         words = "\n".join(doubt.words for doubt in doubts)
         raise InvalidInput(f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{_lines(doubts)}")
     return pa.table(columns)
+
+
+def _as_it_stands(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
 
 
 def _lines(doubts: Sequence[_Doubt]) -> str:

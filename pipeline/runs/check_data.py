@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput, TallyError
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.system.clock import utc_now
+from tallystick.pipeline.begin.rules import dropped_rows
 from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_condition
 from tallystick.pipeline.config.durations import parse_time_expression
@@ -196,7 +198,7 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
         return
     for index, drop in enumerate(drops):
         try:
-            table = table.filter(pa.array(~drop.holds(table[drop.column].to_pandas().rename(drop.column)).to_numpy()))
+            table = table.filter(pc.invert(dropped_rows(table[drop.column], drop, data.drop_rows[index].where)))
         except (InvalidInput, TypeError) as error:
             yield _Found(("data", "drop_rows", index), _words(error) if isinstance(error, TallyError) else str(error))
             return
