@@ -26,7 +26,7 @@ from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, c
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
-from tallystick.ledger.verify.file_check import check_file, journal_finding
+from tallystick.ledger.verify.file_check import check_file, danger_finding
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
 from tallystick.ledger.verify.log_check import Contents
 from tallystick.ledger.verify.place import placed
@@ -43,8 +43,8 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
-    if (journal := journal_finding(ledger.log.path)) is not None:
-        return _unread(journal)
+    if (danger := danger_finding(ledger.log.path)) is not None:
+        return _unread(danger)
     try:
         return _verdict(ledger, asked or Asked(), progress)
     except (UnicodeDecodeError, sqlite3.OperationalError) as error:
