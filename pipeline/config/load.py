@@ -384,6 +384,7 @@ LATER = {
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
     (Join, "csv"): None,
+    (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
     (SelectionRule, "quantile"): None,

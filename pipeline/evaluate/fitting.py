@@ -19,6 +19,8 @@ from tallystick.pipeline.evaluate.losses import Measure, cheapest_threshold, rel
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.models.settle import settle
+from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.recipes import Columns, Task, build
 
 Floats = npt.NDArray[np.float64]
@@ -174,13 +176,13 @@ def _held_out(rows: TrainingRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str, weights: Floats | None = None) -> Any:
     """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
-    model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
+    model = settle(build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed))
     target = y.astype(np.int8) if recipe.task == "classification" else y
     weights = _with_answers(recipe, y, weights)
     try:
         if weights is None:
-            return model.fit(frame, target)
-        return model.fit(frame, target, **{weight_parameter(model, recipe.name): weights})
+            return model.fit(trainable(model, frame), target)
+        return model.fit(trainable(model, frame), target, **{weight_parameter(model, recipe.name): weights})
     except ValueError as error:
         raise InvalidInput(
             f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
