@@ -209,7 +209,7 @@ def test_the_last_audit_is_remembered_and_must_be_continued(site: Site, tmp_path
     again = tally(tmp_path, "audit-tiles", str(site.folder), "--key", site.key, "--json")
     assert (again.code, again.json["continues_last_audit"]) == (0, first.json["receipt"])
     remembered = pins.audit_path(VerifierKey.parse(site.key))
-    origin, root = site.key.rpartition("+")[0].rpartition("+")[0], first.json["receipt"].split()[-1]
+    origin, root = VerifierKey.parse(site.key).name, first.json["receipt"].split()[-1]
     for line, words in (
         (f"receipt {origin}@301 {root}", "TAIL CUT"),
         (f"receipt {origin}@299 {root}", "FORK"),
