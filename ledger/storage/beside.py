@@ -22,10 +22,6 @@ TRANSIENT_SECONDS = 0.1
 """A ledger that somebody took out of WAL mode gets a journal for the moment in which a writer puts it back."""
 WAL_HEADER = struct.Struct(">8I")
 FRAME_HEADER = struct.Struct(">6I")
-PAGES_AT = 28
-"""Where the first page of a database says how many there are (SQLite's file format, 1.3)."""
-RESERVED_AT, RESERVED_BYTES = 72, 20
-"""A part of the header that is zero (the same page)."""
 WAL_MAGIC = 0x377F0682
 WAL_VERSION = 3_007_000
 JOURNAL_NEXT = (
@@ -88,9 +84,9 @@ def length_words(connection: sqlite3.Connection, path: Path) -> str | None:
     """How the length of a file differs from what its header says; None if it does not, or if that cannot be judged.
 
     The connection must hold a read transaction: nobody moves pages into the file beyond what it sees. While newer pages
-    are still in the write-ahead log, the file may be shorter than the database, and as long as the database was when
-    its first page was last moved into the file, or after any commit in the log. After a VACUUM in the log it may be
-    longer still until it is cut, which nobody can judge before.
+    are still in the write-ahead log, the file may be shorter than the database, and as long as the database was after
+    any commit in the log. After a VACUUM in the log it may be longer still until it is cut, which nobody can judge
+    before.
     """
     pages, size_bytes = (
         int(connection.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size")
@@ -100,7 +96,7 @@ def length_words(connection: sqlite3.Connection, path: Path) -> str | None:
         return None
     wal = beside(path, "-wal")
     if found % size_bytes == 0 and _has_frames(wal, size_bytes):
-        longest = _most_pages(path, wal, size_bytes)
+        longest = _most_pages(wal, size_bytes)
         if found < expected or longest is None:
             return None
         expected = max(expected, longest * size_bytes)
@@ -149,15 +145,6 @@ def _was_restarted(wal: Path, head: bytes) -> bool:
         return True
 
 
-def reserved_words(path: Path) -> str | None:
-    """That the header of a file holds something where SQLite's format has zeros; None if it does not."""
-    with path.open("rb") as file:
-        file.seek(RESERVED_AT)
-        if file.read(RESERVED_BYTES).strip(b"\0"):
-            return "The header of the file holds bytes in a part that is reserved; SQLite ignores them."
-    return None
-
-
 def _header_words(head: bytes, page_size: int) -> str | None:
     if len(head) < WAL_HEADER.size:
         return "is no write-ahead log; SQLite ignores it."
@@ -174,11 +161,11 @@ def _header_words(head: bytes, page_size: int) -> str | None:
     return None
 
 
-def _most_pages(path: Path, wal: Path, page_size: int) -> int | None:
+def _most_pages(wal: Path, page_size: int) -> int | None:
     """The most pages that a file can have beside a write-ahead log; None if a VACUUM is in the log."""
-    with path.open("rb") as file:
-        file.seek(PAGES_AT)
-        most = int.from_bytes(file.read(4), "big")
+    # Without a VACUUM a database never gets shorter. The file itself must not be read for this: closing it again would
+    # drop the locks that SQLite holds on it in this process.
+    most = 0
     with wal.open("rb") as file:
         salts = WAL_HEADER.unpack(file.read(WAL_HEADER.size))[4:6]
         at, frames = WAL_HEADER.size, 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from tallystick.ledger.storage.beside import danger_beside, length_words, reserved_words, wal_words
+from tallystick.ledger.storage.beside import danger_beside, length_words, wal_words
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import SCHEMA, encoding_words, replaced
 from tallystick.ledger.verify.report import Results
@@ -38,7 +38,7 @@ def check_file(connection: sqlite3.Connection, path: Path, results: Results) -> 
     # Nothing is asked of what stands in a table's place: it would say anything, perhaps for ever.
     if replaced(connection):
         return False
-    for beside in (length_words(connection, path), reserved_words(path), wal_words(path, _page_size(connection))):
+    for beside in (length_words(connection, path), wal_words(path, _page_size(connection))):
         if beside is not None:
             results.add("FILE", str(path), beside, next=BESIDE_NEXT)
     return True

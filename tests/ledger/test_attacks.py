@@ -321,10 +321,6 @@ def change_the_header(scene: Scene, at: int, data: bytes) -> str:
     return str(path)
 
 
-def hide_bytes_in_the_header(scene: Scene) -> str:
-    return change_the_header(scene, 72, b"what nobody reads")
-
-
 def claim_free_pages(scene: Scene) -> str:
     return change_the_header(scene, 32, bytes([0, 0, 0, 2, 0, 0, 0, 1]))
 
@@ -611,7 +607,6 @@ ROWS: list[tuple[Callable[[Scene], str], str, tuple[str, ...]]] = [
     (lead_the_log_out_of_the_folder, "FILE", ()),
     (lead_the_log_to_an_endless_file, "FILE", ()),
     (put_a_journal_where_a_link_leads, "FILE", ()),
-    (hide_bytes_in_the_header, "FILE", ()),
     (claim_free_pages, "FILE", ()),
     (claim_a_map_of_pages, "FILE", ()),
     (add_an_index, "SCHEMA", ()),
