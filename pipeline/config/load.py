@@ -384,6 +384,7 @@ LATER = {
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
     (Join, "csv"): None,
+    (Time, "labels"): "first day",
     (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
@@ -394,8 +395,8 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed"})
-"""Not a default: a file without it has no setting that is still to be confirmed."""
+UNSAID = frozenset({"proposed", "time.labels"})
+"""No defaults: without ``proposed`` no setting is still to be confirmed, and ``labels`` follows from another."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

@@ -175,6 +175,9 @@ class Time(Setting, frozen=True, kw_only=True):
     """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100
     """Fewest test rows that make a window count."""
+    labels: Literal["first day", "quarter", "week"] = "first day"
+    """How windows are named that are neither days, months nor years: ``2017-07-01``, ``2017-Q3`` or ``2017-W31``.
+    It follows from how ``first_test`` is written."""
 
 
 class ClassWeight(Setting, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.windows import window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
@@ -152,6 +153,18 @@ def run(
             raise
 
 
+def _context(outline: Outline) -> sentences.Context:
+    settings = outline.loaded.settings
+    return sentences.Context(
+        metric=settings.selection.metric,
+        reference=settings.reference,
+        confidence=settings.selection.confidence,
+        period=_period(settings.time.window),
+        labels=window_names(settings.time, [window.label for window in outline.windows]),
+        detail=metric_detail(settings.selection),
+    )
+
+
 class _Running:
     """One run on its way: what it has computed and recorded so far."""
 
@@ -176,13 +189,7 @@ class _Running:
         self.progress = progress
         self.started = started
         self.reference = self.settings.reference
-        self.context = sentences.Context(
-            metric=self.settings.selection.metric,
-            reference=self.reference,
-            confidence=self.settings.selection.confidence,
-            period=_period(self.settings.time.window),
-            detail=metric_detail(self.settings.selection),
-        )
+        self.context = _context(outline)
         self.described: list[Described] = []
         self.judged: list[Judged] = []
         self.evidence: list[str] = []

@@ -24,7 +24,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.console import as_of_json, clock_line, parsed, print_json, wrap
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.import_label import imported_json
-from tallystick.tui.output.values import field_value_words, field_words
+from tallystick.tui.output.values import field_words, state_value_words
 
 
 @tally.command("show")
@@ -64,7 +64,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
         fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
         for field, value in (fields | belongings(snapshot, state)).items():
             if value is not None:
-                click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
+                click.echo(f"{field_words(field):<18}{state_value_words(snapshot, state, field, value)}")
         found = snapshot.event(state.seq)
         click.echo(f"{'last event':<18}#{state.seq}  {show(found.sentence, 400)}")
         print_source(snapshot, found.n, book.zone)

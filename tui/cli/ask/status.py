@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tallystick import ledger
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.checkpoints import newest_checkpoint
+from tallystick.ledger.query.steps import STEP, counts_in_steps, step_of
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.waivers import expired, print_waivers
@@ -100,11 +102,17 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object
         if state.former_champions
         else "none yet",
         day_words(state.champion.since if state.champion else None, snapshot.zone),
-        last_day_words(until, snapshot.zone) if until else "",
+        _until(snapshot, state.pipeline, until) if until else "",
         _watched(state.pipeline, snapshot),
         last.run if last else "",
         (last.headline or last.failure or last.status) if last else "",
     )
+
+
+def _until(snapshot: ledger.Snapshot, pipeline: str, until: dt.datetime) -> str:
+    if counts_in_steps(snapshot, pipeline):
+        return f"step {step_of(until - STEP)}"
+    return last_day_words(until, snapshot.zone)
 
 
 def _watched(pipeline: str, snapshot: ledger.Snapshot) -> str:
