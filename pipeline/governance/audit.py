@@ -32,7 +32,7 @@ LOOKED_AT = frozenset(
     for body in (
         say.PipelineRegistered, say.RunStarted, say.RunFinished, say.RunFailed, say.SliceTaken, say.WindowDescribed,
         say.WindowEvaluated, say.CandidateRefitted, say.PromotionDecided, say.ModelPromoted, say.ModelRetired,
-        say.GateEvaluated, say.WaiverGranted, say.WaiverEnded, say.PeriodMonitored,
+        say.GateEvaluated, say.WaiverGranted, say.WaiverEnded, say.PeriodMonitored, say.EventCorrected,
     )
 )  # fmt: skip
 """Types of events that the gaps below follow from."""

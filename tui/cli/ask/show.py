@@ -15,7 +15,8 @@ from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import erasure_words
 from tallystick.ledger.events.types import is_known
 from tallystick.ledger.query.belongings import belongings
-from tallystick.ledger.views.entities import RunState
+from tallystick.ledger.views.entities import GateState, RunState
+from tallystick.ledger.views.projection import State
 from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
 from tallystick.tui.cli.ask.commits import commit_json, corrected_by, print_commit, print_source
 from tallystick.tui.cli.main import tally
@@ -51,7 +52,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
                 _show_commit(then, position.n, as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
-        state = snapshot.entity(handle)
+        state = _as_it_counts(snapshot, snapshot.entity(handle))
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
@@ -70,6 +71,14 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
         print_source(snapshot, found.n, book.zone)
         if isinstance(state, RunState) and state.decision:
             _show_reasons(snapshot, state.run)
+
+
+def _as_it_counts(snapshot: ledger.Snapshot, state: State) -> State:
+    if not isinstance(state, GateState):
+        return state
+    from tallystick.pipeline.governance.reopened import as_it_counts
+
+    return as_it_counts(snapshot, state)
 
 
 def _show_reasons(snapshot: ledger.Snapshot, run: str) -> None:
