@@ -372,6 +372,7 @@ LATER = {
     (Time, "format"): None,
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
+    (Data, "unit"): None,
     (Join, "csv"): None,
 }
 """Settings that came after files without them had been recorded, with what those files always meant: there they are

@@ -41,11 +41,13 @@ from tallystick.pipeline.data.slice import (
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, recipe_for
-from tallystick.pipeline.evaluate.metrics import Floats, Units
+from tallystick.pipeline.evaluate.metrics import Floats
 from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.monitoring.baseline import OwnHistory
+from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns
 from tallystick.pipeline.monitoring.facts import JudgedRows
+from tallystick.pipeline.monitoring.statistics import Sample
 from tallystick.pipeline.recipes import Columns, Task
 
 
@@ -76,6 +78,12 @@ class Live(NamedTuple):
     """Rows whose answer is not known."""
     overdue: int
     """Those of them whose answer was due."""
+    last: int | None
+    """Time of the last row, in microseconds; None without rows."""
+    gap: int
+    """Longest time between two successive rows."""
+    arrived: LiveColumns | None
+    """How the columns arrived; None where they cannot be asked about."""
     matures_at: int | None
     """When the last label of the period is known, in microseconds since 1970-01-01 UTC; None without rows."""
     mature: JudgedRows | None
@@ -167,12 +175,32 @@ def live_of(
     waiting, overdue = int((~known).sum()), int((~known & (label_known <= as_of)).sum())
     columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
     if not period.num_rows or schema.changed or not ask:
-        return Live(slice_, schema, period.num_rows, waiting, overdue, None, None, np.zeros(0), {}, {}, [], {}, {})
+        return Live(
+            slice_,
+            schema,
+            period.num_rows,
+            waiting,
+            overdue,
+            None,
+            0,
+            None,
+            None,
+            None,
+            np.zeros(0),
+            {},
+            {},
+            [],
+            {},
+            {},
+        )
     with backtest.one_thread():
         p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
     plan = _plan(settings, slice_, task, history, as_of)
     histograms = _histograms(mature if mature.num_rows else period, history)
+    times = numbers(period, TIME)
+    before = rows_of(table, np.flatnonzero(numbers(table, TIME) < trained_until))
+    arrived = _arrived(period, before, columns, known)
     hashes = {name: column_hash(period[name]) for name in sorted(period.column_names)}
     judged = None
     metrics: dict[str, say.Metric] = {}
@@ -185,13 +213,17 @@ def live_of(
         metrics = measure.metrics(task, y, p[known], units)
         reference = {} if theirs is None else measure.metrics(task, y, theirs, units)
         reliability = measure.reliability(y, p[known])
-        judged = _rows(mature, y, p[known], units, plan, columns, history, histograms, theirs)
+        judged = _rows(mature, Sample(y, p[known], units), plan, histograms, arrived)
+        judged = judged._replace(reference=theirs, unknown=p[~known])
     return Live(
         slice=slice_,
         schema=schema,
         rows=period.num_rows,
         immature=waiting,
         overdue=overdue,
+        last=int(times.max()),
+        gap=int(np.diff(times).max()) if len(times) > 1 else 0,
+        arrived=arrived,
         matures_at=int(label_known.max()),
         mature=judged,
         predictions=p,
@@ -235,35 +267,53 @@ def _histograms(table: pa.Table, history: OwnHistory) -> dict[str, Levels]:
 
 
 def _rows(
-    table: pa.Table,
-    y: Floats,
-    p: Floats,
-    units: Units,
-    plan: BacktestPlan,
-    columns: Columns,
-    history: OwnHistory,
-    histograms: dict[str, Levels],
-    reference: Floats | None,
+    table: pa.Table, rows: Sample, plan: BacktestPlan, histograms: dict[str, Levels], arrived: LiveColumns
 ) -> JudgedRows:
-    missing, constant, bins = {}, [], {}
-    for name in (*columns.numeric, *columns.categorical):
-        values = text_series(table, name) if name in columns.categorical else pd.Series(numbers(table, name))
-        missing[name] = float(values.isna().mean())
-        if len(values) > 1 and values.nunique() == 1:
-            constant.append(name)
-        if name in histograms:
-            bins[name] = bins_of(values, histograms[name])
+    bins = {}
+    for name, histogram in histograms.items():
+        by_level = histogram.edges is None
+        values = text_series(table, name) if by_level else pd.Series(numbers(table, name))
+        bins[name] = bins_of(values, histogram)
     return JudgedRows(
-        y=y,
-        p=p,
-        units=units,
+        y=rows.y,
+        p=rows.p,
+        units=rows.units,
         segments=backtest.segments_of(table, plan),
         bins=bins,
         histograms=histograms,
-        missing=missing,
-        constant=tuple(constant),
-        reference=reference,
+        columns=arrived,
+        reference=None,
     )
+
+
+def _arrived(period: pa.Table, before: pa.Table, columns: Columns, known: npt.NDArray[np.bool_]) -> LiveColumns:
+    """How the columns of a period arrived, beside the rows from before the model was made."""
+    missing, outside, constant = {}, {}, []
+    unseen: dict[str, float] = {}
+    names: dict[str, list[str]] = {}
+    marked: dict[str, npt.NDArray[np.bool_]] = {}
+    for name in columns.numeric:
+        values, earlier = numbers(period, name), numbers(before, name)
+        absent, earlier = np.isnan(values), earlier[~np.isnan(earlier)]
+        missing[name] = float(absent.mean())
+        if len(earlier):
+            outside[name] = float(((values < earlier.min()) | (values > earlier.max())).mean())
+            if not absent.any() and values.min() == values.max() and earlier.min() != earlier.max():
+                constant.append(name)
+    for name in columns.categorical:
+        codes, levels = text_series(period, name).factorize()
+        trained = set(text_series(before, name).dropna().unique())
+        missing[name] = float((codes < 0).mean())
+        strange = np.array([level not in trained for level in levels] + [False])
+        rows = strange[codes]
+        unseen[name] = float(rows.mean())
+        counts = np.bincount(codes[rows], minlength=len(levels))
+        names[name] = [str(levels[index]) for index in np.argsort(-counts, kind="stable")[:10] if counts[index]]
+        marked[name] = rows[known]
+        if len(levels) == 1 and missing[name] == 0.0 and len(trained) > 1 and not rows.any():
+            constant.append(name)
+    shares = ColumnShares(period.num_rows, missing, outside, unseen)
+    return LiveColumns(shares, tuple(constant), names, marked)
 
 
 def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:

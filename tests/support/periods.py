@@ -9,11 +9,15 @@ from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
 from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
 from tallystick.pipeline.monitoring.baseline import OwnHistory, Past
+from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns
 from tallystick.pipeline.monitoring.facts import Facts, JudgedRows, Judging, facts_of
+from tallystick.pipeline.monitoring.judgement import Ground
 from tallystick.pipeline.monitoring.period_data import bins_of
-from tallystick.pipeline.monitoring.statistics import statistics
+from tallystick.pipeline.monitoring.statistics import expected_losses
 
-RULES = Thresholds(0.8, 0.5, True)
+RULES = Thresholds()
+COUNTING = Thresholds(outside=0.8, by_range=0.5, counts_windows=True)
+"""The older rule, which counts own windows."""
 EDGES = {name: [-6.0, *np.linspace(-1.3, 1.3, 9).tolist(), 6.0] for name in ("x", "w", "v")}
 SEGMENTS = ("a", "b", "c")
 CAUSES = {
@@ -64,21 +68,27 @@ def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, featur
         segments={"origin": pd.Series(np.array(SEGMENTS, dtype=object)[segment])},
         bins={name: bins_of(pd.Series(values), histograms[name]) for name, values in features.items()},
         histograms=histograms,
-        missing={name: float(np.isnan(values).mean()) for name, values in features.items()},
-        constant=tuple(name for name, values in features.items() if len(np.unique(values[~np.isnan(values)])) == 1),
+        columns=LiveColumns(
+            ColumnShares(len(y), {name: float(np.isnan(values).mean()) for name, values in features.items()}, {}, {}),
+            tuple(name for name, values in features.items() if len(np.unique(values[~np.isnan(values)])) == 1),
+            {},
+            {},
+        ),
         reference=np.full(len(y), 0.27),
     )
 
 
 def past_of(label: str, rows: JudgedRows) -> Past:
     loss = row_losses("log_loss", rows.y, rows.p)
+    year, month = label.split("-")
     return Past(
         label=label,
-        live=False,
-        statistics=statistics("classification", "log_loss", rows.y, rows.p, rows.units).known,
+        statistics={"loss": float(loss.mean()), "estimate": float(expected_losses("log_loss", rows.p).mean())},
         losses=loss_table(rows.y, rows.p, loss, rows.units, rows.segments),
         histograms=rows.histograms,
-        missing=rows.missing,
+        missing=rows.columns.shares.missing,
+        month=int(year) * 12.0 + int(month) - 1.0,
+        sample=rows.sample,
     )
 
 
@@ -87,10 +97,6 @@ def history(seed: int, windows: int = 7, noise_features: int = 0) -> OwnHistory:
     return OwnHistory([past_of(f"2013-{index + 1:02d}", rows) for index, rows in enumerate(made)], {}, {})
 
 
-def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1) -> Facts:
-    return facts_of(
-        "2013-09",
-        rows,
-        past,
-        Judging(task="classification", metric="log_loss", rules=RULES, min_rows=200, margin=0.005, seed=seed),
-    )
+def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1, rules: Thresholds = RULES) -> Facts:
+    ground = Ground("classification", "log_loss", rules, 0.005)
+    return facts_of("2013-09", rows, past, Judging(ground, min_rows=200, seed=seed, month=2013 * 12.0 + 8.0))

@@ -40,7 +40,13 @@ from tallystick.ledger.events.types.log import (
     SchemaDeclared,
     SegmentSealed,
 )
-from tallystick.ledger.events.types.monitoring import FindingMade, PeriodMonitored, PredictionMade, PredictionRefused
+from tallystick.ledger.events.types.monitoring import (
+    FindingMade,
+    PeriodJudged,
+    PeriodMonitored,
+    PredictionMade,
+    PredictionRefused,
+)
 from tallystick.ledger.events.types.runs import (
     CandidateRefitted,
     Column,
@@ -164,6 +170,7 @@ __all__ = [
     "ModelRetired",
     "OptimismMeasured",
     "Overlap",
+    "PeriodJudged",
     "PeriodMonitored",
     "PeriodRef",
     "PipelineRef",
