@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tallystick.pipeline.monitoring.monitor import monitor
     from tallystick.pipeline.monitoring.predict import answer as predict
     from tallystick.pipeline.records.frames import table
+    from tallystick.pipeline.runs.confirm import confirm_here as confirm
     from tallystick.pipeline.runs.final_test import look as final_test
     from tallystick.pipeline.runs.propose import propose
     from tallystick.pipeline.runs.reproduce import reproduce
@@ -30,6 +31,7 @@ PLACES = {
     "LoadedPipeline": "config.load:LoadedPipeline",
     "RunReport": "runs.run:RunReport",
     "audit": "governance.audit:audit",
+    "confirm": "runs.confirm:confirm_here",
     "final_test": "runs.final_test:look",
     "monitor": "monitoring.monitor:monitor",
     "new": "begin.new:new",
@@ -49,6 +51,7 @@ __all__ = [
     "LoadedPipeline",
     "RunReport",
     "audit",
+    "confirm",
     "final_test",
     "monitor",
     "new",

@@ -10,6 +10,7 @@ with ``fit``, a recipe, or a function that says that it returns such a class.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import sys
@@ -113,6 +114,7 @@ def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, 
     """
     found = resolve(estimator)
     signature = inspect.signature(found)
+    params = copy.deepcopy(params)  # an estimator may change a list that it is given
     try:
         if is_recipe(found):
             made = found(columns, task, seed, **params)

@@ -32,7 +32,7 @@ from tallystick.pipeline.begin.look import (
 from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
-from tallystick.pipeline.config.settings import Final, Time
+from tallystick.pipeline.config.settings import Csv, Final, Time
 from tallystick.pipeline.data.timestamps import formatted, row_times
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +69,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cost_of_wrong: str | None = None
     name: str | None = None
     owner: str | None = None
+    csv: Csv | None = None
+    """How CSV files are written, as in ``[data.csv]``."""
 
 
 def read_answers(path: Path) -> Answers:
@@ -93,6 +95,10 @@ class Look(NamedTuple):
 
     table: pa.Table
     facts: TableFacts
+    csv: Csv = Csv()
+    """How its CSV files are read."""
+    doubts: tuple[str, ...] = ()
+    """What could be read in more than one way, and is read as ``csv`` says."""
 
 
 class Question(NamedTuple):
@@ -119,12 +125,16 @@ def target_values(look: Look, answers: Answers) -> Floats:
     return target_numbers(look.table[column.name], column.name, rule)
 
 
+def moments(look: Look, answers: Answers) -> Days:
+    """The time of every row, (n,) int64 microseconds since 1970-01-01 UTC."""
+    column = look.facts.column(answers.time or "")
+    return row_times(look.table[column.name], column.name, _time_settings(answers, is_step(column)))
+
+
 def days(look: Look, answers: Answers) -> Days:
     """The day of every row since 1970-01-01 where the pipeline is, or its step."""
-    column = look.facts.column(answers.time or "")
-    time = _time_settings(answers, is_step(column))
-    micros = row_times(look.table[column.name], column.name, time)
-    if is_step(column):
+    micros = moments(look, answers)
+    if is_step(look.facts.column(answers.time or "")):
         return micros // STEP_MICROS
     local = pd.to_datetime(pd.Series(micros), unit="us", utc=True).dt.tz_convert(answers.timezone or "UTC")
     return local.dt.tz_localize(None).astype("datetime64[us]").to_numpy().astype(np.int64) // STEP_MICROS
@@ -237,17 +247,7 @@ def _label_delay(look: Look, answers: Answers) -> str:
 
 def _key(look: Look, answers: Answers) -> list[str]:
     found = find_key(look.table, look.facts, answers.time or "", answers.target)
-    if found is None:
-        raise InvalidInput(
-            f"No columns tell the {look.facts.rows:,} rows apart"
-            + (
-                f"; {look.facts.duplicates:,} rows repeat another one in every column."
-                if look.facts.duplicates
-                else "."
-            ),
-            "Remove the repeated rows in the source, or give it a column that numbers them; then --key COLUMN.",
-        )
-    return found
+    return found or []
 
 
 def _group(look: Look, answers: Answers) -> str:
@@ -266,7 +266,7 @@ def _decision(look: Look, answers: Answers) -> str:
 
 
 def _unit(look: Look, answers: Answers) -> str:
-    return f"one row of the table: one {' + '.join(answers.key or [])}"
+    return f"one row of the table: one {' + '.join(answers.key)}" if answers.key else "one row of the table"
 
 
 def _cost(look: Look, answers: Answers) -> str:
@@ -457,10 +457,10 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     elif field in ("key", "afterwards"):
         for name in value:
             look.facts.column(name)
-        if field == "key" and (rows := distinct_rows(look.table, value)) < look.facts.rows:
+        if field == "key" and value and (rows := distinct_rows(look.table, value)) < look.facts.rows:
             raise InvalidInput(
                 f"{' + '.join(value)} is the same in {look.facts.rows - rows:,} rows more than once.",
-                "Name more columns, so that each row has a name of its own.",
+                "Name more columns, so that each row has a name of its own; or none, where rows have no name.",
             )
     elif field == "group" and value != "none":
         look.facts.column(value)

@@ -16,6 +16,7 @@ from tallystick.pipeline.begin.answers import QUESTIONS, Answers, Look, Question
 from tallystick.pipeline.begin.draft import NewPipeline, draft
 from tallystick.pipeline.begin.write import proposed_settings, text_of
 from tallystick.pipeline.config.load import LoadedPipeline, parse
+from tallystick.pipeline.config.settings import Csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,13 @@ class Begun(NamedTuple):
     loaded: LoadedPipeline
 
 
-def look_at(data: str, folder: Path) -> Look:
+def look_at(data: str, folder: Path, csv: Csv | None = None) -> Look:
     """Read a table and see what is in it.
+
+    Parameters
+    ----------
+    csv : Csv, optional
+        How its CSV files are written, as far as a person has said it.
 
     Raises
     ------
@@ -41,8 +47,8 @@ def look_at(data: str, folder: Path) -> Look:
         Where there is no table, or it cannot be read.
     """
     source = looking.source_of(data, folder)
-    table = looking.read_table(source, folder)
-    return Look(table, looking.look(table, source))
+    table, csv, doubts = looking.read_doubtful(source, folder, csv)
+    return Look(table, looking.look(table, source), csv, tuple(doubts))
 
 
 def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: Ask | None = None) -> Begun:
@@ -62,7 +68,7 @@ def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: As
     Refused
         Where the file is there already.
     """
-    from_proposals: list[str] = []
+    from_proposals: list[str] = ["data.csv"] if look.doubts else []
     if answers.name is None and file is not None:
         answers = msgspec.structs.replace(answers, name=slug(file.stem))
     for question in QUESTIONS:
@@ -84,15 +90,16 @@ def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: As
     return Begun(path, made, loaded)
 
 
-def new(frame: pd.DataFrame, file: Path, **answers: object) -> LoadedPipeline:
-    """Begin a pipeline from a DataFrame; the table is kept as parquet beside the file.
+def new(data: pd.DataFrame | str | Path, file: str | Path | None = None, **answers: object) -> LoadedPipeline:
+    """Begin a pipeline from a table; a DataFrame is kept as parquet beside the file.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        One row for each case, with the time of the case and its answer.
-    file : Path
-        The pipeline file to write.
+    data : pandas.DataFrame, str or Path
+        One row for each case, with the time of the case and its answer: a DataFrame, or what ``tally new`` takes (a
+        CSV or parquet file, a folder of them, ``shop.db#visits``).
+    file : str or Path, optional
+        The pipeline file to write; NAME.toml in this folder where it is None. A DataFrame needs one.
     **answers
         What is decided, by the names of the options of ``tally new``: ``target="churned"``, ``label_delay="30d"``,
         ``known={"plan, age": "signup - 1d"}``. What is left open is proposed and listed in ``[proposed]``.
@@ -107,17 +114,29 @@ def new(frame: pd.DataFrame, file: Path, **answers: object) -> LoadedPipeline:
     Examples
     --------
     >>> import pandas as pd
-    >>> from tallystick import pipeline
-    >>> pipeline.new(frame, Path("churn.toml"), target="churned", owner="ann")  # doctest: +SKIP
+    >>> import tallystick
+    >>> tallystick.new(frame, "churn.toml", target="churned", owner="ann")  # doctest: +SKIP
     """
-    import pyarrow.parquet as pq
-
-    file = Path(file)
     try:
         said = msgspec.convert(answers, Answers, strict=True)
     except msgspec.ValidationError as error:
         names = ", ".join(Answers.__struct_fields__)
         raise InvalidInput(f"These answers cannot be used: {error}.", f"They may say {names}.") from error
+    path = None if file is None else Path(file)
+    if isinstance(data, (str, Path)):
+        folder = Path() if path is None else path.parent
+        return begin(look_at(str(data), folder, said.csv), said, path, folder).loaded
+    if path is None:
+        raise InvalidInput(
+            "A DataFrame is kept beside the pipeline file, so the file needs a name.",
+            'Give it as the second argument: "churn.toml"',
+        )
+    return _new_from_frame(data, path, said)
+
+
+def _new_from_frame(frame: pd.DataFrame, file: Path, said: Answers) -> LoadedPipeline:
+    import pyarrow.parquet as pq
+
     kept = file.with_suffix(".parquet")
     for path in (file, kept):
         if path.exists():

@@ -25,7 +25,18 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.left_out import complete
 from tallystick.pipeline.config.proposed import wrong_names
-from tallystick.pipeline.config.settings import Data, Feature, Features, Forbidden, Gates, Join, Pipeline, Time
+from tallystick.pipeline.config.settings import (
+    Candidate,
+    Data,
+    Feature,
+    Features,
+    Forbidden,
+    Gates,
+    Join,
+    Pipeline,
+    SelectionRule,
+    Time,
+)
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
 from tallystick.pipeline.config.validate import notes_about, wrong_together
 
@@ -374,6 +385,10 @@ LATER = {
     (Data, "infinite"): "refuse",
     (Data, "unit"): None,
     (Join, "csv"): None,
+    (Data, "weight"): None,
+    (Candidate, "class_weight"): None,
+    (SelectionRule, "quantile"): None,
+    (SelectionRule, "costs"): None,
 }
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ import pyarrow.csv
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.settings import Csv
+from tallystick.pipeline.data.reading import Reading
 
 LARGEST_EXACT = 2**53
 """Beyond it float64 merges whole numbers."""
@@ -69,6 +71,14 @@ class CsvShape(NamedTuple):
     raw_names: tuple[str, ...]
 
 
+class CsvDoubt(InvalidInput):
+    """A file that can be read in more than one way; ``settings`` are lines for ``[data.csv]`` that settle it."""
+
+    def __init__(self, message: str, hint: str, settings: dict[str, str | list[str]]) -> None:
+        super().__init__(message, hint)
+        self.settings = settings
+
+
 class _Doubt(NamedTuple):
     """A column that can be read in two ways."""
 
@@ -101,7 +111,7 @@ def csv_shape(path: Path, declared: Csv) -> CsvShape:
         raise not_this_encoding(path, encoding) from error
     text = text.lstrip("\ufeff")
     separator = declared.separator or _separator(path, text)
-    header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    header = _cut(path, io.StringIO(text, newline=""), separator, 1)[0]
     return CsvShape(encoding, separator, tuple(name.strip() for name in header), tuple(header))
 
 
@@ -111,7 +121,7 @@ def _encoding_of_mark(begin: bytes) -> str:
     return "utf-8"
 
 
-def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
+def not_this_encoding(path: Path, encoding: str) -> CsvDoubt:
     """The error for a file in another encoding: the first odd lines as another would read them."""
     odd = []
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
@@ -121,30 +131,40 @@ def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
             odd.append(f"line {number:,}: {line.decode('cp1252', 'replace').strip()[:60]!r}")
         if len(odd) == EXAMPLES:
             break
-    return InvalidInput(
+    settings: dict[str, str | list[str]] = {"encoding": "cp1252"}
+    return CsvDoubt(
         f"{path} is not {encoding} text. Read as cp1252, its odd lines are {'; '.join(odd) or 'none'}.",
-        'If that looks right, say so in the pipeline file:\n[data.csv]\nencoding = "cp1252"',
+        f"If that looks right, say so in the pipeline file:\n{csv_table(settings)}",
+        settings,
     )
 
 
 def _separator(path: Path, text: str) -> str:
     """The sign between the columns: the one that cuts header and rows into equally many."""
     head = text.split("\n", 1)[0]
-    present = [sign for sign in _SEPARATORS if len(next(csv.reader([head], delimiter=sign), [])) > 1]
+    present = [sign for sign in _SEPARATORS if len(_cut(path, [head], sign)[0]) > 1]
     if len(present) <= 1:
         return present[0] if present else ","
     lines = text.splitlines()[:200]
     lines = lines[:-1] if len(lines) > 2 else lines
-    even = [
-        sign for sign in present if len({len(row) for row in csv.reader(lines, delimiter=sign) if row}) == 1
-    ]  # fmt: skip
+    even = [sign for sign in present if len({len(row) for row in _cut(path, lines, sign) if row}) == 1]
     if len(even) == 1:
         return even[0]
     shown = " or ".join(map(repr, even or present))
-    raise InvalidInput(
+    settings: dict[str, str | list[str]] = {"separator": (even or present)[0]}
+    raise CsvDoubt(
         f"{path}: the header {head.strip()[:80]!r} may be cut at {shown}.",
-        f"Say which one in the pipeline file:\n[data.csv]\nseparator = {_toml((even or present)[0])}",
+        f"Say which one in the pipeline file:\n{csv_table(settings)}",
+        settings,
     )
+
+
+def _cut(path: Path, lines: Iterable[str], separator: str, most: int | None = None) -> list[list[str]]:
+    """The first ``most`` rows, or all, each as its cells; one empty row where there is none."""
+    try:
+        return list(itertools.islice(csv.reader(lines, delimiter=separator), most)) or [[]]
+    except csv.Error as error:
+        raise InvalidInput(f"{path} cannot be read as CSV: {error}.") from error
 
 
 def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa.Table:
@@ -167,40 +187,50 @@ def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa
 # The columns --------------------------------------------------------------------------------------------------
 
 
-def typed(
-    cells: pa.Table, where: str, declared: Csv, separator: str, as_text: frozenset[str], exact: frozenset[str]
-) -> pa.Table:
+def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table:
     """Cells as numbers, yes and no, or text; each column by all of its values.
 
     Parameters
     ----------
-    as_text : frozenset of str
-        Columns that are text whatever stands in them.
-    exact : frozenset of str
-        Keys and what is joined on: numbers of which two could become one float64 stay text.
+    where : str
+        The source, as errors name it.
+    separator : str
+        The sign between the columns: a comma inside a number then means something else.
+    how : Reading
+        What the file declares, and which columns are text, exact or read leniently.
 
     Raises
     ------
     InvalidInput
         With every column that can be read in two ways.
     """
-    as_text |= frozenset(declared.text)
+    declared = how.csv
+    as_text = how.text | frozenset(declared.text)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     doubts: list[_Doubt] = []
     for name in cells.column_names:
-        found = _column(name, cells[name], declared, separator, name in as_text, name in exact)
-        if isinstance(found, _Doubt):
+        found = _column(name, cells[name], declared, separator, name in as_text, name in how.exact)
+        if isinstance(found, _Doubt) and name in how.lenient:
+            columns[name] = _as_it_stands(cells[name])
+        elif isinstance(found, _Doubt):
             doubts.append(found)
         else:
             columns[name] = found
     if doubts:
         words = "\n".join(doubt.words for doubt in doubts)
-        raise InvalidInput(f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{_lines(doubts)}")
+        settings = _merged(doubts)
+        raise CsvDoubt(
+            f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{csv_table(settings)}", settings
+        )
     return pa.table(columns)
 
 
-def _lines(doubts: Sequence[_Doubt]) -> str:
-    """The table of the pipeline file that settles all doubts."""
+def _as_it_stands(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
+
+
+def _merged(doubts: Sequence[_Doubt]) -> dict[str, str | list[str]]:
+    """The settings that settle all doubts."""
     merged: dict[str, str | list[str]] = {}
     for doubt in doubts:
         for name, value in doubt.settings.items():
@@ -209,9 +239,14 @@ def _lines(doubts: Sequence[_Doubt]) -> str:
                 merged[name] = [*before, *(item for item in value if item not in before)]
             else:
                 merged[name] = value
+    return merged
+
+
+def csv_table(settings: dict[str, str | list[str]]) -> str:
+    """``[data.csv]`` as a pipeline file writes it."""
     written = (
         f"{name} = [{', '.join(map(_toml, value))}]" if isinstance(value, list) else f"{name} = {_toml(value)}"
-        for name, value in merged.items()
+        for name, value in settings.items()
     )
     return "\n".join(["[data.csv]", *written])
 

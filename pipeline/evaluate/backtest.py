@@ -20,7 +20,6 @@ import pyarrow as pa
 from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.windows import Window
@@ -41,60 +40,20 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
-from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
+from tallystick.pipeline.evaluate.fitting import Fitted, Recipe, fitted, training_rows, weights_in
+from tallystick.pipeline.evaluate.losses import Measure, measure_of
+from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Scored, Units
 from tallystick.pipeline.models.model_file import predict, prediction_hash
 from tallystick.pipeline.models.workers import parallel
-from tallystick.pipeline.recipes import Columns, Task, build
+from tallystick.pipeline.recipes import Task
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMMATURE_SHARE = 0.05
+WEIGHT = "__weight"
+"""Name of the weights in a table of predictions."""
 MOST_LEVELS = 30
 HISTOGRAM_BINS = 10
 BANDS = ("00–06", "06–12", "12–18", "18–24")
-
-
-class Recipe(msgspec.Struct, frozen=True):
-    """How a candidate is built; equal recipes have equal hashes."""
-
-    name: str
-    estimator: str
-    params: dict[str, Any]
-    complexity: int
-    columns: Columns
-    task: Task
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What the hash is taken of, and enough to build it again."""
-        return {
-            "estimator": self.estimator,
-            "params": self.params,
-            "numeric": list(self.columns.numeric),
-            "categorical": list(self.columns.categorical),
-            "task": self.task,
-            "code": code_hash(self.estimator),
-        }
-
-    @property
-    def hash(self) -> str:
-        """BLAKE3 of estimator, parameters, features, task and the recipe's own code."""
-        return blake3(encode_canonical(self.content)).hexdigest()
-
-    @property
-    def hashes(self) -> frozenset[str]:
-        """Every hash under which this recipe has been recorded; earlier ones were taken of the whole source file."""
-        content = self.content
-        return frozenset(
-            blake3(encode_canonical({**content, "code": code})).hexdigest()
-            for code in equivalent_hashes(self.estimator)
-        )
-
-
-def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:
-    """The recipe of a candidate of the pipeline file, on these features."""
-    item = settings.candidates[name]
-    return Recipe(name, item.estimator, dict(item.params), item.complexity, columns, settings.task)
 
 
 class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,7 +65,7 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     resample: str
     segments: tuple[str, ...]
     group_overlap: str | None
-    metric: str
+    measure: Measure
     seed: int
     min_rows: int
     as_of: int
@@ -114,6 +73,13 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     edges: dict[str, list[float]]
     levels: dict[str, list[str]]
     target_edges: list[float]
+    weight: str | None = None
+    """The column that says how many rows a row counts as."""
+
+    @property
+    def metric(self) -> str:
+        """The name of what candidates are judged by."""
+        return self.measure.name
 
 
 class Cell(NamedTuple):
@@ -163,7 +129,7 @@ class Described(NamedTuple):
     histograms: dict[str, Levels]
     warnings: list[str]
     keys: pd.DataFrame
-    """Key columns and target of the test rows, in order."""
+    """Key columns, target and weight of the test rows, in order."""
 
 
 class Split(NamedTuple):
@@ -192,13 +158,14 @@ def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -
         resample=settings.selection.resample,
         segments=tuple(settings.monitoring.segments),
         group_overlap=settings.data.group.overlap if settings.data.group else None,
-        metric=settings.selection.metric,
+        measure=measure_of(settings),
         seed=settings.selection.seed,
         min_rows=settings.time.min_rows,
         as_of=as_of,
         edges=edges,
         levels=levels,
         target_edges=target_edges,
+        weight=settings.data.weight.column if settings.data.weight else None,
     )
 
 
@@ -266,56 +233,52 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
             f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
         )
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
-    y_train, y = numbers(train, TARGET), numbers(test, TARGET)
+    learnt = training_rows(train, recipe.columns, plan.weight)
     started = time.perf_counter()
     with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model = fit(
-            recipe,
-            frame_of(train, recipe.columns),
-            y_train,
-            seed_for(plan.seed, recipe.name, window.label),
-            window.label,
-        )
-        fitted = time.perf_counter()
-        p = predict(model, frame_of(test, recipe.columns))
+        made = fitted(recipe, learnt, plan.measure, seed_for(plan.seed, recipe.name, window.label), window.label)
+        ready = time.perf_counter()
+        p = predict(made.model, frame_of(test, recipe.columns))
         predicted = time.perf_counter()
-    units = units_of(test, plan)
+    scored = scored_rows(test, p, plan, made.threshold)
     by_overlap = {}
     if plan.slice.group is not None and plan.group_overlap == "allowed" and not cell.random_split:
         seen = _seen(train, test, plan.slice.group)
         by_overlap = {
-            name: measure.metrics(plan.task, y[mask], p[mask], Units(units.codes[mask], units.names))
+            name: measure.metrics(plan.task, scored.only(mask))
             for name, mask in (("seen groups", seen), ("unseen groups", ~seen))
         }
-    loss = measure.row_losses(plan.metric, y, p)
+    said = {f"{item.category.__name__}: {item.message}" for item in caught}
     return Judged(
         label=window.label,
         candidate=recipe.name,
         predictions=p,
         prediction_hash=prediction_hash(p),
-        metrics=measure.metrics(plan.task, y, p, units),
+        metrics=measure.metrics(plan.task, scored),
         metrics_by_overlap=by_overlap,
-        reliability=measure.reliability(y, p),
+        reliability=measure.reliability(scored.y, p),
         scores=measure.histogram(p, plan.target_edges),
-        losses=measure.loss_table(y, p, loss, units, segments_of(test, plan)),
-        fit_seconds=fitted - started,
-        predict_seconds=predicted - fitted,
-        warnings=sorted({f"{item.category.__name__}: {item.message}" for item in caught}),
+        losses=measure.loss_table(scored, segments_of(test, plan)),
+        fit_seconds=ready - started,
+        predict_seconds=predicted - ready,
+        warnings=sorted(said | set(_remarks(made, plan.measure, p))),
     )
 
 
-def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -> Any:
-    """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
-    model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
-    target = y.astype(np.int8) if recipe.task == "classification" else y
-    try:
-        return model.fit(frame, target)
-    except ValueError as error:
-        raise InvalidInput(
-            f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
-            "Look at that candidate's params and at the training rows of that window.",
-        ) from error
+def scored_rows(test: pa.Table, p: Floats, plan: BacktestPlan, threshold: float | None) -> Scored:
+    """Rows with what was said of them, ready to be judged."""
+    return Scored(
+        numbers(test, TARGET), p, units_of(test, plan), plan.measure.at(threshold), weights_in(test, plan.weight)
+    )
+
+
+def _remarks(made: Fitted, by: Measure, p: Floats) -> Iterator[str]:
+    """What a reader of a candidate's numbers should know beside the warnings of its library."""
+    if made.remark is not None:
+        yield made.remark
+    if by.name == "poisson_deviance" and (low := int((p <= 0.0).sum())):
+        yield f"{low:,} of {len(p):,} predictions are not above zero; a Poisson deviance counts them as nearly zero."
 
 
 @contextmanager
@@ -425,13 +388,15 @@ def describe(plan: BacktestPlan, window: Window) -> Described:
     for name in plan.slice.categorical:
         histograms[name] = measure.level_counts(text_series(test, name), plan.levels[name])
     keys = pd.DataFrame({name: _plain(test, name) for name in plan.slice.key} | {"target": y})
+    if plan.weight is not None:
+        keys[WEIGHT] = numbers(test, plan.weight)
     return Described(
         window=window,
         train_rows=len(rows.train),
         test_rows=len(rows.test),
         immature_rows=rows.immature,
         removed_for_overlap=rows.removed,
-        complete=not too_immature and not too_few,
+        complete=not too_immature and not too_few and not (plan.measure.ranks and len(np.unique(y)) < 2),
         train_hash=rows_hash(train),
         test_hash=rows_hash(test),
         test_columns={name: column_hash(test[name]) for name in sorted(test.column_names)},

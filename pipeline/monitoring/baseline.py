@@ -20,12 +20,14 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import compares_live
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, periods_between
-from tallystick.pipeline.evaluate.metrics import Units, row_losses
+from tallystick.pipeline.evaluate.backtest import WEIGHT
+from tallystick.pipeline.evaluate.losses import measure_of, relative, row_losses
+from tallystick.pipeline.evaluate.metrics import THRESHOLD, Scored, Units
 from tallystick.pipeline.monitoring.columns import ColumnShares
 from tallystick.pipeline.monitoring.interval import Placed
 from tallystick.pipeline.monitoring.judgement import Ground, OwnMeasures, OwnWindow, own_measures
 from tallystick.pipeline.monitoring.own_range import Earlier, Side
-from tallystick.pipeline.monitoring.statistics import Measured, Sample, expected_losses
+from tallystick.pipeline.monitoring.statistics import PeriodStatistic, expected_losses, weighted
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 
@@ -44,11 +46,11 @@ class Past(NamedTuple):
     missing: Mapping[str, float]
     new_levels: Mapping[str, float] = {}
     month: float | None = None
-    sample: Sample | None = None
+    sample: Scored | None = None
     """Targets and predictions by row; of a live period only sums are kept."""
     by_day: bool = True
     """Whether the units of the sample are in the order of time."""
-    measured: Mapping[str, Measured] = {}
+    measured: Mapping[str, PeriodStatistic] = {}
     """Of a live period, as it was recorded."""
 
     @property
@@ -158,17 +160,22 @@ def month_of_window(settings: Pipeline, window: Window) -> float | None:
 def _window(
     stored: Callable[[str], bytes], described: say.WindowDescribed, judged: say.WindowEvaluated, settings: Pipeline
 ) -> Past:
-    candidate, metric = judged.candidate, settings.selection.metric
+    candidate = judged.candidate
     sums = [f"sum_{part}_{candidate}" for part in ("p", "loss")]
     losses = stored_table(stored(judged.losses), ["rows", "sum_y", *sums], ["segment", "level", "unit"])
     losses = losses.rename(columns=dict(zip(sums, ("sum_p", "sum_loss"), strict=True)))
-    predictions = stored_table(stored(judged.predictions), ["target", f"p_{candidate}"])
+    weight = [WEIGHT] if settings.data.weight else []
+    predictions = stored_table(stored(judged.predictions), ["target", f"p_{candidate}", *weight])
     y = predictions["target"].to_numpy(dtype=np.float64)
     p = predictions[f"p_{candidate}"].to_numpy(dtype=np.float64)
-    sample, by_day = sample_of(y, p, losses)
-    statistics = {"loss": float(row_losses(metric, y, p).mean())}
+    weights = relative(predictions[WEIGHT].to_numpy(dtype=np.float64)) if weight else None
+    units, by_day = units_of(p if weights is None else p * weights, losses)
+    chosen = judged.metrics.get(THRESHOLD)
+    measure = measure_of(settings).by_row.at(None if chosen is None else chosen.value)
+    sample = Scored(y, p, units, measure, weights)
+    statistics = {"loss": float(weighted(row_losses(measure, y, p), weights).mean())}
     if settings.task == "classification":
-        statistics["estimate"] = float(expected_losses(metric, p).mean())
+        statistics["estimate"] = float(weighted(expected_losses(measure, p), weights).mean())
     month = None if settings.time.unit == "step" else _month_of_text(described.start_local)
     return Past(
         label=judged.label,
@@ -190,20 +197,20 @@ def _month_of_text(text: str) -> float | None:
         return None  # a stranger's window, which says no time
 
 
-def sample_of(y: np.ndarray, p: np.ndarray, losses: pd.DataFrame) -> tuple[Sample, bool]:
-    """The rows of a window with their units, and whether those are known.
+def units_of(p: np.ndarray, losses: pd.DataFrame) -> tuple[Units, bool]:
+    """The unit of each row of a window by its (weighted) predictions, and whether that is known.
 
     Rows are stored in the order of time and not with their unit. Where units are days, weeks or rows, their numbers of
     rows say which is whose; the sums of each unit prove it. Elsewhere every row counts as a unit of its own.
     """
     whole = losses[losses["segment"] == ""]
     rows = whole["rows"].to_numpy(dtype=np.int64)
-    if int(rows.sum()) == len(y):
+    if int(rows.sum()) == len(p):
         codes = np.repeat(np.arange(len(rows)), rows)
         seen = np.bincount(codes, weights=p, minlength=len(rows))
         if np.allclose(seen, whole["sum_p"].to_numpy(dtype=np.float64), rtol=1e-6, atol=1e-9):
-            return Sample(y, p, Units(codes, tuple(map(str, whole["unit"])))), True
-    return Sample(y, p, Units(np.arange(len(y)), tuple(map(str, range(len(y)))))), False
+            return Units(codes, tuple(map(str, whole["unit"]))), True
+    return Units(np.arange(len(p)), tuple(map(str, range(len(p))))), False
 
 
 def _watched(stored: Callable[[str], bytes], body: say.PeriodMonitored) -> Past:
@@ -223,7 +230,7 @@ def _watched(stored: Callable[[str], bytes], body: say.PeriodMonitored) -> Past:
 class _Recorded(msgspec.Struct):
     """What later periods need of a look; looks of the first form have none of it."""
 
-    measured: dict[str, Measured] = {}
+    measured: dict[str, PeriodStatistic] = {}
     noticed: dict[str, Side] = {}
     month: float | None = None
 

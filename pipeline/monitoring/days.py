@@ -10,8 +10,17 @@ import msgspec
 import numpy as np
 from scipy.special import betainc, ndtri, pdtrc
 
-from tallystick.pipeline.evaluate.metrics import Floats
-from tallystick.pipeline.monitoring.statistics import Sample, by_unit, logits, rows_by_unit, shift_to, sigmoid
+from tallystick.pipeline.evaluate.losses import relative
+from tallystick.pipeline.evaluate.metrics import Floats, Scored
+from tallystick.pipeline.monitoring.statistics import (
+    by_unit,
+    clipped_targets,
+    logits,
+    rows_by_unit,
+    shift_to,
+    sigmoid,
+    weighted,
+)
 from tallystick.pipeline.recipes import Task
 
 FEWEST_DAYS = 10
@@ -34,23 +43,26 @@ class DaySums(NamedTuple):
     """What chance alone does to the difference: the sum of m(1 - m), or the number of rows."""
 
 
-def day_sums(task: Task, rows: Sample, clip: float | None) -> DaySums:
+def day_sums(task: Task, rows: Scored, clip: float | None) -> DaySums:
     """The days of a period; ``clip`` bounds the residuals of a regression."""
     counts = rows_by_unit(rows.units)
     able = counts >= FEWEST_ROWS
-    y = rows.y if clip is None else rows.p + np.clip(rows.y - rows.p, -clip, clip)
-    seen = by_unit(y, rows.units)
+    y = rows.y if clip is None else clipped_targets(rows, clip)
+    weights = rows.weights
+    seen = by_unit(weighted(y, weights), rows.units)
+    squares = np.ones(len(y)) if weights is None else np.square(weights)
     kept = np.ones(len(counts), dtype=bool)
     for _ in range(2):  # once with all days, once without the worst tenth
         here = kept[rows.units.codes]
         if task == "classification":
-            shift, _ = shift_to(float(y[here].mean()), rows.p[here])
+            those = None if weights is None else relative(weights[here])
+            shift, _ = shift_to(float(weighted(y[here], those).mean()), rows.p[here], those)
             moved = sigmoid(logits(rows.p) + shift)
-            variance = by_unit(moved * (1.0 - moved), rows.units)
+            variance = by_unit(squares * moved * (1.0 - moved), rows.units)
         else:
-            moved = rows.p + float((y - rows.p)[here].mean())
-            variance = counts
-        foreseen = by_unit(moved, rows.units)
+            moved = rows.p + float(np.average((y - rows.p)[here], weights=None if weights is None else weights[here]))
+            variance = by_unit(squares, rows.units)
+        foreseen = by_unit(weighted(moved, weights), rows.units)
         far = np.abs(seen - foreseen) / np.sqrt(np.maximum(variance, 1e-12))
         worst = np.argsort(-far, kind="stable")[: int(LARGEST_SHARE * len(counts))]
         kept = np.ones(len(counts), dtype=bool)

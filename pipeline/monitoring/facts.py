@@ -12,15 +12,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from tallystick.ledger.events.types import Levels
-from tallystick.pipeline.evaluate.metrics import Floats, Units, row_losses
+from tallystick.pipeline.evaluate.losses import row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.columns import Fault, LiveColumns, Unseen, faults_of, unseen_of
 from tallystick.pipeline.monitoring.days import SinceWhen, since_when
-from tallystick.pipeline.monitoring.judgement import Blind, Ground, Judgement, judge
+from tallystick.pipeline.monitoring.judgement import Blind, ComparedWith, Ground, Judgement, judge
 from tallystick.pipeline.monitoring.movements import Movement, movements_of
 from tallystick.pipeline.monitoring.own_range import Standing
 from tallystick.pipeline.monitoring.segments import Decomposition, decompose
-from tallystick.pipeline.monitoring.statistics import Measured, Sample, by_unit, rows_by_unit
+from tallystick.pipeline.monitoring.statistics import PeriodStatistic, by_unit, rows_by_unit, weighted
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause, Decision, Signals, Status, cause_of
 
 Side = Literal["low", "high"]
@@ -33,24 +34,32 @@ RULES = {True: "own windows 2", False: "prediction interval 1"}
 class JudgedRows(NamedTuple):
     """The mature rows of a period, with what the model said of them."""
 
-    y: Floats
-    p: Floats
-    units: Units
+    scored: Scored
     segments: dict[str, pd.Series[str]]
     bins: dict[str, npt.NDArray[np.int64]]
     """Bin of each row by feature, the order of the histogram with ``other`` and missing last."""
     histograms: dict[str, Levels]
     columns: LiveColumns
     """Of all rows of the period, also those without an answer."""
-    reference: Floats | None
-    """Predictions of the reference; None where it could not be fitted."""
+    reference: Scored | None
+    """The same rows as the reference predicts them; None where it could not be fitted."""
     unknown: Floats | None = None
     """Predictions of the rows whose answer is not known."""
 
     @property
-    def sample(self) -> Sample:
-        """What the judgement needs of them."""
-        return Sample(self.y, self.p, self.units)
+    def y(self) -> Floats:
+        """Targets."""
+        return self.scored.y
+
+    @property
+    def p(self) -> Floats:
+        """Predictions."""
+        return self.scored.p
+
+    @property
+    def units(self) -> Units:
+        """Resample units."""
+        return self.scored.units
 
 
 class Day(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +80,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     predicted: float
     own_windows: list[str]
     statistics: dict[str, float]
-    measured: dict[str, Measured]
+    measured: dict[str, PeriodStatistic]
     """The statistics that are judged, with their sampling variance: later periods are compared with them."""
     noticed: dict[str, Side]
     """Those that were out of the ordinary by themselves, with their side: a second time in a row is an alarm."""
@@ -139,27 +148,26 @@ def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> 
     own = history.measured(ground)
     judged = judge(
         ground,
-        rows.sample,
-        own,
-        month=by.month,
-        live=history.live,
+        rows.scored,
+        ComparedWith(own, by.month, history.live),
         reference=rows.reference,
         unknown=rows.unknown,
     )
-    loss = row_losses(ground.metric, rows.y, rows.p)
+    weights = rows.scored.weights
+    loss = weighted(row_losses(rows.scored.measure.by_row, rows.y, rows.p), weights)
     extra = loss - judged.measures.expected
     faults = faults_of(rows.columns, history.columns())
     unseen = unseen_of(rows.columns, loss, faults)
     cause = cause_of(with_columns(judged.signals, faults, noted=bool(by.notes or unseen)))
     of_level = cause in ("level", "small level")
-    changes = by_unit(rows.p - rows.y if of_level else extra, rows.units)
+    changes = by_unit(weighted(rows.p - rows.y, weights) if of_level else extra, rows.units)
     movements = movements_of(rows.histograms, rows.bins, rows.units, history.histograms(), extra)
     numbers = judged.measures.numbers
     return Facts(
         label=label,
         rows=len(rows.y),
-        observed=float(rows.y.mean()),
-        predicted=float(rows.p.mean()),
+        observed=float(weighted(rows.y, weights).mean()),
+        predicted=float(weighted(rows.p, weights).mean()),
         own_windows=[item.label for item in own.windows],
         statistics=numbers,
         measured=_compared(judged, cause),
@@ -193,7 +201,7 @@ def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> 
     )
 
 
-def _compared(judged: Judgement, cause: Cause) -> dict[str, Measured]:
+def _compared(judged: Judgement, cause: Cause) -> dict[str, PeriodStatistic]:
     """What later periods are compared with: without missed days, and nothing of a period that is no measure."""
     if cause in NOT_COMPARED:
         return {}
@@ -223,8 +231,7 @@ def _decompositions(
         return []
     tables = [item.losses for item in history.past]
     return [
-        decompose(name, series, Sample(rows.y, rows.p, rows.units), (loss, extra), tables, min_rows)
-        for name, series in rows.segments.items()
+        decompose(name, series, rows.scored, (loss, extra), tables, min_rows) for name, series in rows.segments.items()
     ]
 
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri, stdtr, stdtrit
 
 from tallystick.pipeline.evaluate.metrics import Floats
-from tallystick.pipeline.monitoring.statistics import Measured
+from tallystick.pipeline.monitoring.statistics import PeriodStatistic
 
 FEWEST_OWN_WINDOWS = 4
 FEWEST_DEGREES = 3
@@ -60,7 +60,7 @@ class Foretold(NamedTuple):
 class Placed(NamedTuple):
     """One value of a series and when it was, in months; None where windows are no calendar periods."""
 
-    measured: Measured
+    measured: PeriodStatistic
     month: float | None
 
 
@@ -93,17 +93,17 @@ def foretell(
     at = len(own) - 1.0 + ahead
     if trend:
         design = np.column_stack([plain, index])
-        return _foretold(design, np.array([1.0, at]), own, rows, units, trend=True)
+        return _foretold(design, np.array([1.0, at]), own, (rows, units), "trend")
     if month is not None and None not in months and len(own) >= FEWEST_FOR_SEASON:
         known = np.array([value for value in months if value is not None])
         if known.max() - known.min() + 1.0 >= SEASON_MONTHS:
             turn = 2.0 * math.pi / 12.0
             design = np.column_stack([plain, np.cos(turn * known), np.sin(turn * known)])
             z = np.array([1.0, math.cos(turn * month), math.sin(turn * month)])
-            found = _foretold(design, z, own, rows, units, season=True)
+            found = _foretold(design, z, own, (rows, units), "season")
             if found is not None:
                 return found
-    return _foretold(plain, np.ones(1), own, rows, units)
+    return _foretold(plain, np.ones(1), own, (rows, units))
 
 
 def _slope_p(index: Floats, values: Floats) -> float:
@@ -120,13 +120,10 @@ def _foretold(
     design: Floats,
     z: Floats,
     own: Sequence[Placed],
-    rows: int,
-    units: int,
-    *,
-    trend: bool = False,
-    season: bool = False,
+    size: tuple[int, int],
+    kind: Literal["trend", "season"] | None = None,
 ) -> Foretold | None:
-    k, q = design.shape
+    (k, q), (rows, units) = design.shape, size
     degrees = float(k - q)
     if degrees < FEWEST_DEGREES:
         return None
@@ -134,7 +131,7 @@ def _foretold(
     variances = np.array([item.measured.variance for item in own])
     inverse = np.linalg.pinv(design.T @ design)
     h = float(z @ inverse @ z)
-    if season and h > 1.0:
+    if kind == "season" and h > 1.0:
         return None
     beta = inverse @ design.T @ values
     left = values - design @ beta
@@ -157,6 +154,6 @@ def _foretold(
         spread=math.sqrt(variance),
         degrees=degrees,
         windows=k,
-        trend=float(beta[1]) if trend else None,
-        season=season,
+        trend=float(beta[1]) if kind == "trend" else None,
+        season=kind == "season",
     )

@@ -10,14 +10,15 @@ import msgspec
 import numpy as np
 
 from tallystick.pipeline.config.alert_rules import Thresholds
-from tallystick.pipeline.evaluate.metrics import Floats, Units, row_losses
+from tallystick.pipeline.evaluate.losses import row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units
 from tallystick.pipeline.monitoring.days import DaySums, day_sums, strange_days
 from tallystick.pipeline.monitoring.interval import FEWEST_OWN_WINDOWS, Foretold, Placed, foretell
 from tallystick.pipeline.monitoring.own_range import (
     FEWEST_BY_COUNT,
     SHARES,
-    Asked,
     Earlier,
+    JudgedStatistic,
     Standing,
     full_width,
     judge_against_reference,
@@ -27,9 +28,8 @@ from tallystick.pipeline.monitoring.own_range import (
 from tallystick.pipeline.monitoring.statistics import (
     STATISTICS,
     Expectation,
-    Measured,
     Measures,
-    Sample,
+    PeriodStatistic,
     each_row,
     expectations,
     keep,
@@ -39,6 +39,7 @@ from tallystick.pipeline.monitoring.statistics import (
     shift_to,
     sigmoid,
     standard_error,
+    weighted,
     without,
 )
 from tallystick.pipeline.monitoring.verdict import NORMAL, Signal, Signals
@@ -50,7 +51,7 @@ MOST_BY_CHANCE = 7.0
 """Expected rows of the other class up to which a period of one class may be chance."""
 BLIND_LEVEL: dict[Task, float] = {"classification": 0.7, "regression": 1.0}
 """A level of this size must be seen, or quiet means nothing: odds doubled, or off by a whole usual error."""
-BLIND_SPREAD: dict[Task, float] = {"classification": 1.0, "regression": math.log(2.0)}
+BLIND_SPREAD: dict[Task, float] = {"classification": 1.0, "regression": float(np.log(2.0))}
 """The same of errors: doubled."""
 UNKNOWN_ODDS = 3.0
 """Rows without an answer may have odds so many times as high or as low as was predicted."""
@@ -61,8 +62,8 @@ class OwnWindow(NamedTuple):
 
     label: str
     month: float | None
-    sample: Sample | None
-    measured: Mapping[str, Measured] = {}
+    sample: Scored | None
+    measured: Mapping[str, PeriodStatistic] = {}
     values: Mapping[str, float] = {}
     by_day: bool = True
     """Whether the units of the sample are in the order of time, so that days can be judged."""
@@ -72,7 +73,7 @@ class OwnMeasures(NamedTuple):
     """What all periods of a model are compared with."""
 
     windows: list[OwnWindow]
-    measured: list[Mapping[str, Measured]]
+    measured: list[Mapping[str, PeriodStatistic]]
     expectation: Expectation | None
     loss: float
     """Mean loss of an own window; zero without any."""
@@ -95,10 +96,19 @@ class Ground(NamedTuple):
     """What a period is judged by."""
 
     task: Task
-    metric: str
     rules: Thresholds
     margin: float
     """Share of the loss that nobody would act on."""
+
+
+class ComparedWith(NamedTuple):
+    """What a period is compared with."""
+
+    own: OwnMeasures
+    month: float | None = None
+    """When the period is, in months."""
+    live: Sequence[Earlier] = ()
+    """Earlier live periods, oldest first."""
 
 
 class Blind(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +121,7 @@ class Blind(msgspec.Struct, frozen=True, kw_only=True):
 class Rest(NamedTuple):
     """A period without the days that were missed as no day before."""
 
-    known: Mapping[str, Measured]
+    known: Mapping[str, PeriodStatistic]
     standings: Mapping[str, Standing]
 
     @property
@@ -145,9 +155,9 @@ def own_measures(ground: Ground, windows: Sequence[OwnWindow]) -> OwnMeasures:
     each: list[Expectation] = []
     expectation = None
     if ground.task == "regression" and samples:
-        each, expectation = expectations(ground.metric, samples)
+        each, expectation = expectations(samples)
     clip = expectation.clip if expectation else None
-    measured: list[Mapping[str, Measured]] = []
+    measured: list[Mapping[str, PeriodStatistic]] = []
     losses: list[float] = []
     days: list[DaySums] = []
     values: list[Mapping[str, float]] = []
@@ -158,7 +168,7 @@ def own_measures(ground: Ground, windows: Sequence[OwnWindow]) -> OwnMeasures:
             continue
         sample = item.sample._replace(units=each_row(item.sample.units))
         by = each[len(losses)] if each else None
-        found = measure(ground.task, ground.metric, sample, by)
+        found = measure(ground.task, sample, by)
         losses.append(found.loss)
         measured.append(found.known)
         values.append(found.numbers)
@@ -199,48 +209,47 @@ def _together(one: OwnWindow, other: OwnWindow) -> OwnWindow:
         np.concatenate([one.sample.units.codes, other.sample.units.codes + len(one.sample.units.names)]),
         (*one.sample.units.names, *other.sample.units.names),
     )
-    joined = [np.concatenate(pair) for pair in zip(one.sample[:2], other.sample[:2], strict=True)]
-    sample = Sample(joined[0], joined[1], units)
+    y, p = (np.concatenate(pair) for pair in zip(one.sample[:2], other.sample[:2], strict=True))
+    weights = None
+    if one.sample.weights is not None and other.sample.weights is not None:
+        weights = np.concatenate([one.sample.weights, other.sample.weights])
+    sample = Scored(y, p, units, one.sample.measure, weights)
     month = None if one.month is None or other.month is None else (one.month + other.month) / 2.0
     return OwnWindow(f"{one.label} to {other.label}", month, sample, {}, {}, one.by_day and other.by_day)
 
 
 def judge(
     ground: Ground,
-    rows: Sample,
-    own: OwnMeasures,
+    rows: Scored,
+    to: ComparedWith,
     *,
-    month: float | None = None,
-    live: Sequence[Earlier] = (),
-    reference: Floats | None = None,
+    reference: Scored | None = None,
     unknown: Floats | None = None,
 ) -> Judgement:
     """Judge the rows of a period.
 
     Parameters
     ----------
-    own : what it is compared with
-    live : earlier live periods, oldest first
-    reference : (n,) predictions of the reference
+    to : what it is compared with
+    reference : the same rows as the reference predicts them
     unknown : predictions of the rows whose answer is not known
     """
-    task = ground.task
+    task, own = ground.task, to.own
     units = rows.units
     rows = rows._replace(units=each_row(units))
-    measures = measure(task, ground.metric, rows, own.expectation)
-    standings = _standings(ground, measures.known, own, month, live)
+    measures = measure(task, rows, own.expectation)
+    standings = _standings(ground, measures.known, to)
     days: list[str] = []
     if int((rows_by_unit(units) > 0).sum()) >= 2 and own.days:
         clip = own.expectation.clip if own.expectation else None
         days = strange_days(task, day_sums(task, rows, clip), own.days) or []
-    rest = _rest(ground, rows, days, own, month, live) if days else None
-    loss = row_losses(ground.metric, rows.y, rows.p)
-    signal, theirs = _against_reference(ground, rows, loss, reference, live=bool(live))
+    rest = _rest(ground, rows, days, to) if days else None
+    signal, theirs = _against_reference(ground, rows, reference, live=bool(to.live))
     too_few = _too_few(ground, rows, own)
-    blind = _blind(ground, measures, standings, own, month) if len(own.windows) >= FEWEST_OWN_WINDOWS else None
+    blind = _blind(ground, measures, standings, to) if len(own.windows) >= FEWEST_OWN_WINDOWS else None
     signals = Signals(
         one_class=_one_class(task, rows, own),
-        waiting=_is_open(ground, rows, unknown, own, month, live, standings),
+        waiting=_is_open(ground, rows, unknown, to, standings),
         few=too_few is not None,
         days=bool(days),
         rest=rest is not None and bool(rest.bad),
@@ -275,23 +284,17 @@ def _signal(standings: Mapping[str, Standing], name: str) -> Signal:
     return standings[name].signal if name in standings else NORMAL
 
 
-def _standings(
-    ground: Ground,
-    known: Mapping[str, Measured],
-    own: OwnMeasures,
-    month: float | None,
-    live: Sequence[Earlier],
-) -> dict[str, Standing]:
+def _standings(ground: Ground, known: Mapping[str, PeriodStatistic], to: ComparedWith) -> dict[str, Standing]:
     found = {}
     for name in STATISTICS:
         if name not in known:
             continue
-        placed = own.placed(name)
-        asked = Asked(name, known[name], month, _ahead(placed, month))
+        placed = to.own.placed(name)
+        asked = JudgedStatistic(name, known[name], to.month, _ahead(placed, to.month))
         if ground.rules.counts_windows:
             standing = judge_by_count(asked, placed, ground.rules)
         else:
-            standing = judge_by_interval(asked, placed, live, ground.rules)
+            standing = judge_by_interval(asked, placed, to.live, ground.rules)
         if standing is not None:
             found[name] = standing
     return found
@@ -305,26 +308,21 @@ def _ahead(placed: Sequence[Placed], month: float | None) -> int:
     return max(1, round((month - months[-1]) / ((months[-1] - months[0]) / (len(months) - 1))))
 
 
-def _rest(
-    ground: Ground,
-    rows: Sample,
-    days: Sequence[str],
-    own: OwnMeasures,
-    month: float | None,
-    live: Sequence[Earlier],
-) -> Rest:
+def _rest(ground: Ground, rows: Scored, days: Sequence[str], to: ComparedWith) -> Rest:
     left = keep(rows, without(rows.units, days))
-    known = measure(ground.task, ground.metric, left, own.expectation).known
-    return Rest(known, _standings(ground, known, own, month, live))
+    known = measure(ground.task, left, to.own.expectation).known
+    return Rest(known, _standings(ground, known, to))
 
 
 def _against_reference(
-    ground: Ground, rows: Sample, loss: Floats, reference: Floats | None, *, live: bool
+    ground: Ground, rows: Scored, reference: Scored | None, *, live: bool
 ) -> tuple[Signal, float | None]:
     if reference is None:
         return NORMAL, None
-    theirs = row_losses(ground.metric, rows.y, reference)
-    difference = loss - theirs
+    ours, theirs = (
+        weighted(row_losses(item.measure.by_row, item.y, item.p), item.weights) for item in (rows, reference)
+    )
+    difference = ours - theirs
     units = int((rows_by_unit(rows.units) > 0).sum())
     signal = NORMAL
     if ground.rules.worse_than_reference:
@@ -333,7 +331,7 @@ def _against_reference(
     return signal, float(theirs.mean())
 
 
-def _too_few(ground: Ground, rows: Sample, own: OwnMeasures) -> str | None:
+def _too_few(ground: Ground, rows: Scored, own: OwnMeasures) -> str | None:
     if len(rows.y) < FEWEST_ROWS:
         return "rows"
     if ground.task == "classification" and _events(rows.p) < FEWEST_EVENTS:
@@ -346,50 +344,46 @@ def _too_few(ground: Ground, rows: Sample, own: OwnMeasures) -> str | None:
     return None
 
 
-def _one_class(task: Task, rows: Sample, own: OwnMeasures) -> Literal["gone", "rare"] | None:
+def _one_class(task: Task, rows: Scored, own: OwnMeasures) -> Literal["gone", "rare"] | None:
     """Whether one class is missing, although it was expected even at half the odds that the model itself is used to."""
     if task == "regression" or 0.0 < rows.y.mean() < 1.0:
         return None
     levels = [item.measured.value for item in own.placed("level")]
     usual = math.fsum(levels) / len(levels) if levels else 0.0
     missing = 1.0 if rows.y[0] == 0.0 else -1.0
-    other = sigmoid(missing * (logits(rows.p) + usual) - math.log(2.0))
+    other = sigmoid(missing * (logits(rows.p) + usual) - float(np.log(2.0)))
     return "gone" if float(other.sum()) > MOST_BY_CHANCE else "rare"
 
 
 def _is_open(
     ground: Ground,
-    rows: Sample,
+    rows: Scored,
     unknown: Floats | None,
-    own: OwnMeasures,
-    month: float | None,
-    live: Sequence[Earlier],
+    to: ComparedWith,
     standings: Mapping[str, Standing],
 ) -> bool:
     """Whether the rows without an answer could change what is said of the level: odds three times up or down."""
     if unknown is None or not len(unknown) or ground.task == "regression" or "level" not in standings:
         return False
     p = np.concatenate([rows.p, unknown])
-    measured = measure(ground.task, ground.metric, rows, None).known["level"]
+    measured = measure(ground.task, rows, None).known["level"]
     levels = set()
-    for odds in (math.log(UNKNOWN_ODDS), -math.log(UNKNOWN_ODDS)):
+    for odds in (float(np.log(UNKNOWN_ODDS)), -float(np.log(UNKNOWN_ODDS))):
         events = float(rows.y.sum()) + float(sigmoid(logits(unknown) + odds).sum())
         shift, _ = shift_to(events / len(p), p)
         known = {"level": msgspec.structs.replace(measured, value=shift, rows=len(p))}
-        standing = _standings(ground, known, own, month, live)["level"]
+        standing = _standings(ground, known, to)["level"]
         levels.add((standing.level, standing.side if standing.level != "normal" else None))
     return len(levels) > 1
 
 
-def _blind(
-    ground: Ground, measures: Measures, standings: Mapping[str, Standing], own: OwnMeasures, month: float | None
-) -> Blind | None:
+def _blind(ground: Ground, measures: Measures, standings: Mapping[str, Standing], to: ComparedWith) -> Blind | None:
     """Whether a quiet period could hide a large level or doubled errors; None where it could not."""
     widths = {"level": math.inf, "spread": math.inf}
     for name in widths:
         if name in standings and name in measures.known:
-            placed, measured = own.placed(name), measures.known[name]
-            found = foretell(placed, measured.rows, measured.units, month, _ahead(placed, month))
+            placed, measured = to.own.placed(name), measures.known[name]
+            found = foretell(placed, measured.rows, measured.units, to.month, _ahead(placed, to.month))
             widths[name] = _needed(found, name, ground.rules, standings[name]) if found else math.inf
     level, spread = widths["level"], widths["spread"]
     if level <= BLIND_LEVEL[ground.task] and spread <= BLIND_SPREAD[ground.task]:
@@ -410,7 +404,7 @@ def _needed(found: Foretold, name: str, rules: Thresholds, standing: Standing) -
 
 
 def _foreseen(
-    task: Task, rows: Sample, measures: Measures, standings: Mapping[str, Standing]
+    task: Task, rows: Scored, measures: Measures, standings: Mapping[str, Standing]
 ) -> tuple[float, float] | None:
     """The mean outcomes between which the level would be ordinary."""
     if "level" not in standings:

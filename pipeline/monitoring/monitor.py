@@ -27,7 +27,8 @@ from tallystick.pipeline.config.windows import Window, period_window
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
-from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
+from tallystick.pipeline.evaluate.losses import measure_of
+from tallystick.pipeline.evaluate.metrics import loss_table
 from tallystick.pipeline.evaluate.sentences import window_words
 from tallystick.pipeline.monitoring import data_sentences as data_words
 from tallystick.pipeline.monitoring import sentences as words
@@ -38,7 +39,7 @@ from tallystick.pipeline.monitoring.facts import RULES, Facts, Judging, estimate
 from tallystick.pipeline.monitoring.judgement import Ground
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.predict import open_model
-from tallystick.pipeline.monitoring.statistics import expected_losses
+from tallystick.pipeline.monitoring.statistics import expected_losses, weighted
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
@@ -111,6 +112,7 @@ def monitor(
     terms = Terms(
         reading=reading_of_run(book.now(), made.run),
         text=frozenset(made.recipe["categorical"]),
+        lenient=frozenset(made.recipe["numeric"]),
         labels_as_of=as_of,
         overdue="count",
     )
@@ -132,7 +134,7 @@ def monitor(
 
 
 def _judging(settings: Pipeline, window: Window, rules: Thresholds, notes: list[PeriodFinding]) -> Judging:
-    ground = Ground(settings.task, settings.selection.metric, rules, settings.selection.margin)
+    ground = Ground(settings.task, rules, settings.selection.margin)
     month = month_of_window(settings, window)
     told = tuple(item.sentence for item in notes)
     return Judging(ground, settings.monitoring.min_rows, settings.selection.seed, month, told)
@@ -193,8 +195,11 @@ def _verdict(
         return _Verdict("expired", found.sentence, [found])
     beside = _notes(settings, state, window, live)
     if live.schema.changed:
-        found = data_words.schema_changed(live.schema.gone, live.schema.other_kind)
-        return _Verdict("schema", found.sentence, [found, *beside])
+        found = data_words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd)
+        mend = None
+        if live.schema.odd and settings.data.source.startswith("csv:"):
+            mend = f"{words.SUGGESTIONS['schema']} {data_words.mend_words(live.schema.odd)}"
+        return _Verdict("schema", found.sentence, [found, *beside], next=mend)
     if not live.rows:
         found = data_words.no_rows(window.label)
         return _Verdict("rows", found.sentence, [found, *beside])
@@ -226,7 +231,7 @@ def _notes(settings: Pipeline, state: ModelState, window: Window, live: Live) ->
 def _estimate(settings: Pipeline, live: Live, history: OwnHistory) -> dict[str, float | None] | None:
     if settings.task != "classification" or not settings.monitoring.estimate_before_labels:
         return None
-    expected = expected_losses(settings.selection.metric, live.predictions)
+    expected = weighted(expected_losses(live.measure, live.predictions), live.weights)
     return {"estimate": float(expected.mean()), "own_error": estimate_error(history)}
 
 
@@ -262,7 +267,7 @@ def _without_labels(
 def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
     return words.PeriodContext(
-        metric=settings.selection.metric,
+        metric=measure_of(settings).by_row.name,
         positive=settings.data.target.positive,
         model=model,
         reference=settings.reference,
@@ -283,7 +288,7 @@ def _record(
     period = f"{settings.name}/{window.label}"
     about = About(observed_in=(from_micros(window.start), from_micros(window.end)))
     cause = [book.now().event(state.made_by_event).id.hex()]
-    losses = _losses(settings, live)
+    losses = _losses(live)
     stored = None if losses is None else book.store(losses)
     status, decision = OUTCOMES[verdict.cause]
     body = say.PeriodJudged(
@@ -341,13 +346,12 @@ def _plain(facts: object) -> dict[str, Any]:
     return dict(msgspec.json.decode(msgspec.json.encode(facts)))
 
 
-def _losses(settings: Pipeline, live: Live) -> bytes | None:
+def _losses(live: Live) -> bytes | None:
     """The sums by unit and segment, from which every decomposition can be made again without the data."""
     if live.mature is None:
         return None
     rows = live.mature
-    loss = row_losses(settings.selection.metric, rows.y, rows.p)
-    table: pd.DataFrame = loss_table(rows.y, rows.p, loss, rows.units, rows.segments)
+    table: pd.DataFrame = loss_table(rows.scored, rows.segments)
     buffer = io.BytesIO()
     table.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
     return buffer.getvalue()

@@ -17,7 +17,7 @@ from scipy.special import stdtr
 from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.monitoring.drift import cusum, drift_scores, drift_verdict
 from tallystick.pipeline.monitoring.interval import Foretold, Placed, foretell
-from tallystick.pipeline.monitoring.statistics import Measured
+from tallystick.pipeline.monitoring.statistics import PeriodStatistic
 from tallystick.pipeline.monitoring.verdict import Level, Signal
 
 CLEAR = 2.0
@@ -70,18 +70,18 @@ class Earlier(NamedTuple):
     """Whether it is the period just before."""
 
 
-class Asked(NamedTuple):
+class JudgedStatistic(NamedTuple):
     """The statistic of a period that is judged."""
 
     name: str
-    measured: Measured
+    measured: PeriodStatistic
     month: float | None
     ahead: int
     """How many windows after the last own one."""
 
 
 def judge_by_interval(
-    asked: Asked, own: Sequence[Placed], live: Sequence[Earlier], rules: Thresholds
+    asked: JudgedStatistic, own: Sequence[Placed], live: Sequence[Earlier], rules: Thresholds
 ) -> Standing | None:
     """A statistic by its prediction interval, by two notices in a row, and by slow drift; None where it is too little.
 
@@ -124,7 +124,7 @@ def judge_by_interval(
     )
 
 
-def _drift(asked: Asked, own: Sequence[Placed], live: Sequence[Earlier], side: Side) -> float:
+def _drift(asked: JudgedStatistic, own: Sequence[Placed], live: Sequence[Earlier], side: Side) -> float:
     if not live:
         return 0.0
     series = [item.placed[asked.name] for item in live if asked.name in item.placed]
@@ -138,7 +138,7 @@ def full_width(found: Foretold, name: str, notice_p: float) -> float:
     return found.quantile(notice_p / 2.0 if SIDES[name] == "both" else notice_p)
 
 
-def judge_by_count(asked: Asked, own: Sequence[Placed], rules: Thresholds) -> Standing | None:
+def judge_by_count(asked: JudgedStatistic, own: Sequence[Placed], rules: Thresholds) -> Standing | None:
     """A statistic by the older rule: outside so many own windows, by so much of their range."""
     if len(own) < FEWEST_BY_COUNT:
         return None

@@ -10,9 +10,8 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-from tallystick.pipeline.evaluate.metrics import Floats, loss_table
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, loss_table
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
-from tallystick.pipeline.monitoring.statistics import Sample
 
 SMALLEST_SEGMENT_SHARE = 0.2
 
@@ -53,7 +52,7 @@ class Decomposition(msgspec.Struct, frozen=True, kw_only=True):
 def decompose(
     name: str,
     segment: pd.Series[str],
-    rows: Sample,
+    rows: Scored,
     losses: tuple[Floats, Floats],
     own: Sequence[pd.DataFrame],
     min_rows: int,
@@ -65,7 +64,7 @@ def decompose(
     of its own before and is given that of all. ``losses`` are those of each row and those beyond its expectation.
     """
     loss, extra = losses
-    table = loss_table(rows.y, rows.p, loss, rows.units, {name: segment})
+    table = loss_table(rows, {name: segment})
     now = table[table["segment"] == name]
     before = pd.concat([table[table["segment"] == name] for table in own])
     rows_before = float(before["rows"].sum())

@@ -14,7 +14,8 @@ import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.evaluate.figures import amount, figure
-from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
 from tallystick.pipeline.monitoring.columns import Unseen
 from tallystick.pipeline.monitoring.data_sentences import PeriodFinding, estimated_words, faults_words
 from tallystick.pipeline.monitoring.facts import RULES, Facts
@@ -77,7 +78,7 @@ SUGGESTIONS: dict[Cause, str] = {
     "reference": CHALLENGER,
     "notice": WAIT,
     "note": NOTHING,
-    "blind": LONGER,
+    "blind": "Suggest: wait; with more own windows, or longer ones, smaller changes can be told.",
     "quiet": NOTHING,
 }
 """What to do, by cause."""

@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tallystick.pipeline.evaluate.metrics import Floats, Units, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, relative, row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se, cluster_se_of_mean
 from tallystick.pipeline.recipes import Task
 
@@ -28,7 +29,7 @@ CLIPPED = 0.995
 """Residuals are clipped at this quantile of the model's own: one absurd target is not a month of errors."""
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class PeriodStatistic(msgspec.Struct, frozen=True, kw_only=True):
     """A statistic of one period with its sampling variance."""
 
     value: float
@@ -38,18 +39,10 @@ class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """Resample units with rows."""
 
 
-class Sample(NamedTuple):
-    """Targets, predictions and resample units of the rows of one period."""
-
-    y: Floats
-    p: Floats
-    units: Units
-
-
 class Measures(NamedTuple):
     """Everything measured of one period."""
 
-    known: dict[str, Measured]
+    known: dict[str, PeriodStatistic]
     """The statistics that the rows allow, by name."""
     loss: float
     expected_loss: float
@@ -100,7 +93,7 @@ class Expectation(NamedTuple):
         return np.asarray(self.means[np.searchsorted(self.edges, p, side="right")])
 
 
-def expectations(metric: str, own: Sequence[Sample]) -> tuple[list[Expectation], Expectation]:
+def expectations(own: Sequence[Scored]) -> tuple[list[Expectation], Expectation]:
     """What is expected of each own window from the other windows only, and of a new period from all of them."""
     p = np.concatenate([item.p for item in own])
     residual = np.concatenate([np.abs(item.y - item.p) for item in own])
@@ -110,9 +103,9 @@ def expectations(metric: str, own: Sequence[Sample]) -> tuple[list[Expectation],
     sums, rows = np.zeros((len(own), size)), np.zeros((len(own), size))
     for index, item in enumerate(own):
         place = np.searchsorted(edges, item.p, side="right")
-        loss = _error_loss(metric, np.clip(item.y - item.p, -clip, clip))
+        loss = weighted(row_losses(item.measure, clipped_targets(item, clip), item.p), item.weights)
         sums[index] = np.bincount(place, weights=loss, minlength=size)
-        rows[index] = np.bincount(place, minlength=size)
+        rows[index] = np.bincount(place, weights=item.weights, minlength=size)
     found = [_expectation(edges, sums.sum(0) - s, rows.sum(0) - r, clip) for s, r in zip(sums, rows, strict=True)]
     return found, _expectation(edges, sums.sum(0), rows.sum(0), clip)
 
@@ -122,37 +115,44 @@ def _expectation(edges: Floats, sums: Floats, rows: Floats, clip: float) -> Expe
     return Expectation(edges, np.where(rows > 0, sums / np.maximum(rows, 1.0), whole), clip)
 
 
-def _error_loss(metric: str, residual: Floats) -> Floats:
-    return np.abs(residual) if metric == "absolute_error" else np.square(residual)
+def clipped_targets(rows: Scored, clip: float) -> Floats:
+    """Targets no farther from their prediction than the clip; counts stay counts."""
+    y = rows.p + np.clip(rows.y - rows.p, -clip, clip)
+    return np.maximum(y, 0.0) if rows.measure.name == "poisson_deviance" else y
 
 
 # The measures --------------------------------------------------------------------------------------------------
 
 
-def measure(task: Task, metric: str, rows: Sample, expectation: Expectation | None = None) -> Measures:
+def measure(task: Task, rows: Scored, expectation: Expectation | None = None) -> Measures:
     """All statistics of the rows of one period, n > 0; a regression needs what its own windows let expect.
+
+    Rows count by their weights, in the ranking of a classifier all the same. Where a ranking decides, the loss is the
+    log-loss.
 
     References
     ----------
     Expected loss from predicted probabilities: Guillory et al., "Predicting with confidence on unseen
     distributions", ICCV 2021; known in monitoring as confidence-based performance estimation.
     """
+    rows = rows._replace(measure=rows.measure.by_row)
     if task == "classification":
-        return _measure_classes(metric, rows)
+        return _measure_classes(rows)
     if expectation is None:
-        _, expectation = expectations(metric, [rows])
-    return _measure_numbers(metric, rows, expectation)
+        _, expectation = expectations([rows])
+    return _measure_numbers(rows, expectation)
 
 
-def _measure_classes(metric: str, rows: Sample) -> Measures:
-    y, p, units = rows
-    shift, moved = logit_shift(y, p)
-    expected, after = expected_losses(metric, moved), row_losses(metric, y, moved)
+def _measure_classes(rows: Scored) -> Measures:
+    y, p, units, by, weights = rows
+    shift, moved = shift_to(float(weighted(y, weights).mean()), p, weights)
+    expected = weighted(expected_losses(by, moved), weights)
+    after = weighted(row_losses(by, y, moved), weights)
     auc, auc_error = auc_with_cluster_se(y, p, units.codes)
     expected_auc = _expected_auc(moved) if auc is not None else None
-    steep = float((moved * (1.0 - moved)).mean())
+    steep = float(weighted(moved * (1.0 - moved), weights).mean())
     known = {}
-    error = standard_error(y - moved, units)
+    error = standard_error(weighted(y - moved, weights), units)
     if error is not None and 0.0 < y.mean() < 1.0:
         known["level"] = _measured(shift, error / steep, units)
     if auc is not None and expected_auc is not None and auc_error is not None and np.ptp(p) > 0.0:
@@ -162,10 +162,10 @@ def _measure_classes(metric: str, rows: Sample) -> Measures:
         known["spread"] = _measured((float(after.mean()) - mean) / mean, error / mean, units)
     return Measures(
         known=known,
-        loss=float(row_losses(metric, y, p).mean()),
+        loss=float(weighted(row_losses(by, y, p), weights).mean()),
         expected_loss=mean,
         recalibrated_loss=float(after.mean()),
-        estimate=float(expected_losses(metric, p).mean()),
+        estimate=float(weighted(expected_losses(by, p), weights).mean()),
         auc=auc,
         expected_auc=expected_auc,
         slope=None,
@@ -175,32 +175,32 @@ def _measure_classes(metric: str, rows: Sample) -> Measures:
     )
 
 
-def _measure_numbers(metric: str, rows: Sample, expectation: Expectation) -> Measures:
-    y, p, units = rows
-    residual = np.clip(y - p, -expectation.clip, expectation.clip)
-    expected = expectation.of(p)
+def _measure_numbers(rows: Scored, expectation: Expectation) -> Measures:
+    y, p, units, by, weights = rows
+    clipped = rows._replace(y=clipped_targets(rows, expectation.clip))
+    gaps = weighted(clipped.y - p, weights)
+    expected = weighted(expectation.of(p), weights)
     usual = float(expected.mean())
-    scale = usual if metric == "absolute_error" else math.sqrt(usual)
-    middle = float(np.median(residual) if metric == "absolute_error" else residual.mean())
-    after = _error_loss(metric, residual - middle)
+    scale = _scale(by, usual, float(weighted(np.maximum(p, 0.0), weights).mean()))
+    after = weighted(row_losses(by, clipped.y, number_with_level(clipped)), weights)
     known, slope = {}, None
     if scale > 0.0 and expectation.clip > 0.0:
-        error = standard_error(residual, units)
+        error = standard_error(gaps, units)
         if error is not None:
-            known["level"] = _measured(float(residual.mean()) / scale, error / scale, units)
-        slope = _slope(residual, p, units)
+            known["level"] = _measured(float(gaps.mean()) / scale, error / scale, units)
+        slope = _slope(clipped.y - p, p, units, weights)
         if slope is not None:
             known["ranking"] = slope
         left = float(after.mean())
         error = standard_error(after / left - expected / usual, units) if left > 0.0 else None
         if error is not None:
-            known["spread"] = _measured(math.log(left / usual), error, units)
-    moved = p + float(np.median(y - p) if metric == "absolute_error" else (y - p).mean())
+            known["spread"] = _measured(float(np.log(left / usual)), error, units)
+    moved = number_with_level(rows)
     return Measures(
         known=known,
-        loss=float(row_losses(metric, y, p).mean()),
+        loss=float(weighted(row_losses(by, y, p), weights).mean()),
         expected_loss=usual,
-        recalibrated_loss=float(row_losses(metric, y, moved).mean()),
+        recalibrated_loss=float(weighted(row_losses(by, y, moved), weights).mean()),
         estimate=None,
         auc=None,
         expected_auc=None,
@@ -211,15 +211,24 @@ def _measure_numbers(metric: str, rows: Sample, expectation: Expectation) -> Mea
     )
 
 
-def _slope(residual: Floats, p: Floats, units: Units) -> Measured | None:
+def _scale(by: Measure, usual: float, mean: float) -> float:
+    """The size of a usual error in the unit of the target, from the usual loss."""
+    if by.name == "squared_error":
+        return math.sqrt(usual)
+    # A deviance has no unit: it is about the squared error over the mean.
+    return math.sqrt(usual * mean) if by.name == "poisson_deviance" else usual
+
+
+def _slope(residual: Floats, p: Floats, units: Units, weights: Floats | None) -> PeriodStatistic | None:
     """How far the slope of the target on the prediction falls short of one, with a variance over units (sandwich)."""
-    centred = p - p.mean()
-    total = float(np.square(centred).sum())
+    w = np.ones(len(p)) if weights is None else weights
+    centred = p - float((w * p).mean())
+    total = float((w * np.square(centred)).sum())
     if total <= 1e-12 * max(1.0, float(np.square(p).sum())):
         return None  # a constant prediction orders nothing
-    slope = float((centred * residual).sum()) / total
-    left = residual - residual.mean() - slope * centred
-    scores = by_unit(centred * left, units)
+    slope = float((w * centred * residual).sum()) / total
+    left = residual - float((w * residual).mean()) - slope * centred
+    scores = by_unit(w * centred * left, units)
     present = int((rows_by_unit(units) > 0).sum())
     if present < 2:
         return None
@@ -227,8 +236,10 @@ def _slope(residual: Floats, p: Floats, units: Units) -> Measured | None:
     return _measured(-slope, error, units)
 
 
-def _measured(value: float, error: float, units: Units) -> Measured:
-    return Measured(value=value, variance=error**2, rows=len(units.codes), units=int((rows_by_unit(units) > 0).sum()))
+def _measured(value: float, error: float, units: Units) -> PeriodStatistic:
+    return PeriodStatistic(
+        value=value, variance=error**2, rows=len(units.codes), units=int((rows_by_unit(units) > 0).sum())
+    )
 
 
 # Sums over units -----------------------------------------------------------------------------------------------
@@ -260,17 +271,40 @@ def each_row(units: Units) -> Units:
 # Levels --------------------------------------------------------------------------------------------------------
 
 
-def expected_losses(metric: str, p: Floats) -> Floats:
+def weighted(values: Floats, weights: Floats | None) -> Floats:
+    """Values times weights, where there are any."""
+    return values if weights is None else values * weights
+
+
+def expected_losses(metric: str | Measure, p: Floats) -> Floats:
     """Loss that each probability itself expects: entropy, or variance for the Brier score."""
     return p * row_losses(metric, np.ones_like(p), p) + (1.0 - p) * row_losses(metric, np.zeros_like(p), p)
 
 
-def logit_shift(y: Floats, p: Floats) -> tuple[float, Floats]:
-    """The shift of all logits that makes predicted equal observed, and the probabilities after it."""
-    return shift_to(float(y.mean()), p)
+def number_with_level(rows: Scored) -> Floats:
+    """What minimises the loss of the period when every prediction moves by one amount, or for counts by one factor."""
+    y, p, _, by, weights = rows
+    residual = y - p
+    if by.name == "poisson_deviance":
+        kept = np.maximum(p, 0.0)
+        total = float(weighted(kept, weights).sum())
+        return kept * (float(weighted(y, weights).sum()) / total) if total > 0.0 else p
+    if by.name == "pinball":
+        assert by.quantile is not None
+        return p + _quantile(residual, by.quantile, weights)
+    if by.name == "absolute_error":
+        return p + (float(np.median(residual)) if weights is None else _quantile(residual, 0.5, weights))
+    return p + float(weighted(residual, weights).mean())
 
 
-def shift_to(rate: float, p: Floats) -> tuple[float, Floats]:
+def _quantile(values: Floats, share: float, weights: Floats | None) -> float:
+    """The smallest value that leaves at most ``1 - share`` of the weight above it."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])
+    return float(values[order][min(int(np.searchsorted(below, share * below[-1])), len(values) - 1)])
+
+
+def shift_to(rate: float, p: Floats, weights: Floats | None = None) -> tuple[float, Floats]:
     """The shift of all logits whose mean probability is ``rate``, and the probabilities after it."""
     # A level of exactly none or all has no logit; half a row keeps it finite.
     rate = min(max(rate, 0.5 / len(p)), 1.0 - 0.5 / len(p))
@@ -278,12 +312,12 @@ def shift_to(rate: float, p: Floats) -> tuple[float, Floats]:
     low, high, middle = -40.0, 40.0, 0.0
     moved = sigmoid(odds)
     for _ in range(STEPS):
-        gap = rate - float(moved.mean())
+        gap = rate - float(weighted(moved, weights).mean())
         if abs(gap) < 1e-13 or high - low < 1e-12:
             break
         low, high = (middle, high) if gap > 0.0 else (low, middle)
         # Newton's step, or the middle where it would leave the bracket.
-        step = middle + gap / max(float((moved * (1.0 - moved)).mean()), 1e-12)
+        step = middle + gap / max(float(weighted(moved * (1.0 - moved), weights).mean()), 1e-12)
         middle = step if low < step < high else (low + high) / 2.0
         moved = sigmoid(odds + middle)
     return middle, moved
@@ -317,7 +351,9 @@ def without(units: Units, left_out: Sequence[str]) -> npt.NDArray[np.bool_]:
     return ~np.isin(units.codes, dropped)
 
 
-def keep(rows: Sample, kept: npt.NDArray[np.bool_]) -> Sample:
+def keep(rows: Scored, kept: npt.NDArray[np.bool_]) -> Scored:
     """Some of the rows, with the units that are still there."""
     present, codes = np.unique(rows.units.codes[kept], return_inverse=True)
-    return Sample(rows.y[kept], rows.p[kept], Units(codes, tuple(rows.units.names[index] for index in present)))
+    weights = None if rows.weights is None else relative(rows.weights[kept])
+    names = tuple(rows.units.names[index] for index in present)
+    return Scored(rows.y[kept], rows.p[kept], Units(codes, names), rows.measure, weights)

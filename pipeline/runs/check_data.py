@@ -15,11 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput, TallyError
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.system.clock import utc_now
+from tallystick.pipeline.begin.rules import dropped_rows
 from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_condition
 from tallystick.pipeline.config.durations import parse_time_expression
@@ -45,6 +47,7 @@ from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
 from tallystick.pipeline.evaluate.backtest import split
 from tallystick.pipeline.models import model_file
+from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.recipes import build, look_beside
 
 TRIAL_ROWS = 500
@@ -196,7 +199,7 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
         return
     for index, drop in enumerate(drops):
         try:
-            table = table.filter(pa.array(~drop.holds(table[drop.column].to_pandas().rename(drop.column)).to_numpy()))
+            table = table.filter(pc.invert(dropped_rows(table[drop.column], drop, data.drop_rows[index].where)))
         except (InvalidInput, TypeError) as error:
             yield _Found(("data", "drop_rows", index), _words(error) if isinstance(error, TallyError) else str(error))
             return
@@ -252,7 +255,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 model = build(item.estimator, dict(item.params), *asked)
-                model.fit(frame, answers)
+                model.fit(trainable(model, frame), answers)
                 model_file.predict(model, frame)
                 model_file.dump(model)
         except ModuleNotFoundError:

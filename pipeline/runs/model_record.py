@@ -9,7 +9,7 @@ import msgspec
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
-from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.evaluate.result_tables import PARQUET, parquet
 from tallystick.pipeline.models.model_file import MEDIA_TYPE
 from tallystick.pipeline.runs.refit import Refit
@@ -38,7 +38,7 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
         slice=slice_name,
         environment=environment,
         candidate=recipe.name,
-        recipe={**recipe.content, "complexity": recipe.complexity},
+        recipe={**recipe.content, "complexity": recipe.complexity, **_threshold(made)},
         recipe_hash=recipe.hash,
         artifact=stored.hash,
         media_type=MEDIA_TYPE,
@@ -54,6 +54,11 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
         for item, media_type, role in ((stored, MEDIA_TYPE, "model"), (probe, PARQUET, "probe"))
     ]
     return named(book, Refitted(body, made.about, files, None, None))
+
+
+def _threshold(made: Refit) -> dict[str, float]:
+    """From which probability on the model says yes, where it is judged by costs."""
+    return {} if made.threshold is None else {"threshold": made.threshold}
 
 
 def named(book: Ledger, model: Refitted) -> Refitted:

@@ -21,8 +21,8 @@ from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe, make_plan, recipe_for
-from tallystick.pipeline.recipes import Columns
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, make_plan
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.runs.start import rows_until
 
@@ -106,16 +106,7 @@ def recipe_of(model: say.CandidateRefitted) -> Recipe:
     Refused
         When the code that the recipe is made of has changed since.
     """
-    content = model.recipe
-    recipe = Recipe(
-        model.candidate,
-        content["estimator"],
-        content["params"],
-        int(content["complexity"]),
-        Columns(tuple(content["numeric"]), tuple(content["categorical"])),
-        content["task"],
-    )
-    return _same_code(recipe, model.recipe_hash)
+    return _same_code(recipe_from(model.candidate, model.recipe, model.recipe["task"]), model.recipe_hash)
 
 
 def candidate_recipe(again: Again, name: str) -> Recipe:

@@ -25,11 +25,20 @@ import numpy as np
 from scipy.special import betaincinv, stdtrit
 
 from tallystick.pipeline.config.alert_rules import Thresholds
-from tallystick.pipeline.evaluate.metrics import Units
+from tallystick.pipeline.evaluate.losses import Measure
+from tallystick.pipeline.evaluate.metrics import Scored, Units
 from tallystick.pipeline.monitoring.interval import Placed, foretell
-from tallystick.pipeline.monitoring.judgement import Ground, Judgement, OwnMeasures, OwnWindow, judge, own_measures
+from tallystick.pipeline.monitoring.judgement import (
+    ComparedWith,
+    Ground,
+    Judgement,
+    OwnMeasures,
+    OwnWindow,
+    judge,
+    own_measures,
+)
 from tallystick.pipeline.monitoring.own_range import SHARES, Earlier
-from tallystick.pipeline.monitoring.statistics import Sample, logits, measure, sigmoid
+from tallystick.pipeline.monitoring.statistics import logits, measure, sigmoid
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause, cause_of
 from tallystick.pipeline.recipes import Task
 
@@ -84,7 +93,7 @@ class World(NamedTuple):
 
     @property
     def ground(self) -> Ground:
-        return Ground(self.task, self.metric, Thresholds(), MARGIN)
+        return Ground(self.task, Thresholds(), MARGIN)
 
 
 def worlds() -> list[World]:
@@ -153,7 +162,7 @@ def live_a_life(world: World, seed: int) -> Life:
     return Life(world, shocks * world.month, source)
 
 
-def month_of(life: Life, index: int, cause: str | None = None, strength: float = 0.0) -> Sample:
+def month_of(life: Life, index: int, cause: str | None = None, strength: float = 0.0) -> Scored:
     """One month: targets, predictions, days."""
     world, source = life.world, life.source
     rows = world.rows
@@ -175,7 +184,7 @@ def month_of(life: Life, index: int, cause: str | None = None, strength: float =
         start = math.log(world.rate / (1.0 - world.rate))
         p = sigmoid(start + world.signal * x)
         y = (source.random(rows) < sigmoid(start + world.signal * seen + common)).astype(np.float64)
-        return Sample(y, p, Units(codes, names))
+        return Scored(y, p, Units(codes, names), Measure(world.metric))
     noise = source.normal(size=rows) if world.tail is None else source.standard_t(world.tail, size=rows)
     grown = math.exp(world.loss_growth * index) * (strength if cause == "spread" else 1.0)
     y = 10.0 + world.signal * seen + common + noise * grown
@@ -183,7 +192,7 @@ def month_of(life: Life, index: int, cause: str | None = None, strength: float =
     if world.zeros:
         none = source.random(rows) < world.zeros
         y, p = np.where(none, 0.0, y), (1.0 - world.zeros) * p
-    return Sample(y, p, Units(codes, names))
+    return Scored(y, p, Units(codes, names), Measure(world.metric))
 
 
 def own_of(life: Life) -> OwnMeasures:
@@ -198,7 +207,7 @@ def verdict_of(found: Judgement) -> Cause:
 
 def watch(life: Life, own: OwnMeasures, cause: str | None = None, strength: float = 0.0) -> Judgement:
     index = life.world.windows
-    return judge(life.world.ground, month_of(life, index, cause, strength), own, month=float(index))
+    return judge(life.world.ground, month_of(life, index, cause, strength), ComparedWith(own, float(index)))
 
 
 # The three tables ------------------------------------------------------------------------------------------------
@@ -234,7 +243,7 @@ def watch_on(life: Life) -> Iterator[str]:
         live = [item._replace(adjacent=False) for item in live]
         if live:
             live[-1] = live[-1]._replace(adjacent=True)
-        found = judge(life.world.ground, rows, own, month=float(index), live=live)
+        found = judge(life.world.ground, rows, ComparedWith(own, float(index), live))
         noticed = {
             name: item.side
             for name, item in found.standings.items()
@@ -283,7 +292,7 @@ def _can_be_seen(life: Life, own: OwnMeasures, seen: Judgement, cause: str, stre
     big = Life(calm, life.months * 0.0, np.random.default_rng(1))
     index = world.windows
     values = [
-        measure(world.task, world.metric, month_of(big, index, *what), own.expectation).known
+        measure(world.task, month_of(big, index, *what), own.expectation).known
         for what in ((None, 0.0), (cause, strength))
     ]
     if cause not in values[0] or cause not in values[1] or cause not in seen.measures.known:

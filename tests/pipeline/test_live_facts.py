@@ -11,26 +11,26 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from periods import CAUSES, COUNTING, RULES, SEGMENTS, history, judged, make, past_of
+from periods import CAUSES, COUNTING, LOG_LOSS, RULES, SEGMENTS, history, judged, make, past_of
 from sklearn.metrics import roc_auc_score
 
 from tallystick.pipeline.config.alert_rules import Thresholds
-from tallystick.pipeline.evaluate.metrics import Units, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, row_losses
+from tallystick.pipeline.evaluate.metrics import Scored, Units
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns, faults_of
 from tallystick.pipeline.monitoring.days import since_when
 from tallystick.pipeline.monitoring.drift import cusum
 from tallystick.pipeline.monitoring.interval import Placed, foretell
-from tallystick.pipeline.monitoring.judgement import Ground, OwnWindow, judge, own_measures
+from tallystick.pipeline.monitoring.judgement import ComparedWith, Ground, OwnWindow, judge, own_measures
 from tallystick.pipeline.monitoring.movements import psi
-from tallystick.pipeline.monitoring.own_range import Asked, Earlier, judge_by_count, judge_by_interval
+from tallystick.pipeline.monitoring.own_range import Earlier, JudgedStatistic, judge_by_count, judge_by_interval
 from tallystick.pipeline.monitoring.statistics import (
-    Measured,
-    Sample,
+    PeriodStatistic,
     expected_losses,
-    logit_shift,
     measure,
+    shift_to,
 )
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Signal, Signals, cause_of
 
@@ -199,7 +199,7 @@ def test_a_new_intercept_meets_the_rate_keeps_the_order_and_never_loses_more(p: 
     y = (np.random.default_rng(seed).random(len(ours)) < 0.4).astype(np.float64)
     if len(np.unique(y)) < 2:
         return
-    shift, moved = logit_shift(y, ours)
+    shift, moved = shift_to(float(y.mean()), ours)
     odds = np.log(ours / (1.0 - ours))
     assert np.log(moved / (1.0 - moved)) == pytest.approx(odds + shift, abs=1e-6)
     assert moved.mean() == pytest.approx(y.mean(), abs=1e-6)
@@ -216,7 +216,7 @@ def test_what_the_probabilities_expect_is_what_happens_when_they_are_right(seed:
     p = np.clip(source.beta(2, 5, size=20_000), 0.001, 0.999)
     y = (source.random(len(p)) < p).astype(np.float64)
     units = Units(np.repeat(np.arange(20), 1_000), tuple(f"d{n:02d}" for n in range(20)))
-    found = measure("classification", "log_loss", Sample(y, p, units))
+    found = measure("classification", Scored(y, p, units, LOG_LOSS))
     assert found.estimate == pytest.approx(found.loss, abs=0.02)
     assert found.known["ranking"].value == pytest.approx(0.0, abs=0.03)
     assert found.known["spread"].value == pytest.approx(0.0, abs=0.05)
@@ -257,7 +257,9 @@ def test_a_change_inside_a_period_is_dated_and_none_is_invented() -> None:
     assert invented <= 20  # 5% are expected
 
 
-def numbers(seed: int, *, months: int = 8, noise: float = 1.0, slope: float = 1.0, level: float = 0.0) -> list[Sample]:
+def numbers(
+    seed: int, measure: str, *, months: int = 8, noise: float = 1.0, slope: float = 1.0, level: float = 0.0
+) -> list[Scored]:
     """Months of a regression whose last is made worse."""
     source = np.random.default_rng(seed)
     found = []
@@ -265,27 +267,30 @@ def numbers(seed: int, *, months: int = 8, noise: float = 1.0, slope: float = 1.
         last = index == months
         x, codes = source.normal(size=900), np.repeat(np.arange(30), 30)
         y = x * (slope if last else 1.0) + source.normal(scale=noise if last else 1.0, size=900)
-        found.append(Sample(y + (level if last else 0.0), x, Units(codes, tuple(f"d{n:02d}" for n in range(30)))))
+        units = Units(codes, tuple(f"d{n:02d}" for n in range(30)))
+        found.append(
+            Scored(y + (level if last else 0.0), x, units, Measure(measure, 0.8 if measure == "pinball" else None))
+        )
     return found
 
 
-@pytest.mark.parametrize("metric", ["squared_error", "absolute_error"])
+@pytest.mark.parametrize("metric", ["squared_error", "absolute_error", "pinball"])
 @pytest.mark.parametrize(
     ("change", "cause"),
     [({}, "quiet"), ({"noise": 1.6}, "spread"), ({"slope": 0.2}, "ranking"), ({"level": 1.0}, "level")],
 )
 def test_a_regression_is_judged_by_what_changed(metric: str, change: dict[str, float], cause: str) -> None:
     found = []
-    ground = Ground("regression", metric, RULES, 0.005)
+    ground = Ground("regression", RULES, 0.005)
     for seed in range(4):
-        *own, now = numbers(seed, **change)
+        *own, now = numbers(seed, metric, **change)
         windows = [OwnWindow(f"{index}", float(index), item) for index, item in enumerate(own)]
-        found.append(cause_of(judge(ground, now, own_measures(ground, windows), month=8.0).signals))
+        found.append(cause_of(judge(ground, now, ComparedWith(own_measures(ground, windows), 8.0)).signals))
     assert found.count(cause) >= 3, found
 
 
-def measured(value: float, variance: float = 1e-4) -> Measured:
-    return Measured(value=value, variance=variance, rows=900, units=30)
+def measured(value: float, variance: float = 1e-4) -> PeriodStatistic:
+    return PeriodStatistic(value=value, variance=variance, rows=900, units=30)
 
 
 def placed(values: list[float], variance: float = 1e-4) -> list[Placed]:
@@ -300,7 +305,8 @@ def test_a_worse_statistic_is_never_less_serious(values: list[float], start: flo
     for rule in (RULES, COUNTING):
         judge_one = judge_by_count if rule.counts_windows else lambda a, b, r: judge_by_interval(a, b, [], r)
         one, other = (
-            judge_one(Asked("spread", measured(value), 5.0, 1), placed(values), rule) for value in (start, start + more)
+            judge_one(JudgedStatistic("spread", measured(value), 5.0, 1), placed(values), rule)
+            for value in (start, start + more)
         )
         if one is not None and other is not None:
             assert order.index(other.level) >= order.index(one.level)
@@ -327,7 +333,7 @@ def test_what_the_own_windows_do_by_themselves_is_continued() -> None:
 
 def test_two_notices_in_a_row_are_an_alarm_and_so_is_slow_drift() -> None:
     own = placed([0.1, -0.1, 0.05, -0.05, 0.08, -0.08, 0.0, 0.02])
-    asked = Asked("level", measured(0.26), 9.0, 2)
+    asked = JudgedStatistic("level", measured(0.26), 9.0, 2)
     earlier = Earlier("a", {"level": Placed(measured(0.4), 8.0)}, {"level": "high"}, adjacent=True)
 
     def level(live: list[Earlier]) -> tuple[str, str]:
@@ -340,8 +346,8 @@ def test_two_notices_in_a_row_are_an_alarm_and_so_is_slow_drift() -> None:
     assert level([earlier._replace(adjacent=False)])[1] != "twice"
     assert level([earlier._replace(noticed={"level": "low"})])[1] != "twice"
     steps = [Earlier(f"{n}", {"level": Placed(measured(0.12), 8.0 + n)}, {}, False) for n in range(12)]
-    found = judge_by_interval(Asked("level", measured(0.12), 20.0, 13), own, steps, RULES)
-    alone = judge_by_interval(Asked("level", measured(0.12), 20.0, 13), own, [], RULES)
+    found = judge_by_interval(JudgedStatistic("level", measured(0.12), 20.0, 13), own, steps, RULES)
+    alone = judge_by_interval(JudgedStatistic("level", measured(0.12), 20.0, 13), own, [], RULES)
     assert found is not None and alone is not None
     assert alone.level == "normal"
     assert found.drift > 3.2 and (found.level, found.by) != ("normal", "interval")
@@ -354,7 +360,7 @@ def test_levels_by_the_older_rule_are_those_of_the_file() -> None:
 
     def level(value: float, name: str = "spread", error: float = 0.01, windows: int = 10) -> str | None:
         noisy = [Placed(measured(item.measured.value, error**2), item.month) for item in own[:windows]]
-        found = judge_by_count(Asked(name, measured(value), 11.0, 1), noisy, COUNTING)
+        found = judge_by_count(JudgedStatistic(name, measured(value), 11.0, 1), noisy, COUNTING)
         return found.level if found else None
 
     assert level(0.95) == level(0.85) == "notable"  # above nine and eight of ten
@@ -399,19 +405,19 @@ def test_columns_are_faulty_beyond_their_own_past_and_chance(now: ColumnShares, 
 def test_what_cannot_be_judged_is_not(rate: float, rows: int, all_of: float | None, cause: str) -> None:
     source = np.random.default_rng(4)
 
-    def month(size: int) -> Sample:
+    def month(size: int) -> Scored:
         p = np.clip(source.beta(2, 2 / rate - 2, size=size), 0.001, 0.999)
         y = (source.random(size) < p).astype(np.float64)
-        return Sample(y, p, Units(np.arange(size) % 30, tuple(f"d{n:02d}" for n in range(30))))
+        return Scored(y, p, Units(np.arange(size) % 30, tuple(f"d{n:02d}" for n in range(30))), LOG_LOSS)
 
-    ground = Ground("classification", "log_loss", RULES, 0.005)
+    ground = Ground("classification", RULES, 0.005)
     own = own_measures(ground, [OwnWindow(f"{n}", float(n), month(1_000)) for n in range(6)])
     now = month(rows)
     if all_of is not None:
         now = now._replace(y=np.full(rows, all_of))
-    found = cause_of(judge(ground, now, own, month=6.0).signals)
+    found = cause_of(judge(ground, now, ComparedWith(own, 6.0)).signals)
     assert found in (("quiet", "blind", "notice", "day") if cause == "quiet or blind" else (cause,))
-    few = judge(ground, month(900), own_measures(ground, own.windows[:3]), month=6.0)
+    few = judge(ground, month(900), ComparedWith(own_measures(ground, own.windows[:3]), 6.0))
     assert few.too_few == "windows" and cause_of(few.signals) == "few"
 
 
@@ -430,10 +436,9 @@ def test_windows_of_too_few_events_are_judged_together() -> None:
     for index in range(8):
         p = np.full(400, 0.015) * source.uniform(0.5, 1.5, size=400)
         y = (source.random(400) < p).astype(np.float64)
-        windows.append(
-            OwnWindow(f"{index}", float(index), Sample(y, p, Units(np.arange(400) % 20, tuple("abcdefghijklmnopqrst"))))
-        )
-    found = own_measures(Ground("classification", "log_loss", RULES, 0.005), windows)
+        units = Units(np.arange(400) % 20, tuple("abcdefghijklmnopqrst"))
+        windows.append(OwnWindow(f"{index}", float(index), Scored(y, p, units, LOG_LOSS)))
+    found = own_measures(Ground("classification", RULES, 0.005), windows)
     assert [item.label for item in found.windows] == ["0 to 1", "2 to 3", "4 to 5", "6 to 7"]
     assert sum(len(item.sample.y) for item in found.windows if item.sample) == 3_200
 

@@ -20,6 +20,7 @@ from tallystick.tui.output.escape import show
 if TYPE_CHECKING:
     from tallystick.pipeline.begin.answers import Answers, Look, Question
     from tallystick.pipeline.begin.new import Begun
+    from tallystick.pipeline.config.settings import Csv
 
 
 @tally.command("new")
@@ -40,11 +41,14 @@ if TYPE_CHECKING:
 @click.option("--afterwards", metavar="COLUMNS", help="Columns written after that moment, or none; never used.")
 @click.option("--label-delay", metavar="LENGTH", help="How long after the time of a row its answer is known: 12h, 30d.")
 @click.option("--window", metavar="LENGTH", help="Length of a test window: 1 month, 1 week.")
-@click.option("--key", metavar="COLUMNS", help="Columns whose values together are different in every row.")
+@click.option("--key", metavar="COLUMNS", help="Columns whose values together are different in every row; or none.")
 @click.option("--group", metavar="COLUMN", help="A column whose values come back in several rows, or none.")
 @click.option("--decision", metavar="TEXT", help="The question that the answer decides, in words.")
 @click.option("--unit", metavar="TEXT", help="What one row is, in words.")
 @click.option("--cost-of-wrong", metavar="TEXT", help="What a mistake costs, in words.")
+@click.option(
+    "--csv", multiple=True, metavar="SETTING", help="How CSV files are written: 'decimal = \",\"'; may be repeated."
+)
 @click.option("--name", metavar="NAME", help="The pipeline's name [default: from the table].")
 @click.option("--owner", metavar="NAME", help="Who answers for the model [default: you].")
 @click.option(
@@ -65,7 +69,7 @@ def new_command(
 
     folder = output.parent if output is not None else Path()
     answers = _answers(said, answers_file)
-    look = look_at(data, folder)
+    look = look_at(data, folder, answers.csv)
     if not as_json:
         _print_look(look)
     asks = not no_questions and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
@@ -81,9 +85,25 @@ def _answers(said: dict[str, Any], file: Path | None) -> Answers:
     from tallystick.pipeline.begin.answers import Answers, parse_answer, read_answers
 
     known = dict(_known(text) for text in said.pop("known"))
+    csv = said.pop("csv")
     given = {field: parse_answer(field, text) for field, text in said.items() if text is not None}
     answers = read_answers(file) if file is not None else Answers()
+    if csv:
+        given["csv"] = _csv(csv)
     return msgspec.structs.replace(answers, **given, **({"known": known} if known else {}))
+
+
+def _csv(lines: tuple[str, ...]) -> Csv:
+    import tomllib
+
+    from tallystick.pipeline.config.settings import Csv
+
+    try:
+        return msgspec.convert(tomllib.loads("\n".join(lines)), Csv, strict=True)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InvalidInput(
+            f"--csv {' '.join(lines)!r} cannot be used: {error}.", "Write --csv 'decimal = \",\"' or the like."
+        ) from error
 
 
 def _known(text: str) -> tuple[str, str]:
@@ -118,9 +138,15 @@ def _ask(question: Question, look: Look, answers: Answers) -> Answers | None:
 
 def _print_look(look: Look) -> None:
     from tallystick.pipeline.begin.sentences import about_table
+    from tallystick.pipeline.data.csv_text import csv_table
 
     for number, sentence in enumerate(about_table(look.facts)):
         click.echo(wrap(sentence, "  " if number else ""))
+    if look.doubts:
+        settings = {name: value for name, value in msgspec.structs.asdict(look.csv).items() if value}
+        for doubt in look.doubts:
+            click.echo(wrap(show(doubt), "  "))
+        click.echo(wrap("Read so: " + show(", ".join(csv_table(settings).splitlines()[1:])) + ". Or say --csv.", "  "))
 
 
 def _print_begun(begun: Begun) -> None:
@@ -132,14 +158,19 @@ def _print_begun(begun: Begun) -> None:
     click.echo(f"Wrote {show(str(begun.file))}, {len(begun.loaded.text.splitlines())} lines.")
     rule = "" if answers.rule == "number" else f" {answers.rule}"
     features = sum(map(len, draft.features.values()))
+    key = " + ".join(answers.key or ["none"])
     lines = [
-        f"The target is {answers.target}{rule}, the time {answers.time}, the key {' + '.join(answers.key or [])}.",
+        f"The target is {answers.target}{rule}, the time {answers.time}, the key {key}.",
         f"{count(features, 'feature')}; {count(windows.tests, 'test window')} of {windows.window} from "
         f"{first_day(windows)}, the last {len(windows.sealed)} sealed.",
     ]
     lines += [f"{name} is forbidden: {reason}." for name, reason in draft.forbidden.items()]
     if draft.missing_answers:
-        lines.append(f"{count(draft.missing_answers, 'row')} without an answer are left out.")
+        verb = "is" if draft.missing_answers == 1 else "are"
+        lines.append(f"{count(draft.missing_answers, 'row')} without an answer that was due {verb} left out.")
+    if draft.waiting_answers:
+        verb = "waits" if draft.waiting_answers == 1 else "wait"
+        lines.append(f"{count(draft.waiting_answers, 'row')} without an answer {verb}: it is not known yet.")
     lines.append(
         f"{count(len(draft.proposed), 'setting')} proposed, not confirmed by a person; a promotion needs them "
         f"confirmed: tally confirm {file}"
