@@ -385,6 +385,7 @@ LATER = {
     (Data, "infinite"): "refuse",
     (Data, "unit"): None,
     (Join, "csv"): None,
+    (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
     (SelectionRule, "quantile"): None,

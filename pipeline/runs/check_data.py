@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -29,12 +28,11 @@ from tallystick.pipeline.config.load import LoadedPipeline, Mistake
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.config.windows import Window, all_windows, development_windows
+from tallystick.pipeline.config.windows import all_windows, development_windows
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.slice import (
     TARGET,
-    Rows,
     Slice,
     cut,
     frame_of,
@@ -45,14 +43,11 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
-from tallystick.pipeline.evaluate.backtest import split
+from tallystick.pipeline.evaluate.backtest import one_thread, split
+from tallystick.pipeline.evaluate.fitting import fit, recipe_for, weights_in
 from tallystick.pipeline.models import model_file
-from tallystick.pipeline.models.training_rows import trainable
-from tallystick.pipeline.recipes import build, look_beside
-
-TRIAL_ROWS = 500
-"""Rows that every candidate is fitted on: enough to be built and stored, too few to say how good it is."""
-
+from tallystick.pipeline.recipes import look_beside
+from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
 
 MOST_NAMES = 6
 
@@ -242,22 +237,23 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
 def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str], list[_Found]]:
     """Every candidate on a few rows of the first window's training set: built, fitted, asked and stored."""
     first = development_windows(settings.time)[0]
-    chosen = _few(table, first)
+    chosen = few_rows(numbers(table, TARGET), split(table, first, to_micros(utc_now()), None).train)
     if not len(chosen):
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
     frame, answers = frame_of(rows, slice_.features), numbers(rows, TARGET)
-    fitted: list[str] = []
+    weight = settings.data.weight
+    weights = weights_in(rows, weight.column if weight else None)
+    fitted: list[FittedCandidate] = []
     found: list[_Found] = []
-    asked = slice_.features, settings.task, settings.selection.seed
-    for name, item in settings.candidates.items():
+    for name in settings.candidates:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = build(item.estimator, dict(item.params), *asked)
-                model.fit(trainable(model, frame), answers)
-                model_file.predict(model, frame)
-                model_file.dump(model)
+                recipe = recipe_for(settings, name, slice_.features)
+                with one_thread():
+                    model = fit(recipe, frame, answers, settings.selection.seed, first.label, weights)
+                    model_file.predict(model, frame)
         except ModuleNotFoundError:
             continue
         except TallyError as error:
@@ -267,17 +263,8 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
             words = f"{name} cannot be fitted on {count(len(chosen), 'row')} of {first.label}: {what}"
             found.append(_Found(("candidates", name, "estimator"), words))
         else:
-            fitted.append(name)
-    return fitted, found
-
-
-def _few(table: pa.Table, window: Window) -> Rows:
-    """Rows spread over a window's training set, with each answer among them where there are two."""
-    train = split(table, window, to_micros(utc_now()), None).train
-    train = np.asarray(train[np.isfinite(numbers(table, TARGET)[train])], dtype=np.int64)
-    if not len(train):
-        return train
-    spread = train[np.linspace(0, len(train) - 1, min(TRIAL_ROWS, len(train))).astype(np.int64)]
-    answers = numbers(table, TARGET)[train]
-    ends = train[[int(answers.argmin()), int(answers.argmax())]]
-    return np.unique(np.concatenate([spread, ends]))
+            fitted.append(FittedCandidate(name, model, frame, recipe))
+    kept = [item for item in fitted if item.name != settings.reference and is_kept(settings, item.name)]
+    problems = not_kept(kept)
+    found += [_Found(("candidates", name, "estimator"), _words(error)) for name, error in problems.items()]
+    return [item.name for item in fitted if item.name not in problems], found

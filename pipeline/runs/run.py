@@ -43,6 +43,7 @@ from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
 from tallystick.pipeline.leakage import checks
 from tallystick.pipeline.records.run_record import record_of
+from tallystick.pipeline.runs.keeping import JUDGED_ONLY, is_kept
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
 from tallystick.pipeline.runs.refit import refit
 from tallystick.pipeline.runs.result_hash import result_hash as result_hash_of
@@ -294,6 +295,7 @@ class _Running:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
+        why = checks.why_not_eligible(self.checks)
         rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
@@ -301,9 +303,10 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible=dict.fromkeys(
-                (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
-            ),
+            eligible={
+                name: why or (None if is_kept(self.settings, name) else JUDGED_ONLY)
+                for name in (score.candidate for score in scores.candidates)
+            },
         )
         return choose(scores, rule)
 

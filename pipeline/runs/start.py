@@ -27,6 +27,7 @@ from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.recipes import look_beside
+from tallystick.pipeline.runs.keeping import check_kept
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""
@@ -122,6 +123,7 @@ def begin(
     captured = environment.capture()
     windows = _with_labels(settings, as_of)
     recipes = recipes_of(now, loaded, slice_)
+    check_kept(settings, recipes, slice_, windows[0], as_of)
     earlier = [
         state
         for state in now.runs()
