@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -60,14 +59,13 @@ def broken_columns(faults: Sequence[Fault], missing: dict[str, float]) -> Period
     )
 
 
-def ends_early(label: str, last: dt.date) -> PeriodFinding:
+def ends_early(label: str, last: str) -> PeriodFinding:
     """Rows that stop long before the period does."""
     return PeriodFinding(
         code="coverage",
         level="notable",
-        facts={"last": last.isoformat()},
-        sentence=f"The last row is of {last.day} {last:%B %Y}, long before the end of {window_words(label)}: the rest "
-        "may still arrive.",
+        facts={"last": last},
+        sentence=f"The last row is of {last}, long before the end of {window_words(label)}: the rest may still arrive.",
     )
 
 
@@ -88,7 +86,7 @@ def waiting(
     label: str,
     rows: int,
     immature: int,
-    matures_at: dt.date,
+    matures_at: str,
     estimate: float | None,
     error: float | None,
     past: int,
@@ -98,9 +96,9 @@ def waiting(
         PeriodFinding(
             code="immature",
             level="normal",
-            facts={"rows": rows, "immature": immature, "matures_at": matures_at.isoformat()},
+            facts={"rows": rows, "immature": immature, "matures_at": matures_at},
             sentence=f"The labels of {immature:,} of {count(rows, 'row')} of {window_words(label)} are not known yet; "
-            f"the last will be on {matures_at:%Y-%m-%d}.",
+            f"the last will be {_on(matures_at)}.",
         )
     ]
     if estimate is not None:
@@ -133,9 +131,13 @@ def look_for_answers(label: str) -> str:
     )
 
 
-def look_again(label: str, matures_at: dt.date) -> str:
+def _on(moment: str) -> str:
+    return f"at {moment}" if moment.startswith("step") else f"on {moment}"
+
+
+def look_again(label: str, matures_at: str) -> str:
     """What to do about a period whose labels are not known yet."""
-    return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
+    return f"Suggest: watch {window_words(label)} again after {matures_at}, when its labels are known."
 
 
 def schema_changed(
@@ -184,23 +186,23 @@ def new_columns(new: list[str], model: str) -> PeriodFinding:
     )
 
 
-def expired(model: str, label: str, until: dt.date) -> PeriodFinding:
+def expired(model: str, label: str, until: str) -> PeriodFinding:
     """The model is not meant for the period."""
     return PeriodFinding(
         code="validity",
         level="alarm",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} was meant to be used until {until:%Y-%m-%d}; {window_words(label)} begins after that.",
+        facts={"until": until},
+        sentence=f"{model} was meant to be used until {until}; {window_words(label)} begins after that.",
     )
 
 
-def expires_within(model: str, label: str, until: dt.date) -> PeriodFinding:
+def expires_within(model: str, label: str, until: str) -> PeriodFinding:
     """The validity ends inside the period."""
     return PeriodFinding(
         code="validity",
         level="notable",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} is meant to be used until {until:%Y-%m-%d}, which lies inside {window_words(label)}.",
+        facts={"until": until},
+        sentence=f"{model} is meant to be used until {until}, which lies inside {window_words(label)}.",
     )
 
 

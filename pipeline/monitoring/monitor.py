@@ -23,13 +23,13 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, period_window
+from tallystick.pipeline.config.windows import Window, period_window, window_said
 from tallystick.pipeline.data.answers import Terms
-from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.losses import measure_of
 from tallystick.pipeline.evaluate.metrics import loss_table
-from tallystick.pipeline.evaluate.sentences import window_words
+from tallystick.pipeline.evaluate.sentences import starting, window_words
 from tallystick.pipeline.monitoring import data_sentences as data_words
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import OwnHistory, history_of, month_of_window
@@ -159,9 +159,11 @@ def _refuse_hindsight(settings: Pipeline, state: ModelState, window: Window) -> 
     until = trained_until(state)
     if window.start < until:
         raise Refused(
-            f"{state.model} was trained on rows up to {day_of(until - 1, settings.time.timezone)}, so it has seen "
+            f"{state.model} was trained on rows up to {day_said(until - 1, settings.time)}, so it has seen "
             f"answers of {window.label}: judged there it would be praised for remembering.",
-            "Make a model of what was known before: `tally run FILE --labels-as-of "
+            "End the windows of the pipeline file earlier and run it again, or watch a later period."
+            if settings.time.unit == "step"
+            else "Make a model of what was known before: `tally run FILE --labels-as-of "
             f"{day_of(window.start - 1, settings.time.timezone)}`",
         )
     if window.label in settings.time.final.test and state.status == "candidate":
@@ -187,11 +189,11 @@ def _verdict(
     rules: Thresholds,
 ) -> _Verdict:
     """The verdict on a period, in the order of the table of :mod:`pipeline.monitoring.verdict`."""
-    zone = settings.time.timezone
+    when = window_said(settings.time, window.label)
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    expiry = day_of(until - 1, zone) if until is not None else None
+    expiry = day_said(until - 1, settings.time) if until is not None else None
     if expiry is not None and _is_expired(settings, state, window):
-        found = data_words.expired(state.model, window.label, expiry)
+        found = data_words.expired(state.model, when, expiry)
         return _Verdict("expired", found.sentence, [found])
     beside = _notes(settings, state, window, live)
     if live.schema.changed:
@@ -201,14 +203,14 @@ def _verdict(
             mend = f"{words.SUGGESTIONS['schema']} {data_words.mend_words(live.schema.odd)}"
         return _Verdict("schema", found.sentence, [found, *beside], next=mend)
     if not live.rows:
-        found = data_words.no_rows(window.label)
+        found = data_words.no_rows(when)
         return _Verdict("rows", found.sentence, [found, *beside])
     estimate = _estimate(settings, live, history)
     if live.mature is None or live.immature > LARGEST_IMMATURE_SHARE * live.rows:
         return _without_labels(settings, window, live, history, beside, estimate)
     judging = _judging(settings, window, rules, beside)
     facts = facts_of(window.label, live.mature, history, judging)
-    context = context_of(settings, state.model)
+    context = context_of(settings, state.model, window.label)
     told = [*words.findings_of(facts, context), *beside]
     return _Verdict(facts.cause, words.headline(facts, context), told, facts, estimate)
 
@@ -217,14 +219,14 @@ def _notes(settings: Pipeline, state: ModelState, window: Window, live: Live) ->
     """What is worth knowing beside the verdict."""
     found = [data_words.new_columns(live.schema.new, state.model)] if live.schema.new else []
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    zone = settings.time.timezone
+    when = window_said(settings.time, window.label)
     if until is not None and window.end > until:
         tell = data_words.expires_within if window.start < until else data_words.expired
-        found.append(tell(state.model, window.label, day_of(until - 1, zone)))
+        found.append(tell(state.model, when, day_said(until - 1, settings.time)))
     if live.last is not None:
         left = window.end - live.last
         if left > LARGEST_GAP * (window.end - window.start) and left > 2 * live.gap:
-            found.append(data_words.ends_early(window.label, day_of(live.last, zone)))
+            found.append(data_words.ends_early(when, day_said(live.last, settings.time)))
     return found
 
 
@@ -245,33 +247,35 @@ def _without_labels(
 ) -> _Verdict:
     """Too few labels are known: broken columns show without them, the rest has to wait."""
     assert live.matures_at is not None
-    label, columns = window.label, live.arrived
-    matures = day_of(live.matures_at, settings.time.timezone)
+    when, columns = window_said(settings.time, window.label), live.arrived
+    matures = day_said(live.matures_at, settings.time)
     error = estimate_error(history)
     value = estimate["estimate"] if estimate else None
-    found = data_words.waiting(label, live.rows, live.immature, matures, value, error, len(history.past))
-    again = data_words.look_again(label, matures)
+    found = data_words.waiting(when, live.rows, live.immature, matures, value, error, len(history.past))
+    again = data_words.look_again(when, matures)
     if live.overdue:
-        found = [data_words.overdue(label, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
-        again = data_words.look_for_answers(label)
+        found = [data_words.overdue(when, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
+        again = data_words.look_for_answers(when)
     faults = faults_of(columns, history.columns()) if columns is not None else []
     if faults and columns is not None:
         broken = data_words.broken_columns(faults, dict(columns.shares.missing))
         unseen = all(item.kind == "unseen" for item in faults)
-        headline = f"{window_words(label)}: {broken.sentence} The model was not judged."
+        headline = f"{starting(window_words(when))}: {broken.sentence} The model was not judged."
         told = [broken, *found, *beside]
         return _Verdict("unseen" if unseen else "column", headline, told, None, estimate)
     return _Verdict("labels", found[0].sentence, [*found, *beside], None, estimate, again)
 
 
-def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
+def context_of(settings: Pipeline, model: str, label: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
+    said = window_said(settings.time, label)
     return words.PeriodContext(
         metric=measure_of(settings).by_row.name,
         positive=settings.data.target.positive,
         model=model,
         reference=settings.reference,
         unit=settings.data.unit,
+        when=None if said == label else said,
     )
 
 

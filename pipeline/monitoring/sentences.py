@@ -15,7 +15,7 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.evaluate.figures import amount, figure
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
-from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, starting, window_words
 from tallystick.pipeline.monitoring.columns import Unseen
 from tallystick.pipeline.monitoring.data_sentences import PeriodFinding, estimated_words, faults_words
 from tallystick.pipeline.monitoring.facts import RULES, Facts
@@ -46,6 +46,8 @@ class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     model, reference : str
     unit : str or None
         Of the target, ``"bikes"``.
+    when : str or None
+        The period in words, where its label does not say how long it is.
     """
 
     metric: str
@@ -53,6 +55,7 @@ class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     model: str
     reference: str
     unit: str | None = None
+    when: str | None = None
 
 
 WAIT = "Suggest: wait for the next period before retraining."
@@ -122,10 +125,11 @@ def _of_the_model(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
 
 def headline(facts: Facts, context: PeriodContext) -> str:
     """The period in one sentence or two."""
+    when = starting(context.when or window_words(facts.label))
     if facts.cause == "quiet":
         windows = count(len(facts.own_windows), "own window")
-        return f"{window_words(facts.label)} is within what {windows} foretell: {_verdict(facts, context)}"
-    return f"{window_words(facts.label)}: {_verdict(facts, context)}"
+        return f"{when} is within what {windows} foretell: {_verdict(facts, context)}"
+    return f"{when}: {_verdict(facts, context)}"
 
 
 def _verdict(facts: Facts, context: PeriodContext) -> str:
