@@ -379,6 +379,7 @@ PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not
 LATER = {
     (Gates, "approved_by"): None,
     (Pipeline, "waivers"): None,
+    (Pipeline, "leakage"): None,
     (Time, "unit"): "calendar",
     (Time, "format"): None,
     (Data, "csv"): None,
@@ -395,8 +396,9 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed", "time.labels"})
-"""No defaults: without ``proposed`` no setting is still to be confirmed, and ``labels`` follows from another."""
+UNSAID = frozenset({"proposed", "time.labels", "leakage"})
+"""No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
+and ``labels`` follows from another."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

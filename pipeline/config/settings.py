@@ -250,6 +250,23 @@ class LeakageGate(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class Explained(Setting, frozen=True, kw_only=True):
+    """``[leakage.explained.FEATURE]``: why a feature that the leakage checks ask about is known in time."""
+
+    checks: Annotated[list[Words], Meta(min_length=1)]
+    """Names of the checks that it answers; another one asks again."""
+    why: Annotated[str, Meta(min_length=20)]
+    by: Words
+    second: Words | None = None
+    """Who agrees: needed where a feature looks like the answer itself."""
+
+
+class Leakage(Setting, frozen=True, kw_only=True):
+    """``[leakage]``: answers to questions of the leakage checks, given before the run that asks."""
+
+    explained: dict[str, Explained]
+
+
 class ReproducedGate(Setting, frozen=True, kw_only=True):
     must: Literal["identical predictions", "equal within tolerance"]
     tolerance: Annotated[float, Meta(ge=0.0)]
@@ -347,6 +364,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     monitoring: Monitoring
     waivers: WaiverRule | None = None
     proposed: ProposedSettings | None = None
+    leakage: Leakage | None = None
 
     @property
     def task(self) -> Task:

@@ -41,6 +41,7 @@ from tallystick.pipeline.config.settings import (
 )
 from tallystick.pipeline.evaluate.metric_words import signed_gain
 from tallystick.pipeline.governance.evidence import EVIDENCE, GateEvidence, Withdrawn, evidence_of, judged_run
+from tallystick.pipeline.leakage.questions import answered, open_questions
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 
 Verdict = Literal["passed", "failed", "open"]
@@ -104,8 +105,8 @@ def _closed_since(name: str, withdrawn: Sequence[Withdrawn], evidence: GateEvide
         return evidence.reproduction is not None and evidence.reproduction.seq > since
     if name == "final_test":
         return all(look.seq > since for look in evidence.looks if look.model == evidence.model)
-    # A signature that is missing makes no other worth more.
-    return name == "approved_by"
+    # A signature that is missing makes no other worth more, and an answer that is missing leaves its question open.
+    return name in ("approved_by", "leakage")
 
 
 # The gates -------------------------------------------------------------------------------------------------
@@ -195,8 +196,32 @@ def _leakage(evidence: GateEvidence) -> Judgement:
     if checked.result == "fail":
         return "failed", None, facts, f"{count(len(failed), 'leakage check')} failed: {' '.join(failed)}"
     sentence = f"{count(len(checked.checks), 'leakage check')}, none failed."
+    if isinstance(checked, say.LeakageJudged):
+        return _questions(checked, evidence, facts, sentence)
     if to_look_at:
         sentence += f" Worth a look: {' '.join(to_look_at)}"
+    return "passed", None, facts, sentence
+
+
+def _questions(checked: say.LeakageJudged, evidence: GateEvidence, facts: dict[str, Any], sentence: str) -> Judgement:
+    """Whether every question of a run is answered, and somebody else than who answered has approved.
+
+    Runs from before questions were kept are judged by the rule that they were recorded under: what they only looked
+    at held nobody back.
+    """
+    asked = [answered(item, evidence.leak_answers.get(item.subject, ())) for item in checked.questions]
+    waiting = open_questions(asked)
+    facts = {**facts, "rule": checked.rule, "questions": len(asked), "open": [item.subject for item in waiting]}
+    if waiting:
+        told = [f"{item.sentence}{f' {item.open_because}' if item.open_because else ''}" for item in waiting]
+        return "open", None, facts, f"{count(len(waiting), 'question')} open: {' '.join(told)}"
+    people = {answer.by for item in asked for answer in item.answers}
+    approvers = sorted(set(evidence.approvals.values()))
+    if people and approvers and {name.casefold() for name in approvers} <= {name.casefold() for name in people}:
+        words = f"{', '.join(approvers)} answered its questions and nobody else has approved it; another person must."
+        return "open", None, facts, words
+    if asked:
+        sentence += f" {count(len(asked), 'question')} answered by {', '.join(sorted(people))}."
     return "passed", None, facts, sentence
 
 
