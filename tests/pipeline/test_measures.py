@@ -265,12 +265,12 @@ def test_counts_below_zero_are_refused_and_predictions_below_zero_are_not() -> N
 @pytest.mark.parametrize("metric", REGRESSION_METRICS)
 def test_a_new_level_never_loses_more(metric: str) -> None:
     """What a recalibration could gain is measured by the loss itself."""
-    from tallystick.pipeline.monitoring.statistics import with_level
+    from tallystick.pipeline.monitoring.statistics import number_with_level
 
     for seed, weighted in itertools.product(range(5), (False, True)):
         y, p, weights = rows(metric, seed)
         scored = Scored(y, p * 1.4 + 0.3, units(len(y)), MEASURES[metric], relative(weights) if weighted else None)
-        moved = with_level("regression", scored)
+        moved = number_with_level(scored)
         before, after = (
             judged(metric, y, item, weights if weighted else None)[metric].value for item in (scored.p, moved)
         )
