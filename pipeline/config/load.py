@@ -384,6 +384,7 @@ LATER = {
     (Time, "format"): None,
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
+    (Data, "unit"): None,
     (Join, "csv"): None,
     (Time, "labels"): "first day",
     (Candidate, "keep"): None,
