@@ -210,6 +210,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": (
         "extra",
+        "own_code",
         "recipes",
         "config",
         "data",

@@ -8,12 +8,22 @@ from pathlib import Path
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, Mistake
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.recipes import RECIPE_PARAMETERS, code_beside, is_recipe, look_beside, parameters, resolve
+from tallystick.pipeline.own_code import gather, module_file
+from tallystick.pipeline.recipes import RECIPE_PARAMETERS, is_recipe, look_beside, parameters, resolve
 
 
 def files_named(loaded: LoadedPipeline) -> list[Path]:
-    """The modules beside the file that its candidates name. Nothing is imported."""
-    found = {code_beside(item.estimator, loaded.path.parent) for item in loaded.settings.candidates.values()}
+    """The modules beside the file that its candidates name, with those that they import there. Nothing is imported.
+
+    One that would hide an installed module is left out: it is not run.
+    """
+    folder, found = loaded.path.parent, set()
+    for item in loaded.settings.candidates.values():
+        try:
+            code = gather(item.estimator.partition(":")[0], folder) if item.estimator else None
+            found |= {module_file(name, folder) for name in code.sources} if code else set()
+        except InvalidInput:
+            continue
     return sorted(path for path in found if path is not None)
 
 
@@ -34,6 +44,8 @@ def check_code(loaded: LoadedPipeline) -> list[str]:
     lines = find_lines(loaded.text)
     mistakes, unseen = [], []
     for name, item in loaded.settings.candidates.items():
+        if item.estimator is None:
+            continue
         try:
             found = resolve(item.estimator)
         except ModuleNotFoundError:

@@ -25,7 +25,17 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.left_out import complete
 from tallystick.pipeline.config.proposed import wrong_names
-from tallystick.pipeline.config.settings import Data, Feature, Features, Forbidden, Gates, Join, Pipeline, Time
+from tallystick.pipeline.config.settings import (
+    Candidate,
+    Data,
+    Feature,
+    Features,
+    Forbidden,
+    Gates,
+    Join,
+    Pipeline,
+    Time,
+)
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
 from tallystick.pipeline.config.validate import notes_about, wrong_together
 
@@ -134,7 +144,7 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
         settings=settings,
         meaning=meaning,
         meaning_hash=blake3(encode_canonical(meaning)).hexdigest(),
-        defaulted=sorted({*walk.defaulted, *left_out} - UNSAID),
+        defaulted=sorted({name for name in {*walk.defaulted, *left_out} - UNSAID if not _is_other_way(name)}),
         notes=notes_about(settings),
     )
 
@@ -361,6 +371,12 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "data": {**raw["data"], "features": {"known_at": known_at, "forbidden": forbidden}}}
 
 
+def _is_other_way(name: str) -> bool:
+    """Whether a setting is one of the ways to name a candidate, of which a file uses one."""
+    first, _, rest = name.partition(".")
+    return first == "candidates" and rest.rpartition(".")[2] in OTHER_WAYS
+
+
 # Meaning ---------------------------------------------------------------------------------------------------
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
@@ -373,6 +389,10 @@ LATER = {
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
     (Join, "csv"): None,
+    (Candidate, "estimator"): None,
+    (Candidate, "from"): None,
+    (Candidate, "predictions"): None,
+    (Candidate, "declared_by"): None,
 }
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""
@@ -380,6 +400,10 @@ CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
 UNSAID = frozenset({"proposed"})
 """Not a default: a file without it has no setting that is still to be confirmed."""
+
+
+OTHER_WAYS = frozenset({"estimator", "from", "predictions", "declared_by"})
+"""No defaults either: what makes a candidate is said in one of these, and the others do not apply."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

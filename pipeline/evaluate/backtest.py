@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.delivered import Delivered
 from tallystick.pipeline.data.reading import FIRST_READING, READING
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
@@ -43,9 +44,12 @@ from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
+from tallystick.pipeline.models.conduct import watched
 from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.models.workers import parallel
-from tallystick.pipeline.recipes import Columns, Task, build
+from tallystick.pipeline.own_code import OwnCode
+from tallystick.pipeline.recipes import Columns, Task, build, own_code
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMMATURE_SHARE = 0.05
@@ -63,18 +67,40 @@ class Recipe(msgspec.Struct, frozen=True):
     complexity: int
     columns: Columns
     task: Task
+    source: OwnCode | Template | Delivered | None = None
+    """What it is made of beside installed libraries: it travels with the recipe to whatever process needs it."""
 
     @property
     def content(self) -> dict[str, Any]:
         """What the hash is taken of, and enough to build it again."""
-        return {
+        found: dict[str, Any] = {
             "estimator": self.estimator,
             "params": self.params,
             "numeric": list(self.columns.numeric),
             "categorical": list(self.columns.categorical),
             "task": self.task,
-            "code": code_hash(self.estimator),
+            "code": code_hash(self.estimator, self.code) if self.is_coded else "",
         }
+        if isinstance(self.source, Template):
+            found["file"] = self.source.artifact
+        if isinstance(self.source, Delivered):
+            found["declared_by"] = self.source.declared_by
+        return found
+
+    @property
+    def code(self) -> OwnCode | None:
+        """The modules of the pipeline's own that it is made of."""
+        return self.source if isinstance(self.source, OwnCode) else None
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether its estimator names code."""
+        return not isinstance(self.source, Template | Delivered)
+
+    @property
+    def delivered(self) -> Delivered | None:
+        """Its predictions, where they were computed elsewhere."""
+        return self.source if isinstance(self.source, Delivered) else None
 
     @property
     def hash(self) -> str:
@@ -85,16 +111,33 @@ class Recipe(msgspec.Struct, frozen=True):
     def hashes(self) -> frozenset[str]:
         """Every hash under which this recipe has been recorded; earlier ones were taken of the whole source file."""
         content = self.content
-        return frozenset(
-            blake3(encode_canonical({**content, "code": code})).hexdigest()
-            for code in equivalent_hashes(self.estimator)
-        )
+        codes = equivalent_hashes(self.estimator, self.code) if self.is_coded else [""]
+        return frozenset(blake3(encode_canonical({**content, "code": code})).hexdigest() for code in codes)
+
+    def built(self, seed: int) -> Any:
+        """The unfitted estimator."""
+        if isinstance(self.source, Template):
+            return self.source.built(seed, self.params)
+        return build(self.estimator, self.params, self.columns, self.task, seed, self.code)
 
 
-def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:
-    """The recipe of a candidate of the pipeline file, on these features."""
+Sources = Mapping[str, OwnCode | Template | Delivered]
+"""What candidates are made of beside installed libraries, by name."""
+
+
+def recipe_for(settings: Pipeline, name: str, columns: Columns, sources: Sources | None = None) -> Recipe:
+    """The recipe of a candidate of the pipeline file, on these features.
+
+    Parameters
+    ----------
+    sources : mapping, optional
+        What its candidates are made of, as it was recorded. Without it, code is taken from beside the file as it is.
+    """
     item = settings.candidates[name]
-    return Recipe(name, item.estimator, dict(item.params), item.complexity, columns, settings.task)
+    source = own_code(item.estimator) if sources is None and item.estimator else (sources or {}).get(name)
+    if isinstance(source, Delivered):
+        columns = Columns((), ())
+    return Recipe(name, item.made_of, dict(item.params), item.complexity, columns, settings.task, source)
 
 
 class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -266,20 +309,8 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
             f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
         )
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
-    y_train, y = numbers(train, TARGET), numbers(test, TARGET)
-    started = time.perf_counter()
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model = fit(
-            recipe,
-            frame_of(train, recipe.columns),
-            y_train,
-            seed_for(plan.seed, recipe.name, window.label),
-            window.label,
-        )
-        fitted = time.perf_counter()
-        p = predict(model, frame_of(test, recipe.columns))
-        predicted = time.perf_counter()
+    y = numbers(test, TARGET)
+    p, fit_seconds, predict_seconds, caught = _predictions(plan, recipe, window, train, test)
     units = units_of(test, plan)
     by_overlap = {}
     if plan.slice.group is not None and plan.group_overlap == "allowed" and not cell.random_split:
@@ -299,23 +330,75 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
         reliability=measure.reliability(y, p),
         scores=measure.histogram(p, plan.target_edges),
         losses=measure.loss_table(y, p, loss, units, segments_of(test, plan)),
-        fit_seconds=fitted - started,
-        predict_seconds=predicted - fitted,
-        warnings=sorted({f"{item.category.__name__}: {item.message}" for item in caught}),
+        fit_seconds=fit_seconds,
+        predict_seconds=predict_seconds,
+        warnings=caught,
     )
 
 
+def _predictions(
+    plan: BacktestPlan, recipe: Recipe, window: Window, train: pa.Table, test: pa.Table
+) -> tuple[Floats, float, float, list[str]]:
+    """What a candidate predicts for a window's rows, the seconds to fit and to predict, and the warnings."""
+    started = time.perf_counter()
+    if recipe.delivered is not None:
+        found = recipe.delivered.of_window(recipe.name, window, test)
+        return found, 0.0, time.perf_counter() - started, []
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        seed = seed_for(plan.seed, recipe.name, window.label)
+        model = fit(recipe, frame_of(train, recipe.columns), numbers(train, TARGET), seed, window.label)
+        fitted = time.perf_counter()
+        p = asked(recipe, model, frame_of(test, recipe.columns), window.label)
+        predicted = time.perf_counter()
+    said = sorted({f"{item.category.__name__}: {item.message}" for item in caught})
+    return p, fitted - started, predicted - fitted, said
+
+
 def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -> Any:
-    """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
-    model = build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed)
+    """A fitted estimator; InvalidInput naming candidate and window where the library refuses.
+
+    Raises
+    ------
+    InvalidInput
+        Also where the code behind the candidate writes a file or uses the network.
+    """
     target = y.astype(np.int8) if recipe.task == "classification" else y
     try:
-        return model.fit(frame, target)
-    except ValueError as error:
+        with watched(recipe.name, f"it is fitted in {where}"):
+            return recipe.built(seed).fit(frame, target)
+    except (ValueError, KeyError) as error:
         raise InvalidInput(
-            f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
+            f"{recipe.name} cannot be fitted in {where}: {_first_line(error)}",
             "Look at that candidate's params and at the training rows of that window.",
         ) from error
+
+
+def asked(recipe: Recipe, model: Any, frame: pd.DataFrame, where: str) -> Floats:
+    """The predictions of a fitted estimator.
+
+    Raises
+    ------
+    InvalidInput
+        Naming candidate and window, where it fails, gives no number for each row, or does what :func:`fit` refuses.
+    """
+    try:
+        with watched(recipe.name, f"it predicts {where}"):
+            p = predict(model, frame)
+    except (ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise InvalidInput(f"{recipe.name} cannot predict {where}: {_first_line(error)}") from error
+    if p.shape != (len(frame),):
+        raise InvalidInput(f"{recipe.name} predicts {where} with {p.shape} numbers for {len(frame):,} rows.")
+    if bad := int((~np.isfinite(p)).sum()):
+        raise InvalidInput(
+            f"{recipe.name} predicts {where} with {bad:,} of {len(p):,} values missing or infinite.",
+            "Look at how that candidate treats missing values and values that it has not seen.",
+        )
+    return p
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 @contextmanager

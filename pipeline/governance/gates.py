@@ -193,6 +193,8 @@ def _leakage(evidence: GateEvidence) -> Judgement:
 
 def _reproduced(rule: ReproducedGate, evidence: GateEvidence) -> Judgement:
     done = evidence.reproduction
+    if evidence.unsteady is not None:
+        return "failed", None, {"unsteady": evidence.candidate}, evidence.unsteady
     if done is None:
         return "open", None, {}, f"Run {evidence.run} has not been done again."
     facts = {"verdict": done.verdict, "reproduction": done.reproduction}

@@ -26,6 +26,7 @@ import pyarrow.parquet
 from blake3 import blake3
 
 from tallystick.ledger.errors import Damaged, Refused, TallyError
+from tallystick.pipeline.own_code import is_own
 from tallystick.pipeline.recipes import Columns
 
 MEDIA_TYPE = "application/vnd.skops"
@@ -119,7 +120,7 @@ def _refuse_bomb(data: bytes) -> None:
 
 
 def _refuse_untrusted(types: list[str]) -> None:
-    strange = sorted(set(types) - TRUSTED_TYPES)
+    strange = sorted(name for name in set(types) - TRUSTED_TYPES if not is_own(name))
     if strange:
         raise Refused(
             f"The model contains types that are not on the list of types that may be loaded: {', '.join(strange)}.",

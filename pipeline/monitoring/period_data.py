@@ -23,6 +23,7 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.delivered import Delivered, read_delivered
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
@@ -142,6 +143,26 @@ def period_cut(
         yield slice_, Schema(gone=gone, other_kind=other_kind, new=new)
 
 
+def delivered_for(
+    settings: Pipeline, made: say.CandidateDelivered, base: Path, slice_: Slice, window: Window
+) -> Delivered:
+    """What was delivered for a period.
+
+    Raises
+    ------
+    InvalidInput
+        Where the pipeline file names no predictions of this model any more, or they cannot be used.
+    """
+    item = settings.candidates.get(made.candidate)
+    if item is None or item.predictions is None:
+        raise InvalidInput(
+            f"{made.model} was computed elsewhere, as declared by {made.declared_by}, and the file does not say where "
+            "its predictions are delivered now.",
+            f"[candidates.{made.candidate}] predictions = …",
+        )
+    return read_delivered(settings, made.candidate, base, slice_, [window])
+
+
 def live_of(
     settings: Pipeline,
     slice_: Slice,
@@ -168,8 +189,11 @@ def live_of(
     columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
     if not period.num_rows or schema.changed or not ask:
         return Live(slice_, schema, period.num_rows, waiting, overdue, None, None, np.zeros(0), {}, {}, [], {}, {})
-    with backtest.one_thread():
-        p = predict(estimator, frame_of(period, columns))
+    if isinstance(estimator, Delivered):
+        p = estimator.of_window(made.candidate, window, period)
+    else:
+        with backtest.one_thread():
+            p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
     plan = _plan(settings, slice_, task, history, as_of)
     histograms = _histograms(mature if mature.num_rows else period, history)

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import pyarrow as pa
 
 from tallystick.ledger.errors import InvalidInput, TallyError
@@ -27,12 +26,12 @@ from tallystick.pipeline.config.load import LoadedPipeline, Mistake
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.config.windows import Window, all_windows, development_windows
+from tallystick.pipeline.config.windows import all_windows, development_windows
 from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.delivered import read_delivered
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.slice import (
     TARGET,
-    Rows,
     Slice,
     cut,
     frame_of,
@@ -43,13 +42,12 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
-from tallystick.pipeline.evaluate.backtest import split
+from tallystick.pipeline.evaluate.backtest import recipe_for, split
 from tallystick.pipeline.models import model_file
-from tallystick.pipeline.recipes import build, look_beside
-
-TRIAL_ROWS = 500
-"""Rows that every candidate is fitted on: enough to be built and stored, too few to say how good it is."""
-
+from tallystick.pipeline.models.conduct import watched
+from tallystick.pipeline.recipes import look_beside
+from tallystick.pipeline.runs.sources import check_windows
+from tallystick.pipeline.runs.steadiness import few_rows
 
 MOST_NAMES = 6
 
@@ -231,6 +229,7 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
         times = numbers(table, "__time")
         windows = {window.label: int(window.test_rows(times).sum()) for window in all_windows(settings.time)}
         fitted, found = _tried(settings, slice_, table) if candidates else ([], [])
+        found += _wrong_deliveries(settings, base, slice_)
     small = [label for label, rows in windows.items() if rows < settings.time.min_rows]
     kinds = {column.name: column.kind for column in slice_.columns}
     return DataChecked(slice_.source_rows, kinds, windows, small, fitted), found
@@ -239,19 +238,22 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
 def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str], list[_Found]]:
     """Every candidate on a few rows of the first window's training set: built, fitted, asked and stored."""
     first = development_windows(settings.time)[0]
-    chosen = _few(table, first)
+    train = split(table, first, to_micros(utc_now()), None).train
+    chosen = few_rows(numbers(table, TARGET), train)
     if not len(chosen):
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
     frame, answers = frame_of(rows, slice_.features), numbers(rows, TARGET)
     fitted: list[str] = []
     found: list[_Found] = []
-    asked = slice_.features, settings.task, settings.selection.seed
     for name, item in settings.candidates.items():
+        if item.estimator is None:
+            continue  # a trial's model is in a ledger, which is not asked here; predictions are read by themselves
         try:
-            with warnings.catch_warnings():
+            recipe = recipe_for(settings, name, slice_.features)
+            with warnings.catch_warnings(), watched(name, f"it is fitted on {count(len(chosen), 'row')}"):
                 warnings.simplefilter("ignore")
-                model = build(item.estimator, dict(item.params), *asked)
+                model = recipe.built(settings.selection.seed)
                 model.fit(frame, answers)
                 model_file.predict(model, frame)
                 model_file.dump(model)
@@ -268,13 +270,15 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     return fitted, found
 
 
-def _few(table: pa.Table, window: Window) -> Rows:
-    """Rows spread over a window's training set, with each answer among them where there are two."""
-    train = split(table, window, to_micros(utc_now()), None).train
-    train = np.asarray(train[np.isfinite(numbers(table, TARGET)[train])], dtype=np.int64)
-    if not len(train):
-        return train
-    spread = train[np.linspace(0, len(train) - 1, min(TRIAL_ROWS, len(train))).astype(np.int64)]
-    answers = numbers(table, TARGET)[train]
-    ends = train[[int(answers.argmin()), int(answers.argmax())]]
-    return np.unique(np.concatenate([spread, ends]))
+def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
+    """Predictions that were computed elsewhere and cannot be judged."""
+    found = []
+    windows, as_of = development_windows(settings.time), to_micros(utc_now())
+    for name, item in settings.candidates.items():
+        if item.predictions is None:
+            continue
+        try:
+            check_windows(name, read_delivered(settings, name, base, slice_, windows), slice_, windows, as_of)
+        except InvalidInput as error:
+            found.append(_Found(("candidates", name, "predictions"), _words(error)))
+    return found

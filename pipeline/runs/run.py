@@ -297,13 +297,14 @@ class _Running:
             champion=champion_name,
             eligible=dict.fromkeys(
                 (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
-            ),
+            )
+            | {item.candidate: "it answers differently when it is fitted twice" for item in self.outline.unsteady},
         )
         return choose(scores, rule)
 
     def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
-        others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
+        others = [item for item in self.outline.recipes if item.name != self.reference and item.delivered is None]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
@@ -335,7 +336,7 @@ class _Running:
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
-        result_hash = result_hash_of(self.described, self.judged)
+        result_hash = result_hash_of(self.described, _steady(self.judged, self.outline))
         same, differs = self._compare(result_hash)
         decided = say.DecisionTaken(
             decision=self.name,
@@ -443,6 +444,12 @@ class _Running:
         if earlier is None:
             return None, None
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _steady(judged: Sequence[Judged], outline: Outline) -> list[Judged]:
+    """What can be done again: the cells of candidates that answer the same each time."""
+    unsteady = {item.candidate for item in outline.unsteady}
+    return [item for item in judged if item.candidate not in unsteady]
 
 
 def _period(window: str) -> str:

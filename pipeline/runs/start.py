@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,10 @@ from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import Recipe, recipe_for
 from tallystick.pipeline.models import environment
-from tallystick.pipeline.recipes import Columns, look_beside
+from tallystick.pipeline.recipes import Columns, look_beside, own_code
+from tallystick.pipeline.runs.sources import Source, Stored, model_source, new_sources
+from tallystick.pipeline.runs.sources import declared as sources_declared
+from tallystick.pipeline.runs.steadiness import Unsteady, try_candidates
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""
@@ -45,6 +49,8 @@ class Outline(NamedTuple):
     run: str
     earlier: RunState | None
     """A finished run of the same configuration on the same slice."""
+    unsteady: list[Unsteady] = []  # noqa: RUF012 - never changed
+    """Candidates that answer differently when they are fitted twice: judged, never chosen."""
 
 
 class Purpose(NamedTuple):
@@ -123,7 +129,9 @@ def begin(
     look_beside(loaded.path.parent)
     captured = environment.capture()
     windows = _with_labels(settings, as_of)
-    recipes = recipes_of(now, loaded, slice_)
+    sources = new_sources(now, book.objects.get, loaded, slice_, windows, as_of)
+    recipes = recipes_of(now, book.objects.get, loaded, slice_, sources)
+    unsteady = try_candidates(recipes, slice_, windows[0], settings, as_of)
     earlier = [
         state
         for state in now.runs()
@@ -156,13 +164,29 @@ def begin(
         taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
         try:
             declared = _purpose(book, run_name, settings.name, purpose)
-            appended = book.append(*drafts, started, *declared, taken, expected={f"run:{run_name}": None})
+            made_of = [*sources_declared(book, run_name, settings.name, recipes), *_tried(run_name, settings, unsteady)]
+            appended = book.append(*drafts, started, *declared, taken, *made_of, expected={f"run:{run_name}": None})
             break
         except Conflict:
             continue  # another process took the number first
-    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
-    ids = ids_of(book, appended)
-    return outline, ids[-2 - len(declared) :]
+    before = earlier[-1] if earlier else None
+    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, before, unsteady)
+    first = len(drafts)
+    return outline, ids_of(book, appended)[first : first + 2 + len(declared)]
+
+
+def _tried(run: str, settings: Pipeline, unsteady: list[Unsteady]) -> list[say.CandidateTried]:
+    return [
+        say.CandidateTried(
+            run=run,
+            pipeline=settings.name,
+            candidate=item.candidate,
+            rows=item.rows,
+            largest_difference=item.largest_difference,
+            sentence=item.sentence,
+        )
+        for item in unsteady
+    ]
 
 
 def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Draft | say.Body]:
@@ -235,23 +259,34 @@ def _path_from(home: Path, file: Path) -> str:
     return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
 
 
-def recipes_of(known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
-    """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
+def recipes_of(
+    known: Snapshot, stored: Stored, loaded: LoadedPipeline, slice_: Slice, sources: Mapping[str, Source] | None
+) -> list[Recipe]:
+    """The candidates of the file, and the recipe of the champion at that moment where it is not among them.
+
+    Parameters
+    ----------
+    sources
+        What the candidates are made of; see :func:`pipeline.evaluate.backtest.recipe_for`.
+    """
     settings = loaded.settings
-    recipes = [recipe_for(settings, name, slice_.features) for name in settings.candidates]
+    recipes = [recipe_for(settings, name, slice_.features, sources) for name in settings.candidates]
     champion = champion_of(known, settings.name)
     if champion is None:
         return recipes
     body = how_made(known, champion)
-    if any(body.recipe_hash in recipe.hashes for recipe in recipes):
-        return recipes
+    if any(body.recipe_hash in recipe.hashes for recipe in recipes) or isinstance(body, say.CandidateDelivered):
+        return recipes  # predictions that the file does not name any more are delivered no more
     content = body.recipe
     columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
     if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
         return recipes  # the champion needs columns that this slice does not have; it cannot be compared
+    source = model_source(known, stored, champion.made_by_event, body) or own_code(content["estimator"])
     complexity = int(content["complexity"])
-    champion_recipe = Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, settings.task)
-    return [*recipes, champion_recipe]
+    return [
+        *recipes,
+        Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, settings.task, source),
+    ]
 
 
 def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:

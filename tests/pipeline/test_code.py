@@ -16,9 +16,9 @@ from tiny import done, silent, tiny
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.pipeline import recipes
 from tallystick.pipeline.config.code import check_code, files_named
 from tallystick.pipeline.config.load import ConfigurationError, read
+from tallystick.pipeline.own_code import forget
 from tallystick.pipeline.recipes import Columns, build, look_beside, resolve
 from tallystick.pipeline.runs.reproduce import reproduce
 
@@ -36,7 +36,7 @@ def nowhere() -> Iterator[None]:
     """No folder is left to look in, and no module from it."""
     yield
     look_beside(None)
-    recipes._read.clear()
+    forget()
 
 
 def beside(folder: Path, text: str, name: str = "ours_here") -> str:

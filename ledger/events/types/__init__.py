@@ -42,7 +42,10 @@ from tallystick.ledger.events.types.log import (
 )
 from tallystick.ledger.events.types.monitoring import FindingMade, PeriodMonitored, PredictionMade, PredictionRefused
 from tallystick.ledger.events.types.runs import (
+    CandidateDeclared,
+    CandidateDelivered,
     CandidateRefitted,
+    CandidateTried,
     Column,
     DecisionTaken,
     Dropped,
@@ -106,7 +109,14 @@ from tallystick.ledger.events.types.schema import (
     references,
     released,
 )
-from tallystick.ledger.events.types.trials import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
+from tallystick.ledger.events.types.trials import (
+    Point,
+    TrialFinished,
+    TrialMeasured,
+    TrialModelled,
+    TrialStarted,
+    TrialStored,
+)
 
 __all__ = [
     "BY_CONTENT",
@@ -119,8 +129,11 @@ __all__ = [
     "AutomationChanged",
     "AutomationRef",
     "Body",
+    "CandidateDeclared",
+    "CandidateDelivered",
     "CandidateProposed",
     "CandidateRefitted",
+    "CandidateTried",
     "Check",
     "Column",
     "CommitImported",
@@ -193,6 +206,7 @@ __all__ = [
     "SliceTaken",
     "TrialFinished",
     "TrialMeasured",
+    "TrialModelled",
     "TrialRef",
     "TrialStarted",
     "TrialStored",
