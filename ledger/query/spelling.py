@@ -47,11 +47,23 @@ def plain_date(text: str, today: dt.date) -> str:
         return f"{match[3]}-{int(match[2]):02}-{int(match[1]):02}"
     if match := _TWO_WAYS.fullmatch(words):
         return _one_of_two(text, int(match[1]), int(match[2]), match[3])
-    for pattern, (day, month, year_at) in ((_DAY_MONTH_YEAR, (1, 2, 3)), (_MONTH_DAY_YEAR, (2, 1, 3)),
-                                           (_MONTH_YEAR, (0, 1, 2))):  # fmt: skip
-        if (match := pattern.fullmatch(words)) and (number := _month(match[month])):
-            return f"{match[year_at]}-{number:02}" + (f"-{int(match[day]):02}" if day else "")
-    return text
+    return _with_month_name(words) or text
+
+
+def _with_month_name(words: str) -> str | None:
+    if match := _DAY_MONTH_YEAR.fullmatch(words):
+        return _written(match[3], match[2], match[1])
+    if match := _MONTH_DAY_YEAR.fullmatch(words):
+        return _written(match[3], match[1], match[2])
+    if match := _MONTH_YEAR.fullmatch(words):
+        return _written(match[2], match[1])
+    return None
+
+
+def _written(year: str, month: str, day: str = "") -> str | None:
+    """A date in digits; None where the month is no month's name."""
+    number = _month(month)
+    return f"{year}-{number:02}" + (f"-{int(day):02}" if day else "") if number else None
 
 
 def _month(word: str) -> int:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -101,7 +102,7 @@ def csv_shape(path: Path, declared: Csv) -> CsvShape:
         raise not_this_encoding(path, encoding) from error
     text = text.lstrip("\ufeff")
     separator = declared.separator or _separator(path, text)
-    header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    header = _cut(path, io.StringIO(text, newline=""), separator, 1)[0]
     return CsvShape(encoding, separator, tuple(name.strip() for name in header), tuple(header))
 
 
@@ -130,14 +131,12 @@ def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
 def _separator(path: Path, text: str) -> str:
     """The sign between the columns: the one that cuts header and rows into equally many."""
     head = text.split("\n", 1)[0]
-    present = [sign for sign in _SEPARATORS if len(next(csv.reader([head], delimiter=sign), [])) > 1]
+    present = [sign for sign in _SEPARATORS if len(_cut(path, [head], sign)[0]) > 1]
     if len(present) <= 1:
         return present[0] if present else ","
     lines = text.splitlines()[:200]
     lines = lines[:-1] if len(lines) > 2 else lines
-    even = [
-        sign for sign in present if len({len(row) for row in csv.reader(lines, delimiter=sign) if row}) == 1
-    ]  # fmt: skip
+    even = [sign for sign in present if len({len(row) for row in _cut(path, lines, sign) if row}) == 1]
     if len(even) == 1:
         return even[0]
     shown = " or ".join(map(repr, even or present))
@@ -145,6 +144,14 @@ def _separator(path: Path, text: str) -> str:
         f"{path}: the header {head.strip()[:80]!r} may be cut at {shown}.",
         f"Say which one in the pipeline file:\n[data.csv]\nseparator = {_toml((even or present)[0])}",
     )
+
+
+def _cut(path: Path, lines: Iterable[str], separator: str, most: int | None = None) -> list[list[str]]:
+    """The first ``most`` rows, or all, each as its cells; one empty row where there is none."""
+    try:
+        return list(itertools.islice(csv.reader(lines, delimiter=separator), most)) or [[]]
+    except csv.Error as error:
+        raise InvalidInput(f"{path} cannot be read as CSV: {error}.") from error
 
 
 def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa.Table:

@@ -30,11 +30,11 @@ why = "The team's score runs on the mainframe."
 '''
 
 
-def scored() -> pd.DataFrame:
-    """A prediction for every flight from August on: the answer seen through noise, so that it is good."""
+def scored(since: str = "2013-08-01") -> pd.DataFrame:
+    """A prediction for every flight from a day on: the answer seen through noise, so that it is good."""
     flights = table().to_pandas()
     local = flights["time_hour"].dt.tz_convert("America/New_York")
-    flights = flights[local >= "2013-08-01"]
+    flights = flights[local >= since]
     late = (flights["arr_delay"] > 15).astype(float)
     noise = np.random.default_rng(7).normal(0.0, 0.1, len(flights))
     found = flights[KEY].copy()
@@ -113,28 +113,21 @@ def test_its_live_periods_are_watched_on_what_is_delivered_for_them(tmp_path: Pa
     file = delivering(tmp_path, delivered)
     report = done(book, file)
     watched = monitor(book, read(file), "2013-11", model=report.model)
-    assert watched.body.rows > 500 and watched.body.metrics
+    assert watched.body.rows > 300 and watched.body.metrics
     deliver(tmp_path, delivered[delivered["window"] != "2013-12"])
     with pytest.raises(InvalidInput, match="sas_score: .* in 2013-12 have no prediction"):
         monitor(book, read(file), "2013-12", model=report.model)
 
 
 def test_sealed_windows_are_judged_on_deliveries_too(tmp_path: Path, book: ledger.Ledger) -> None:
-    delivered = scored()
+    delivered = scored("2013-07-01")
     file = delivering(tmp_path, delivered, **{"test = []": 'test = ["2013-10"]', "2013-08-01": "2013-07-01"})
-    flights = table().to_pandas()
-    local = flights["time_hour"].dt.tz_convert("America/New_York")
-    in_july = flights[(local >= "2013-07-01") & (local < "2013-08-01")]
-    more = in_july[KEY].assign(
-        prediction=0.2, window="2013-07", trained_until=pd.Timestamp("2013-06-30", tz="America/New_York"), model="X"
-    )
-    deliver(tmp_path, pd.concat([more, delivered]))
     report = done(book, file)
     assert report.model
     _, evaluated, _ = final_test(book, report.model, command="t", file=None, workers=1, on_progress=silent)
     assert [window.label for window in evaluated.windows] == ["2013-10"]
     other = delivered.assign(prediction=delivered["prediction"].where(delivered["window"] != "2013-08", 0.3))
-    deliver(tmp_path, pd.concat([more, other]))
+    deliver(tmp_path, other)
     with pytest.raises(Refused, match="predictions of sas_score for 2013-08 are not those that were delivered"):
         final_test(book, report.model, command="t", file=None, workers=1, on_progress=silent)
 

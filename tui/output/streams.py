@@ -22,8 +22,9 @@ class NobodyReads(Exception):
 class _Lasting(io.RawIOBase):
     """A file that drops what cannot be written once its reader is gone or its disk is full."""
 
-    def __init__(self, raw: io.RawIOBase) -> None:
+    def __init__(self, raw: io.RawIOBase, owner: TextIO) -> None:
         self._raw = raw
+        self._owner = owner  # a stream that nobody holds any more closes its file
         self.stops = False
         """Whether a command is to end as soon as nobody reads its output."""
         self.error: OSError | None = None
@@ -59,7 +60,7 @@ def protect() -> None:
         elif isinstance(stream, io.TextIOWrapper) and isinstance(raw := _file_under(stream), io.FileIO):
             stream.flush()
             made = io.TextIOWrapper(
-                io.BufferedWriter(_Lasting(raw)),
+                io.BufferedWriter(_Lasting(raw, stream)),
                 encoding=stream.encoding,
                 errors="replace" if name == "stdout" else "backslashreplace",
                 line_buffering=stream.line_buffering or stream.write_through or stream.isatty(),
