@@ -147,7 +147,7 @@ def _imported(text: str, package: str) -> list[str]:
             base = ".".join(part for part in (*above, node.module or "") if part)
             found += [base] if base else []
             found += [f"{base}.{alias.name}".strip(".") for alias in node.names if alias.name != "*"]
-    return [name for name in found if name.partition(".")[0] not in sys.stdlib_module_names]
+    return found
 
 
 # Running ----------------------------------------------------------------------------------------------------
