@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from tallystick.pipeline.runs.propose import propose
     from tallystick.pipeline.runs.reproduce import reproduce
     from tallystick.pipeline.runs.run import RunReport, run
+    from tallystick.pipeline.runs.study import Studied, study
 
 PLACES = {
     "LoadedPipeline": "config.load:LoadedPipeline",
     "RunReport": "runs.run:RunReport",
+    "Studied": "runs.study:Studied",
     "audit": "governance.audit:audit",
     "final_test": "runs.final_test:look",
     "monitor": "monitoring.monitor:monitor",
@@ -40,6 +42,7 @@ PLACES = {
     "reproduce": "runs.reproduce:reproduce",
     "retire": "governance.promotion:retire",
     "run": "runs.run:run",
+    "study": "runs.study:study",
     "table": "records.frames:table",
     "waive": "governance.waivers:waive",
 }
@@ -48,6 +51,7 @@ PLACES = {
 __all__ = [
     "LoadedPipeline",
     "RunReport",
+    "Studied",
     "audit",
     "final_test",
     "monitor",
@@ -59,6 +63,7 @@ __all__ = [
     "reproduce",
     "retire",
     "run",
+    "study",
     "table",
     "waive",
 ]

@@ -223,6 +223,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "runs",
         "monitoring",
         "replay",
+        "notebook",
         "__init__",
     ),
     "tui": (

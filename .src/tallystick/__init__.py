@@ -6,7 +6,7 @@
         print(book.at("2013-06-30").champion("late-arrivals"))
 
 The names listed in ``__all__`` are public; nothing else is promised to stay as it is. They come from
-:mod:`tallystick.ledger`, and each is imported when it is first used.
+:mod:`tallystick.ledger`, but for ``run``, whose trials can keep models; each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -41,15 +41,17 @@ if TYPE_CHECKING:
     from tallystick.ledger import find as find
     from tallystick.ledger import import_history as import_history
     from tallystick.ledger import open as open
-    from tallystick.ledger import run as run
+    from tallystick.pipeline.notebook import run as run
 
 __all__ = sorted(["__version__", *ledger.__all__])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name not in __all__:
         raise AttributeError(f"module 'tallystick' has no attribute {name!r}")
-    found: object = getattr(ledger, name)
+    found: object = getattr(import_module("tallystick.pipeline.notebook") if name == "run" else ledger, name)
     globals()[name] = found
     return found
 

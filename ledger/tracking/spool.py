@@ -23,7 +23,15 @@ from blake3 import blake3
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import Instant
-from tallystick.ledger.events.types import ArtifactStored, Body, TrialFinished, TrialMeasured, TrialStarted, TrialStored
+from tallystick.ledger.events.types import (
+    ArtifactStored,
+    Body,
+    TrialFinished,
+    TrialMeasured,
+    TrialModelled,
+    TrialStarted,
+    TrialStored,
+)
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.system.file_lock import FileLock
 from tallystick.ledger.system.files import sync_folder, write_whole
@@ -32,7 +40,7 @@ from tallystick.ledger.tlog.pins import state_home
 RECORDS = "records.jsonl"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 BODIES: dict[str, type[Body]] = {
-    body.TYPE: body for body in (TrialStarted, TrialMeasured, TrialStored, ArtifactStored, TrialFinished)
+    body.TYPE: body for body in (TrialStarted, TrialMeasured, TrialStored, TrialModelled, ArtifactStored, TrialFinished)
 }
 
 

@@ -26,7 +26,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import Literal, NamedTuple, TypeVar
 
 import msgspec
 from blake3 import blake3
@@ -38,6 +38,7 @@ from tallystick.ledger.events.types import (
     Point,
     TrialFinished,
     TrialMeasured,
+    TrialModelled,
     TrialStarted,
     TrialStored,
 )
@@ -55,6 +56,23 @@ WAIT_AT_END_SECONDS = 5.0
 MOST_RECORDS_IN_MEMORY = 10_000
 MOST_PARAMS_BYTES = 500_000
 MOST_LEVELS = 20
+
+T = TypeVar("T", bound="Trial")
+
+
+class StoredModel(NamedTuple):
+    """A model as files, with what a loader must know."""
+
+    name: str
+    estimator: str
+    """Module and name of its class."""
+    fitted: bytes
+    unfitted: bytes
+    media_type: str
+    trusted_types: list[str]
+    libraries: dict[str, str]
+    params: Mapping[str, object]
+    features: list[str]
 
 
 class Trial:
@@ -128,6 +146,20 @@ class Trial:
                 self._write([stored, kept], utc_now(), {digest: data})
         except Exception as error:  # noqa: BLE001 - as above
             self._warn(error, f"{name} was left out.")
+
+    def store_model(self, model: StoredModel) -> None:
+        """Keep a model that was made into files: the fitted one, and an unfitted copy."""
+        try:
+            with self._lock:
+                files = {blake3(data).hexdigest(): data for data in (model.fitted, model.unfitted)}
+                self._flush()
+                self._write(_modelled(self.name, model), utc_now(), files)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.left_out(error, model.name)
+
+    def left_out(self, error: Exception, name: str) -> None:
+        """Warn that something was not kept, and why; once for a trial."""
+        self._warn(error, f"{name} was left out.")
 
     def finish(self, status: Literal["finished", "failed"] = "finished", error: str | None = None) -> None:
         """The end; called by leaving the ``with`` block."""
@@ -220,6 +252,33 @@ class Trial:
             sys.stderr.write(f"Tallystick could not record for {self.name}: {what} {then}\n")
 
 
+def _modelled(trial: str, model: StoredModel) -> list[Body]:
+    """The events of a stored model: its two files, and what they are."""
+    digests = {part: blake3(getattr(model, part)).hexdigest() for part in ("fitted", "unfitted")}
+    bodies: list[Body] = []
+    for part, digest in digests.items():
+        size = len(getattr(model, part))
+        bodies += [
+            ArtifactStored(artifact=digest, size_bytes=size, media_type=model.media_type, role="trial", run=None),
+            TrialStored(trial=trial, artifact=digest, name=f"{model.name} ({part})", size_bytes=size),
+        ]
+    return [
+        *bodies,
+        TrialModelled(
+            trial=trial,
+            name=model.name,
+            estimator=model.estimator,
+            artifact=digests["fitted"],
+            unfitted=digests["unfitted"],
+            media_type=model.media_type,
+            trusted_types=model.trusted_types,
+            libraries=model.libraries,
+            params=_plain(model.params),
+            features=model.features,
+        ),
+    ]
+
+
 def run(name: str, *, params: Mapping[str, object] | None = None, folder: Path | str | None = None) -> Trial:
     """Begin to record a trial; never raises because of the ledger.
 
@@ -239,6 +298,11 @@ def run(name: str, *, params: Mapping[str, object] | None = None, folder: Path |
     >>> with tallystick.run("churn-notebook", params={"depth": 4}) as run:  # doctest: +SKIP
     ...     run.log(step=1, loss=0.3)
     """
+    return begin(Trial, name, params, folder)
+
+
+def begin(kind: type[T], name: str, params: Mapping[str, object] | None = None, folder: Path | str | None = None) -> T:
+    """Begin a trial of some class; as :func:`run`."""
     start = Path(folder or os.environ.get("TALLY_LEDGER") or ".").absolute()
     try:
         found = start if start.name == FOLDER else find(start)
@@ -248,7 +312,7 @@ def run(name: str, *, params: Mapping[str, object] | None = None, folder: Path |
         found = None
     except (OSError, NotFound):
         found = None
-    return Trial(name, params or {}, found or start / FOLDER)
+    return kind(name, params or {}, found or start / FOLDER)
 
 
 def _point(step: int | None, values: Mapping[str, float]) -> Point:

@@ -42,6 +42,8 @@ from tallystick.pipeline.runs.sources import model_source
 from tallystick.pipeline.runs.start import how_made
 
 Progress = Callable[[str, int, int], None]
+STUDY_OF = "study of pipeline"
+"""The parameter by which a trial of a study says whose windows it was judged on."""
 
 
 def look(
@@ -302,7 +304,10 @@ def _gain(own: Judged, reference: Judged, metric: str) -> float | None:
 
 
 def _compared(now: Snapshot, again: Again) -> int:
-    """How many different recipes the development windows have compared so far, the reference left out."""
+    """How many different recipes the development windows have compared so far, trials of studies among them.
+
+    The reference is left out.
+    """
     settings = again.loaded.settings
     recipes = [recipe_for(settings, name, again.slice.features, again.sources) for name in settings.candidates]
     # One recipe may be recorded under two hashes, of its file and of its syntax.
@@ -312,7 +317,8 @@ def _compared(now: Snapshot, again: Again) -> int:
         for state in now.evaluations()
         if state.pipeline == settings.name and state.gain is not None
     }
-    return max(1, len(hashes))
+    studied = sum(1 for state in now.trials() if state.params.get(STUDY_OF) == settings.name)
+    return max(1, len(hashes) + studied)
 
 
 # Statistics ------------------------------------------------------------------------------------------------
