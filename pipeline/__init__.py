@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tallystick.pipeline.monitoring.monitor import monitor
     from tallystick.pipeline.monitoring.predict import answer as predict
     from tallystick.pipeline.records.frames import table
+    from tallystick.pipeline.runs.confirm import confirm_here as confirm
     from tallystick.pipeline.runs.final_test import look as final_test
     from tallystick.pipeline.runs.propose import propose
     from tallystick.pipeline.runs.reproduce import reproduce
@@ -32,6 +33,7 @@ PLACES = {
     "RunReport": "runs.run:RunReport",
     "Studied": "runs.study:Studied",
     "audit": "governance.audit:audit",
+    "confirm": "runs.confirm:confirm_here",
     "final_test": "runs.final_test:look",
     "monitor": "monitoring.monitor:monitor",
     "new": "begin.new:new",
@@ -53,6 +55,7 @@ __all__ = [
     "RunReport",
     "Studied",
     "audit",
+    "confirm",
     "final_test",
     "monitor",
     "new",

@@ -24,6 +24,15 @@ DISTRIBUTIONS = {
 }
 """What is imported, and the distribution that holds it."""
 
+MODEL_LIBRARIES = {
+    "catboost": "catboost",
+    "lightgbm": "lightgbm",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "xgboost": "xgboost",
+}
+"""What is imported to make or to use models of other libraries, and the extra that brings it."""
+
 
 def missing_extra(error: ModuleNotFoundError, command: str) -> MissingExtra | None:
     """The error for people when ``command`` could not import a library of the extra; None for any other module."""
@@ -38,6 +47,20 @@ def lacking(error: BaseException) -> str | None:
     if not isinstance(error, ModuleNotFoundError):
         return None
     return DISTRIBUTIONS.get((error.name or "").partition(".")[0])
+
+
+def missing_library(module: str, what: str) -> MissingExtra:
+    """The error for people where a library of models is not installed.
+
+    Parameters
+    ----------
+    module : str
+        A key of :data:`MODEL_LIBRARIES`.
+    what : str
+        What needs it, as a sentence begins: ``"This model"``.
+    """
+    extra = MODEL_LIBRARIES[module]
+    return MissingExtra(f"{what} needs {module}, which is not installed here.", f"Type: {install_line(extra)}")
 
 
 def install_line(extra: str) -> str:

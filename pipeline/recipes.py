@@ -10,6 +10,7 @@ with ``fit``, a recipe, or a function that says that it returns such a class.
 
 from __future__ import annotations
 
+import copy
 import importlib
 import inspect
 import sys
@@ -120,6 +121,7 @@ def build(
         When there is no such callable or it does not take these parameters.
     """
     found = resolve(estimator, code)
+    params = copy.deepcopy(params)  # an estimator may change a list that it is given
     try:
         made = _called(found, params, columns, task, seed)
     except TypeError as error:

@@ -21,7 +21,6 @@ from tallystick.tui.cli.main import COMMANDS
 
 MODEL = "late-arrivals-v1"
 NEEDS = {
-    "confirm": ("confirm", "tiny.toml", "--all"),
     "demo": ("demo", "elsewhere"),
     "diff": ("diff", "RUN", "RUN"),
     "final-test": ("final-test", MODEL),
@@ -83,6 +82,7 @@ WATCHED: tuple[tuple[str, ...], ...] = (
 
 UNTIL = (dt.date.today() + dt.timedelta(days=30)).isoformat()
 WRITES: tuple[tuple[str, ...], ...] = (
+    ("confirm", "tiny.toml", "--all"),
     ("approve", "RUN"),
     *(
         ("waive", gate, "--model", MODEL, "--reason", "three windows are too few for this gate", "--owner",

@@ -6,7 +6,8 @@
         print(book.at("2013-06-30").champion("late-arrivals"))
 
 The names listed in ``__all__`` are public; nothing else is promised to stay as it is. They come from
-:mod:`tallystick.ledger`, but for ``run``, whose trials can keep models; each is imported when it is first used.
+:mod:`tallystick.ledger`, and ``new`` and ``confirm``, which begin a pipeline file, from :mod:`tallystick.pipeline`.
+Each is imported when it is first used; ``new`` needs the extra ``pipeline``.
 """
 
 from __future__ import annotations
@@ -41,9 +42,12 @@ if TYPE_CHECKING:
     from tallystick.ledger import find as find
     from tallystick.ledger import import_history as import_history
     from tallystick.ledger import open as open
-    from tallystick.pipeline.notebook import run as run
+    from tallystick.ledger import run as run
+    from tallystick.pipeline import confirm as confirm
+    from tallystick.pipeline import new as new
 
-__all__ = sorted(["__version__", *ledger.__all__])  # noqa: PLE0605
+FROM_PIPELINE = ("confirm", "new")
+__all__ = sorted(["__version__", *FROM_PIPELINE, *ledger.__all__])  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> object:
@@ -51,8 +55,21 @@ def __getattr__(name: str) -> object:
 
     if name not in __all__:
         raise AttributeError(f"module 'tallystick' has no attribute {name!r}")
-    found: object = getattr(import_module("tallystick.pipeline.notebook") if name == "run" else ledger, name)
+    if name == "run":
+        import_module("tallystick.pipeline.notebook")  # what makes files of a trial's models
+    found: object = _from_pipeline(name) if name in FROM_PIPELINE else getattr(ledger, name)
     globals()[name] = found
+    return found
+
+
+def _from_pipeline(name: str) -> object:
+    from tallystick import pipeline
+    from tallystick.pipeline.extra import missing_extra
+
+    try:
+        found: object = getattr(pipeline, name)
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, f"tallystick.{name}") or error from error
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from tallystick.ledger.errors import Damaged
@@ -280,6 +280,138 @@ def _trial_finished(body: say.TrialFinished) -> str:
     return f"trial {body.trial} {body.status} after {body.seconds:,.1f} s{error}{late}"
 
 
+def _trial_begun(body: say.TrialBegun) -> str:
+    group = f" in experiment {body.experiment}" if body.experiment else ""
+    part = f" as a part of {body.parent}" if body.parent else ""
+    return f"trial {body.trial} ({body.name}) began{group}{part}, with {count(len(body.params), 'parameter')}"
+
+
+def _trial_noted(body: say.TrialNoted) -> str:
+    parts = [f"{count(len(body.params), 'parameter')} ({_some(body.params)})"] if body.params else []
+    parts += [f"tag {name} = {_short(value)}" for name, value in list(body.tags.items())[:3]]
+    parts += [f"{len(body.tags) - 3} more tags"] if len(body.tags) > 3 else []
+    parts += [f"tag {name} removed" for name in body.removed_tags]
+    parts += [f"“{_short(body.note)}”"] if body.note else []
+    return f"trial {body.trial} noted {', '.join(parts) or 'nothing'}"
+
+
+def _trial_linked(body: say.TrialLinked) -> str:
+    parts = [f"read {_some(table.name for table in body.inputs)}"] if body.inputs else []
+    parts += [f"read {_some(body.models_read)}"] if body.models_read else []
+    parts += [f"made {_some(output.model for output in body.outputs)}"] if body.outputs else []
+    return f"trial {body.trial} {' and '.join(parts) or 'linked nothing'}"
+
+
+_ENDS = {
+    "scheduled": "is scheduled",
+    "running": "goes on",
+    "finished": "finished",
+    "failed": "failed",
+    "interrupted": "was interrupted",
+    "terminated": "was told to end, and ended",
+    "vanished": "ended without a word",
+}
+
+
+def _trial_changed(body: say.TrialChanged) -> str:
+    parts = [_ENDS[body.status]] if body.status else []
+    parts += [f"is now called {body.name}"] if body.name else []
+    parts += _removal(body.removed)
+    error = f": {body.error}" if body.error else ""
+    late = f"; {count(body.late_records, 'record')} came late" if body.late_records else ""
+    return f"trial {body.trial} {' and '.join(parts) or 'was changed'}{error}{late}"
+
+
+def _trial_series(body: say.TrialSeries) -> str:
+    names = list(dict.fromkeys(series.key for series in body.series))
+    points = sum(len(series.values) for series in body.series)
+    return f"trial {body.trial} measured {_some(names)}: {count(points, 'number')}"
+
+
+def _experiment_created(body: say.ExperimentCreated) -> str:
+    return f"experiment {body.name or body.experiment} was created"
+
+
+def _experiment_changed(body: say.ExperimentChanged) -> str:
+    return f"experiment {body.experiment} {_changes(body.name, body.tags, body.removed_tags, body.removed)}"
+
+
+def _logged_created(body: say.LoggedCreated) -> str:
+    made = f" by trial {body.trial}" if body.trial else ""
+    return f"model {body.name} ({body.logged}) was kept{made}"
+
+
+def _logged_changed(body: say.LoggedChanged) -> str:
+    state = [f"is {body.status.lower()}"] if body.status else []
+    return f"kept model {body.logged} {_changes(None, body.tags, body.removed_tags, body.removed, state)}"
+
+
+def _registered_created(body: say.RegisteredCreated) -> str:
+    return f"model {body.name or body.registered} was registered"
+
+
+def _registered_changed(body: say.RegisteredChanged) -> str:
+    described = ["was described"] if body.description is not None else []
+    words = _changes(body.name, body.tags, body.removed_tags, body.removed, described)
+    return f"registered model {body.registered} {words}"
+
+
+def _version_created(body: say.VersionCreated) -> str:
+    source = f" from trial {body.trial}" if body.trial else f" from {body.source}" if body.source else ""
+    return f"version {body.number} of {body.registered} was registered{source}"
+
+
+def _version_changed(body: say.VersionChanged) -> str:
+    state = [f"is in stage {body.stage}"] if body.stage else []
+    state += [f"is {body.status.lower()}"] if body.status else []
+    state += ["was described"] if body.description is not None else []
+    return f"version {body.version} {_changes(None, body.tags, body.removed_tags, body.removed, state)}"
+
+
+def _alias_moved(body: say.AliasMoved) -> str:
+    reason = f": “{body.reason}”" if body.reason else ", no reason given"
+    if body.observed:
+        return f"alias {body.alias} was seen to point to {body.version}; since when and by whom is unknown"
+    if body.version is None:
+        return f"alias {body.alias} was taken from {body.previous or 'nothing'}{reason}"
+    before = f" from {body.previous}" if body.previous else ""
+    return f"alias {body.alias} was moved{before} to {body.version}{reason}"
+
+
+def _file_filed(body: say.FileFiled) -> str:
+    owner = f"kept model {body.logged}" if body.logged else f"trial {body.trial}"
+    if body.removed:
+        return f"{owner} removed its file {body.path}"
+    if body.artifact is None:
+        return f"{owner} has a file {body.path} whose content is not here"
+    return f"{owner} keeps {body.path} ({body.size_bytes or 0:,} bytes)"
+
+
+def _changes(
+    name: str | None, tags: dict[str, str], removed_tags: list[str], removed: bool | None, first: Iterable[str] = ()
+) -> str:
+    parts = [*first]
+    parts += [f"is now called {name}"] if name else []
+    parts += [f"has the tag {tag} = {_short(value)}" for tag, value in tags.items()]
+    parts += [f"lost the tag {tag}" for tag in removed_tags]
+    parts += _removal(removed)
+    return " and ".join(parts) or "was changed"
+
+
+def _removal(removed: bool | None) -> list[str]:
+    return [] if removed is None else ["was removed" if removed else "was restored"]
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
 def _history(body: say.HistoryImported) -> str:
     what = (
         f"imports {commit_range(body.first, body.size - 1)} of {body.history}"
@@ -369,4 +501,19 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "trial.stored": _trial_stored,
     "trial.modelled": _trial_modelled,
     "trial.finished": _trial_finished,
+    "experiment.created": _experiment_created,
+    "experiment.changed": _experiment_changed,
+    "trial.begun": _trial_begun,
+    "trial.noted": _trial_noted,
+    "trial.linked": _trial_linked,
+    "trial.changed": _trial_changed,
+    "trial.series": _trial_series,
+    "logged.created": _logged_created,
+    "logged.changed": _logged_changed,
+    "registered.created": _registered_created,
+    "registered.changed": _registered_changed,
+    "version.created": _version_created,
+    "version.changed": _version_changed,
+    "alias.moved": _alias_moved,
+    "file.filed": _file_filed,
 }

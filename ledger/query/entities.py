@@ -35,9 +35,6 @@ from tallystick.ledger.views.entities import (
     ReproductionState,
     RunState,
     SliceState,
-    TrialFileState,
-    TrialMetricState,
-    TrialState,
     WaiverState,
     WindowState,
 )
@@ -135,20 +132,6 @@ class EntityReader(Evidence):
     def automations(self) -> list[AutomationState]:
         """What each pipeline may do by itself."""
         return self._all(AutomationState)
-
-    def trials(self) -> list[TrialState]:
-        """What notebooks and training loops tried, in the order in which it was recorded."""
-        return self._all(TrialState)
-
-    def trial_metrics(self, trial: str | None = None) -> list[TrialMetricState]:
-        """The newest number of each name, of one trial by its whole name or of all."""
-        found = self._all(TrialMetricState) if trial is None else self._within(TrialMetricState, trial)
-        return [state for state in found if trial in (None, state.trial)]
-
-    def trial_files(self, trial: str | None = None) -> list[TrialFileState]:
-        """Files that trials stored, of one trial by its whole name or of all."""
-        found = self._all(TrialFileState) if trial is None else self._within(TrialFileState, trial)
-        return [state for state in found if trial in (None, state.trial)]
 
     def environments(self) -> list[EnvironmentState]:
         """Environments in which runs ran, oldest first."""

@@ -13,9 +13,9 @@ from tallystick.ledger.query import blame, knowledge, lineage
 from tallystick.ledger.query.as_of import resolve_event
 from tallystick.ledger.query.blame import HistoryStep, Why
 from tallystick.ledger.query.diff import Difference, compare, difference
-from tallystick.ledger.query.entities import EntityReader
 from tallystick.ledger.query.knowledge import Knowledge
 from tallystick.ledger.query.lineage import Direction, Lineage
+from tallystick.ledger.query.trials import TrialReader
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.views.entities import (
     LinkState,
@@ -27,7 +27,7 @@ from tallystick.ledger.views.store import MemoryViews
 S = TypeVar("S", bound=State)
 
 
-class Snapshot(EntityReader):
+class Snapshot(TrialReader):
     """Everything that was known right after one commit.
 
     Attributes

@@ -1,12 +1,14 @@
-"""Worker processes that end with the process that started them, also when that one is killed."""
+"""Other processes: workers that end with the process that started them, and whether a process has gone."""
 
 from __future__ import annotations
 
 import os
+import platform
 import select
 import signal
 import threading
 import time
+from pathlib import Path
 
 SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -39,3 +41,25 @@ def _watch(parent: int) -> None:
             ended.register(descriptor, select.POLLIN)
             ended.poll()
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def mark_of(process: int) -> str | None:
+    """What tells a process from a later one of the same number: the machine's boot and when the process began.
+
+    None where there is no such process, or the system does not say (only Linux does).
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name, in brackets, may hold blanks and brackets itself; the 22nd field is when it began.
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        state, began = fields[0], fields[19]
+    except (OSError, IndexError):
+        return None
+    return None if state in ("Z", "X") else f"{boot} {began}"
+
+
+def has_gone(host: str, process: int | None, mark: str | None) -> bool:
+    """Whether a process of this machine is known to have ended; False where nothing is known of it."""
+    if process is None or mark is None or host != platform.node() or not Path("/proc/self/stat").exists():
+        return False
+    return mark_of(process) != mark

@@ -1,7 +1,9 @@
 """The spool: records that could not be written into their ledger yet, kept on disk and delivered exactly once.
 
-One folder a trial, outside of the ledger: ``$XDG_STATE_HOME/tallystick/spool/TRIAL/`` with ``records.jsonl`` (a header
-that names the ledger's folder, then one record a line) and ``objects/`` with files. Each record has an idempotency
+One folder for each process of a trial, outside of the ledger: ``$XDG_STATE_HOME/tallystick/spool/TRIAL.SEQUENCE/`` with
+``records.jsonl`` (a header that names the ledger, then one record a line) and ``objects/`` with files. A ledger is
+named by its origin, where that was known, so that records find it after its folder was renamed, and never reach
+another one in its place; its folder is where it was last seen. Each record has an idempotency
 key of its own, so delivering it twice writes it once: a crash between writing and crossing out does no harm. A line
 that a crash cut short was never acknowledged as kept, and is left out.
 """
@@ -20,15 +22,19 @@ from urllib.parse import quote
 import msgspec
 from blake3 import blake3
 
-from tallystick.ledger.errors import Damaged
+from tallystick.ledger.errors import Damaged, Refused
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import Instant
 from tallystick.ledger.events.types import (
     ArtifactStored,
     Body,
+    TrialBegun,
+    TrialChanged,
     TrialFinished,
     TrialMeasured,
     TrialModelled,
+    TrialNoted,
+    TrialSeries,
     TrialStarted,
     TrialStored,
 )
@@ -40,7 +46,11 @@ from tallystick.ledger.tlog.pins import state_home
 RECORDS = "records.jsonl"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 BODIES: dict[str, type[Body]] = {
-    body.TYPE: body for body in (TrialStarted, TrialMeasured, TrialStored, TrialModelled, ArtifactStored, TrialFinished)
+    body.TYPE: body
+    for body in (
+        *(TrialStarted, TrialMeasured, TrialStored, ArtifactStored, TrialFinished),
+        *(TrialBegun, TrialNoted, TrialSeries, TrialChanged, TrialModelled),
+    )
 }
 
 
@@ -61,7 +71,9 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     spool: int = 1
     trial: str
     ledger: str
-    """Folder of the ledger, absolute."""
+    """Folder of the ledger, absolute; where it was last seen."""
+    origin: str | None = None
+    """The ledger's own name; None where it could not be read, or there was none yet."""
 
 
 def record(key: str, at: Instant, bodies: list[Body], files: list[str] | None = None) -> SpooledCommit:
@@ -94,9 +106,18 @@ def deliver(book: Ledger, item: SpooledCommit, deadline_seconds: float) -> None:
 class Spool:
     """The records of one trial that wait; made in the first place that can be written."""
 
-    def __init__(self, trial: str, ledger: Path) -> None:
-        self.header = Header(trial=trial, ledger=str(ledger))
+    def __init__(self, trial: str, ledger: Path, sequence: str) -> None:
+        self.trial = trial
+        self.ledger = ledger
+        self.sequence = sequence
+        """Of the process that records: two of them must not write one file."""
+        self.origin: str | None = None
         self.folder: Path | None = None
+
+    @property
+    def header(self) -> Header:
+        """The first line of its file."""
+        return Header(trial=self.trial, ledger=str(self.ledger), origin=self.origin)
 
     def keep(self, item: SpooledCommit, files: dict[str, bytes]) -> None:
         """Add a record with its files; durable on return.
@@ -115,7 +136,7 @@ class Spool:
                 home.mkdir(parents=True, exist_ok=True, mode=0o700)
                 if not _is_ours(home):
                     raise PermissionError(f"{home} belongs to somebody else")
-                folder = home / quote(self.header.trial, safe="")
+                folder = home / f"{quote(self.trial, safe='')}.{self.sequence}"
                 folder.mkdir(exist_ok=True)
                 self._add(folder, item, files)
                 self.folder = folder
@@ -224,7 +245,18 @@ def empty(book: Ledger, spool: Waiting, deadline_seconds: float = 30.0) -> int:
     """Deliver a whole spool in order and remove it; returns how many records it held.
 
     Two processes that do it at once take turns, and what one has written the other finds written.
+
+    Raises
+    ------
+    Refused
+        When the records were made for another ledger.
     """
+    if spool.header.origin not in (None, book.origin):
+        raise Refused(
+            f"Records of trial {spool.header.trial} are for the ledger {spool.header.origin}, "
+            f"and the one in {book.folder} is {book.origin}.",
+            "Wherever that ledger is now: tally doctor --ledger FOLDER",
+        )
     with FileLock(spool.folder / "lock", deadline_seconds):
         again = read(spool.folder)
         if again is None:

@@ -119,12 +119,16 @@ def target_values(look: Look, answers: Answers) -> Floats:
     return target_numbers(look.table[column.name], column.name, rule)
 
 
+def moments(look: Look, answers: Answers) -> Days:
+    """The time of every row, (n,) int64 microseconds since 1970-01-01 UTC."""
+    column = look.facts.column(answers.time or "")
+    return row_times(look.table[column.name], column.name, _time_settings(answers, is_step(column)))
+
+
 def days(look: Look, answers: Answers) -> Days:
     """The day of every row since 1970-01-01 where the pipeline is, or its step."""
-    column = look.facts.column(answers.time or "")
-    time = _time_settings(answers, is_step(column))
-    micros = row_times(look.table[column.name], column.name, time)
-    if is_step(column):
+    micros = moments(look, answers)
+    if is_step(look.facts.column(answers.time or "")):
         return micros // STEP_MICROS
     local = pd.to_datetime(pd.Series(micros), unit="us", utc=True).dt.tz_convert(answers.timezone or "UTC")
     return local.dt.tz_localize(None).astype("datetime64[us]").to_numpy().astype(np.int64) // STEP_MICROS
@@ -237,17 +241,7 @@ def _label_delay(look: Look, answers: Answers) -> str:
 
 def _key(look: Look, answers: Answers) -> list[str]:
     found = find_key(look.table, look.facts, answers.time or "", answers.target)
-    if found is None:
-        raise InvalidInput(
-            f"No columns tell the {look.facts.rows:,} rows apart"
-            + (
-                f"; {look.facts.duplicates:,} rows repeat another one in every column."
-                if look.facts.duplicates
-                else "."
-            ),
-            "Remove the repeated rows in the source, or give it a column that numbers them; then --key COLUMN.",
-        )
-    return found
+    return found or []
 
 
 def _group(look: Look, answers: Answers) -> str:
@@ -266,7 +260,7 @@ def _decision(look: Look, answers: Answers) -> str:
 
 
 def _unit(look: Look, answers: Answers) -> str:
-    return f"one row of the table: one {' + '.join(answers.key or [])}"
+    return f"one row of the table: one {' + '.join(answers.key)}" if answers.key else "one row of the table"
 
 
 def _cost(look: Look, answers: Answers) -> str:
@@ -457,10 +451,10 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     elif field in ("key", "afterwards"):
         for name in value:
             look.facts.column(name)
-        if field == "key" and (rows := distinct_rows(look.table, value)) < look.facts.rows:
+        if field == "key" and value and (rows := distinct_rows(look.table, value)) < look.facts.rows:
             raise InvalidInput(
                 f"{' + '.join(value)} is the same in {look.facts.rows - rows:,} rows more than once.",
-                "Name more columns, so that each row has a name of its own.",
+                "Name more columns, so that each row has a name of its own; or none, where rows have no name.",
             )
     elif field == "group" and value != "none":
         look.facts.column(value)

@@ -9,10 +9,23 @@ import pandas as pd
 import pyarrow as pa
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.pipeline.begin.answers import Answers, Floats, Look, days, suspects, windows_for
+from tallystick.ledger.events.commit import to_micros
+from tallystick.ledger.system.clock import utc_now
+from tallystick.pipeline.begin.answers import (
+    Answers,
+    Floats,
+    Look,
+    days,
+    moments,
+    suspects,
+    target_values,
+    windows_for,
+)
 from tallystick.pipeline.begin.calendar import WindowPlan
 from tallystick.pipeline.begin.look import ID_NAMES, ColumnFacts, is_step
 from tallystick.pipeline.begin.sentences import useless
+from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.data.answers import still_open
 
 COUNTS_ON = 0.95
 """Rank correlation with time from which a number only counts on, such as a row number."""
@@ -33,6 +46,9 @@ class NewPipeline(NamedTuple):
     steps: bool
     rows: int
     missing_answers: int
+    """Rows without an answer that was due."""
+    waiting_answers: int
+    """Rows whose answer is not known yet."""
     segments: list[str]
     source: str
     proposed: list[str]
@@ -61,8 +77,18 @@ def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
     ][:2]  # fmt: skip
     return NewPipeline(
         answers, features, forbidden, left_out, windows, is_step(look.facts.column(answers.time or "")),
-        look.facts.rows, look.facts.column(answers.target or "").missing, segments, look.facts.source, proposed,
+        look.facts.rows, *_missing_answers(look, answers), segments, look.facts.source, proposed,
     )  # fmt: skip
+
+
+def _missing_answers(look: Look, answers: Answers) -> tuple[int, int]:
+    """Rows without an answer: those where it was due, and those where it is not known yet."""
+    answered = np.isfinite(target_values(look, answers))
+    if answered.all():
+        return 0, 0
+    delay = parse_span(answers.label_delay or "0d").exact_micros("label_delay")
+    waiting = ~answered & still_open(moments(look, answers), answered, delay, to_micros(utc_now()))
+    return int((~answered & ~waiting).sum()), int(waiting.sum())
 
 
 def _features(look: Look, answers: Answers, forbidden: set[str]) -> tuple[dict[str, list[str]], dict[str, str]]:

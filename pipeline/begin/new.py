@@ -84,15 +84,16 @@ def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: As
     return Begun(path, made, loaded)
 
 
-def new(frame: pd.DataFrame, file: Path, **answers: object) -> LoadedPipeline:
-    """Begin a pipeline from a DataFrame; the table is kept as parquet beside the file.
+def new(data: pd.DataFrame | str | Path, file: str | Path | None = None, **answers: object) -> LoadedPipeline:
+    """Begin a pipeline from a table; a DataFrame is kept as parquet beside the file.
 
     Parameters
     ----------
-    frame : pandas.DataFrame
-        One row for each case, with the time of the case and its answer.
-    file : Path
-        The pipeline file to write.
+    data : pandas.DataFrame, str or Path
+        One row for each case, with the time of the case and its answer: a DataFrame, or what ``tally new`` takes (a
+        CSV or parquet file, a folder of them, ``shop.db#visits``).
+    file : str or Path, optional
+        The pipeline file to write; NAME.toml in this folder where it is None. A DataFrame needs one.
     **answers
         What is decided, by the names of the options of ``tally new``: ``target="churned"``, ``label_delay="30d"``,
         ``known={"plan, age": "signup - 1d"}``. What is left open is proposed and listed in ``[proposed]``.
@@ -107,17 +108,29 @@ def new(frame: pd.DataFrame, file: Path, **answers: object) -> LoadedPipeline:
     Examples
     --------
     >>> import pandas as pd
-    >>> from tallystick import pipeline
-    >>> pipeline.new(frame, Path("churn.toml"), target="churned", owner="ann")  # doctest: +SKIP
+    >>> import tallystick
+    >>> tallystick.new(frame, "churn.toml", target="churned", owner="ann")  # doctest: +SKIP
     """
-    import pyarrow.parquet as pq
-
-    file = Path(file)
     try:
         said = msgspec.convert(answers, Answers, strict=True)
     except msgspec.ValidationError as error:
         names = ", ".join(Answers.__struct_fields__)
         raise InvalidInput(f"These answers cannot be used: {error}.", f"They may say {names}.") from error
+    path = None if file is None else Path(file)
+    if isinstance(data, (str, Path)):
+        folder = Path() if path is None else path.parent
+        return begin(look_at(str(data), folder), said, path, folder).loaded
+    if path is None:
+        raise InvalidInput(
+            "A DataFrame is kept beside the pipeline file, so the file needs a name.",
+            'Give it as the second argument: "churn.toml"',
+        )
+    return _new_from_frame(data, path, said)
+
+
+def _new_from_frame(frame: pd.DataFrame, file: Path, said: Answers) -> LoadedPipeline:
+    import pyarrow.parquet as pq
+
     kept = file.with_suffix(".parquet")
     for path in (file, kept):
         if path.exists():

@@ -58,7 +58,8 @@ def _data(draft: NewPipeline) -> Iterator[str]:
     yield "[data]"
     yield f"source        = {quoted(draft.source)}"
     yield f"target        = {_target(draft)}"
-    yield f"key           = {listed(answers.key or [])}   # different in every row"
+    named = "different in every row" if answers.key else "rows have no name; equal rows all count"
+    yield f"key           = {listed(answers.key or [])}   # {named}"
     if answers.group not in (None, "none"):
         why = f"The same {answers.group} comes back in use too; the result is also reported for new ones."
         yield f'group         = {{ column = {quoted(answers.group or "")}, overlap = "allowed", why = {quoted(why)} }}'
@@ -67,7 +68,8 @@ def _data(draft: NewPipeline) -> Iterator[str]:
     if draft.missing_answers:
         yield "[[data.drop_rows]]"
         yield f"where = {quoted(f'{written(answers.target or str())} is missing')}"
-        yield f"why   = {quoted(f'{draft.missing_answers:,} rows have no answer; nothing can be learned from them.')}"
+        why = f"{draft.missing_answers:,} rows have no answer although it was due; nothing can be learned from them."
+        yield f"why   = {quoted(why)}"
         yield ""
     yield "[data.features]   # name -> when it is known; a column that is not listed is never used"
     for moment, names in draft.features.items():

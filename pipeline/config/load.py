@@ -34,6 +34,7 @@ from tallystick.pipeline.config.settings import (
     Gates,
     Join,
     Pipeline,
+    SelectionRule,
     Time,
 )
 from tallystick.pipeline.config.toml_lines import Path, find_lines, line_of, overlong_key
@@ -393,6 +394,10 @@ LATER = {
     (Candidate, "from"): None,
     (Candidate, "predictions"): None,
     (Candidate, "declared_by"): None,
+    (Data, "weight"): None,
+    (Candidate, "class_weight"): None,
+    (SelectionRule, "quantile"): None,
+    (SelectionRule, "costs"): None,
 }
 """Settings that came after files without them had been recorded, with what those files always meant: there they are
 left out of the meaning, so that those files keep theirs."""

@@ -18,6 +18,14 @@ Words = Annotated[str, Meta(min_length=1)]
 Share = Annotated[float, Meta(gt=0.0, lt=1.0)]
 Count = Annotated[int, Meta(ge=0)]
 Scalar = str | int | float | bool
+Parameter = Scalar | list[Scalar | list[Scalar]] | dict[str, Scalar | list[Scalar]]
+"""What a file can say of a parameter of an estimator: a value, a list, a list of lists, or a table."""
+Metric = Literal[
+    "log_loss", "brier", "roc_auc", "average_precision", "cost",
+    "squared_error", "absolute_error", "pinball", "poisson_deviance",
+]  # fmt: skip
+RANKINGS = ("roc_auc", "average_precision")
+"""Metrics of which more is better and which no single row has."""
 FEWEST_WINDOWS = 3
 """Fewer windows are too few to judge anything by."""
 HOUR_BAND = "hour band"
@@ -108,10 +116,19 @@ class Join(Setting, frozen=True, kw_only=True):
     """How its files are written, where that is not as in ``[data.csv]``."""
 
 
+class Weight(Setting, frozen=True, kw_only=True):
+    """``[data.weight]``: the column that says how many rows a row counts as, in fitting and in judging."""
+
+    column: Words
+    why: Words
+
+
 class Data(Setting, frozen=True, kw_only=True):
     source: Words
     target: Target
-    key: Annotated[list[Words], Meta(min_length=1)]
+    key: list[Words]
+    """Columns whose values together are different in every row. Empty where rows have no name of their own: a row is
+    then what is read of it, and equal rows count as often as they are there."""
     features: Features
     why: Words
     group: Group | None = None
@@ -122,6 +139,7 @@ class Data(Setting, frozen=True, kw_only=True):
     csv: Csv | None = None
     infinite: Literal["refuse", "missing"] = "refuse"
     """What an infinite value of a feature means."""
+    weight: Weight | None = None
 
 
 class Rolling(Setting, frozen=True, kw_only=True):
@@ -159,6 +177,13 @@ class Time(Setting, frozen=True, kw_only=True):
     """Fewest test rows that make a window count."""
 
 
+class ClassWeight(Setting, frozen=True, kw_only=True):
+    """How many rows a row counts as in fitting, by its answer."""
+
+    yes: Annotated[float, Meta(gt=0.0)]
+    no: Annotated[float, Meta(gt=0.0)]
+
+
 class Candidate(Setting, frozen=True, kw_only=True):
     """One of three: an estimator that is built, a notebook's model, or predictions that were computed elsewhere."""
 
@@ -172,8 +197,10 @@ class Candidate(Setting, frozen=True, kw_only=True):
     """Who says how those predictions were made."""
     complexity: Count
     why: Words
-    params: dict[str, Scalar] = {}
+    params: dict[str, Parameter] = {}
     role: Literal["candidate", "reference"] = "candidate"
+    class_weight: Literal["balanced"] | ClassWeight | None = None
+    """``"balanced"``: both answers count the same in fitting. Judging does not know of it."""
 
     @property
     def made_of(self) -> str:
@@ -183,8 +210,21 @@ class Candidate(Setting, frozen=True, kw_only=True):
         return self.estimator or self.trial or ""
 
 
+class Costs(Setting, frozen=True, kw_only=True):
+    """``[selection.costs]``: what an answer costs, by what was said and what was true."""
+
+    currency: Words
+    """``"EUR"``, or any unit that the numbers are in."""
+    false_alarm: Annotated[float, Meta(ge=0.0)]
+    """A yes that was a no."""
+    missed: Annotated[float, Meta(ge=0.0)]
+    """A no that was a yes."""
+    right_yes: Annotated[float, Meta(ge=0.0)] = 0.0
+    right_no: Annotated[float, Meta(ge=0.0)] = 0.0
+
+
 class SelectionRule(Setting, frozen=True, kw_only=True):
-    metric: Literal["log_loss", "brier", "squared_error", "absolute_error"]
+    metric: Metric
     rule: Literal["stable_among_equals"]
     margin: Annotated[float, Meta(ge=0.0, lt=1.0)]
     confidence: Share
@@ -192,6 +232,10 @@ class SelectionRule(Setting, frozen=True, kw_only=True):
     """``"day"``, ``"week"``, ``"row"`` or the name of a column: the unit that is drawn whole in the bootstrap."""
     seed: Count
     why: Words
+    quantile: Share | None = None
+    """Which quantile is predicted; goes with the metric ``pinball``."""
+    costs: Costs | None = None
+    """Goes with the metric ``cost``."""
 
 
 class WindowShare(Setting, frozen=True, kw_only=True):
@@ -208,7 +252,7 @@ class AtLeast(Setting, frozen=True, kw_only=True):
 class AtMost(Setting, frozen=True, kw_only=True):
     at_most: float
     why: Words
-    metric: Literal["roc_auc", "log_loss", "brier", "squared_error", "absolute_error"] | None = None
+    metric: Metric | None = None
 
 
 class LeakageGate(Setting, frozen=True, kw_only=True):

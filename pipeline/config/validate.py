@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 WINDOWS_FOR_A_TREND = 6
 MOST_CANDIDATES = 50
-CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc")
-REGRESSION_METRICS = ("squared_error", "absolute_error")
+CLASSIFICATION_METRICS = ("log_loss", "brier", "roc_auc", "average_precision", "cost")
+REGRESSION_METRICS = ("squared_error", "absolute_error", "pinball", "poisson_deviance")
 ZONES_OF_THE_MACHINE = ("localtime", "posixrules", "Factory")
 """Names that mean another zone on every machine."""
 
@@ -46,13 +46,19 @@ def wrong_together(settings: Pipeline, sound: Collection[str]) -> list[Wrong]:
 
 def notes_about(settings: Pipeline) -> list[str]:
     """Remarks that do not stop a run."""
+    notes = []
     count = len(development_windows(settings.time))
     if count < WINDOWS_FOR_A_TREND:
-        return [
+        notes.append(
             f"{count} development windows: enough to report, too few to claim a trend or a winner. Unless every "
             "window agrees, the reference or champion is kept."
-        ]
-    return []
+        )
+    if not settings.data.key:
+        notes.append(
+            "key = []: rows have no name of their own. Equal rows count as often as they are there, and a changed "
+            "row cannot be told from a new one."
+        )
+    return notes
 
 
 def _parsed(parse: Callable[[str], T], text: str, path: Path, wrong: list[Wrong]) -> T | None:
@@ -312,8 +318,9 @@ def _made_of(name: str, candidate: Candidate) -> Iterator[Wrong]:
     if (candidate.predictions is None) != (candidate.declared_by is None):
         words_ = f"[candidates.{name}] predictions and declared_by go together: who says how they were computed."
         yield path, words_
-    if candidate.predictions is not None and candidate.params:
-        yield (*path, "params"), f"[candidates.{name}] params: predictions that were computed elsewhere take none."
+    given = [word for word in ("params", "class_weight") if getattr(candidate, word)]
+    if candidate.predictions is not None and given:
+        yield (*path, given[0]), f"[candidates.{name}] {given[0]}: predictions that were computed elsewhere take none."
     if candidate.role == "reference" and way != "estimator":
         yield (*path, way), f"[candidates.{name}] is the reference, which is fitted in every window; say estimator."
 
@@ -322,10 +329,47 @@ def _selection(settings: Pipeline) -> Iterator[Wrong]:
     metric = settings.selection.metric
     classification = settings.data.target.rule is not None
     if classification != (metric in CLASSIFICATION_METRICS):
-        fitting = CLASSIFICATION_METRICS[:2] if classification else REGRESSION_METRICS
+        *others, last = CLASSIFICATION_METRICS if classification else REGRESSION_METRICS
         kind = "a yes or no" if classification else "a number"
-        words_ = f"metric = {metric!r} does not fit a target that is {kind}; use {' or '.join(fitting)}."
+        words_ = f"metric = {metric!r} does not fit a target that is {kind}; use {', '.join(others)} or {last}."
+        if metric == "cost":
+            words_ += " For a number, pinball with quantile = UNDER / (UNDER + OVER) judges by what a unit too little"
+            words_ += " and a unit too much cost."
         yield ("selection", "metric"), words_
+    yield from _needed(settings)
+
+
+def _needed(settings: Pipeline) -> Iterator[Wrong]:
+    """What a metric needs beside its name is there, and belongs to it."""
+    rule = settings.selection
+    if rule.metric == "pinball" and rule.quantile is None:
+        words_ = (
+            "[selection] must say quantile with pinball: with quantile = 0.9 what is predicted is the 90% quantile."
+        )
+        yield ("selection",), words_
+    if rule.metric != "pinball" and rule.quantile is not None:
+        yield ("selection", "quantile"), f"quantile belongs to pinball; the metric is {rule.metric}."
+    if rule.metric == "cost" and rule.costs is None:
+        words_ = "[selection] must say costs with cost. Write [selection.costs] with currency, false_alarm, missed."
+        yield ("selection",), words_
+    if rule.metric != "cost" and rule.costs is not None:
+        yield ("selection", "costs"), f"costs belong to the metric cost; the metric is {rule.metric}."
+    if rule.costs is not None:
+        for mistake, right in (("false_alarm", "right_no"), ("missed", "right_yes")):
+            if getattr(rule.costs, mistake) <= getattr(rule.costs, right):
+                words_ = f"{mistake} must cost more than {right}, the right answer; otherwise it is no mistake."
+                yield ("selection", "costs", mistake), words_
+
+
+def _weights(settings: Pipeline) -> Iterator[Wrong]:
+    data = settings.data
+    if data.weight is not None and data.weight.column == data.target.column:
+        yield ("data", "weight", "column"), f"{data.target.column} is the target; it cannot be the weight as well."
+    if data.target.rule is None:
+        for name, item in settings.candidates.items():
+            if item.class_weight is not None:
+                words_ = "class_weight weighs a yes and a no; this target is a number. [data.weight] weighs rows."
+                yield ("candidates", name, "class_weight"), words_
 
 
 def _gates(settings: Pipeline) -> Iterator[Wrong]:
@@ -401,6 +445,7 @@ CHECKED: dict[Callable[[Pipeline], Iterable[Wrong]], set[str]] = {
     _drops: {"data"},
     _candidates: {"candidates"},
     _selection: {"selection", "data"},
+    _weights: {"candidates", "data"},
     _gates: {"gates", "data", "time"},
     _rest: {"validity", "monitoring", "time", "data", "automation"},
 }

@@ -27,6 +27,7 @@ from tallystick.pipeline.data.sources import is_text
 
 Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Micros = npt.NDArray[np.int64]
 
 SPELLINGS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("on", "off"), ("1", "0"), ("ja", "nein"),
              ("j", "n"), ("oui", "non"), ("wahr", "falsch"))  # fmt: skip
@@ -42,6 +43,8 @@ class Terms(msgspec.Struct, frozen=True):
     """The version of reading; see :mod:`pipeline.data.reading`."""
     text: frozenset[str] = frozenset()
     """CSV columns that are text, whatever stands in them."""
+    lenient: frozenset[str] = frozenset()
+    """CSV columns that are text where they can be read in two ways, instead of an error."""
     labels_as_of: int | None = None
     """Answers that are due later may be missing, microseconds UTC. None: every answer must be there."""
     overdue: Literal["refuse", "count"] = "refuse"
@@ -58,9 +61,25 @@ def not_due(table: pa.Table, time_column: str, settings: Pipeline, terms: Terms)
         return np.zeros(table.num_rows, dtype=np.bool_)
     delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
     times = np.asarray(table[time_column].to_numpy())
-    answered = np.flatnonzero(np.asarray(table[settings.data.target.column].is_valid()))
-    newest = int(times[answered[-1]]) if len(answered) else int(times[-1])
-    found: Mask = (times + delay > terms.labels_as_of) | (times > newest)
+    return still_open(times, np.asarray(table[settings.data.target.column].is_valid()), delay, terms.labels_as_of)
+
+
+def still_open(times: Micros, answered: Mask, delay: int, labels_as_of: int) -> Mask:
+    """Rows whose answer cannot be expected yet, (n,) bool.
+
+    Parameters
+    ----------
+    times : (n,) int64
+        Microseconds since 1970-01-01 UTC, in any order.
+    answered : (n,) bool
+        Whether an answer is there.
+    delay : int
+        Microseconds after which an answer is known.
+    labels_as_of : int
+        The moment that labels are known by, microseconds UTC.
+    """
+    newest = int(times[answered].max()) if answered.any() else int(times.max())
+    found: Mask = (times + delay > labels_as_of) | (times > newest)
     return found
 
 

@@ -23,6 +23,7 @@ import pyarrow.csv
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.settings import Csv
+from tallystick.pipeline.data.reading import Reading
 
 LARGEST_EXACT = 2**53
 """Beyond it float64 merges whole numbers."""
@@ -174,29 +175,32 @@ def read_cells(path: Path, shape: CsvShape, columns: Sequence[str] | None) -> pa
 # The columns --------------------------------------------------------------------------------------------------
 
 
-def typed(
-    cells: pa.Table, where: str, declared: Csv, separator: str, as_text: frozenset[str], exact: frozenset[str]
-) -> pa.Table:
+def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table:
     """Cells as numbers, yes and no, or text; each column by all of its values.
 
     Parameters
     ----------
-    as_text : frozenset of str
-        Columns that are text whatever stands in them.
-    exact : frozenset of str
-        Keys and what is joined on: numbers of which two could become one float64 stay text.
+    where : str
+        The source, as errors name it.
+    separator : str
+        The sign between the columns: a comma inside a number then means something else.
+    how : Reading
+        What the file declares, and which columns are text, exact or read leniently.
 
     Raises
     ------
     InvalidInput
         With every column that can be read in two ways.
     """
-    as_text |= frozenset(declared.text)
+    declared = how.csv
+    as_text = how.text | frozenset(declared.text)
     columns: dict[str, pa.ChunkedArray | pa.Array] = {}
     doubts: list[_Doubt] = []
     for name in cells.column_names:
-        found = _column(name, cells[name], declared, separator, name in as_text, name in exact)
-        if isinstance(found, _Doubt):
+        found = _column(name, cells[name], declared, separator, name in as_text, name in how.exact)
+        if isinstance(found, _Doubt) and name in how.lenient:
+            columns[name] = _as_it_stands(cells[name])
+        elif isinstance(found, _Doubt):
             doubts.append(found)
         else:
             columns[name] = found
@@ -204,6 +208,10 @@ def typed(
         words = "\n".join(doubt.words for doubt in doubts)
         raise InvalidInput(f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{_lines(doubts)}")
     return pa.table(columns)
+
+
+def _as_it_stands(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
 
 
 def _lines(doubts: Sequence[_Doubt]) -> str:

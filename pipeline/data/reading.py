@@ -26,6 +26,8 @@ class Reading(msgspec.Struct, frozen=True):
     """CSV columns that are text, whatever stands in them: what a model knows as text."""
     exact: frozenset[str] = frozenset()
     """Columns whose values name a row: keys, and what is joined on."""
+    lenient: frozenset[str] = frozenset()
+    """CSV columns that are text, not an error, where they can be read in two ways: what a model knows as numbers."""
 
 
 def csv_reading(data: Data, version: int = READING) -> Reading:

@@ -39,6 +39,7 @@ from tallystick.pipeline.data.timestamps import moments, row_times
 from tallystick.pipeline.recipes import Columns
 
 TIME, LABEL_KNOWN, TARGET = "__time", "__label_known", "__target"
+ROW = "__row"
 CANONICAL_NAN = np.frombuffer(b"\x00\x00\x00\x00\x00\x00\xf8\x7f", dtype="<f8")[0]
 
 LARGEST_EXACT = 2**53
@@ -114,6 +115,8 @@ def cut(
     source_rows = table.num_rows
     table, dropped = _drop(table, settings, terms)
     target = answers(table, TIME, settings, terms)
+    if data.weight is not None:
+        _check_weights(table[data.weight.column], data)
     content = [
         fingerprint,
         [drop.where for drop in dropped],
@@ -151,6 +154,23 @@ def cut(
         data_bytes=written.nbytes,
         reading=terms.reading,
     )
+
+
+def _check_weights(column: pa.ChunkedArray, data: Data) -> None:
+    """Refuse weights that say of no row how much it counts."""
+    assert data.weight is not None
+    name = data.weight.column
+    if kind_of(column) != "number":
+        raise InvalidInput(f"The weight {name} holds text; a weight is a number above zero.")
+    values = pc.cast(column, pa.float64()).to_numpy()
+    unfit = int((~(np.isfinite(values) & (values > 0.0))).sum())
+    if unfit:
+        raise InvalidInput(
+            f"The weight {name} is missing, infinite, zero or less in {unfit:,} of {len(values):,} rows; a weight is a "
+            "number above zero.",
+            f'Mend them in the source, or leave these rows out: [[data.drop_rows]] where = "{name} <= 0" or '
+            f'"{name} is missing", with why.',
+        )
 
 
 def _whole(settings: Pipeline, base: Path, until: int | None, terms: Terms) -> tuple[pa.Table, list[Column], str]:
@@ -192,6 +212,7 @@ def _rows_before(table: pa.Table, until: int, source: str) -> pa.Table:
 def _load(settings: Pipeline, base: Path, terms: Terms) -> pa.Table:
     """The main table with its joins: only the columns that the pipeline names, in canonical types."""
     wanted = [settings.data.target.column, *_naming(settings)]
+    wanted += [settings.data.weight.column] if settings.data.weight else []
     wanted += [parse_condition(drop.where).column for drop in settings.data.drop_rows]
     return _table(settings, base, wanted, terms)
 
@@ -208,17 +229,20 @@ def columns_there(data: Data, base: Path, version: int = READING) -> set[str]:
     """Names of all columns that the sources of a pipeline have, joined ones by the name that they get here."""
     there = set(column_names(data.source, base, csv_reading(data, version)))
     for join in data.joins.values():
-        names = column_names(join.source, base, join_reading(data, join, version))
+        names = column_names(join.source, base, join_reading(data, join, Terms(reading=version)))
         there |= {join.rename.get(name, name) for name in names}
     return there
 
 
-def join_reading(data: Data, join: Join, version: int = READING, text: frozenset[str] = frozenset()) -> Reading:
-    """How a joined table is read; ``text`` names features as they are called here."""
+def join_reading(
+    data: Data,
+    join: Join,
+    terms: Terms = Terms(),  # noqa: B008 - a value, frozen
+) -> Reading:
+    """How a joined table is read; ``terms`` names features as they are called here."""
     original = {new: old for old, new in join.rename.items()}
-    return Reading(
-        version, join.csv or data.csv or Csv(), frozenset(original.get(name, name) for name in text), frozenset(join.on)
-    )
+    text, lenient = (frozenset(original.get(name, name) for name in names) for names in (terms.text, terms.lenient))
+    return Reading(terms.reading, join.csv or data.csv or Csv(), text, frozenset(join.on), lenient)
 
 
 def rows_without_answers(
@@ -228,12 +252,17 @@ def rows_without_answers(
 ) -> pa.Table:
     """Time, key and features only, sorted by time and key: what a model is asked about before the answer exists.
 
+    Where rows have no key, the column :data:`ROW` says which row of the source each one is, from 1 on.
+
     Raises
     ------
     InvalidInput
         For a table that does not fit the pipeline file, with counts and examples.
     """
-    return _sorted(_table(settings, base, [], terms), settings)
+    table = _table(settings, base, [], terms)
+    if not settings.data.key:
+        table = table.append_column(ROW, pa.array(np.arange(1, table.num_rows + 1)))
+    return _sorted(table, settings)
 
 
 def keyed_rows(settings: Pipeline, base: Path, source: str, wanted: Sequence[str], slice_: Slice) -> pa.Table:
@@ -259,8 +288,11 @@ def keyed_rows(settings: Pipeline, base: Path, source: str, wanted: Sequence[str
 
 def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
     key, time_column = settings.data.key, settings.time.column
-    _check_unique(table, key, time_column)
-    order = [(TIME, "ascending")] + [(name, "ascending") for name in key if name != time_column]
+    if key:
+        _check_unique(table, key, time_column)
+    # Rows without a name are put in order by all that is read of them: those that are still equal can change places.
+    by = key or sorted(set(table.column_names) - {TIME, ROW})
+    order = [(TIME, "ascending")] + [(name, "ascending") for name in by if name != time_column]
     return table.take(pc.sort_indices(table, sort_keys=order))
 
 
@@ -275,7 +307,7 @@ def _table(settings: Pipeline, base: Path, wanted: Sequence[str], terms: Terms) 
     known -= {time.column}
     main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
     named = frozenset({*data.key, *on, *_naming(settings)} - set(features)) | frozenset(data.key)
-    how = Reading(terms.reading, data.csv or Csv(), terms.text, named)
+    how = Reading(terms.reading, data.csv or Csv(), terms.text, named, terms.lenient)
     raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])), how)
     times = row_times(raw[time.column], time.column, time)
     table = pa.table({name: _canonical(raw[name], name, name in named) for name in main if name != time.column})
@@ -381,7 +413,10 @@ def _joined(
     """The table with the features that a join brings; rows without a match get missing values."""
     time, join = settings.time, settings.data.joins[name]
     original = {new: old for old, new in join.rename.items()}
-    how = join_reading(settings.data, join, terms.reading, terms.text & set(features))
+    own = frozenset(features)
+    how = join_reading(
+        settings.data, join, msgspec.structs.replace(terms, text=terms.text & own, lenient=terms.lenient & own)
+    )
     right = read_source(join.source, base, [*join.on, *(original.get(feature, feature) for feature in features)], how)
     left_keys, right_keys = {}, {}
     for column, text in join.on.items():

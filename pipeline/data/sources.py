@@ -241,7 +241,7 @@ def _csv(place: str, base: Path, columns: Sequence[str] | None, how: Reading) ->
                 raise not_this_encoding(path, shape.encoding) from error
     # A comma may be a decimal sign only where no file of the source is cut at commas.
     separator = "," if any(shape.separator == "," for shape in shapes) else shapes[0].separator
-    return typed(_together(cells, place), f"csv:{place}", how.csv, separator, how.text, how.exact)
+    return typed(_together(cells, place), f"csv:{place}", separator, how)
 
 
 def _csv_shape(path: Path, declared: Csv) -> CsvShape:

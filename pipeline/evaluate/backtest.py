@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -20,11 +20,9 @@ import pyarrow as pa
 from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import Levels, Metric, Overlap, Reliability
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.windows import Window
-from tallystick.pipeline.data.delivered import Delivered
 from tallystick.pipeline.data.reading import FIRST_READING, READING
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
@@ -42,102 +40,20 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Units
-from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
-from tallystick.pipeline.models.conduct import watched
-from tallystick.pipeline.models.model_file import predict, prediction_hash
-from tallystick.pipeline.models.template import Template
+from tallystick.pipeline.evaluate.fitting import Fitted, Recipe, asked, fitted, training_rows, weights_in
+from tallystick.pipeline.evaluate.losses import Measure, measure_of, threshold_by_costs
+from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Scored, Units
+from tallystick.pipeline.models.model_file import prediction_hash
 from tallystick.pipeline.models.workers import parallel
-from tallystick.pipeline.own_code import OwnCode
-from tallystick.pipeline.recipes import Columns, Task, build, own_code
+from tallystick.pipeline.recipes import Task
 
 Rows = npt.NDArray[np.int64]
 LARGEST_IMMATURE_SHARE = 0.05
+WEIGHT = "__weight"
+"""Name of the weights in a table of predictions."""
 MOST_LEVELS = 30
 HISTOGRAM_BINS = 10
 BANDS = ("00–06", "06–12", "12–18", "18–24")
-
-
-class Recipe(msgspec.Struct, frozen=True):
-    """How a candidate is built; equal recipes have equal hashes."""
-
-    name: str
-    estimator: str
-    params: dict[str, Any]
-    complexity: int
-    columns: Columns
-    task: Task
-    source: OwnCode | Template | Delivered | None = None
-    """What it is made of beside installed libraries: it travels with the recipe to whatever process needs it."""
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """What the hash is taken of, and enough to build it again."""
-        found: dict[str, Any] = {
-            "estimator": self.estimator,
-            "params": self.params,
-            "numeric": list(self.columns.numeric),
-            "categorical": list(self.columns.categorical),
-            "task": self.task,
-            "code": code_hash(self.estimator, self.code) if self.is_coded else "",
-        }
-        if isinstance(self.source, Template):
-            found["file"] = self.source.artifact
-        if isinstance(self.source, Delivered):
-            found["declared_by"] = self.source.declared_by
-        return found
-
-    @property
-    def code(self) -> OwnCode | None:
-        """The modules of the pipeline's own that it is made of."""
-        return self.source if isinstance(self.source, OwnCode) else None
-
-    @property
-    def is_coded(self) -> bool:
-        """Whether its estimator names code."""
-        return not isinstance(self.source, Template | Delivered)
-
-    @property
-    def delivered(self) -> Delivered | None:
-        """Its predictions, where they were computed elsewhere."""
-        return self.source if isinstance(self.source, Delivered) else None
-
-    @property
-    def hash(self) -> str:
-        """BLAKE3 of estimator, parameters, features, task and the recipe's own code."""
-        return blake3(encode_canonical(self.content)).hexdigest()
-
-    @property
-    def hashes(self) -> frozenset[str]:
-        """Every hash under which this recipe has been recorded; earlier ones were taken of the whole source file."""
-        content = self.content
-        codes = equivalent_hashes(self.estimator, self.code) if self.is_coded else [""]
-        return frozenset(blake3(encode_canonical({**content, "code": code})).hexdigest() for code in codes)
-
-    def built(self, seed: int) -> Any:
-        """The unfitted estimator."""
-        if isinstance(self.source, Template):
-            return self.source.built(seed, self.params)
-        return build(self.estimator, self.params, self.columns, self.task, seed, self.code)
-
-
-Sources = Mapping[str, OwnCode | Template | Delivered]
-"""What candidates are made of beside installed libraries, by name."""
-
-
-def recipe_for(settings: Pipeline, name: str, columns: Columns, sources: Sources | None = None) -> Recipe:
-    """The recipe of a candidate of the pipeline file, on these features.
-
-    Parameters
-    ----------
-    sources : mapping, optional
-        What its candidates are made of, as it was recorded. Without it, code is taken from beside the file as it is.
-    """
-    item = settings.candidates[name]
-    source = own_code(item.estimator) if sources is None and item.estimator else (sources or {}).get(name)
-    if isinstance(source, Delivered):
-        columns = Columns((), ())
-    return Recipe(name, item.made_of, dict(item.params), item.complexity, columns, settings.task, source)
 
 
 class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +65,7 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     resample: str
     segments: tuple[str, ...]
     group_overlap: str | None
-    metric: str
+    measure: Measure
     seed: int
     min_rows: int
     as_of: int
@@ -157,6 +73,13 @@ class BacktestPlan(msgspec.Struct, frozen=True, kw_only=True):
     edges: dict[str, list[float]]
     levels: dict[str, list[str]]
     target_edges: list[float]
+    weight: str | None = None
+    """The column that says how many rows a row counts as."""
+
+    @property
+    def metric(self) -> str:
+        """The name of what candidates are judged by."""
+        return self.measure.name
 
 
 class Cell(NamedTuple):
@@ -206,7 +129,7 @@ class Described(NamedTuple):
     histograms: dict[str, Levels]
     warnings: list[str]
     keys: pd.DataFrame
-    """Key columns and target of the test rows, in order."""
+    """Key columns, target and weight of the test rows, in order."""
 
 
 class Split(NamedTuple):
@@ -235,13 +158,14 @@ def make_plan(settings: Pipeline, slice_: Slice, first: Window, *, as_of: int) -
         resample=settings.selection.resample,
         segments=tuple(settings.monitoring.segments),
         group_overlap=settings.data.group.overlap if settings.data.group else None,
-        metric=settings.selection.metric,
+        measure=measure_of(settings),
         seed=settings.selection.seed,
         min_rows=settings.time.min_rows,
         as_of=as_of,
         edges=edges,
         levels=levels,
         target_edges=target_edges,
+        weight=settings.data.weight.column if settings.data.weight else None,
     )
 
 
@@ -309,96 +233,73 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
             f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
         )
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
-    y = numbers(test, TARGET)
-    p, fit_seconds, predict_seconds, caught = _predictions(plan, recipe, window, train, test)
-    units = units_of(test, plan)
+    told = _predictions(plan, recipe, window, train, test)
+    p, scored = told.p, scored_rows(test, told.p, plan, told.threshold)
     by_overlap = {}
     if plan.slice.group is not None and plan.group_overlap == "allowed" and not cell.random_split:
         seen = _seen(train, test, plan.slice.group)
         by_overlap = {
-            name: measure.metrics(plan.task, y[mask], p[mask], Units(units.codes[mask], units.names))
+            name: measure.metrics(plan.task, scored.only(mask))
             for name, mask in (("seen groups", seen), ("unseen groups", ~seen))
         }
-    loss = measure.row_losses(plan.metric, y, p)
     return Judged(
         label=window.label,
         candidate=recipe.name,
         predictions=p,
         prediction_hash=prediction_hash(p),
-        metrics=measure.metrics(plan.task, y, p, units),
+        metrics=measure.metrics(plan.task, scored),
         metrics_by_overlap=by_overlap,
-        reliability=measure.reliability(y, p),
+        reliability=measure.reliability(scored.y, p),
         scores=measure.histogram(p, plan.target_edges),
-        losses=measure.loss_table(y, p, loss, units, segments_of(test, plan)),
-        fit_seconds=fit_seconds,
-        predict_seconds=predict_seconds,
-        warnings=caught,
+        losses=measure.loss_table(scored, segments_of(test, plan)),
+        fit_seconds=told.fit_seconds,
+        predict_seconds=told.predict_seconds,
+        warnings=told.warnings,
     )
 
 
-def _predictions(
-    plan: BacktestPlan, recipe: Recipe, window: Window, train: pa.Table, test: pa.Table
-) -> tuple[Floats, float, float, list[str]]:
-    """What a candidate predicts for a window's rows, the seconds to fit and to predict, and the warnings."""
+class _Told(NamedTuple):
+    """What a candidate says of a window's rows."""
+
+    p: Floats
+    threshold: float | None
+    fit_seconds: float
+    predict_seconds: float
+    warnings: list[str]
+
+
+def _predictions(plan: BacktestPlan, recipe: Recipe, window: Window, train: pa.Table, test: pa.Table) -> _Told:
+    """What a candidate predicts for a window's rows."""
     started = time.perf_counter()
     if recipe.delivered is not None:
-        found = recipe.delivered.of_window(recipe.name, window, test)
-        return found, 0.0, time.perf_counter() - started, []
+        p = recipe.delivered.of_window(recipe.name, window, test)
+        costs = plan.measure.costs
+        return _Told(p, None if costs is None else threshold_by_costs(costs), 0.0, time.perf_counter() - started, [])
+    learnt = training_rows(train, recipe.columns, plan.weight)
     with one_thread(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        seed = seed_for(plan.seed, recipe.name, window.label)
-        model = fit(recipe, frame_of(train, recipe.columns), numbers(train, TARGET), seed, window.label)
-        fitted = time.perf_counter()
-        p = asked(recipe, model, frame_of(test, recipe.columns), window.label)
+        made = fitted(recipe, learnt, plan.measure, seed_for(plan.seed, recipe.name, window.label), window.label)
+        ready = time.perf_counter()
+        p = asked(recipe, made.model, frame_of(test, recipe.columns), window.label)
         predicted = time.perf_counter()
-    said = sorted({f"{item.category.__name__}: {item.message}" for item in caught})
-    return p, fitted - started, predicted - fitted, said
+    said = {f"{item.category.__name__}: {item.message}" for item in caught}
+    remarks = sorted(said | set(_remarks(made, plan.measure, p)))
+    return _Told(p, made.threshold, ready - started, predicted - ready, remarks)
 
 
-def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str) -> Any:
-    """A fitted estimator; InvalidInput naming candidate and window where the library refuses.
-
-    Raises
-    ------
-    InvalidInput
-        Also where the code behind the candidate writes a file or uses the network.
-    """
-    target = y.astype(np.int8) if recipe.task == "classification" else y
-    try:
-        with watched(recipe.name, f"it is fitted in {where}"):
-            return recipe.built(seed).fit(frame, target)
-    except (ValueError, KeyError) as error:
-        raise InvalidInput(
-            f"{recipe.name} cannot be fitted in {where}: {_first_line(error)}",
-            "Look at that candidate's params and at the training rows of that window.",
-        ) from error
+def scored_rows(test: pa.Table, p: Floats, plan: BacktestPlan, threshold: float | None) -> Scored:
+    """Rows with what was said of them, ready to be judged."""
+    return Scored(
+        numbers(test, TARGET), p, units_of(test, plan), plan.measure.at(threshold), weights_in(test, plan.weight)
+    )
 
 
-def asked(recipe: Recipe, model: Any, frame: pd.DataFrame, where: str) -> Floats:
-    """The predictions of a fitted estimator.
-
-    Raises
-    ------
-    InvalidInput
-        Naming candidate and window, where it fails, gives no number for each row, or does what :func:`fit` refuses.
-    """
-    try:
-        with watched(recipe.name, f"it predicts {where}"):
-            p = predict(model, frame)
-    except (ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise InvalidInput(f"{recipe.name} cannot predict {where}: {_first_line(error)}") from error
-    if p.shape != (len(frame),):
-        raise InvalidInput(f"{recipe.name} predicts {where} with {p.shape} numbers for {len(frame):,} rows.")
-    if bad := int((~np.isfinite(p)).sum()):
-        raise InvalidInput(
-            f"{recipe.name} predicts {where} with {bad:,} of {len(p):,} values missing or infinite.",
-            "Look at how that candidate treats missing values and values that it has not seen.",
-        )
-    return p
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _remarks(made: Fitted, by: Measure, p: Floats) -> Iterator[str]:
+    """What a reader of a candidate's numbers should know beside the warnings of its library."""
+    if made.remark is not None:
+        yield made.remark
+    if by.name == "poisson_deviance" and (low := int((p <= 0.0).sum())):
+        yield f"{low:,} of {len(p):,} predictions are not above zero; a Poisson deviance counts them as nearly zero."
 
 
 @contextmanager
@@ -508,13 +409,15 @@ def describe(plan: BacktestPlan, window: Window) -> Described:
     for name in plan.slice.categorical:
         histograms[name] = measure.level_counts(text_series(test, name), plan.levels[name])
     keys = pd.DataFrame({name: _plain(test, name) for name in plan.slice.key} | {"target": y})
+    if plan.weight is not None:
+        keys[WEIGHT] = numbers(test, plan.weight)
     return Described(
         window=window,
         train_rows=len(rows.train),
         test_rows=len(rows.test),
         immature_rows=rows.immature,
         removed_for_overlap=rows.removed,
-        complete=not too_immature and not too_few,
+        complete=not too_immature and not too_few and not (plan.measure.ranks and len(np.unique(y)) < 2),
         train_hash=rows_hash(train),
         test_hash=rows_hash(test),
         test_columns={name: column_hash(test[name]) for name in sorted(test.column_names)},

@@ -37,13 +37,17 @@ class WindowLosses(msgspec.Struct, frozen=True, eq=False):
     rows : ndarray of shape (U,)
         Test rows in each unit. They cancel in a gain and serve only the mean losses that are reported.
     losses : dict of str to ndarray of shape (U,)
-        Per candidate, reference included, the sum of its row losses in each unit; zero or more, smaller is better.
+        Per candidate, reference included, the sum of its row losses in each unit; zero or more, smaller is better. Of
+        a ranking, the sum of the parts of its rows, of any sign; see :mod:`pipeline.evaluate.losses`.
+    ranks : bool
+        Whether it is a ranking that is summed: its gains are differences, not shares.
     """
 
     label: str
     units: tuple[str, ...]
     rows: Floats
     losses: dict[str, Floats]
+    ranks: bool = False
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -82,6 +86,8 @@ def checked(windows: Sequence[WindowLosses], reference: str) -> list[WindowLosse
     InvalidInput
         What :func:`pipeline.evaluate.stability.scores` refuses about windows.
     """
+    if len({window.ranks for window in windows}) > 1:
+        raise InvalidInput("Some windows are judged by a loss and others by a ranking.")
     if not windows:
         raise InvalidInput("Without a complete window nothing can be compared.")
     if len({window.label for window in windows}) != len(windows):
@@ -101,12 +107,13 @@ def checked(windows: Sequence[WindowLosses], reference: str) -> list[WindowLosse
         arrays = {name: np.asarray(window.losses[name], dtype=np.float64) for name in names}
         rows = np.asarray(window.rows, dtype=np.float64)
         for name, values in (("rows", rows), *arrays.items()):
-            if values.shape != (units,) or not np.isfinite(values).all() or (values < 0).any():
+            signed = window.ranks and name != "rows"
+            if values.shape != (units,) or not np.isfinite(values).all() or (not signed and (values < 0).any()):
                 raise InvalidInput(f"{where}: {name} must be {units} numbers of zero or more, one a resample unit.")
         if rows.sum() == 0:
             raise InvalidInput(f"{where} has no test rows.")
         losses = {name: values[order] for name, values in arrays.items()}
-        checked.append(WindowLosses(window.label, tuple(sorted(window.units)), rows[order], losses))
+        checked.append(WindowLosses(window.label, tuple(sorted(window.units)), rows[order], losses, window.ranks))
     return checked
 
 
@@ -133,8 +140,10 @@ def draw_gains(
             # Units stand in the first axis: numpy then adds row by row, in an order that no processor changes.
             picked = _whole_numbers(stream, len(part) * units, below=units).reshape(units, len(part))
             base = window.losses[reference][picked].sum(axis=0)
+            rows = np.maximum(window.rows[picked].sum(axis=0), 1.0) if window.ranks else None
             for name in names:
-                drawn[name][part] = gains(base, window.losses[name][picked].sum(axis=0))
+                ours = window.losses[name][picked].sum(axis=0)
+                drawn[name][part] = gains(base, ours) if rows is None else (base - ours) / rows
     return chosen, {name: values.reshape(draws, count) for name, values in drawn.items()}
 
 

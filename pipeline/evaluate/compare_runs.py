@@ -16,6 +16,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.pipeline.config.canonical import configuration_in, meaning_in
 from tallystick.pipeline.config.diff import ConfigChange, config_changes
+from tallystick.pipeline.config.settings import RANKINGS
 from tallystick.pipeline.evaluate.bootstrap import Interval, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores
 from tallystick.pipeline.records.run_record import RunRecord
@@ -38,7 +39,7 @@ class WindowComparison(NamedTuple):
     """Mean loss of the candidate of the first run."""
     b: float | None
     gain: float | None
-    """Share of the first one's loss that the second saves; None without pairs."""
+    """Share of the first one's loss that the second saves, or by how much more it ranks; None without pairs."""
     interval: Interval | None
     unpaired: str | None
     """Why there are no pairs."""
@@ -116,6 +117,7 @@ def _candidate(record: RunRecord) -> str:
 def _window(
     stored: Callable[[str], bytes], a: RunRecord, b: RunRecord, label: str, names: tuple[str, str], metric: str
 ) -> tuple[WindowComparison, WindowLosses | None]:
+    summed = "sum_ranking" if metric in RANKINGS else "sum_loss"
     judged = a.evaluations.get((label, names[0])), b.evaluations.get((label, names[1]))
     means = [_metric(one, metric) for one in judged]
     whole = WindowComparison(label, means[0], means[1], None, None, None)
@@ -125,25 +127,25 @@ def _window(
     if rows[0] != rows[1]:
         return whole._replace(unpaired=f"{rows[0]:,} test rows became {rows[1]:,}"), None
     try:
-        first, second = (_losses(stored, one) for one in (judged[0], judged[1]))
+        first, second = (_losses(stored, one, summed) for one in (judged[0], judged[1]))
     except TallyError as error:
         return whole._replace(unpaired=error.message), None
     if list(first["unit"]) != list(second["unit"]) or list(first["rows"]) != list(second["rows"]):
         return whole._replace(unpaired="they tested on other rows"), None
     losses = {
-        "a": first[f"sum_loss_{names[0]}"].to_numpy(dtype=float),
-        "b": second[f"sum_loss_{names[1]}"].to_numpy(dtype=float),
+        "a": first[f"{summed}_{names[0]}"].to_numpy(dtype=float),
+        "b": second[f"{summed}_{names[1]}"].to_numpy(dtype=float),
     }
     units = tuple(str(unit) for unit in first["unit"])
-    return whole, WindowLosses(label, units, first["rows"].to_numpy(dtype=float), losses)
+    return whole, WindowLosses(label, units, first["rows"].to_numpy(dtype=float), losses, metric in RANKINGS)
 
 
 def _metric(judged: say.WindowEvaluated | None, metric: str) -> float | None:
     return None if judged is None or metric not in judged.metrics else judged.metrics[metric].value
 
 
-def _losses(stored: Callable[[str], bytes], judged: say.WindowEvaluated) -> pd.DataFrame:
-    table = stored_table(stored(judged.losses), ["rows", f"sum_loss_{judged.candidate}"], ["segment", "unit"])
+def _losses(stored: Callable[[str], bytes], judged: say.WindowEvaluated, summed: str) -> pd.DataFrame:
+    table = stored_table(stored(judged.losses), ["rows", f"{summed}_{judged.candidate}"], ["segment", "unit"])
     return table[table["segment"] == ""].sort_values("unit", ignore_index=True)
 
 

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tallystick.ledger.events.types import Levels, Metric, Reliability
+from tallystick.pipeline.evaluate.losses import Measure, parts_of, ranking_losses, relative, row_losses
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se, calibration_in_large, cluster_se_of_mean
 from tallystick.pipeline.recipes import Task
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-SMALLEST_PROBABILITY = 1e-15
 RELIABILITY_BINS = 10
 SCORE_EDGES = tuple(round(0.05 * index, 2) for index in range(21))
 
@@ -33,23 +34,21 @@ class Units(NamedTuple):
     names: tuple[str, ...]
 
 
-def row_losses(metric: str, y: Floats, p: Floats) -> Floats:
-    """Loss of each row; smaller is better.
+class Scored(NamedTuple):
+    """Rows with their targets and what was predicted of them."""
 
-    Parameters
-    ----------
-    metric : {"log_loss", "brier", "squared_error", "absolute_error"}
-    y : (n,) targets; 0 or 1 for the first two
-    p : (n,) predictions; probabilities for the first two, clipped to [1e-15, 1 - 1e-15] for the logarithm
-    """
-    if metric == "log_loss":
-        clipped = np.clip(p, SMALLEST_PROBABILITY, 1.0 - SMALLEST_PROBABILITY)
-        return -np.where(y == 1.0, np.log(clipped), np.log1p(-clipped))
-    if metric in ("brier", "squared_error"):
-        return np.square(p - y)
-    if metric == "absolute_error":
-        return np.abs(p - y)
-    raise ValueError(metric)
+    y: Floats
+    p: Floats
+    units: Units
+    measure: Measure
+    weights: Floats | None = None
+    """One a row, with a mean of one; None where every row counts the same."""
+
+    def only(self, mask: npt.NDArray[np.bool_]) -> Scored:
+        """Some of the rows; their weights have a mean of one again."""
+        weights = None if self.weights is None else relative(self.weights[mask])
+        units = Units(self.units.codes[mask], self.units.names)
+        return Scored(self.y[mask], self.p[mask], units, self.measure, weights)
 
 
 def losses_of(task: Task) -> tuple[str, ...]:
@@ -57,30 +56,57 @@ def losses_of(task: Task) -> tuple[str, ...]:
     return ("log_loss", "brier") if task == "classification" else ("squared_error", "absolute_error")
 
 
-def metrics(task: Task, y: Floats, p: Floats, units: Units) -> dict[str, Metric]:
-    """All metrics of one set of rows, each with its standard error or its reason for having no value."""
-    if len(y) == 0:
+THRESHOLD = "decision_threshold"
+"""Reported beside a cost: from which probability on the candidate says yes."""
+
+
+def metrics(task: Task, rows: Scored) -> dict[str, Metric]:
+    """All metrics of one set of rows, each with its standard error or its reason for having no value.
+
+    The losses of the task, AUC for a yes or no, the measure that decides, and calibration in the large.
+    """
+    names = [*losses_of(task), *(("roc_auc",) if task == "classification" else ())]
+    if rows.measure.name not in names:
+        names.append(rows.measure.name)
+    if len(rows.y) == 0:
         none = Metric(value=None, standard_error=None, reason="There are no such rows.")
-        ranking = ("roc_auc",) if task == "classification" else ()
-        return dict.fromkeys((*losses_of(task), *ranking, "calibration_in_large"), none)
-    rows = np.bincount(units.codes, minlength=len(units.names)).astype(np.float64)
-    present = rows > 0
-    found: dict[str, Metric] = {}
-    for name in losses_of(task):
-        loss = row_losses(name, y, p)
-        sums = np.bincount(units.codes, weights=loss, minlength=len(units.names)).astype(np.float64)
-        found[name] = _metric(float(loss.mean()), cluster_se_of_mean(sums[present], rows[present]))
-    if task == "classification":
-        auc, error = auc_with_cluster_se(y, p, units.codes)
-        if auc is None:
-            only = "positive" if y[0] == 1.0 else "negative"
-            reason = f"Only one class: all {len(y):,} labels are {only}, so nothing can be ranked."
-            found["roc_auc"] = Metric(value=None, standard_error=None, reason=reason)
-        else:
-            found["roc_auc"] = _metric(auc, error)
-    difference, error = calibration_in_large(y, p, units.codes)
-    found["calibration_in_large"] = _metric(difference, error)
+        return dict.fromkeys((*names, "calibration_in_large"), none)
+    found = {name: _one(rows, rows.measure if name == rows.measure.name else Measure(name)) for name in names}
+    if rows.measure.threshold is not None:
+        found[THRESHOLD] = Metric(value=rows.measure.threshold, standard_error=None, reason=None)
+    if rows.weights is None:
+        difference, error = calibration_in_large(rows.y, rows.p, rows.units.codes)
+        found["calibration_in_large"] = _metric(difference, error)
+    else:
+        found["calibration_in_large"] = _mean((rows.p - rows.y) * rows.weights, rows.units)
     return found
+
+
+def _one(rows: Scored, measure: Measure) -> Metric:
+    if not measure.ranks:
+        loss = row_losses(measure, rows.y, rows.p)
+        return _mean(loss if rows.weights is None else loss * rows.weights, rows.units)
+    if len(np.unique(rows.y)) < 2:
+        only = "positive" if rows.y[0] == 1.0 else "negative"
+        reason = f"Only one class: all {len(rows.y):,} labels are {only}, so nothing can be ranked."
+        return Metric(value=None, standard_error=None, reason=reason)
+    if measure.name == "roc_auc" and rows.weights is None:
+        auc, error = auc_with_cluster_se(rows.y, rows.p, rows.units.codes)
+        assert auc is not None
+        return _metric(auc, error)
+    parts = ranking_losses(measure.name, rows.y, rows.p, rows.weights)
+    assert parts is not None
+    missed = _mean(parts, rows.units)
+    assert missed.value is not None
+    return msgspec.structs.replace(missed, value=1.0 - missed.value)
+
+
+def _mean(values: Floats, units: Units) -> Metric:
+    """A mean over rows, with its standard error over whole units."""
+    rows = np.bincount(units.codes, minlength=len(units.names)).astype(np.float64)
+    sums = np.bincount(units.codes, weights=values, minlength=len(units.names)).astype(np.float64)
+    present = rows > 0
+    return _metric(float(values.mean()), cluster_se_of_mean(sums[present], rows[present]))
 
 
 def _metric(value: float, standard_error: float | None) -> Metric:
@@ -126,17 +152,27 @@ def level_counts(values: pd.Series[str], levels: list[str]) -> Levels:
     )
 
 
-def loss_table(y: Floats, p: Floats, loss: Floats, units: Units, segments: dict[str, pd.Series[str]]) -> pd.DataFrame:
+def loss_table(rows: Scored, segments: dict[str, pd.Series[str]]) -> pd.DataFrame:
     """Rows, summed target, summed prediction and summed loss by resample unit and segment level.
+
+    Where rows have weights, target, prediction and loss are multiplied by them first. Where a ranking decides, the loss
+    is the log-loss, and the parts of the rows in the ranking are summed beside it.
 
     Returns
     -------
     DataFrame with columns ``segment`` (empty for the whole window), ``level``, ``unit``, ``rows`` (int64),
-    ``sum_y``, ``sum_p``, ``sum_loss`` (float64), sorted by the first three.
+    ``sum_y``, ``sum_p``, ``sum_loss`` (float64), sorted by the first three; also ``sum_ranking`` where a ranking
+    decides and both classes are present.
     """
+    y, p, units, measure, weights = rows
+    loss = row_losses(measure.by_row, y, p)
+    if weights is not None:
+        y, p, loss = y * weights, p * weights, loss * weights
     unit_names = np.asarray(units.names, dtype=object)[units.codes]
     parts = []
     base = pd.DataFrame({"unit": unit_names, "rows": 1, "sum_y": y, "sum_p": p, "sum_loss": loss})
+    if measure.ranks and (ranking := parts_of(measure, rows.y, rows.p, weights)) is not None:
+        base["sum_ranking"] = ranking
     for segment, levels in {"": pd.Series("", index=range(len(y))), **segments}.items():
         frame = base.assign(segment=segment, level=levels.fillna("(missing)").to_numpy())
         parts.append(frame.groupby(["segment", "level", "unit"], sort=True).sum().reset_index())

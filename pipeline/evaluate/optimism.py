@@ -10,7 +10,8 @@ import numpy as np
 from tallystick.ledger.events import types as say
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Judged, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Judged
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.evaluate.result_cache import Remembered, RowHashes
 
 

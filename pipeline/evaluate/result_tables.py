@@ -23,6 +23,8 @@ def losses_table(judged: Sequence[Judged]) -> pd.DataFrame:
     for item in judged:
         table[f"sum_p_{item.candidate}"] = item.losses["sum_p"].to_numpy()
         table[f"sum_loss_{item.candidate}"] = item.losses["sum_loss"].to_numpy()
+        if "sum_ranking" in item.losses:
+            table[f"sum_ranking_{item.candidate}"] = item.losses["sum_ranking"].to_numpy()
     return table
 
 

@@ -13,18 +13,13 @@ from typing import Any
 import msgspec
 
 from tallystick.ledger.events.sentences import count
+from tallystick.pipeline.config.settings import RANKINGS
 from tallystick.pipeline.evaluate import selection as rule
+from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
 from tallystick.pipeline.evaluate.selection import RuleStep
 from tallystick.pipeline.evaluate.stability import Pair, Score, Scores
 
 MONTHS = "January February March April May June July August September October November December"
-METRIC_WORDS = {
-    "log_loss": "log-loss",
-    "brier": "Brier score",
-    "squared_error": "squared error",
-    "absolute_error": "absolute error",
-    "roc_auc": "AUC",
-}
 SMALL_AUC_GAP = 0.02
 SMALL_LOSS_GAP = 0.05
 """As a share of the walk-forward loss."""
@@ -48,6 +43,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         What a window is called where its movement is described: ``"month"``.
     labels : dict of str to str
         Window label -> words, for labels that are not calendar periods.
+    detail : str
+        What must be said beside the metric's name, see
+        :func:`pipeline.evaluate.metric_words.metric_detail`.
     """
 
     metric: str
@@ -55,6 +53,31 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     confidence: float
     period: str = "window"
     labels: dict[str, str] = {}
+    detail: str = ""
+
+    @property
+    def name(self) -> str:
+        """What is judged by, ``cost (EUR a row)``."""
+        return f"{METRIC_WORDS[self.metric]}{f' ({self.detail})' if self.detail else ''}"
+
+    def gain(self, value: float) -> str:
+        """A gain: a share of the reference's loss, or points of a ranking."""
+        return gain_size(value, self.metric)
+
+    def gains(self, low: float, high: float) -> str:
+        """``6.4% to 12.0%``, ``1.2 to 3.4 points``."""
+        return (
+            f"{_hundredths(low)} to {points(high)}" if self.metric in RANKINGS else f"{percent(low)} to {percent(high)}"
+        )
+
+    def gain_brackets(self, low: float, high: float) -> str:
+        """``[0.1%, 8.1%]``, ``[0.1, 8.1]`` of points."""
+        return point_brackets(low, high) if self.metric in RANKINGS else percent_brackets(low, high)
+
+
+def gain_size(value: float, metric: str) -> str:
+    """A gain without words: ``2.4%``; of a ranking ``2.4 points``, each of which is 0.01."""
+    return points(value) if metric in RANKINGS else percent(value)
 
 
 # Parts -----------------------------------------------------------------------------------------------------------
@@ -179,9 +202,9 @@ def _stays(facts: Facts) -> str:
 
 
 def _leader(facts: Facts, context: Context) -> str:
-    side = "lower" if facts["mean_gain"] >= 0 else "higher"
+    side = "lower" if (facts["mean_gain"] >= 0) != (context.metric in RANKINGS) else "higher"
     return (
-        f"{facts['candidate']} leads: {percent(abs(facts['mean_gain']))} {side} {METRIC_WORDS[context.metric]} than "
+        f"{facts['candidate']} leads: {context.gain(abs(facts['mean_gain']))} {side} {context.name} than "
         f"{context.reference} on average over {count(facts['windows'], 'window')} "
         f"({_gain_interval(facts, context)})."
     )
@@ -191,7 +214,7 @@ def _gain_interval(facts: Facts, context: Context) -> str:
     low, high = facts["low"], facts["high"]
     if facts["mean_gain"] < 0:
         low, high = -high, -low
-    return f"{confidence_words(context.confidence)} interval {interval(low, high)}"
+    return f"{confidence_words(context.confidence)} interval {context.gains(low, high)}"
 
 
 def _leader_not_clear(facts: Facts, context: Context) -> str:
@@ -230,15 +253,15 @@ def _not_equal(facts: Facts, context: Context) -> str:
     if facts["worst_gain"] < 0:
         worse = (
             f", and in {window_words(facts['worst_window'], context)} it was worse than {context.reference} "
-            f"({percent(facts['worst_gain'])})"
+            f"({context.gain(facts['worst_gain'])})"
         )
     return f"{facts['candidate']} is not an equal: {_lower(facts)}{worse}."
 
 
-def _best_worst_quarter(facts: Facts, _: Context) -> str:
+def _best_worst_quarter(facts: Facts, context: Context) -> str:
     return (
         f"Among the {facts['among']} equals {facts['candidate']} has the best worst quarter of windows: "
-        f"a gain of {percent(facts['worst_quarter'])}."
+        f"a gain of {context.gain(facts['worst_quarter'])}."
     )
 
 
@@ -281,9 +304,9 @@ def _worst_quarter(facts: Facts, context: Context) -> str:
     value, low, high = facts["worst_quarter"], facts["low"], facts["high"]
     months = windows_words(facts["worst_quarter_windows"], context)
     if value < 0:
-        return f"its worst quarter ({months}) loses {percent(-value)} {percent_brackets(-high, -low)}"
+        return f"its worst quarter ({months}) loses {context.gain(-value)} {context.gain_brackets(-high, -low)}"
     still = "still gains" if value > 0 else "gains"
-    return f"its worst quarter ({months}) {still} {percent(value)} {percent_brackets(low, high)}"
+    return f"its worst quarter ({months}) {still} {context.gain(value)} {context.gain_brackets(low, high)}"
 
 
 def _never_worse(facts: Facts, context: Context) -> str:
@@ -292,7 +315,7 @@ def _never_worse(facts: Facts, context: Context) -> str:
 
 def _sometimes_worse(facts: Facts, context: Context) -> str:
     labels, gains = facts["worse_windows"], facts["worse_gains"]
-    when = [f"{window_words(label, context)} ({percent(gain)})" for label, gain in zip(labels, gains, strict=True)]
+    when = [f"{window_words(label, context)} ({context.gain(gain)})" for label, gain in zip(labels, gains, strict=True)]
     return (
         f"{facts['candidate']} was worse than {context.reference} in {len(labels)} of "
         f"{count(facts['windows'], 'window')}, {and_words(when)}; {_worst_quarter(facts, context)}."
@@ -386,9 +409,10 @@ def headline(selection: rule.Selection, pipeline: str, scores: Scores | None, co
         return f"Nobody is chosen for {pipeline}."
     if selection.outcome == "champion-kept":
         return f"The champion's recipe, {selection.chosen}, stays for {pipeline}."
-    gain = percent(scores.of(selection.chosen).mean_gain)
+    gain = context.gain(scores.of(selection.chosen).mean_gain)
+    side = "higher" if context.metric in RANKINGS else "lower"
     lead = "" if selection.chosen == selection.leader else f", although {selection.leader} leads"
-    return f"{selection.chosen} is chosen for {pipeline}: {gain} lower {METRIC_WORDS[context.metric]}{lead}."
+    return f"{selection.chosen} is chosen for {pipeline}: {gain} {side} {context.name}{lead}."
 
 
 # Behaviour over time -------------------------------------------------------------------------------------------------
@@ -401,8 +425,8 @@ def trajectory_words(score: Score, windows: Sequence[str], context: Context) -> 
     """
     best = max(range(len(windows)), key=lambda index: score.gains[index])
     span = (
-        f"The gain of {score.candidate} over {context.reference} lies between {percent(score.worst_gain)} "
-        f"({window_words(score.worst_window, context)}) and {percent(score.gains[best])} "
+        f"The gain of {score.candidate} over {context.reference} lies between {context.gain(score.worst_gain)} "
+        f"({window_words(score.worst_window, context)}) and {context.gain(score.gains[best])} "
         f"({window_words(windows[best], context)})"
     )
     if score.slope is None or score.slope_interval is None or len(windows) < rule.FULL_RULE_WINDOWS:
@@ -474,7 +498,7 @@ def optimism_sentence(
     if walk_forward_mean is None or random_mean is None or not gaps:
         return f"What a random split would promise of {candidate} is not known: {name} has no value in any window."
     mean = math.fsum(gaps) / len(gaps)
-    limit = SMALL_AUC_GAP if metric == "roc_auc" else SMALL_LOSS_GAP * walk_forward_mean
+    limit = SMALL_AUC_GAP if metric in RANKINGS else SMALL_LOSS_GAP * walk_forward_mean
     numbers = f"{random_mean:.3f} instead of {walk_forward_mean:.3f}"
     spread = f"({min(gaps):.3f} to {max(gaps):.3f}; positive in {sum(gap > 0 for gap in gaps)} of"
     evidence = f"{spread} {count(len(gaps), 'window')}): {numbers}"

@@ -61,9 +61,10 @@ class Score(msgspec.Struct, frozen=True, kw_only=True):
 
     candidate: str
     gains: list[float]
-    """Share of the reference's loss that is saved, by window, in the order of ``Scores.windows``."""
+    """Share of the reference's loss that is saved, or by how much more it ranks than the reference; by window, in the
+    order of ``Scores.windows``."""
     losses: list[float]
-    """Mean loss a row, by window."""
+    """Mean loss a row, by window; one less the metric where it ranks."""
     mean_gain: float
     mean_interval: Interval
     worst_quarter: float
@@ -265,14 +266,19 @@ def _draw(windows: Sequence[WindowLosses], reference: str, confidence: float, se
     in_window, drawn = draw_gains(windows, names, reference, seed, draws)
     earlier, later = np.triu_indices(len(windows), k=1)
     most = SLOPE_CELLS // max(1, len(earlier))
+    rows = np.array([float(window.rows.sum()) for window in windows])
+    ranks = windows[0].ranks
     return _Drawn(
         windows=windows,
         reference=reference,
         confidence=confidence,
         labels=labels,
-        rows=np.array([float(window.rows.sum()) for window in windows]),
+        rows=rows,
         totals=totals,
-        observed={name: gains(totals[reference], totals[name]) for name in names},
+        observed={
+            name: (totals[reference] - totals[name]) / rows if ranks else gains(totals[reference], totals[name])
+            for name in names
+        },
         gains=drawn,
         means={name: drawn[name].mean(axis=1) for name in names},
         quarters={name: _worst_quarter(drawn[name]) for name in names},
@@ -384,8 +390,11 @@ def _line(gain: Floats, earlier: Indices, later: Indices) -> tuple[float | None,
 
 
 def _gain_variance(window: WindowLosses, name: str, reference: str) -> float | None:
-    """Sampling variance of a window's gain over its units: a ratio of two sums, linearised."""
+    """Sampling variance of a window's gain over its units: a ratio of two sums, linearised, or a difference."""
     base, loss, units = window.losses[reference], window.losses[name], len(window.units)
+    if window.ranks:
+        error = cluster_se_of_mean(base - loss, window.rows)
+        return None if error is None else error * error
     total = float(base.sum())
     if units < 2 or total == 0.0:
         return None

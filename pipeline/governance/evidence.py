@@ -67,6 +67,8 @@ class GateEvidence(NamedTuple):
     """Verifier key -> name of each person who signed the model, or the decision that chose it."""
     withdrawn: Mapping[str, Sequence[Withdrawn]] = {}
     """Gate -> events it rested on that do not count any more."""
+    metric: str = ""
+    """What gains are counted in; empty where nobody asks."""
     lost_windows: Sequence[str] = ()
     """Labels of windows that the run judged and of which something does not count any more."""
     unsteady: str | None = None
@@ -130,6 +132,7 @@ def evidence_of(
         budget=configuration.time.final.looks,
         approvals=_approvals_of(now, ids),
         withdrawn=_withdrawn(now, record, model, {candidate, configuration.reference}, same_result, ids),
+        metric=configuration.selection.metric,
         lost_windows=_lost_windows(record, candidate),
         unsteady=record.unsteady.get(candidate),
     )

@@ -36,6 +36,7 @@ from tallystick.pipeline.config.settings import (
     Setting,
     WindowShare,
 )
+from tallystick.pipeline.evaluate.metric_words import signed_gain
 from tallystick.pipeline.governance.evidence import EVIDENCE, GateEvidence, Withdrawn, evidence_of, judged_run
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 
@@ -123,7 +124,9 @@ def _wins(rule: WindowShare, evidence: GateEvidence) -> Judgement:
         f"{EVERY_WINDOW if share is None else f'{needed} of {total}'} is asked for."
     )
     if lost:
-        sentence += f" Not in {', '.join(f'{label} ({gain:+.1%})' for label, gain in lost.items())}."
+        sentence += (
+            f" Not in {', '.join(f'{label} ({signed_gain(gain, evidence.metric)})' for label, gain in lost.items())}."
+        )
     return ("passed" if won >= needed else "failed"), float(won), facts, sentence
 
 
@@ -135,8 +138,8 @@ def _worst(rule: AtLeast, evidence: GateEvidence) -> Judgement:
     label = min(known, key=lambda name: (known[name], name))
     worst = known[label]
     sentence = (
-        f"The worst window of {evidence.candidate} is {label}, with {worst:+.1%} against {evidence.reference}; "
-        f"at least {least:+.1%} is asked for."
+        f"The worst window of {evidence.candidate} is {label}, with {signed_gain(worst, evidence.metric)} against "
+        f"{evidence.reference}; at least {signed_gain(least, evidence.metric)} is asked for."
     )
     return ("passed" if worst >= least else "failed"), worst, {"window": label, "gain": worst}, sentence
 

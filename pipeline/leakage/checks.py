@@ -23,7 +23,8 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.leakage import feature_scan
 from tallystick.pipeline.leakage.feature_scan import bins_of
 from tallystick.pipeline.models.workers import parallel
@@ -304,7 +305,11 @@ def row_overlap(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window])
 
 
 def unique_keys(plan: BacktestPlan, table: pa.Table) -> Check:
-    """Whether every row of the slice has a key of its own."""
+    """Whether every row of the slice has a key of its own, where rows have a key."""
+    if not plan.slice.key:
+        repeated = table.num_rows - _different_rows(table)
+        said = f"The rows have no key. {repeated:,} of {table.num_rows:,} repeat another in all that is read of them."
+        return _check("keys", None, "pass", {"rows": table.num_rows, "repeated": repeated, "key": []}, said)
     repeated = int(table.select(list(plan.slice.key)).to_pandas().duplicated().sum())
     facts = {"rows": table.num_rows, "repeated": repeated, "key": list(plan.slice.key)}
     if repeated:
@@ -430,9 +435,19 @@ def history(plan: BacktestPlan, described: Sequence[Described], earlier: Sequenc
     return [_check("history", None, "pass", {"compared": same_rows, "runs": len(runs)}, sentence)]
 
 
+def _different_rows(table: pa.Table) -> int:
+    # Arrow reads a name with a point as a path into a nested column, so the columns get plain ones.
+    plain = [f"c{number}" for number in range(table.num_columns)]
+    found: int = table.rename_columns(plain).group_by(plain, use_threads=False).aggregate([]).num_rows
+    return found
+
+
 def _same_keys(plan: BacktestPlan, after: Described, before: say.WindowDescribed) -> bool:
-    return after.test_rows == before.test_rows > 0 and all(
-        after.test_columns.get(name) == before.test_columns.get(name) for name in (*plan.slice.key, TIME)
+    """Whether both hold the same rows; rows without a key cannot be recognised once a value has changed."""
+    return (
+        bool(plan.slice.key)
+        and after.test_rows == before.test_rows > 0
+        and all(after.test_columns.get(name) == before.test_columns.get(name) for name in (*plan.slice.key, TIME))
     )
 
 

@@ -22,8 +22,10 @@ import pandas as pd
 from tallystick.ledger.events.types import Check
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import TARGET, frame_of, numbers, open_table, rows_of
-from tallystick.pipeline.evaluate import backtest, metrics
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe
+from tallystick.pipeline.evaluate import backtest
+from tallystick.pipeline.evaluate.backtest import BacktestPlan
+from tallystick.pipeline.evaluate.fitting import Recipe, fit
+from tallystick.pipeline.evaluate.losses import row_losses
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.recipes import Columns, Task
@@ -159,8 +161,8 @@ def alone(train: pd.Series, y_train: Floats, test: pd.Series) -> Floats:
 def score(task: Task, y_train: Floats, y: Floats, predicted: Floats) -> FeatureScore:
     """AUC or R², and the gain on saying the mean of the training rows."""
     loss = "log_loss" if task == "classification" else "squared_error"
-    naive = float(metrics.row_losses(loss, y, np.full(len(y), y_train.mean())).mean())
-    ours = float(metrics.row_losses(loss, y, predicted).mean())
+    naive = float(row_losses(loss, y, np.full(len(y), y_train.mean())).mean())
+    ours = float(row_losses(loss, y, predicted).mean())
     gain = (naive - ours) / naive if naive > 0 else 0.0
     if task == "classification":
         value, _ = auc_with_cluster_se(y, predicted, np.arange(len(y)))
@@ -220,7 +222,7 @@ def _predicted(chosen: Sample, names: Sequence[str], y: Floats, params: dict[str
     leaf = max(5, min(MOST_ROWS_IN_LEAF, len(y) // 50))
     params = {**params, "min_samples_leaf": leaf}
     recipe = Recipe("leakage checks", "pipeline.recipes:trees", params, 0, columns, chosen.task)
-    model = backtest.fit(recipe, chosen.train[list(names)], y, chosen.seed + turn, chosen.label)
+    model = fit(recipe, chosen.train[list(names)], y, chosen.seed + turn, chosen.label)
     return predict(model, chosen.test[list(names)])
 
 

@@ -15,6 +15,7 @@ import io
 import json
 import warnings
 import zipfile
+from collections.abc import Collection
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ import pyarrow.parquet
 from blake3 import blake3
 
 from tallystick.ledger.errors import Damaged, Refused, TallyError
+from tallystick.pipeline.models.allowed_types import refused_types
+from tallystick.pipeline.models.native import libraries_of, walk, with_native, without_native
+from tallystick.pipeline.models.sklearn_trees import check_trees
 from tallystick.pipeline.own_code import is_own
 from tallystick.pipeline.recipes import Columns
 
@@ -36,20 +40,12 @@ MOST_MEMBERS = 100_000
 LARGEST_UNPACKED_BYTES = 64 << 20
 LARGEST_RATIO = 100
 """Bytes unpacked for one packed, beyond 64 MiB that are always allowed; forests of the recipes here have 3 to 10."""
-LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
-
-TRUSTED_TYPES = frozenset(
-    {
-        "functools.partial",
-        "numpy.dtype",
-        "sklearn.calibration._CalibratedClassifier",
-        "sklearn.calibration._SigmoidCalibration",
-        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-        "sklearn.tree._tree.Tree",
-        "sklearn.utils.validation.check_array",
-    }
+NOT_KEPT = (
+    'Say keep = "no" in its table: it is judged then, and cannot be promoted. Or build it from estimators of '
+    "scikit-learn, LightGBM, XGBoost or CatBoost."
 )
-"""Types outside skops' own list that the recipes here need. Nothing that runs code while it is built."""
+"""The way forward for a candidate whose model cannot be stored."""
+LIBRARIES = ("numpy", "pandas", "scikit-learn", "scipy", "skops")
 
 
 class ModelFile(NamedTuple):
@@ -61,24 +57,58 @@ class ModelFile(NamedTuple):
     libraries: dict[str, str]
 
 
-def dump(estimator: Any) -> ModelFile:
+def dump(estimator: Any, packages: Collection[str] = ()) -> ModelFile:
     """Write a fitted estimator.
+
+    Parameters
+    ----------
+    packages : collection of str
+        Packages that its recipe names; see :func:`tallystick.pipeline.models.allowed_types.refused_types`.
 
     Raises
     ------
     Refused
-        When it contains types that the loader would not build.
+        When it cannot be written, or contains types that the loader would not build.
     """
     import skops.io
 
-    data = canonical(skops.io.dumps(estimator))
+    plain = without_native(estimator)
+    try:
+        data = canonical(skops.io.dumps(plain))
+    except Exception as error:
+        # What a library keeps in an estimator may refuse to be taken apart in any way there is.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise Refused(f"The model cannot be written as data: {reason}", NOT_KEPT) from error
     unknown = sorted(skops.io.get_untrusted_types(data=data))
-    _refuse_untrusted(unknown)
-    return ModelFile(data, unknown, {name: metadata.version(name) for name in LIBRARIES})
+    _refuse_untrusted(unknown, packages)
+    libraries = {name: metadata.version(name) for name in LIBRARIES}
+    return ModelFile(data, unknown, libraries | _package_versions(unknown) | libraries_of(plain))
 
 
-def load(data: bytes, expected_hash: str) -> Any:
+def _package_versions(types: list[str]) -> dict[str, str]:
+    """Distribution -> version, for packages beyond the standard ones that the types come from."""
+    found = {}
+    for name in {name.partition(".")[0] for name in types} - {"tallystick"}:
+        if (version := version_of(name)) is not None:
+            found[name] = version
+    return found
+
+
+def version_of(distribution: str) -> str | None:
+    """The installed version of a distribution; None where there is none of this name."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def load(data: bytes, expected_hash: str, packages: Collection[str] = ()) -> Any:
     """Build the estimator in a file whose BLAKE3 must be ``expected_hash``.
+
+    Parameters
+    ----------
+    packages : collection of str
+        As for :func:`dump`.
 
     Raises
     ------
@@ -86,6 +116,8 @@ def load(data: bytes, expected_hash: str) -> Any:
         When the bytes are not those that were recorded, or are no model file.
     Refused
         When the file wants types that are not on the allow-list; nothing of it was built then.
+    MissingExtra
+        When it needs a library that is not installed.
     """
     import skops.io
 
@@ -97,13 +129,42 @@ def load(data: bytes, expected_hash: str) -> Any:
             # They quote the file, which may hold anything, to the terminal; the recorded libraries say the same.
             warnings.simplefilter("ignore")
             unknown = sorted(skops.io.get_untrusted_types(data=data))
-            _refuse_untrusted(unknown)
-            return skops.io.loads(data, trusted=unknown)
+            _refuse_untrusted(unknown, packages)
+            estimator = with_native(skops.io.loads(data, trusted=unknown))
+            check_trees(walk(estimator))
+            return estimator
     except TallyError:
         raise
     except Exception as error:
         # A file that nobody wrote with `dump` makes the libraries that build it fail in any way there is.
         raise Damaged(f"The model file cannot be read: {error or type(error).__name__}.") from error
+
+
+def types_in(data: bytes) -> frozenset[str]:
+    """The types that a model file names, as ``module.name``; nothing of it is built.
+
+    Raises
+    ------
+    Damaged
+        When it is no model file.
+    """
+    try:
+        _refuse_bomb(data)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            schema = json.loads(archive.read("schema.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, OSError, RecursionError, NotImplementedError) as error:
+        raise Damaged(f"The model file cannot be read: {error}.") from error
+    found: set[str] = set()
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__class__" in node and "__module__" in node:
+                found.add(f"{node['__module__']}.{node['__class__']}")
+            waiting += node.values()
+        elif isinstance(node, list):
+            waiting += node
+    return frozenset(found)
 
 
 def _refuse_bomb(data: bytes) -> None:
@@ -119,12 +180,12 @@ def _refuse_bomb(data: bytes) -> None:
         )
 
 
-def _refuse_untrusted(types: list[str]) -> None:
-    strange = sorted(name for name in set(types) - TRUSTED_TYPES if not is_own(name))
+def _refuse_untrusted(types: list[str], packages: Collection[str]) -> None:
+    strange = [name for name in refused_types(types, packages) if not is_own(name)]
     if strange:
         raise Refused(
             f"The model contains types that are not on the list of types that may be loaded: {', '.join(strange)}.",
-            "Build the candidate from scikit-learn's own classes, or ask for the type to be added after review.",
+            NOT_KEPT,
         )
 
 

@@ -16,7 +16,9 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import compares_live
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.evaluate.metrics import Units
+from tallystick.pipeline.evaluate.backtest import WEIGHT
+from tallystick.pipeline.evaluate.losses import measure_of, relative
+from tallystick.pipeline.evaluate.metrics import THRESHOLD, Scored, Units
 from tallystick.pipeline.monitoring.statistics import statistics
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.records.stored_tables import stored_table
@@ -96,16 +98,20 @@ def history_of(
 def _window(
     stored: Callable[[str], bytes], described: say.WindowDescribed, judged: say.WindowEvaluated, settings: Pipeline
 ) -> Past:
-    candidate, metric = judged.candidate, settings.selection.metric
+    candidate, measure = judged.candidate, measure_of(settings)
     sums = [f"sum_{part}_{candidate}" for part in ("p", "loss")]
     losses = stored_table(stored(judged.losses), ["rows", "sum_y", *sums], ["segment", "level", "unit"])
     losses = losses.rename(columns=dict(zip(sums, ("sum_p", "sum_loss"), strict=True)))
-    predictions = stored_table(stored(judged.predictions), ["target", f"p_{candidate}"])
+    weight = [WEIGHT] if settings.data.weight else []
+    predictions = stored_table(stored(judged.predictions), ["target", f"p_{candidate}", *weight])
     y = predictions["target"].to_numpy(dtype=np.float64)
     p = predictions[f"p_{candidate}"].to_numpy(dtype=np.float64)
-    usual = float(judged.metrics[metric].value or 0.0)
+    usual = float(judged.metrics[measure.by_row.name].value or 0.0)
     everything = Units(np.zeros(len(y), dtype=np.int64), ("all",))
-    found = statistics(settings.task, metric, y, p, everything, usual)
+    chosen = judged.metrics.get(THRESHOLD)
+    by_row = measure.by_row.at(None if chosen is None else chosen.value)
+    weights = relative(predictions[WEIGHT].to_numpy(dtype=np.float64)) if weight else None
+    found = statistics(settings.task, Scored(y, p, everything, by_row, weights), usual)
     return Past(
         label=judged.label,
         live=False,

@@ -15,7 +15,8 @@ import pandas as pd
 from tallystick.ledger.events.types import Levels
 from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
-from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units, loss_table
 from tallystick.pipeline.evaluate.stability import cluster_se_of_mean
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.own_range import OwnRange, stand
@@ -31,6 +32,7 @@ from tallystick.pipeline.monitoring.statistics import (
     rows_by_unit,
     since_when,
     statistics,
+    weighted,
     without,
 )
 from tallystick.pipeline.recipes import Task
@@ -60,6 +62,14 @@ class JudgedRows(NamedTuple):
     """Features with one value only."""
     reference: Floats | None
     """Predictions of the reference; None where it could not be fitted."""
+    reference_threshold: float | None = None
+    """From which probability on the reference says yes, where costs are judged."""
+    weights: Floats | None = None
+    """One a row, with a mean of one; None where every row counts the same."""
+
+    def by(self, measure: Measure) -> Scored:
+        """The rows as they are judged by a measure."""
+        return Scored(self.y, self.p, self.units, measure, self.weights)
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +180,8 @@ class Judging(NamedTuple):
     """What a period is judged by."""
 
     task: Task
-    metric: str
+    measure: Measure
+    """What gives a row its loss, at the threshold of the model where it is a cost."""
     rules: Thresholds
     min_rows: int
     """Fewest rows of a segment that is named."""
@@ -182,15 +193,16 @@ class Judging(NamedTuple):
 
 def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> Facts:
     """Judge a period whose labels are known against the model's own history."""
-    task, metric, rules, min_rows, margin, seed = by
+    task, measure, rules, min_rows, margin, seed = by
     usual = history.usual_loss
-    found = statistics(task, metric, rows.y, rows.p, rows.units, usual)
+    scored = rows.by(measure)
+    found = statistics(task, scored, usual)
     own = {
         name: [past.statistics[name] for past in history.past if name in past.statistics]
         for name in (*STATISTICS, "loss", "auc")
     }
     standings = _standings(found, own, rules)
-    loss = row_losses(metric, rows.y, rows.p)
+    loss = weighted(row_losses(measure, rows.y, rows.p), rows.weights)
     extra = loss - found.expected
     daily = by_unit(extra, rows.units)
     bad = [name for name, standing in standings.items() if standing.bad]
@@ -201,16 +213,16 @@ def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> 
     rest = _bad_without(few, rows, own, usual, by) if few else bad
     recoverable = _recoverable(found)
     faults = _faults(rows, history)
-    worse, reference_loss = _against_reference(rows, loss, metric)
+    worse, reference_loss = _against_reference(rows, loss, measure)
     gained = found.loss - found.recalibrated_loss > margin * abs(found.loss)
     cause = _cause(faults, [*bad, *(["day"] if strange else [])], rest, few, recoverable, worse, gained)
-    gaps = by_unit(rows.p - rows.y, rows.units)
+    gaps = by_unit(weighted(rows.p - rows.y, rows.weights), rows.units)
     movements = movements_of(rows, history, extra)
     return Facts(
         label=label,
         rows=len(rows.y),
-        observed=float(rows.y.mean()),
-        predicted=float(rows.p.mean()),
+        observed=float(weighted(rows.y, rows.weights).mean()),
+        predicted=float(weighted(rows.p, rows.weights).mean()),
         own_windows=[past.label for past in history.past],
         statistics=found.known,
         standings=standings,
@@ -221,7 +233,9 @@ def facts_of(label: str, rows: JudgedRows, history: OwnHistory, by: Judging) -> 
         worse_than_reference=worse,
         reference_loss=reference_loss,
         decompositions=[
-            decompose(name, rows, loss, extra, history, min_rows) for name in rows.segments if history.past
+            decompose(name, scored, rows.segments[name], extra, history, min_rows)
+            for name in rows.segments
+            if history.past
         ],
         episode=few,
         days=_days(few, rows, daily),
@@ -270,7 +284,7 @@ def _strange_days(rows: JudgedRows, history: OwnHistory, rules: Thresholds, dail
         return None
     days = np.concatenate(own)
     low, high = float(days.min()), float(days.max())
-    gaps = by_unit(rows.p - rows.y, rows.units) / rows_by_unit(rows.units)
+    gaps = by_unit(weighted(rows.p - rows.y, rows.weights), rows.units) / rows_by_unit(rows.units)
     margin = rules.by_range * (high - low)
     found = np.flatnonzero((gaps > high + margin) | (gaps < low - margin))
     if not 0 < len(found) <= 0.1 * len(gaps):
@@ -291,7 +305,7 @@ def _bad_without(
     keep = without(rows.units, few.units)
     codes, names = pd.factorize(np.asarray(rows.units.names, dtype=object)[rows.units.codes[keep]], sort=True)
     units = Units(codes.astype(np.int64), tuple(names))
-    rest = statistics(by.task, by.metric, rows.y[keep], rows.p[keep], units, usual)
+    rest = statistics(by.task, rows.by(by.measure).only(keep)._replace(units=units), usual)
     return [name for name, standing in _standings(rest, own, by.rules).items() if standing.bad and not standing.inside]
 
 
@@ -316,11 +330,11 @@ def _varied(histogram: Levels) -> bool:
     return sum(count > 0 for count in (*histogram.counts, histogram.other)) > 1
 
 
-def _against_reference(rows: JudgedRows, loss: Floats, metric: str) -> tuple[bool, float | None]:
+def _against_reference(rows: JudgedRows, loss: Floats, measure: Measure) -> tuple[bool, float | None]:
     """Whether the model loses more than the reference in the period, beyond two standard errors."""
     if rows.reference is None:
         return False, None
-    theirs = row_losses(metric, rows.y, rows.reference)
+    theirs = weighted(row_losses(measure.at(rows.reference_threshold), rows.y, rows.reference), rows.weights)
     difference = loss - theirs
     error = cluster_se_of_mean(by_unit(difference, rows.units), rows_by_unit(rows.units))
     mean = float(difference.mean())
@@ -392,7 +406,7 @@ def estimate_error(history: OwnHistory) -> float | None:
 
 
 def decompose(
-    name: str, rows: JudgedRows, loss: Floats, extra: Floats, history: OwnHistory, min_rows: int
+    name: str, rows: Scored, segment: pd.Series[str], extra: Floats, history: OwnHistory, min_rows: int
 ) -> Decomposition:
     """The change of the loss against all own windows together, by the levels of one segment column.
 
@@ -400,7 +414,8 @@ def decompose(
     ``sum w (L - L') + sum (w - w') (L' - L'_all)``: worse inside, and another mix. A level that is new has no loss
     of its own before and is given that of all.
     """
-    table = loss_table(rows.y, rows.p, loss, rows.units, {name: rows.segments[name]})
+    table = loss_table(rows, {name: segment})
+    loss = weighted(row_losses(rows.measure, rows.y, rows.p), rows.weights)
     now = table[table["segment"] == name]
     before = pd.concat([past.losses[past.losses["segment"] == name] for past in history.past])
     rows_before = float(before["rows"].sum())
@@ -408,7 +423,7 @@ def decompose(
     change = float(loss.mean()) - loss_before
     z = NormalDist().inv_cdf(0.95)
     total = float(extra.sum())
-    here_of = rows.segments[name].fillna("(missing)").to_numpy()
+    here_of = segment.fillna("(missing)").to_numpy()
     levels = []
     for level in sorted(set(now["level"]) | set(before["level"])):
         here, there = now[now["level"] == level], before[before["level"] == level]

@@ -27,7 +27,8 @@ from tallystick.pipeline.config.windows import Window, period_window
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
-from tallystick.pipeline.evaluate.metrics import loss_table, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, measure_of
+from tallystick.pipeline.evaluate.metrics import loss_table
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import OwnHistory, history_of
 from tallystick.pipeline.monitoring.facts import Decision, Facts, Judging, estimate_error, facts_of
@@ -41,8 +42,8 @@ from tallystick.pipeline.monitoring.period_data import (
 )
 from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.monitoring.sentences import PeriodFinding
-from tallystick.pipeline.monitoring.statistics import expected_losses
-from tallystick.pipeline.recipes import Task, look_beside
+from tallystick.pipeline.monitoring.statistics import expected_losses, weighted
+from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
@@ -106,7 +107,6 @@ def monitor(
     if as_of <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
-    task = settings.task
     history = history_of(book.now(), book.objects.get, state, settings, before=label)
     made = how_made(book.now(), state)
     look_beside(loaded.path.parent)
@@ -115,6 +115,7 @@ def monitor(
     terms = Terms(
         reading=reading_of_run(book.now(), made.run),
         text=frozenset(made.recipe["categorical"]),
+        lenient=frozenset(made.recipe["numeric"]),
         labels_as_of=as_of,
         overdue="count",
     )
@@ -136,15 +137,15 @@ def monitor(
         )
     facts = None
     if live.mature is not None and live.immature <= LARGEST_IMMATURE_SHARE * live.rows:
-        facts = facts_of(label, live.mature, history, _judging(settings, rules))
-    verdict = _verdict(settings, state, window, live, history, facts, task)
+        facts = facts_of(label, live.mature, history, _judging(settings, live.measure, rules))
+    verdict = _verdict(settings, state, window, live, history, facts)
     return _record(book, settings, state, window, as_of, live, history, verdict)
 
 
-def _judging(settings: Pipeline, rules: Thresholds) -> Judging:
+def _judging(settings: Pipeline, measure: Measure, rules: Thresholds) -> Judging:
     return Judging(
         task=settings.task,
-        metric=settings.selection.metric,
+        measure=measure,
         rules=rules,
         min_rows=settings.monitoring.min_rows,
         margin=settings.selection.margin,
@@ -197,7 +198,6 @@ def _verdict(
     live: Live,
     history: OwnHistory,
     facts: Facts | None,
-    task: Task,
 ) -> _Verdict:
     until = to_micros(state.intended_for[1]) if state.intended_for else None
     expiry = day_of(until - 1, settings.time.timezone) if until is not None else None
@@ -210,15 +210,16 @@ def _verdict(
         noted.append(tell(state.model, window.label, expiry))
     beside = [words.new_columns(live.schema.new, state.model)] if live.schema.new else []
     if live.schema.changed:
-        found = [words.schema_changed(live.schema.gone, live.schema.other_kind), *beside, *noted]
-        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
+        found = [words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd), *beside, *noted]
+        mend = words.mend_words(live.schema.odd) if settings.data.source.startswith("csv:") else None
+        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None, mend)
     if not live.rows:
         found = [words.no_rows(window.label), *beside, *noted]
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
     error = estimate_error(history)
     estimate = None
-    if task == "classification" and settings.monitoring.estimate_before_labels:
-        expected = expected_losses(settings.selection.metric, live.predictions)
+    if settings.task == "classification" and settings.monitoring.estimate_before_labels:
+        expected = weighted(expected_losses(live.measure, live.predictions), live.weights)
         estimate = {"estimate": float(expected.mean()), "own_error": error}
     if facts is None:
         assert live.matures_at is not None
@@ -247,7 +248,7 @@ def _verdict(
 def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
     return words.PeriodContext(
-        metric=settings.selection.metric,
+        metric=measure_of(settings).by_row.name,
         positive=settings.data.target.positive,
         model=model,
         reference=settings.reference,
@@ -267,7 +268,7 @@ def _record(
     period = f"{settings.name}/{window.label}"
     about = About(observed_in=(from_micros(window.start), from_micros(window.end)))
     cause = [book.now().event(state.made_by_event).id.hex()]
-    losses = _losses(settings, live)
+    losses = _losses(live)
     stored = None if losses is None else book.store(losses)
     body = say.PeriodMonitored(
         period=period,
@@ -322,13 +323,12 @@ def _plain(facts: object) -> dict[str, Any]:
     return dict(msgspec.json.decode(msgspec.json.encode(facts)))
 
 
-def _losses(settings: Pipeline, live: Live) -> bytes | None:
+def _losses(live: Live) -> bytes | None:
     """The sums by unit and segment, from which every decomposition can be made again without the data."""
     if live.mature is None:
         return None
     rows = live.mature
-    loss = row_losses(settings.selection.metric, rows.y, rows.p)
-    table: pd.DataFrame = loss_table(rows.y, rows.p, loss, rows.units, rows.segments)
+    table: pd.DataFrame = loss_table(rows.by(live.measure), rows.segments)
     buffer = io.BytesIO()
     table.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
     return buffer.getvalue()

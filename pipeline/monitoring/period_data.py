@@ -41,13 +41,17 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate import metrics as measure
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, recipe_for
-from tallystick.pipeline.evaluate.metrics import Floats, Units
+from tallystick.pipeline.evaluate.backtest import BacktestPlan
+from tallystick.pipeline.evaluate.fitting import fitted, recipe_for, training_rows, weights_in
+from tallystick.pipeline.evaluate.losses import Measure, measure_of
+from tallystick.pipeline.evaluate.metrics import Floats, Scored
 from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.facts import JudgedRows
 from tallystick.pipeline.recipes import Columns, Task
+
+MOST_ODD_WORDS = 3
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +61,8 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """Features of the model that no longer arrive."""
     other_kind: list[str]
     """Features that were numbers and are text now, or the other way round."""
+    odd: dict[str, tuple[int, list[str]]] = {}
+    """Features that were numbers: how many values are text now, and some of them."""
     new: list[str] = []
     """Columns that the source did not have when the model was made; the model does not use them."""
 
@@ -88,6 +94,10 @@ class Live(NamedTuple):
     reliability: list[say.Reliability]
     histograms: dict[str, Levels]
     columns: dict[str, str]
+    measure: Measure
+    """What gives a row its loss, at the threshold of the model where it is a cost."""
+    weights: Floats | None = None
+    """Of all rows of the period, with a mean of one; None where every row counts the same."""
 
 
 def columns_known(now: Snapshot, run: str) -> set[str] | None:
@@ -140,7 +150,16 @@ def period_cut(
             if (name in slice_.categorical and name in numeric) or (name in slice_.numeric and name in categorical)
         ]
         new = sorted(there - known) if known is not None else []
-        yield slice_, Schema(gone=gone, other_kind=other_kind, new=new)
+        table = open_table(slice_)
+        odd = {name: _odd_words(table, name) for name in other_kind if name in numeric}
+        yield slice_, Schema(gone=gone, other_kind=other_kind, odd=odd, new=new)
+
+
+def _odd_words(table: pa.Table, name: str) -> tuple[int, list[str]]:
+    """How many values of a text column are no numbers, and the first few of them."""
+    texts = text_series(table, name)
+    odd = texts[texts.notna() & pd.to_numeric(texts, errors="coerce").isna()]
+    return len(odd), [str(text) for text in odd.unique()[:MOST_ODD_WORDS]]
 
 
 def delivered_for(
@@ -186,16 +205,16 @@ def live_of(
     label_known = numbers(period, LABEL_KNOWN)
     known = answered(period, as_of)
     waiting, overdue = int((~known).sum()), int((~known & (label_known <= as_of)).sum())
+    plan = _plan(settings, slice_, task, history, as_of, made)
     columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
     if not period.num_rows or schema.changed or not ask:
-        return Live(slice_, schema, period.num_rows, waiting, overdue, None, None, np.zeros(0), {}, {}, [], {}, {})
+        return _not_asked(slice_, schema, period.num_rows, (waiting, overdue), plan.measure)
     if isinstance(estimator, Delivered):
         p = estimator.of_window(made.candidate, window, period)
     else:
         with backtest.one_thread():
             p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
-    plan = _plan(settings, slice_, task, history, as_of)
     histograms = _histograms(mature if mature.num_rows else period, history)
     hashes = {name: column_hash(period[name]) for name in sorted(period.column_names)}
     judged = None
@@ -203,13 +222,12 @@ def live_of(
     reference: dict[str, say.Metric] = {}
     reliability: list[say.Reliability] = []
     if mature.num_rows:
-        units = backtest.units_of(mature, plan)
-        y = numbers(mature, TARGET)
-        theirs = _reference(settings, slice_, table, mature, trained_until)
-        metrics = measure.metrics(task, y, p[known], units)
-        reference = {} if theirs is None else measure.metrics(task, y, theirs, units)
-        reliability = measure.reliability(y, p[known])
-        judged = _rows(mature, y, p[known], units, plan, columns, history, histograms, theirs)
+        scored = backtest.scored_rows(mature, p[known], plan, None)
+        theirs = _reference(settings, plan, table, mature, trained_until)
+        metrics = measure.metrics(task, scored)
+        reference = {} if theirs is None else measure.metrics(task, theirs)
+        reliability = measure.reliability(scored.y, scored.p)
+        judged = _rows(mature, scored, plan, columns, histograms, theirs)
     return Live(
         slice=slice_,
         schema=schema,
@@ -224,10 +242,21 @@ def live_of(
         reliability=reliability,
         histograms=histograms,
         columns=hashes,
+        measure=plan.measure.by_row,
+        weights=weights_in(period, plan.weight),
     )
 
 
-def _plan(settings: Pipeline, slice_: Slice, task: Task, history: OwnHistory, as_of: int) -> BacktestPlan:
+def _not_asked(slice_: Slice, schema: Schema, rows: int, unknown: tuple[int, int], measure: Measure) -> Live:
+    """A period whose rows are counted only; ``unknown`` are the rows that wait for an answer, and those overdue."""
+    nobody, by = np.zeros(0), measure.by_row
+    return Live(slice_, schema, rows, *unknown, None, None, nobody, {}, {}, [], {}, {}, by)
+
+
+def _plan(
+    settings: Pipeline, slice_: Slice, task: Task, history: OwnHistory, as_of: int, made: say.CandidateRefitted
+) -> BacktestPlan:
+    """What the period is judged by; costs at the threshold that was chosen when the model was made."""
     return BacktestPlan(
         slice=slice_,
         task=task,
@@ -235,14 +264,20 @@ def _plan(settings: Pipeline, slice_: Slice, task: Task, history: OwnHistory, as
         resample=settings.selection.resample,
         segments=tuple(name for name in settings.monitoring.segments),
         group_overlap=None,
-        metric=settings.selection.metric,
+        measure=watched_measure(settings, made),
         seed=settings.selection.seed,
         min_rows=settings.time.min_rows,
         as_of=as_of,
         edges=history.edges,
         levels=history.levels,
         target_edges=[],
+        weight=settings.data.weight.column if settings.data.weight else None,
     )
+
+
+def watched_measure(settings: Pipeline, made: say.CandidateRefitted) -> Measure:
+    """What the pipeline judges by, with the threshold of this model where it is a cost."""
+    return measure_of(settings).at(made.recipe.get("threshold"))
 
 
 def _histograms(table: pa.Table, history: OwnHistory) -> dict[str, Levels]:
@@ -260,14 +295,11 @@ def _histograms(table: pa.Table, history: OwnHistory) -> dict[str, Levels]:
 
 def _rows(
     table: pa.Table,
-    y: Floats,
-    p: Floats,
-    units: Units,
+    scored: Scored,
     plan: BacktestPlan,
     columns: Columns,
-    history: OwnHistory,
     histograms: dict[str, Levels],
-    reference: Floats | None,
+    reference: Scored | None,
 ) -> JudgedRows:
     missing, constant, bins = {}, [], {}
     for name in (*columns.numeric, *columns.categorical):
@@ -278,15 +310,17 @@ def _rows(
         if name in histograms:
             bins[name] = bins_of(values, histograms[name])
     return JudgedRows(
-        y=y,
-        p=p,
-        units=units,
+        y=scored.y,
+        p=scored.p,
+        units=scored.units,
         segments=backtest.segments_of(table, plan),
         bins=bins,
         histograms=histograms,
         missing=missing,
         constant=tuple(constant),
-        reference=reference,
+        reference=None if reference is None else reference.p,
+        reference_threshold=None if reference is None else reference.measure.threshold,
+        weights=scored.weights,
     )
 
 
@@ -305,20 +339,21 @@ def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:
 
 
 def _reference(
-    settings: Pipeline, slice_: Slice, table: pa.Table, mature: pa.Table, trained_until: int
-) -> Floats | None:
+    settings: Pipeline, plan: BacktestPlan, table: pa.Table, mature: pa.Table, trained_until: int
+) -> Scored | None:
     """What the reference, fitted on what the model knew, says of the same rows; None without rows to fit it on."""
     name = settings.reference
     before = np.flatnonzero((numbers(table, TIME) < trained_until) & ~np.isnan(numbers(table, TARGET)))
     if not len(before):
         return None
     train = rows_of(table, before)
-    columns = slice_.features
+    columns = plan.slice.features
     recipe = recipe_for(settings, name, columns)
     seed = backtest.seed_for(settings.selection.seed, name, "live")
     with backtest.one_thread():
-        model = backtest.fit(recipe, frame_of(train, columns), numbers(train, TARGET), seed, "the live period")
-        return predict(model, frame_of(mature, columns))
+        learnt = training_rows(train, columns, plan.weight)
+        found = fitted(recipe, learnt, plan.measure, seed, "the live period")
+        return backtest.scored_rows(mature, predict(found.model, frame_of(mature, columns)), plan, found.threshold)
 
 
 def trained_until(model: ModelState) -> int:

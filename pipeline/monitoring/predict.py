@@ -39,10 +39,21 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.registered import find_base, registered
-from tallystick.pipeline.data.slice import TIME, compact, frame_of, kind_of, numbers, rows_hash, rows_without_answers
+from tallystick.pipeline.data.slice import (
+    ROW,
+    TIME,
+    compact,
+    frame_of,
+    kind_of,
+    numbers,
+    rows_hash,
+    rows_without_answers,
+)
 from tallystick.pipeline.data.sources import KINDS, column_names
 from tallystick.pipeline.evaluate.backtest import one_thread
-from tallystick.pipeline.models.model_file import LIBRARIES, MEDIA_TYPE, load, predict, prediction_hash, probe_frame
+from tallystick.pipeline.models.allowed_types import packages_named
+from tallystick.pipeline.models.model_file import MEDIA_TYPE, predict, prediction_hash, probe_frame, version_of
+from tallystick.pipeline.models.separate_process import EndedProcess, TrialOfModel, load_after_trial
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import reading_of_run, registered_for
 from tallystick.pipeline.runs.sources import model_source
@@ -167,6 +178,11 @@ def _answer(book: Ledger, asked: PredictionRequest, output: Path, challenger: bo
     times = numbers(table, TIME)
     waiver, warnings = _check_validity(book, asked, times)
     warnings += _strange_values(estimator, table, columns)
+    if changes := _library_changes(asked.made):
+        warnings.append(
+            f"Libraries have changed since the model was made: {', '.join(changes)}. Its predictions on its probe have "
+            "not changed."
+        )
     with one_thread():
         predictions = predict(estimator, frame_of(table, columns))
     origin = {
@@ -249,10 +265,13 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
         data = book.objects.get(made.artifact)
         if made.media_type != MEDIA_TYPE:
             raise Refused(f"The model file is {made.media_type}; only {MEDIA_TYPE} is loaded.")
-        estimator = load(data, made.artifact)
         probe = probe_frame(book.objects.get(made.probe), _columns(made))
+        packages = packages_named(str(made.recipe["estimator"]), made.recipe["params"])
+        estimator = load_after_trial(TrialOfModel(data, probe, _columns(made), packages), made.artifact)
     except (Damaged, Refused) as error:
         kind = "wrong-file" if isinstance(error, Damaged) else "types"
+        if isinstance(error, EndedProcess):
+            kind = "ended-process"
         raise RefusedToPredict(kind, error.message, error.hint, {"artifact": made.artifact}) from error
     try:
         with one_thread():
@@ -279,10 +298,8 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
 
 
 def _library_changes(made: say.CandidateRefitted) -> list[str]:
-    from importlib import metadata
-
-    now = {name: metadata.version(name) for name in LIBRARIES}
-    return [f"{name} {old} → {now.get(name)}" for name, old in made.libraries.items() if now.get(name) != old]
+    now = {name: version_of(name) for name in made.libraries}
+    return [f"{name} {old} → {now[name] or 'not there'}" for name, old in made.libraries.items() if now[name] != old]
 
 
 def _columns(made: say.CandidateRefitted) -> Columns:
@@ -459,9 +476,14 @@ def _file(
     asked: PredictionRequest,
     ending: str,
 ) -> bytes:
-    """The answers with where they come from, in every row, and for parquet in the file's metadata too."""
+    """The answers with where they come from, in every row, and for parquet in the file's metadata too.
+
+    Where rows have no key, ``row`` is the number of the row in the table that was asked about.
+    """
     time_column = asked.settings.time.column
     parts: dict[str, Any] = {}
+    if not key:
+        parts["row"] = table[ROW]
     for name in dict.fromkeys([time_column, *key]):
         column = table[TIME] if name == time_column else table[name]
         moments = name == time_column

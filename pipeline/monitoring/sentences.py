@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from typing import Any
 
 import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
-from tallystick.pipeline.evaluate.sentences import METRIC_WORDS, and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
 from tallystick.pipeline.monitoring.own_range import Level, OwnRange
 
@@ -460,7 +462,9 @@ def look_again(label: str, matures_at: dt.date) -> str:
     return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
 
 
-def schema_changed(gone: list[str], other_kind: list[str]) -> PeriodFinding:
+def schema_changed(
+    gone: list[str], other_kind: list[str], odd: dict[str, tuple[int, list[str]]] | None = None
+) -> PeriodFinding:
     """Columns that the model needs and that are not there, or hold something else."""
     said = []
     if gone:
@@ -468,12 +472,28 @@ def schema_changed(gone: list[str], other_kind: list[str]) -> PeriodFinding:
     if other_kind:
         verb = "holds" if len(other_kind) == 1 else "hold"
         said.append(f"{and_words(other_kind)} {verb} another kind of value than the model was made for.")
+    odd = {name: found for name, found in (odd or {}).items() if found[0]}
+    for name, (rows, examples) in odd.items():
+        verb = "is no number" if rows == 1 else "are no numbers"
+        said.append(f"{count(rows, 'value')} of {name} {verb}: {', '.join(map(repr, examples))}.")
     return PeriodFinding(
         code="schema",
         level="alarm",
-        facts={"gone": gone, "other_kind": other_kind},
+        facts={
+            "gone": gone,
+            "other_kind": other_kind,
+            **({"no_numbers": {name: rows for name, (rows, _) in odd.items()}} if odd else {}),
+        },
         sentence=" ".join([*said, "The model was not asked."]),
     )
+
+
+def mend_words(odd: dict[str, tuple[int, list[str]]]) -> str | None:
+    """What to do about words among the numbers of a CSV file; None where there are none."""
+    if not odd:
+        return None
+    found = ", ".join(json.dumps(word, ensure_ascii=False) for _, examples in odd.values() for word in examples)
+    return f"{SUGGESTIONS['fix data']} If these words mean a missing value, say so in [data.csv]: missing = [{found}]"
 
 
 def new_columns(new: list[str], model: str) -> PeriodFinding:

@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from tallystick.pipeline.evaluate.metrics import Floats, Units, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units
 from tallystick.pipeline.evaluate.stability import auc_with_cluster_se, cluster_se_of_mean
 from tallystick.pipeline.recipes import Task
 
@@ -63,13 +64,14 @@ class Statistics(NamedTuple):
         return {name: value for name, value in found.items() if value is not None}
 
 
-def statistics(task: Task, metric: str, y: Floats, p: Floats, units: Units, usual_loss: float = 0.0) -> Statistics:
+def statistics(task: Task, rows: Scored, usual_loss: float = 0.0) -> Statistics:
     """All statistics of the mature rows of one period.
+
+    Rows count by their weights, in the ranking of a classifier all the same.
 
     Parameters
     ----------
-    metric : the selection metric of the pipeline
-    y, p : (n,) targets and predictions, n > 0
+    rows : at least one row, with what the pipeline judges by, if that gives a loss to a single row
     usual_loss : float
         Mean loss in the model's own past; a regression expects that, having no probabilities.
 
@@ -78,16 +80,19 @@ def statistics(task: Task, metric: str, y: Floats, p: Floats, units: Units, usua
     Expected loss from predicted probabilities: Guillory et al., "Predicting with confidence on unseen
     distributions", ICCV 2021; known in monitoring as confidence-based performance estimation.
     """
-    moved = with_level(task, metric, y, p)
-    loss = row_losses(metric, y, p)
-    after = row_losses(metric, y, moved)
+    y, p, units, measure, weights = rows
+    moved = with_level(task, rows)
+    loss = weighted(row_losses(measure, y, p), weights)
+    after = weighted(row_losses(measure, y, moved), weights)
     estimate = None
     if task == "classification":
-        expected, estimate = expected_losses(metric, moved), float(expected_losses(metric, p).mean())
+        expected = weighted(expected_losses(measure, moved), weights)
+        estimate = float(weighted(expected_losses(measure, p), weights).mean())
     else:
-        expected = np.full(len(y), usual_loss)
+        expected = weighted(np.full(len(y), usual_loss), weights)
     extra = Statistic(float((loss - expected).mean()), calm_error(loss - expected, units))
-    level = Statistic(float((p - y).mean()), calm_error(p - y, units))
+    gaps = weighted(p - y, weights)
+    level = Statistic(float(gaps.mean()), calm_error(gaps, units))
     auc, ranking = None, None
     if task == "classification":
         auc, auc_error = auc_with_cluster_se(y, p, units.codes)
@@ -135,17 +140,22 @@ def rows_by_unit(units: Units) -> Floats:
     return np.bincount(units.codes, minlength=len(units.names)).astype(np.float64)
 
 
-def expected_losses(metric: str, p: Floats) -> Floats:
+def weighted(values: Floats, weights: Floats | None) -> Floats:
+    """Values times weights, where there are any."""
+    return values if weights is None else values * weights
+
+
+def expected_losses(metric: str | Measure, p: Floats) -> Floats:
     """Loss that each probability itself expects: entropy, or variance for the Brier score."""
     return p * row_losses(metric, np.ones_like(p), p) + (1.0 - p) * row_losses(metric, np.zeros_like(p), p)
 
 
-def with_level(task: Task, metric: str, y: Floats, p: Floats) -> Floats:
-    """Predictions with the intercept alone fitted on the period: shifted logits, or a shifted number."""
+def with_level(task: Task, rows: Scored) -> Floats:
+    """Predictions with the intercept alone fitted on the period: shifted logits, or a shifted or stretched number."""
+    y, p, _, _, weights = rows
     if task == "regression":
-        residual = y - p
-        return p + (float(np.median(residual)) if metric == "absolute_error" else float(residual.mean()))
-    rate = float(y.mean())
+        return _number_with_level(rows)
+    rate = float(weighted(y, weights).mean())
     # A level of exactly none or all has no logit; half a row keeps it finite.
     rate = min(max(rate, 0.5 / len(y)), 1.0 - 0.5 / len(y))
     clipped = np.clip(p, 1e-9, 1.0 - 1e-9)
@@ -153,11 +163,34 @@ def with_level(task: Task, metric: str, y: Floats, p: Floats) -> Floats:
     low, high = -40.0, 40.0
     for _ in range(STEPS):
         middle = (low + high) / 2.0
-        if float(_sigmoid(logits + middle).mean()) < rate:
+        if float(weighted(_sigmoid(logits + middle), weights).mean()) < rate:
             low = middle
         else:
             high = middle
     return _sigmoid(logits + (low + high) / 2.0)
+
+
+def _number_with_level(rows: Scored) -> Floats:
+    """What minimises the loss of the period when every prediction moves by one amount, or for counts by one factor."""
+    y, p, _, measure, weights = rows
+    residual = y - p
+    if measure.name == "poisson_deviance":
+        kept = np.maximum(p, 0.0)
+        total = float(weighted(kept, weights).sum())
+        return kept * (float(weighted(y, weights).sum()) / total) if total > 0.0 else p
+    if measure.name == "pinball":
+        assert measure.quantile is not None
+        return p + _quantile(residual, measure.quantile, weights)
+    if measure.name == "absolute_error":
+        return p + (float(np.median(residual)) if weights is None else _quantile(residual, 0.5, weights))
+    return p + float(weighted(residual, weights).mean())
+
+
+def _quantile(values: Floats, share: float, weights: Floats | None) -> float:
+    """The smallest value that leaves at most ``1 - share`` of the weight above it."""
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.ones(len(values)) if weights is None else weights[order])
+    return float(values[order][min(int(np.searchsorted(below, share * below[-1])), len(values) - 1)])
 
 
 def _sigmoid(logits: Floats) -> Floats:

@@ -33,9 +33,9 @@ from tallystick.ledger.views.entities import ModelState, PeriodState
 from tallystick.pipeline.config.durations import parse_span, windows_between_looks
 from tallystick.pipeline.config.gate_rules import asked
 from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.registration import registration
 from tallystick.pipeline.config.windows import Window, development_windows, periods_between
 from tallystick.pipeline.governance import waivers
-from tallystick.pipeline.runs.start import registration
 
 OPENING = dt.timedelta(hours=9)
 """From the moment when the last label of a month is known until somebody looks: nine in the morning of that day."""

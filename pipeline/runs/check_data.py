@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput, TallyError
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.system.clock import utc_now
+from tallystick.pipeline.begin.rules import dropped_rows
 from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_condition
 from tallystick.pipeline.config.durations import parse_time_expression
@@ -42,7 +44,8 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
-from tallystick.pipeline.evaluate.backtest import recipe_for, split
+from tallystick.pipeline.evaluate.backtest import split
+from tallystick.pipeline.evaluate.fitting import recipe_for
 from tallystick.pipeline.models import model_file
 from tallystick.pipeline.models.conduct import watched
 from tallystick.pipeline.recipes import look_beside
@@ -194,7 +197,7 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
         return
     for index, drop in enumerate(drops):
         try:
-            table = table.filter(pa.array(~drop.holds(table[drop.column].to_pandas().rename(drop.column)).to_numpy()))
+            table = table.filter(pc.invert(dropped_rows(table[drop.column], drop, data.drop_rows[index].where)))
         except (InvalidInput, TypeError) as error:
             yield _Found(("data", "drop_rows", index), _words(error) if isinstance(error, TallyError) else str(error))
             return
@@ -256,7 +259,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
                 model = recipe.built(settings.selection.seed)
                 model.fit(frame, answers)
                 model_file.predict(model, frame)
-                model_file.dump(model)
+                model_file.dump(model, recipe.packages)
         except ModuleNotFoundError:
             continue
         except TallyError as error:

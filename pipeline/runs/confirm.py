@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from tallystick.ledger import Appended
+from tallystick.ledger import Appended, find
+from tallystick.ledger import open as open_
+from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.system.files import write_whole
 from tallystick.ledger.views.entities import PipelineState
@@ -13,7 +16,7 @@ from tallystick.pipeline.config.canonical import registration_at
 from tallystick.pipeline.config.load import LoadedPipeline, parse, read
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
 from tallystick.pipeline.config.proposed import confirmed, proposed_in
-from tallystick.pipeline.runs.start import registration
+from tallystick.pipeline.config.registration import registration
 
 
 class Confirmed(NamedTuple):
@@ -53,6 +56,38 @@ def confirm(book: Ledger | None, path: Path, names: list[str] | None) -> Confirm
         write_whole(path, text.encode())
     appended = _recorded(book, changed) if book is not None else None
     return Confirmed(changed, taken, proposed_in(text), appended)
+
+
+def confirm_here(file: str | Path, settings: Sequence[str] | Literal["all"]) -> Confirmed:
+    """Confirm settings that were proposed, in the ledger of this folder or of one above it, where there is one.
+
+    Parameters
+    ----------
+    file : str or Path
+        The pipeline file.
+    settings : sequence of str, or "all"
+        Dotted names as ``[proposed]`` lists them.
+
+    Raises
+    ------
+    InvalidInput
+        For a setting that is not listed.
+    Refused
+        Where the file is laxer than the one registered last without saying why.
+
+    Examples
+    --------
+    >>> import tallystick
+    >>> tallystick.confirm("churn.toml", ["time.window", "gates"])  # doctest: +SKIP
+    """
+    names = None if settings == "all" else list(settings)
+    if names == []:
+        raise InvalidInput("No setting is named.", f'`tally confirm {file}` lists them; "all" means every one.')
+    folder = find(Path.cwd())
+    if folder is None:
+        return confirm(None, Path(file), names)
+    with open_(folder) as book:
+        return confirm(book, Path(file), names)
 
 
 def _recorded(book: Ledger, loaded: LoadedPipeline) -> Appended | None:

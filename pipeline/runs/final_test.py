@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -30,9 +30,14 @@ from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState, WaiverState
 from tallystick.pipeline.config.canonical import configuration_in, configuration_of
+from tallystick.pipeline.config.settings import RANKINGS
 from tallystick.pipeline.config.windows import Window, sealed_windows
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, Recipe, backtest, recipe_for
+from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, backtest
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for
+from tallystick.pipeline.evaluate.losses import gain_of
+from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS, signed_gain
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
+from tallystick.pipeline.evaluate.sentences import points
 from tallystick.pipeline.governance import waivers
 from tallystick.pipeline.governance.evidence import evidence_of, judged_run
 from tallystick.pipeline.governance.gates import gate_events, judge
@@ -232,7 +237,10 @@ def _evaluated(
     reference = announced.candidates[0]
     own = {item.label: item for item in judged if item.candidate != reference}
     theirs = {item.label: item for item in judged if item.candidate == reference}
-    gains = {label: _gain(item, theirs[label], metric) for label, item in own.items()}
+    gains = {
+        label: gain_of(metric, item.metrics[metric].value, theirs[label].metrics[metric].value)
+        for label, item in own.items()
+    }
     windows = [
         say.FinalWindow(
             label=item.window.label,
@@ -281,7 +289,9 @@ def _evaluated(
         predictions="0" * 64,
         losses="0" * 64,
         facts=facts,
-        sentence=final_sentence(model.candidate, reference, announced, gain, development, drop, discount, discounted),
+        sentence=final_sentence(
+            SealedResult(model.candidate, reference, metric, announced, gain, development, drop, discount, discounted)
+        ),
     )
 
 
@@ -296,11 +306,6 @@ def _tables(described: list[Described], judged: list[Judged]) -> tuple[pd.DataFr
         predictions.append(predictions_table(item, here))
         losses.append(losses_table(here).assign(window=item.window.label))
     return pd.concat(predictions, ignore_index=True), pd.concat(losses, ignore_index=True)
-
-
-def _gain(own: Judged, reference: Judged, metric: str) -> float | None:
-    ours, theirs = own.metrics[metric].value, reference.metrics[metric].value
-    return None if ours is None or not theirs else (theirs - ours) / theirs
 
 
 def _compared(now: Snapshot, again: Again) -> int:
@@ -338,16 +343,21 @@ def _error_of_mean(gains: Sequence[float]) -> float:
 def _sampling_error(own: Sequence[Judged], reference: Sequence[Judged]) -> float:
     """Standard error of the mean gain over windows, with whole resample units (days) drawn.
 
-    The gain of a window is one minus a ratio of two sums over units; its error is that of the linearised ratio
-    (Cochran, Sampling Techniques, 6.4).
+    The gain of a window is one minus a ratio of two sums over units, or a difference of two means over rows; its error
+    is that of the linearised ratio (Cochran, Sampling Techniques, 6.4).
     """
     variance = 0.0
     for ours, theirs in zip(own, reference, strict=True):
-        c = ours.losses.loc[ours.losses["segment"] == "", "sum_loss"].to_numpy(dtype=np.float64)
-        r = theirs.losses.loc[theirs.losses["segment"] == "", "sum_loss"].to_numpy(dtype=np.float64)
-        if len(c) < 2 or not r.sum():
+        whole = ours.losses["segment"] == ""
+        summed = "sum_ranking" if "sum_ranking" in ours.losses else "sum_loss"
+        c, r = (item.losses.loc[whole, summed].to_numpy(dtype=np.float64) for item in (ours, theirs))
+        if len(c) < 2 or (summed == "sum_loss" and not r.sum()):
             continue
-        residual = (c - c.sum() / r.sum() * r) / r.sum()
+        if summed == "sum_ranking":
+            rows = ours.losses.loc[whole, "rows"].to_numpy(dtype=np.float64)
+            residual = (c - r - (c - r).sum() / rows.sum() * rows) / rows.sum()
+        else:
+            residual = (c - c.sum() / r.sum() * r) / r.sum()
         variance += len(c) / (len(c) - 1) * float(residual @ residual)
     return math.sqrt(variance) / max(1, len(own))
 
@@ -366,29 +376,44 @@ def expected_maximum(number: int) -> float:
     return max(0.0, float(np.trapezoid(x * number * density * below ** (number - 1), x)))
 
 
-def final_sentence(
-    candidate: str,
-    reference: str,
-    announced: say.FinalLooked,
-    gain: float | None,
-    development: float | None,
-    drop: float | None,
-    discount: float,
-    discounted: float | None,
-) -> str:
+class SealedResult(NamedTuple):
+    """What a look came to, as its sentence says it."""
+
+    candidate: str
+    reference: str
+    metric: str
+    announced: say.FinalLooked
+    gain: float | None
+    development: float | None
+    drop: float | None
+    discount: float
+    discounted: float | None
+
+
+def final_sentence(shown: SealedResult) -> str:
     """What a look showed, in words."""
+    announced, gain, development = shown.announced, shown.gain, shown.development
     windows = f"{count(len(announced.windows), 'sealed window')} ({', '.join(announced.windows)})"
-    if gain is None or discounted is None:
-        return f"Look {announced.number} of {announced.budget}: {candidate} has no number on the {windows}."
-    said = [
-        f"Look {announced.number} of {announced.budget}: on the {windows} {candidate} lost "
-        f"{abs(gain):.1%} {'less' if gain >= 0 else 'more'} than {reference}"
-    ]
+    look = f"Look {announced.number} of {announced.budget}:"
+    if gain is None or shown.discounted is None:
+        return f"{look} {shown.candidate} has no number on the {windows}."
+    ranks = shown.metric in RANKINGS
+    verb = f"had an {METRIC_WORDS[shown.metric]}" if ranks else "lost"
+
+    def size(value: float) -> str:
+        return points(value) if ranks else f"{value:.1%}"
+
+    def against(value: float) -> str:
+        better = ("higher" if ranks else "less") if value >= 0 else ("lower" if ranks else "more")
+        return f"{size(abs(value))} {better}"
+
+    said = [f"{look} on the {windows} {shown.candidate} {verb} {against(gain)} than {shown.reference}"]
     if development is not None:
-        said.append(f", on the development windows {abs(development):.1%} {'less' if development >= 0 else 'more'}")
-    if drop is not None:
-        how = "fell" if drop > 0 else "rose"
-        said.append(f": it {how} by {abs(drop):.1f} standard errors of what windows differ by")
-    if discount > 0:
-        said.append(f". For {announced.number} looks {discount:.1%} is taken off: {discounted:+.1%} remains")
+        said.append(f", on the development windows {against(development)}")
+    if shown.drop is not None:
+        how = "fell" if shown.drop > 0 else "rose"
+        said.append(f": it {how} by {abs(shown.drop):.1f} standard errors of what windows differ by")
+    if shown.discount > 0:
+        remains = signed_gain(shown.discounted, shown.metric)
+        said.append(f". For {announced.number} looks {size(shown.discount)} is taken off: {remains} remains")
     return "".join(said) + "."

@@ -10,7 +10,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.data.delivered import Delivered
-from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.evaluate.result_tables import PARQUET, parquet
 from tallystick.pipeline.models.model_file import MEDIA_TYPE
 from tallystick.pipeline.runs.refit import Refit
@@ -33,7 +33,7 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
     """Store the files of a refit and describe the model that they are, under the name that is free now."""
     stored, probe = book.store(made.file.data), book.store(parquet(made.probe))
     pipeline = book.now().run(run).pipeline
-    recorded = {**recipe.content, "complexity": recipe.complexity}
+    recorded = {**recipe.content, "complexity": recipe.complexity, **_threshold(made)}
     if recipe.source is not None:
         recorded["source"] = facts_of(recipe.source)
     body = say.CandidateRefitted(
@@ -72,6 +72,11 @@ def _elsewhere(body: say.CandidateRefitted, delivered: Delivered) -> say.Candida
         source=delivered.source,
         models=list(delivered.models),
     )
+
+
+def _threshold(made: Refit) -> dict[str, float]:
+    """From which probability on the model says yes, where it is judged by costs."""
+    return {} if made.threshold is None else {"threshold": made.threshold}
 
 
 def named(book: Ledger, model: Refitted) -> Refitted:

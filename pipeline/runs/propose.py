@@ -12,7 +12,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.config.canonical import configuration_in
 from tallystick.pipeline.config.durations import parse_span
-from tallystick.pipeline.evaluate.backtest import Recipe
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import evidence_of
 from tallystick.pipeline.models import environment
@@ -48,7 +48,7 @@ def propose(book: Ledger, run_name: str, candidate: str, reason: str, file: Path
     with taken_up(book, run, file) as again:
         recipe = candidate_recipe(again, candidate)
         valid_for = parse_span(again.loaded.settings.validity.valid_for).exact_micros("valid_for")
-        made = refit(recipe, again.slice, seed=again.plan.seed, as_of=again.as_of, valid_for=valid_for)
+        made = refit(recipe, again.plan, valid_for=valid_for)
     while True:
         try:
             return _record(book, again, recipe, made, reason.strip())

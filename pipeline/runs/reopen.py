@@ -21,8 +21,8 @@ from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Recipe, make_plan, recipe_for
-from tallystick.pipeline.recipes import Columns, own_code
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, make_plan
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.runs.sources import Source, recorded_sources, same_deliveries
 from tallystick.pipeline.runs.start import rows_until
@@ -128,16 +128,7 @@ def recipe_of(model: say.CandidateRefitted, source: Source | None = None) -> Rec
     Refused
         When the code that the recipe is made of has changed since.
     """
-    content = model.recipe
-    recipe = Recipe(
-        model.candidate,
-        content["estimator"],
-        content["params"],
-        int(content["complexity"]),
-        Columns(tuple(content["numeric"]), tuple(content["categorical"])),
-        content["task"],
-        source or own_code(content["estimator"]),
-    )
+    recipe = recipe_from(model.candidate, model.recipe, model.recipe["task"], source)
     return _same_code(recipe, model.recipe_hash)
 
 

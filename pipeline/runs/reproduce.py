@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from blake3 import blake3
 
-from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound
+from tallystick.ledger.errors import Conflict, Damaged, InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.encoding import Draft
@@ -32,9 +32,11 @@ from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
+from tallystick.pipeline.models.separate_process import TrialOfModel, load_after_trial
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 from tallystick.pipeline.records.stored_tables import stored_table
 from tallystick.pipeline.runs.refit import refit
@@ -286,7 +288,7 @@ class _Repetition:
         """The refitted model by what it predicts on the rows that were stored with it."""
         recipe = next(recipe for recipe in recipes if recipe.name == model.candidate)
         valid_for = parse_span(self.loaded.settings.validity.valid_for).exact_micros("valid_for")
-        made = refit(recipe, plan.slice, seed=plan.seed, as_of=plan.as_of, valid_for=valid_for)
+        made = refit(recipe, plan, valid_for=valid_for)
         self._step("refitting")
         if made.probe_hash == model.probe_hash:
             return
@@ -295,11 +297,12 @@ class _Repetition:
             return
         try:
             probe = probe_frame(self.book.objects.get(model.probe), recipe.columns)
-            old = load(self.book.objects.get(model.artifact), model.artifact)
-        except (NotFound, Damaged) as error:
+            stored = TrialOfModel(self.book.objects.get(model.artifact), probe, recipe.columns, recipe.packages)
+            old = load_after_trial(stored, model.artifact)
+        except (NotFound, Damaged, Refused) as error:
             self.found.missing.append(f"How far the refitted models are apart: {error.message}")
             return
-        new = load(made.file.data, blake3(made.file.data).hexdigest())
+        new = load(made.file.data, blake3(made.file.data).hexdigest(), recipe.packages)
         with backtest.one_thread():
             before, after = predict(old, probe), predict(new, probe)
         if not np.array_equal(before, after):

@@ -24,6 +24,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
@@ -31,6 +32,7 @@ from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.metric_words import metric_detail
 from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
@@ -128,6 +130,9 @@ def run(
             until=rows_until(book, as_of),
             terms=Terms(labels_as_of=as_of),
         )
+        if rows_until(book, as_of) is None:
+            # A table that is replayed may not have got so far yet.
+            refuse_idle_rules(loaded.settings, loaded.path.parent, slice_)
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
@@ -175,6 +180,7 @@ class _Running:
             reference=self.reference,
             confidence=self.settings.selection.confidence,
             period=_period(self.settings.time.window),
+            detail=metric_detail(self.settings.selection),
         )
         self.described: list[Described] = []
         self.judged: list[Judged] = []
@@ -433,7 +439,7 @@ class _Running:
         """The model of the chosen candidate, its files stored, ready to be recorded."""
         recipe = next(recipe for recipe in self.outline.recipes if recipe.name == chosen)
         valid_for = parse_span(self.settings.validity.valid_for).exact_micros("valid_for")
-        made = refit(recipe, self.outline.slice, seed=plan.seed, as_of=self.as_of, valid_for=valid_for)
+        made = refit(recipe, plan, valid_for=valid_for)
         environment = self.book.now().run(self.name).environment
         slice_name = self.outline.slice.name
         return refitted(self.book, made, recipe, run=self.name, slice_name=slice_name, environment=environment)

@@ -24,7 +24,9 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, all_windows
 from tallystick.pipeline.data.delivered import Delivered, read_delivered
 from tallystick.pipeline.data.slice import Slice, open_table, rows_of
-from tallystick.pipeline.evaluate.backtest import Recipe, split
+from tallystick.pipeline.evaluate.backtest import split
+from tallystick.pipeline.evaluate.fitting import Recipe
+from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.own_code import OwnCode, activate
 from tallystick.pipeline.recipes import own_code
@@ -96,7 +98,9 @@ def template_of(now: Snapshot, stored: Stored, candidate: str, named: str) -> Te
         )
     if len({body.name for body in fits}) > 1:
         raise InvalidInput(f"{candidate}: trial {known} stored several models: {names}.", f'from = "{named}#NAME"')
-    return Template(fits[-1].unfitted, stored(fits[-1].unfitted), known)
+    chosen = fits[-1]
+    packages = packages_named(chosen.estimator, {})
+    return Template(chosen.unfitted, stored(chosen.unfitted), known, packages)
 
 
 # Recording ---------------------------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def facts_of(source: Source) -> dict[str, Any]:
             hashes = {name: blake3(text.encode()).hexdigest() for name, text in source.sources.items()}
             return {"main": source.main, "modules": hashes, "packages": list(source.packages)}
         case Template():
-            return {"file": source.artifact, "trial": source.trial}
+            return {"file": source.artifact, "trial": source.trial, "packages": sorted(source.packages)}
         case Delivered():
             return {
                 "source": source.source,
@@ -216,7 +220,8 @@ def source_from(facts: Mapping[str, Any], stored: Stored) -> OwnCode | Template:
                 raise Damaged(f"The recorded code names no module {main}.")
             return OwnCode(main, sources, tuple(map(str, facts.get("packages") or ())))
         artifact = str(facts["file"])
-        return Template(artifact, stored(artifact), str(facts.get("trial")))
+        packages = frozenset(map(str, facts.get("packages") or ()))
+        return Template(artifact, stored(artifact), str(facts.get("trial")), packages)
     except (KeyError, TypeError, UnicodeDecodeError) as error:
         raise Damaged(f"What a candidate is made of cannot be read: {type(error).__name__} {error}.") from error
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
-from pathlib import Path
 from typing import NamedTuple
-
-import msgspec
 
 from tallystick.ledger import Appended
 from tallystick.ledger.errors import Conflict, InvalidInput, NotFound, TallyError
@@ -23,13 +20,14 @@ from tallystick.pipeline.config.canonical import registration_at
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
+from tallystick.pipeline.config.registration import registration
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows
 from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
-from tallystick.pipeline.evaluate.backtest import Recipe, recipe_for
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
-from tallystick.pipeline.recipes import Columns, look_beside, own_code
+from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.sources import Source, Stored, model_source, new_sources
 from tallystick.pipeline.runs.sources import declared as sources_declared
 from tallystick.pipeline.runs.steadiness import Unsteady, try_candidates
@@ -235,30 +233,6 @@ def _registered_text(now: Snapshot, name: str) -> str | None:
     return body.text_hash if body is not None else None
 
 
-def registration(book: Ledger, loaded: LoadedPipeline) -> say.PipelineRegistered:
-    """The pipeline file as it is recorded before anything of it has a result."""
-    return say.PipelineRegistered(
-        pipeline=loaded.settings.name,
-        owner=loaded.settings.owner,
-        questions=msgspec.to_builtins(loaded.settings.questions),
-        text=loaded.text,
-        text_hash=loaded.text_hash,
-        meaning=loaded.meaning,
-        meaning_hash=loaded.meaning_hash,
-        defaulted=loaded.defaulted,
-        path=_path_from(book.folder.parent, loaded.path),
-    )
-
-
-def _path_from(home: Path, file: Path) -> str:
-    """The file as seen from the ledger's folder, so that its data is found again; its bare name from elsewhere.
-
-    Never an absolute path: those tell about people's machines.
-    """
-    home, file = home.resolve(), file.resolve()
-    return file.relative_to(home).as_posix() if file.is_relative_to(home) else file.name
-
-
 def recipes_of(
     known: Snapshot, stored: Stored, loaded: LoadedPipeline, slice_: Slice, sources: Mapping[str, Source] | None
 ) -> list[Recipe]:
@@ -278,15 +252,12 @@ def recipes_of(
     if any(body.recipe_hash in recipe.hashes for recipe in recipes) or isinstance(body, say.CandidateDelivered):
         return recipes  # predictions that the file does not name any more are delivered no more
     content = body.recipe
-    columns = Columns(tuple(content["numeric"]), tuple(content["categorical"]))
+    made = recipe_from(CHAMPION, content, settings.task)
+    columns = made.columns
     if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
         return recipes  # the champion needs columns that this slice does not have; it cannot be compared
-    source = model_source(known, stored, champion.made_by_event, body) or own_code(content["estimator"])
-    complexity = int(content["complexity"])
-    return [
-        *recipes,
-        Recipe(CHAMPION, content["estimator"], content["params"], complexity, columns, settings.task, source),
-    ]
+    source = model_source(known, stored, champion.made_by_event, body)
+    return [*recipes, recipe_from(CHAMPION, content, settings.task, source)]
 
 
 def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:

@@ -16,9 +16,10 @@ import pyarrow as pa
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
-from tallystick.pipeline.data.slice import TARGET, Slice, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.data.slice import TARGET, Slice, numbers, open_table, rows_of
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Recipe, Rows, split
+from tallystick.pipeline.evaluate.backtest import Rows, split
+from tallystick.pipeline.evaluate.fitting import Recipe, asked, fit, training_rows
 from tallystick.pipeline.evaluate.metrics import Floats
 
 TRIED_ROWS = 500
@@ -62,25 +63,27 @@ def try_candidates(
     if not len(rows):
         return []  # the first window says so itself
     found = []
+    weight = settings.data.weight.column if settings.data.weight else None
     for recipe in tried:
         seed = backtest.seed_for(settings.selection.seed, recipe.name, first.label)
         try:
-            apart = _apart(recipe, rows_of(table, rows), seed, f"{first.label}, tried on {len(rows):,} rows")
+            apart = _apart(recipe, rows_of(table, rows), weight, seed, f"{first.label}, tried on {len(rows):,} rows")
         except InvalidInput:
             # Few rows may be too few for it: more neighbours than rows, say.
-            apart = _apart(recipe, rows_of(table, train), seed, f"{first.label}, tried before the first window")
+            apart = _apart(recipe, rows_of(table, train), weight, seed, f"{first.label}, tried before the first window")
         if apart > 0.0:
             found.append(Unsteady(recipe.name, len(rows), apart))
     return found
 
 
-def _apart(recipe: Recipe, rows: pa.Table, seed: int, where: str) -> float:
+def _apart(recipe: Recipe, rows: pa.Table, weight: str | None, seed: int, where: str) -> float:
     """By how much a candidate's answers differ when it is fitted twice; InvalidInput where it cannot be."""
-    frame, answers = frame_of(rows, recipe.columns), numbers(rows, TARGET)
+    learnt = training_rows(rows, recipe.columns, weight)
     with backtest.one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the windows keep theirs
         once, again = (
-            backtest.asked(recipe, backtest.fit(recipe, frame, answers, seed, where), frame, where) for _ in range(2)
+            asked(recipe, fit(recipe, learnt.frame, learnt.y, seed, where, learnt.weights), learnt.frame, where)
+            for _ in range(2)
         )
     return float(np.abs(once - again).max())
 

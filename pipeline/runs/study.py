@@ -19,14 +19,15 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import to_micros
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.tracking.trial import Trial, begin
+from tallystick.ledger.tracking.trial import run as begin
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Scalar
 from tallystick.pipeline.config.windows import Window, sealed_windows
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, Recipe, recipe_for
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for
 from tallystick.pipeline.extra import install_line
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.final_test import STUDY_OF, expected_maximum
@@ -140,7 +141,7 @@ class _Judging(NamedTuple):
         """Judge a candidate with some parameters, and record it as a trial, also where it fails."""
         changed = msgspec.structs.replace(recipe, params={**recipe.params, **params})
         said = {STUDY_OF: pipeline, "candidate": recipe.name, "params": changed.params}
-        with begin(Trial, f"{pipeline}-study", said, self.book.folder) as trial:
+        with begin(f"{pipeline}-study", params=said, folder=self.book.folder) as trial:
             losses = self._judged(changed)
             gains = {label: 1.0 - losses[label] / theirs for label, theirs in self.reference.items()}
             for step, gain in enumerate(gains.values()):

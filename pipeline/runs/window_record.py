@@ -12,7 +12,9 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.event import About
 from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.config.settings import RANKINGS
 from tallystick.pipeline.evaluate.backtest import Described, Judged
+from tallystick.pipeline.evaluate.losses import gain_of
 from tallystick.pipeline.evaluate.optimism import Optimism
 from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores as compare
@@ -61,13 +63,11 @@ def described_body(outline: Outline, described: Described) -> say.WindowDescribe
 
 
 def _gain(outline: Outline, item: Judged, reference: Judged) -> float | None:
-    """Share of the reference's loss that a candidate saves; None for the reference itself."""
+    """What a candidate gains on the reference; None for the reference itself."""
     settings = outline.loaded.settings
     metric = settings.selection.metric
     ours, theirs = (found.metrics[metric].value for found in (item, reference))
-    if ours is None or theirs is None or item.candidate == settings.reference or theirs == 0.0:
-        return None
-    return (theirs - ours) / theirs
+    return None if item.candidate == settings.reference else gain_of(metric, ours, theirs)
 
 
 def evaluated(
@@ -117,6 +117,8 @@ def scores_of(outline: Outline, described: Sequence[Described], judged: Sequence
     """Scores over the complete windows; None where there is none."""
     settings = outline.loaded.settings
     reference, windows = settings.reference, []
+    ranks = settings.selection.metric in RANKINGS
+    summed = "sum_ranking" if ranks else "sum_loss"
     for item in described:
         if not item.complete:
             continue
@@ -127,7 +129,8 @@ def scores_of(outline: Outline, described: Sequence[Described], judged: Sequence
                 label,
                 tuple(whole[reference]["unit"]),
                 whole[reference]["rows"].to_numpy(dtype=np.float64),
-                {name: table["sum_loss"].to_numpy(dtype=np.float64) for name, table in whole.items()},
+                {name: table[summed].to_numpy(dtype=np.float64) for name, table in whole.items()},
+                ranks,
             )
         )
     if not windows:

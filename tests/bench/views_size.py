@@ -119,6 +119,11 @@ def measured(number: int) -> say.TrialMeasured:
     return say.TrialMeasured(trial="t", points=[say.Point(at=MOMENT, step=number, values=values, not_finite={})])
 
 
+def series(number: int) -> say.TrialSeries:
+    made = say.Series(key="loss", steps=[number], at_ms=[number], values=[1 / (number + 1)])
+    return say.TrialSeries(trial="t", series=[made])
+
+
 def stored(number: int) -> say.TrialStored:
     return say.TrialStored(trial="t", artifact=f"{number:064x}", name=f"epoch-{number}/weights.bin", size_bytes=1)
 
@@ -163,6 +168,23 @@ def kinds() -> dict[str, Kind]:
         "periods, by looks at them": Kind([period(0, TEXT)], period),
         "trials, by metrics": Kind([trial()], measured),
         "trials, by files": Kind([trial()], stored),
+        "trials, by series": Kind([trial()], series),
+        "experiments, by renames": Kind(
+            [say.ExperimentCreated(experiment="e", name="e")],
+            lambda n: say.ExperimentChanged(experiment="e", name=f"name {n}"),
+        ),
+        "logged_models, by tags": Kind(
+            [say.LoggedCreated(logged="m-1", name="m", params={"text": TEXT})],
+            lambda n: say.LoggedChanged(logged="m-1", tags={f"tag-{n}": "1"}),
+        ),
+        "registered_models, by tags": Kind(
+            [say.RegisteredCreated(registered="m", name="m", description=TEXT)],
+            lambda n: say.RegisteredChanged(registered="m", tags={f"tag-{n}": "1"}),
+        ),
+        "model_versions, by tags": Kind(
+            [say.VersionCreated(version="m/1", registered="m", number=1, source="s", description=TEXT)],
+            lambda n: say.VersionChanged(version="m/1", registered="m", tags={f"tag-{n}": "1"}),
+        ),
         "keys, by rotations": Kind([rotated(0)], rotated),
     }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from shell import tally
 
 from tallystick import ledger
 from tallystick.ledger.events import types
+from tallystick.ledger.query.trials import number_of
 from tallystick.ledger.tracking import spool
 
 
@@ -43,7 +45,7 @@ def numbers_of(folder: Path) -> dict[str, float]:
     """The newest number of each name of the one trial."""
     with open_at(folder) as book:
         now = book.now()
-        return {state.name: state.value for state in now.trial_metrics(now.trials()[0].trial)}
+        return {state.name: number_of(state) for state in now.trial_metrics(now.trials()[0].trial)}
 
 
 def files_of(folder: Path) -> tuple[str, ...]:
@@ -62,7 +64,7 @@ def test_a_trial_is_recorded_with_all_that_it_said(team: Path) -> None:
     state = the_trial(team)
     assert state.trial.startswith("churn-notebook/")
     assert (state.status, state.points, state.file_count) == ("finished", 11, 1)
-    assert (numbers_of(team), files_of(team)) == ({"loss": 0.1}, ("model.bin",))
+    assert (numbers_of(team), files_of(team)) == ({"loss": math.inf}, ("model.bin",))
     assert state.params == {"depth": 4, "rate": "nan"}
     assert state.late_records == 0
     with open_at(team) as book:
@@ -217,7 +219,7 @@ def test_two_that_deliver_at_once_write_everything_once(tmp_path: Path) -> None:
         list(pool.map(_deliver, [str(folder)] * 2))
     assert len(files_of(folder)) == 20
     with open_at(folder) as book:
-        assert sum(e.event.t == "trial.started" for e in book.events()) == 1
+        assert sum(e.event.t == "trial.begun" for e in book.events()) == 1
 
 
 def test_a_delivery_that_breaks_off_anywhere_is_taken_up_again(tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_a_delivery_that_breaks_off_anywhere_is_taken_up_again(tmp_path: Path) -
     assert tally(folder, "doctor").code == 0
     with open_at(folder) as book:
         names = [e.event.t for e in book.events() if e.event.t.startswith("trial.")]
-    assert names == ["trial.started", "trial.stored", "trial.finished"]
+    assert names == ["trial.begun", "trial.stored", "trial.changed"]
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

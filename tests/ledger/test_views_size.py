@@ -19,7 +19,8 @@ from tallystick.ledger.views.entities import PROJECTIONS  # noqa: E402
 
 ONCE = frozenset(
     {"reproductions", "predictions", "findings", "environments", "anchors", "histories", "corrections", "links",
-     "approvals", "trial_metrics", "trial_files"}
+     "approvals", "trial_metrics", "trial_files", "trial_params", "trial_links", "notes", "curves", "aliases", "filed",
+     "tags"}
 )  # fmt: skip
 """Entities whose every version comes whole from one event, or which have one version; the bench needs no row for
 them, but makes many of them on the way."""

@@ -26,7 +26,8 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows
 from tallystick.pipeline.data.slice import cut, open_table
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Recipe
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.leakage import checks, feature_scan
 from tallystick.pipeline.runs.run import RunReport, run
 

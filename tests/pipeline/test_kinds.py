@@ -22,7 +22,8 @@ from tallystick.pipeline.config.settings import Final, Rolling, Time
 from tallystick.pipeline.config.windows import all_windows, development_windows
 from tallystick.pipeline.data.slice import cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Cell, Recipe
+from tallystick.pipeline.evaluate.backtest import Cell
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.runs.run import RunReport, run
 
 FLIGHTS = "late-arrivals.parquet"

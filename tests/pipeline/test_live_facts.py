@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from periods import CAUSES, RULES, SEGMENTS, history, judged, make
 from sklearn.metrics import roc_auc_score
 
-from tallystick.pipeline.evaluate.metrics import Units, row_losses
+from tallystick.pipeline.evaluate.losses import Measure, row_losses
+from tallystick.pipeline.evaluate.metrics import Scored, Units
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.facts import psi
@@ -156,7 +157,9 @@ def test_a_new_intercept_meets_the_rate_keeps_the_order_and_never_loses_more(p: 
     y = (np.random.default_rng(seed).random(len(ours)) < 0.4).astype(np.float64)
     if len(np.unique(y)) < 2:
         return
-    moved = with_level("classification", "log_loss", y, ours)
+    moved = with_level(
+        "classification", Scored(y, ours, Units(np.zeros(len(y), dtype=np.int64), ("all",)), Measure("log_loss"))
+    )
     assert moved.mean() == pytest.approx(y.mean(), abs=1e-6)
     order = np.argsort(ours, kind="stable")
     assert (np.diff(moved[order]) >= 0).all()
@@ -171,7 +174,7 @@ def test_what_the_probabilities_expect_is_what_happens_when_they_are_right(seed:
     p = np.clip(source.beta(2, 5, size=20_000), 0.001, 0.999)
     y = (source.random(len(p)) < p).astype(np.float64)
     units = Units(np.repeat(np.arange(20), 1_000), tuple(f"d{n:02d}" for n in range(20)))
-    found = statistics("classification", "log_loss", y, p, units)
+    found = statistics("classification", Scored(y, p, units, Measure("log_loss")))
     assert found.estimate == pytest.approx(found.loss, abs=0.02)
     assert found.ranking is not None
     assert found.ranking.value == pytest.approx(0.0, abs=0.03)

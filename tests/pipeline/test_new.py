@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import customers, demand
 
+import tallystick
 from tallystick import pipeline
 from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.pipeline.begin.answers import Answers, Look, read_answers
@@ -133,6 +134,22 @@ def test_rows_without_an_answer_and_columns_that_end_with_them(tmp_path: Path) -
     assert made.draft.forbidden["visit_length"] == "it is missing where churned is missing"
 
 
+def test_rows_whose_answer_is_not_known_yet_are_kept(tmp_path: Path) -> None:
+    """The newest rows wait; those in between were due, whatever a filter would take for the same."""
+    frame = customers()
+    newest = frame["signup"] >= "2021-06-15"
+    frame.loc[newest, "churned"] = None
+    made = begun(frame, tmp_path, target="churned")
+    assert made.loaded.settings.data.drop_rows == []
+    assert (made.draft.missing_answers, made.draft.waiting_answers) == (0, newest.sum())
+    assert check_data(made.loaded)[1] == []
+    frame.loc[[100, 101, 102], "churned"] = None
+    made.file.unlink()
+    made = begun(frame, tmp_path, target="churned")
+    assert (made.draft.missing_answers, made.draft.waiting_answers) == (3, newest.sum())
+    assert made.loaded.settings.data.drop_rows[0].why.startswith("3 rows have no answer although it was due")
+
+
 def test_a_name_with_spaces_is_quoted(tmp_path: Path) -> None:
     frame = customers().rename(columns={"signup": "Order Date", "churned": "has left?"})
     frame.loc[5, "has left?"] = None
@@ -177,6 +194,35 @@ def test_a_frame_from_a_notebook(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput):
         pipeline.new(customers(), tmp_path / "other.toml", target="nothing")
     assert not (tmp_path / "other.parquet").exists()
+
+
+def test_the_face_takes_a_path_or_a_frame_and_confirms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    customers().to_csv(tmp_path / "visits.csv", index=False)
+    from_file = tallystick.new("visits.csv", target="churned", owner="ann")
+    assert from_file.path.name == "visits.toml"
+    assert from_file.settings.data.source == "csv:visits.csv"
+    from_frame = tallystick.new(customers(), "churn.toml", target="churned", owner="ann")
+    assert from_frame.settings.data.source == "parquet:churn.parquet"
+    with pytest.raises(InvalidInput, match="so the file needs a name"):
+        tallystick.new(customers(), target="churned")
+    some = tallystick.confirm("churn.toml", ["gates", "selection"])
+    assert some.appended is None
+    assert "time.window" in some.left
+    assert "gates" not in some.left
+    assert tallystick.confirm("churn.toml", "all").left == []
+    with pytest.raises(InvalidInput, match="No setting is named"):
+        tallystick.confirm("churn.toml", [])
+
+
+def test_rows_without_a_name_have_no_key(tmp_path: Path) -> None:
+    frame = customers().drop(columns="customer_id")
+    frame = pd.concat([frame, frame.iloc[::7]]).sort_values("signup", kind="stable")
+    made = begun(frame, tmp_path, target="churned")
+    assert made.loaded.settings.data.key == []
+    assert "data.key" in made.draft.proposed
+    assert check_data(made.loaded)[1] == []
+    assert any("rows have no name of their own" in note for note in made.loaded.notes)
 
 
 def test_answers_from_a_file(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from tallystick.pipeline.data.slice import TARGET, Slice, cut, open_table
 from tallystick.pipeline.monitoring.monitor import Watched, monitor
 from tallystick.pipeline.monitoring.predict import answer
 from tallystick.pipeline.records.run_record import reading_of_run
+from tallystick.pipeline.runs.check_data import check_data
 from tallystick.pipeline.runs.reopen import taken_up
 from tallystick.pipeline.runs.reproduce import reproduce
 from tallystick.pipeline.runs.run import RunReport, run
@@ -180,6 +181,47 @@ def test_any_column_can_be_group_segment_and_unit(
     assert len(named - {"(missing)"}) == tested["who"].nunique()
 
 
+# Rows without a key -----------------------------------------------------------------------------------------
+
+
+def nameless() -> pd.DataFrame:
+    """Orders without a number of their own; some rows repeat others in every column."""
+    frame = orders().drop(columns="order_id").assign(price=lambda found: found.price.round(-1), pieces=3)
+    return pd.concat([frame, frame.iloc[::5]])
+
+
+def test_rows_without_a_key_are_judged_whatever_their_order(book: ledger.Ledger, tmp_path: Path) -> None:
+    no_key = {'key = ["order_id"]': "key = []"}
+    frame = nameless()
+    file = file_for(tmp_path, frame, **no_key)
+    first = done(book, file)
+    assert first.outline.slice.rows == len(frame)
+    keys = next(check for check in first.checks if check.check == "keys")
+    assert (keys.result, keys.facts["repeated"]) == ("pass", int(frame.duplicated().sum()))
+    frame.sample(frac=1, random_state=1).to_parquet(tmp_path / "orders.parquet", index=False)
+    assert done(book, file).same_result_as == first.outline.run
+    found = reproduce(book, first.outline.run, workers=1, on_progress=silent)
+    assert found.body.verdict == "identical"
+    model = promoted(book, first)
+    later = orders("2024-09-02", "2024-09-04").drop(columns=["order_id", "returned"]).sample(frac=1, random_state=2)
+    later.to_parquet(tmp_path / "today.parquet", index=False)
+    answer(book, model, "today.parquet", tmp_path / "out.parquet")
+    answers = pd.read_parquet(tmp_path / "out.parquet").set_index("row").sort_index()
+    assert answers.index.tolist() == list(range(1, len(later) + 1))
+    times = answers["ordered_at"].dt.tz_convert("Europe/Berlin").dt.tz_localize(None)
+    assert times.tolist() == later["ordered_at"].tolist()
+    pd.concat([frame, orders("2024-09-01", "2024-09-04").drop(columns="order_id")]).to_parquet(
+        tmp_path / "orders.parquet", index=False
+    )
+    assert watch(book, file, "2024-09").body.rows == 24
+
+
+def test_a_key_is_never_left_out_in_silence(tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders(), **{'key = ["order_id"]\n': ""})
+    with pytest.raises(InvalidInput, match=r"\[data\] must say key"):
+        read(file)
+
+
 # Infinite values --------------------------------------------------------------------------------------------
 
 
@@ -210,6 +252,29 @@ def test_predict_and_monitor_refuse_infinite_values_alike(book: ledger.Ledger, t
         monitor(book, read(file), "2024-09")
 
 
+@pytest.mark.parametrize(("words", "rows"), [(["n.a."], 1), (["n.a.", "unbekannt"], 7)])
+def test_words_among_the_numbers_of_a_watched_csv_are_a_finding(
+    book: ledger.Ledger, tmp_path: Path, words: list[str], rows: int
+) -> None:
+    file = file_for(tmp_path, **{'"parquet:orders.parquet"': as_csv(orders(), tmp_path)})
+    promoted(book, done(book, file))
+    later = orders("2024-09-01", "2024-09-04").astype({"price": object})
+    later.loc[: rows - 1, "price"] = [words[i % len(words)] for i in range(rows)]
+    pd.concat([orders(), later]).to_csv(tmp_path / "orders.csv", index=False)
+    watched = monitor(book, read(file), "2024-09")
+    assert (watched.body.status, watched.body.decision) == ("alarm", "fix data")
+    assert [finding.code for finding in watched.findings] == ["schema"]
+    assert watched.findings[0].facts["no_numbers"] == {"price": rows}
+    assert f"of price {'is no number' if rows == 1 else 'are no numbers'}: " in watched.findings[0].sentence
+    line = watched.body.suggestion.rpartition(": ")[2]
+    file = file_for(
+        tmp_path,
+        **{'"parquet:orders.parquet"': '"csv:orders.csv"', "[data.features]": f"[data.csv]\n{line}\n\n[data.features]"},
+    )
+    again = monitor(book, read(file), "2024-09")
+    assert "schema" not in {finding.code for finding in again.findings}
+
+
 def test_predict_reads_a_csv_as_the_model_was_trained(book: ledger.Ledger, tmp_path: Path) -> None:
     """All of a day's codes may look like numbers."""
     frame = orders()
@@ -219,6 +284,50 @@ def test_predict_reads_a_csv_as_the_model_was_trained(book: ledger.Ledger, tmp_p
     later = orders("2024-09-02", "2024-09-04")
     later.assign(shop="10115").drop(columns="returned").to_csv(tmp_path / "today.csv", index=False)
     assert answer(book, model, "today.csv", tmp_path / "out.csv").body.warnings == []
+
+
+# Rules that decide nothing ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({'"> 0"': '"> 1"'}, r"returned > 1 holds in no row; the column holds .*1.0"),
+        ({'"> 0"': '">= 0"'}, r"returned >= 0 holds in every row"),
+        (
+            {"[data.features]": '[[data.drop_rows]]\nwhere = "shop == \'Umm\'"\nwhy = "shut"\n\n[data.features]'},
+            r"No row has shop == 'Umm'; the column holds .*'Ulm'",
+        ),
+    ],
+)
+def test_a_rule_that_decides_nothing_is_refused_by_run_and_check(
+    book: ledger.Ledger, tmp_path: Path, change: dict[str, str], message: str
+) -> None:
+    file = file_for(tmp_path, orders(), **change)
+    with pytest.raises(InvalidInput, match=message) as caught:
+        done(book, file)
+    assert book.now().runs() == []
+    [mistake] = check_data(read(file))[1]
+    assert caught.value.message in mistake.words
+
+
+def test_a_filter_that_finds_nothing_missing_is_no_mistake(book: ledger.Ledger, tmp_path: Path) -> None:
+    drop = '[[data.drop_rows]]\nwhere = "price is missing"\nwhy = "no price"\n\n[data.features]'
+    file = file_for(tmp_path, orders(), **{"[data.features]": drop})
+    assert check_data(read(file))[1] == []
+    assert [dropped.rows for dropped in done(book, file).outline.slice.dropped] == [0]
+
+
+@pytest.mark.parametrize("where", ["express == 'true'", "express != 'false'"])
+def test_a_filter_on_yes_and_no_means_the_same_in_check_and_run(
+    book: ledger.Ledger, tmp_path: Path, where: str
+) -> None:
+    frame = orders()
+    frame["express"] = np.arange(len(frame)) % 10 == 0
+    drop = f'[[data.drop_rows]]\nwhere = "{where}"\nwhy = "other rules"\n\n[data.features]'
+    file = file_for(tmp_path, frame, **{"[data.features]": drop})
+    assert check_data(read(file))[1] == []
+    assert [dropped.rows for dropped in done(book, file).outline.slice.dropped] == [int(frame["express"].sum())]
 
 
 # Answers that are not known yet -----------------------------------------------------------------------------

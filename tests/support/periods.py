@@ -7,7 +7,8 @@ import pandas as pd
 
 from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
-from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table, row_losses
+from tallystick.pipeline.evaluate.losses import Measure
+from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table
 from tallystick.pipeline.monitoring.baseline import OwnHistory, Past
 from tallystick.pipeline.monitoring.facts import Facts, JudgedRows, Judging, facts_of
 from tallystick.pipeline.monitoring.period_data import bins_of
@@ -71,12 +72,12 @@ def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, featur
 
 
 def past_of(label: str, rows: JudgedRows) -> Past:
-    loss = row_losses("log_loss", rows.y, rows.p)
+    scored = rows.by(Measure("log_loss"))
     return Past(
         label=label,
         live=False,
-        statistics=statistics("classification", "log_loss", rows.y, rows.p, rows.units).known,
-        losses=loss_table(rows.y, rows.p, loss, rows.units, rows.segments),
+        statistics=statistics("classification", scored).known,
+        losses=loss_table(scored, rows.segments),
         histograms=rows.histograms,
         missing=rows.missing,
     )
@@ -92,5 +93,5 @@ def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1) -> Facts:
         "2013-09",
         rows,
         past,
-        Judging(task="classification", metric="log_loss", rules=RULES, min_rows=200, margin=0.005, seed=seed),
+        Judging(task="classification", measure=Measure("log_loss"), rules=RULES, min_rows=200, margin=0.005, seed=seed),
     )

@@ -106,6 +106,36 @@ def _edges(entry: Entry) -> Iterator[tuple[str, str, str]]:
             yield f"model:{body.model}", "was watched in", f"period:{body.period}"
         case say.FindingMade() as body:
             yield f"period:{body.period}", "showed", f"finding:{body.finding}"
+        case body:
+            yield from _edges_of_trials(body)
+
+
+def _edges_of_trials(body: say.Body) -> Iterator[tuple[str, str, str]]:
+    match body:
+        case say.TrialBegun():
+            if body.experiment is not None:
+                yield f"experiment:{body.experiment}", "holds", f"trial:{body.trial}"
+            if body.parent is not None:
+                yield f"trial:{body.parent}", "is made up of", f"trial:{body.trial}"
+        case say.TrialLinked():
+            for table in body.inputs:
+                yield f"source:{table.name} {table.digest}".strip(), "fed", f"trial:{body.trial}"
+            for read in body.models_read:
+                yield f"logged:{read}", "was read by", f"trial:{body.trial}"
+            for output in body.outputs:
+                yield f"trial:{body.trial}", "made", f"logged:{output.model}"
+        case say.LoggedCreated():
+            if body.trial is not None:
+                yield f"trial:{body.trial}", "made", f"logged:{body.logged}"
+        case say.VersionCreated():
+            yield f"registered:{body.registered}", "has the version", f"version:{body.version}"
+            if body.logged is not None:
+                yield f"logged:{body.logged}", "was registered as", f"version:{body.version}"
+            elif body.trial is not None:
+                yield f"trial:{body.trial}", "made", f"version:{body.version}"
+        case say.AliasMoved():
+            if body.version is not None:
+                yield f"version:{body.version}", "was called", f"alias:{body.alias}"
 
 
 LINKS = projection(
@@ -131,6 +161,11 @@ LINKS = projection(
         say.PredictionMade,
         say.PeriodMonitored,
         say.FindingMade,
+        say.TrialBegun,
+        say.TrialLinked,
+        say.LoggedCreated,
+        say.VersionCreated,
+        say.AliasMoved,
     ),
     links,
 )

@@ -210,7 +210,8 @@ def _runs(book: ledger.Ledger, a: _Side, b: _Side, as_json: bool) -> bool:
 
 
 def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> None:
-    from tallystick.pipeline.evaluate.sentences import percent
+    from tallystick.pipeline.config.settings import RANKINGS
+    from tallystick.pipeline.evaluate.sentences import gain_size, percent, points
 
     click.secho(f"from {a.words} to {b.words}", bold=True)
     _print_config(found.configuration)
@@ -219,16 +220,19 @@ def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> Non
         for value in values:
             click.echo(wrap(f"{value.what}: {value.old} → {value.new}", "  "))
     names = found.candidates
+    ranks = found.metric in RANKINGS
+    better = "larger" if ranks else "smaller"
     versus = names[0] if names[0] == names[1] else f"{names[0]} → {names[1]}"
-    click.secho(f"results of {show(versus)}, {found.metric.replace('_', '-')} by window (smaller is better)", bold=True)
+    click.secho(
+        f"results of {show(versus)}, {found.metric.replace('_', '-')} by window ({better} is better)", bold=True
+    )
     rows = [
         (
             window.label,
             _loss(window.a),
             _loss(window.b),
-            "" if window.gain is None else percent(window.gain),
-            window.unpaired
-            or (f"{percent(window.interval.low)} to {percent(window.interval.high)}" if window.interval else ""),
+            "" if window.gain is None else gain_size(window.gain, found.metric),
+            window.unpaired or (_interval(window.interval, found.metric) if window.interval else ""),
         )
         for window in found.windows
     ]
@@ -241,14 +245,16 @@ def _print_runs(found: Comparison, a: _Side, b: _Side, same_result: bool) -> Non
     elif found.overall is not None:
         gain, interval = found.overall
         paired = count(sum(window.gain is not None for window in found.windows), "window")
-        said = f"Over {paired} the second saves {percent(gain)} of the first one's loss on average"
-        click.echo(wrap(f"{said} ({_interval(interval)})."))
+        saved = f"saves {percent(gain)} of the first one's loss"
+        ranked = f"ranks {points(abs(gain))} {'better' if gain >= 0 else 'worse'} than the first"
+        said = f"Over {paired} the second {ranked if ranks else saved} on average"
+        click.echo(wrap(f"{said} ({_interval(interval, found.metric)})."))
 
 
-def _interval(interval: Interval) -> str:
-    from tallystick.pipeline.evaluate.sentences import percent
+def _interval(interval: Interval, metric: str) -> str:
+    from tallystick.pipeline.evaluate.sentences import gain_size
 
-    return f"{percent(interval.low)} to {percent(interval.high)}"
+    return f"{gain_size(interval.low, metric)} to {gain_size(interval.high, metric)}"
 
 
 def _loss(value: float | None) -> str:

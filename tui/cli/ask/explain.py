@@ -153,9 +153,11 @@ def _print_question(record: RunRecord) -> None:
 def _print_results(record: RunRecord) -> None:
     """The results of every candidate in every window."""
     from tallystick.pipeline.config.canonical import configuration_in
+    from tallystick.pipeline.config.settings import RANKINGS
 
     metric = configuration_in(record.registered).selection.metric
-    for name, better in ((metric, "smaller"), ("roc_auc", "larger")):
+    for name in dict.fromkeys((metric, "roc_auc")):
+        better = "larger" if name in RANKINGS else "smaller"
         lines = _trajectories(record, name)
         if lines:
             click.echo()

@@ -65,9 +65,11 @@ def final_test_command(
             }
             print_json("tally.final-test/1", content)
             exit_with(1 if gate is not None and gate.verdict == "failed" else 0)
+        from tallystick.pipeline.evaluate.metric_words import signed_gain
+
         click.secho(wrap(body.sentence), bold=True)
         for window in body.windows:
-            gain = "no number" if window.gain is None else f"{window.gain:+.1%}"
+            gain = "no number" if window.gain is None else signed_gain(window.gain, str(body.facts.get("metric")))
             click.echo(f"  {show(window.label)}  {window.test_rows:,} rows  {gain}")
         if gate is not None:
             click.echo(wrap(f"gate final_test {gate.verdict}: asked is {gate.threshold}", "  "))

@@ -14,9 +14,11 @@ import click
 from tallystick import ledger
 from tallystick.ledger.errors import TallyError
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import TrialChanged
 from tallystick.ledger.opening import find
 from tallystick.ledger.tlog import key_store, pins
 from tallystick.ledger.tracking import spool
+from tallystick.ledger.tracking.presence import ended_without_a_word
 from tallystick.ledger.verify.rollback_check import clock_trouble
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.options import json_option, ledger_option
@@ -64,7 +66,9 @@ def _examine(folder: Path | None) -> Iterator[Diagnosis]:
         yield Diagnosis("ledger", "look", "none here or above; make one with `tally init`")
     else:
         yield from _ledger(folder)
-    yield from _spools()
+    yield from _spools(folder)
+    if folder is not None:
+        yield from _vanished(folder)
 
 
 def _ledger(folder: Path) -> Iterator[Diagnosis]:
@@ -126,18 +130,50 @@ def _lock(folder: Path) -> Diagnosis:
     return Diagnosis("lock", "ok", "free")
 
 
-def _spools() -> Iterator[Diagnosis]:
-    """Deliver every spool of this account, each into the ledger that it was meant for."""
+def _spools(here: Path | None) -> Iterator[Diagnosis]:
+    """Deliver every spool of this account, each into the ledger that it was meant for and into no other."""
+    origin = _origin(here)
     any_waiting = False
     for waits in spool.waiting():
         any_waiting = True
-        what = f"{count(len(waits.records), 'record')} of trial {waits.header.trial}"
+        header = waits.header
+        what = f"{count(len(waits.records), 'record')} of trial {header.trial}"
+        moved_here = here is not None and header.origin is not None and header.origin == origin
+        target = here if moved_here and here is not None else Path(header.ledger)
         try:
-            with ledger.open(waits.header.ledger) as book:
+            with ledger.open(target) as book:
                 spool.empty(book, waits)
-            yield Diagnosis("spool", "ok", f"delivered {what} to {waits.header.ledger}")
+            yield Diagnosis("spool", "ok", f"delivered {what} to {target}")
         except (TallyError, OSError) as error:
             words: Any = f"{error.message} {error.hint}".strip() if isinstance(error, TallyError) else error
-            yield Diagnosis("spool", "bad", f"{what} wait in {waits.folder}: {words}")
+            meant = moved_here or (header.origin is None and here is not None and target == here.absolute())
+            # Another ledger's records are no trouble of this one.
+            named = f"for {header.origin}, last seen in {header.ledger}; " if header.origin is not None else ""
+            yield Diagnosis("spool", "bad" if meant else "look", f"{what} wait in {waits.folder}: {named}{words}")
     if not any_waiting:
         yield Diagnosis("spool", "ok", "nothing waits")
+
+
+def _origin(folder: Path | None) -> str | None:
+    if folder is None:
+        return None
+    try:
+        with ledger.open(folder) as book:
+            return book.origin
+    except TallyError:
+        return None
+
+
+def _vanished(folder: Path) -> Iterator[Diagnosis]:
+    """Record of trials of this machine whose process has gone that they ended without a word."""
+    try:
+        with ledger.open(folder) as book:
+            gone = [trial for trial in book.now().trials() if ended_without_a_word(trial)]
+            for trial in gone:
+                key = f"{trial.trial}/vanished/{trial.process_began}"
+                book.append(TrialChanged(trial=trial.trial, status="vanished"), key=key)
+            if gone:
+                some = ", ".join(trial.trial for trial in gone[:3]) + (", …" if len(gone) > 3 else "")
+                yield Diagnosis("trials", "look", f"{count(len(gone), 'trial')} ended without a word: {some}")
+    except TallyError as error:
+        yield Diagnosis("trials", "look", f"{error.message} {error.hint}".strip())

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--afterwards", metavar="COLUMNS", help="Columns written after that moment, or none; never used.")
 @click.option("--label-delay", metavar="LENGTH", help="How long after the time of a row its answer is known: 12h, 30d.")
 @click.option("--window", metavar="LENGTH", help="Length of a test window: 1 month, 1 week.")
-@click.option("--key", metavar="COLUMNS", help="Columns whose values together are different in every row.")
+@click.option("--key", metavar="COLUMNS", help="Columns whose values together are different in every row; or none.")
 @click.option("--group", metavar="COLUMN", help="A column whose values come back in several rows, or none.")
 @click.option("--decision", metavar="TEXT", help="The question that the answer decides, in words.")
 @click.option("--unit", metavar="TEXT", help="What one row is, in words.")
@@ -132,14 +132,19 @@ def _print_begun(begun: Begun) -> None:
     click.echo(f"Wrote {show(str(begun.file))}, {len(begun.loaded.text.splitlines())} lines.")
     rule = "" if answers.rule == "number" else f" {answers.rule}"
     features = sum(map(len, draft.features.values()))
+    key = " + ".join(answers.key or ["none"])
     lines = [
-        f"The target is {answers.target}{rule}, the time {answers.time}, the key {' + '.join(answers.key or [])}.",
+        f"The target is {answers.target}{rule}, the time {answers.time}, the key {key}.",
         f"{count(features, 'feature')}; {count(windows.tests, 'test window')} of {windows.window} from "
         f"{first_day(windows)}, the last {len(windows.sealed)} sealed.",
     ]
     lines += [f"{name} is forbidden: {reason}." for name, reason in draft.forbidden.items()]
     if draft.missing_answers:
-        lines.append(f"{count(draft.missing_answers, 'row')} without an answer are left out.")
+        verb = "is" if draft.missing_answers == 1 else "are"
+        lines.append(f"{count(draft.missing_answers, 'row')} without an answer that was due {verb} left out.")
+    if draft.waiting_answers:
+        verb = "waits" if draft.waiting_answers == 1 else "wait"
+        lines.append(f"{count(draft.waiting_answers, 'row')} without an answer {verb}: it is not known yet.")
     lines.append(
         f"{count(len(draft.proposed), 'setting')} proposed, not confirmed by a person; a promotion needs them "
         f"confirmed: tally confirm {file}"

@@ -12,9 +12,10 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression, words
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import Csv, Pipeline, Rolling
+from tallystick.pipeline.config.settings import RANKINGS, Candidate, Csv, Pipeline, Rolling
 from tallystick.pipeline.config.timeline import LEGEND, timeline
 from tallystick.pipeline.config.windows import development_windows, sealed_windows
+from tallystick.pipeline.evaluate.metric_words import metric_meaning, metric_name
 from tallystick.tui.output.console import wrap
 from tallystick.tui.output.escape import show
 
@@ -148,6 +149,13 @@ def _data(settings: Pipeline) -> Iterator[tuple[str, str]]:
             "groups",
             _because(f"the same {data.group.column} in training and test is {data.group.overlap}", data.group.why),
         )
+    if data.weight is not None:
+        yield (
+            "weight",
+            _because(
+                f"{data.weight.column}: how many rows a row counts as, in fitting and in judging", data.weight.why
+            ),
+        )
     for drop in data.drop_rows:
         yield "left out", _because(f"rows where {drop.where}", drop.why)
     known: dict[tuple[str, str | None], list[str]] = {}
@@ -205,15 +213,24 @@ def _candidates(settings: Pipeline) -> Iterator[tuple[str, str]]:
             built = f"computed elsewhere, as declared by {item.declared_by}: {item.predictions}"
         elif item.trial is not None:
             built = f"an unfitted copy of the model of {item.trial}" + (f" with {params}" if params else "")
-        yield name, _because(f"{role}; {built}", item.why)
+        yield name, _because(f"{role}; {built}{_class_weight_words(item)}", item.why)
+
+
+def _class_weight_words(item: Candidate) -> str:
+    if item.class_weight is None:
+        return ""
+    if isinstance(item.class_weight, str):
+        return "; in fitting both answers count the same"
+    return f"; in fitting a yes counts {item.class_weight.yes:g} times, a no {item.class_weight.no:g} times"
 
 
 def _choice(settings: Pipeline) -> Iterator[tuple[str, str]]:
     rule = settings.selection
-    yield "judged by", f"{rule.metric.replace('_', ' ')}, against the reference in the same window"
+    yield "judged by", f"{metric_name(rule)}: {metric_meaning(rule)}; against the reference in the same window"
+    margin = f"{rule.margin:g}" if rule.metric in RANKINGS else f"{rule.margin:g} of the reference's loss"
     text = (
         "the highest mean gain leads; who cannot be told apart from the leader, or is not worse by more than "
-        f"{rule.margin:g} of the reference's loss, is its equal; among equals the one with the best worst quarter, "
+        f"{margin}, is its equal; among equals the one with the best worst quarter, "
         "then the simplest"
     )
     yield "rule", _because(text, rule.why)

@@ -110,6 +110,7 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
 
 def _print_outline(outline: Outline) -> None:
     from tallystick.pipeline.data.slice import features_read, rows_waiting
+    from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS, metric_name
     from tallystick.pipeline.evaluate.sentences import dropped_rows_sentence
 
     settings, slice_ = outline.loaded.settings, outline.slice
@@ -136,7 +137,9 @@ def _print_outline(outline: Outline) -> None:
         f"training set {train}{sealed}"
     )
     click.echo(f"  candidates  {', '.join(show(recipe.name) for recipe in outline.recipes)}")
-    click.echo(f"  judged by   {settings.selection.metric}, {settings.selection.rule}, {outline.workers} at a time")
+    rule = settings.selection
+    judged = rule.metric if metric_name(rule) == METRIC_WORDS[rule.metric] else metric_name(rule)
+    click.echo(f"  judged by   {show(judged)}, {rule.rule}, {outline.workers} at a time")
     for note in outline.loaded.notes:
         click.echo(wrap(f"note: {note}", "  "))
     if outline.earlier is not None:
@@ -168,7 +171,8 @@ def _features_line(features: list[FeatureRead]) -> str:
 
 
 def _print_report(report: RunReport, book: ledger.Ledger) -> None:
-    from tallystick.pipeline.evaluate.sentences import METRIC_WORDS
+    from tallystick.pipeline.config.settings import RANKINGS
+    from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS, metric_detail
     from tallystick.pipeline.leakage.checks import summary
 
     settings = report.outline.loaded.settings
@@ -179,11 +183,13 @@ def _print_report(report: RunReport, book: ledger.Ledger) -> None:
     for warning in sorted({f"{item.candidate}: {text}" for item in report.judged for text in item.warnings}):
         click.echo(wrap(warning, "  "))
     click.echo()
-    name = METRIC_WORDS[metric]
-    click.secho(f"{name[0].upper()}{name[1:]} by window (smaller is better)", bold=True)
+    name, detail = METRIC_WORDS[metric], metric_detail(settings.selection)
+    better = "larger" if metric in RANKINGS else "smaller"
+    said = f"{name[0].upper()}{name[1:]}{f', {detail},' if detail else ''} by window ({better} is better)"
+    click.secho(show(said), bold=True)
     for line in _trajectories(report, metric):
         click.echo(line)
-    if settings.data.target.rule is not None:
+    if settings.data.target.rule is not None and metric != "roc_auc":
         click.echo()
         click.secho("AUC by window (larger is better)", bold=True)
         for line in _trajectories(report, "roc_auc"):
