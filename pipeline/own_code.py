@@ -180,6 +180,11 @@ def activate(code: OwnCode | None) -> None:
     sys.modules.update(_Active.built.get(code.digest, {}))
 
 
+def active() -> OwnCode | None:
+    """The code that imports find now."""
+    return _Active.code
+
+
 def forget() -> None:
     """No code of a pipeline's own is active or kept."""
     activate(None)

@@ -31,7 +31,7 @@ def test_every_trial_is_kept_and_the_best_is_discounted_in_words(tmp_path: Path)
     with ledger.create(tmp_path, timezone="America/New_York") as book:
         found = study(book, loaded, "logistic", space, trials=4, workers=2)
         states = book.now().trials()
-        assert [state.trial for state in states] == sorted(one.trial for one in found.trials)
+        assert sorted(state.trial for state in states) == sorted(one.trial for one in found.trials)
         assert {state.status for state in states} == {"finished"}
         kept = {state.trial: state.params for state in states}
         for one in found.trials:
