@@ -84,7 +84,8 @@ def _by_values(sample: pa.Table, column: ColumnFacts, answer: Floats) -> str | N
     if column.kind == "time" or column.levels < 2:
         return None
     if column.kind in ("text", "yes or no"):
-        if column.levels * ROWS_A_LEVEL > len(answer):
+        # A category orders numbers well by being a shop or a city; only a yes or no can be written in one.
+        if column.levels * ROWS_A_LEVEL > len(answer) or not set(np.unique(answer[np.isfinite(answer)])) <= {0.0, 1.0}:
             return None
         values = sample[column.name].to_pandas().astype(str)
         frame = pd.DataFrame({"level": values, "answer": answer})

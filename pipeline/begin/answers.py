@@ -32,7 +32,7 @@ from tallystick.pipeline.begin.look import (
 from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
-from tallystick.pipeline.config.settings import Final, Time
+from tallystick.pipeline.config.settings import Csv, Final, Time
 from tallystick.pipeline.data.timestamps import formatted, row_times
 
 Floats = npt.NDArray[np.float64]
@@ -69,6 +69,8 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     cost_of_wrong: str | None = None
     name: str | None = None
     owner: str | None = None
+    csv: Csv | None = None
+    """How CSV files are written, as in ``[data.csv]``."""
 
 
 def read_answers(path: Path) -> Answers:
@@ -93,6 +95,10 @@ class Look(NamedTuple):
 
     table: pa.Table
     facts: TableFacts
+    csv: Csv = Csv()
+    """How its CSV files are read."""
+    doubts: tuple[str, ...] = ()
+    """What could be read in more than one way, and is read as ``csv`` says."""
 
 
 class Question(NamedTuple):

@@ -25,6 +25,7 @@ from tallystick.pipeline.begin.calendar import WindowPlan
 from tallystick.pipeline.begin.look import ID_NAMES, ColumnFacts, is_step
 from tallystick.pipeline.begin.sentences import useless
 from tallystick.pipeline.config.durations import parse_span
+from tallystick.pipeline.config.settings import Csv
 from tallystick.pipeline.data.answers import still_open
 
 COUNTS_ON = 0.95
@@ -51,6 +52,8 @@ class NewPipeline(NamedTuple):
     """Rows whose answer is not known yet."""
     segments: list[str]
     source: str
+    csv: Csv
+    doubts: tuple[str, ...]
     proposed: list[str]
     """Dotted names of the settings that nobody has confirmed."""
 
@@ -77,7 +80,8 @@ def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
     ][:2]  # fmt: skip
     return NewPipeline(
         answers, features, forbidden, left_out, windows, is_step(look.facts.column(answers.time or "")),
-        look.facts.rows, *_missing_answers(look, answers), segments, look.facts.source, proposed,
+        look.facts.rows, *_missing_answers(look, answers), segments, look.facts.source, look.csv, look.doubts,
+        proposed,
     )  # fmt: skip
 
 

@@ -14,6 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.pipeline.config.settings import Csv
+from tallystick.pipeline.data.csv_text import CsvDoubt
+from tallystick.pipeline.data.reading import Reading
 from tallystick.pipeline.data.sources import column_names, is_text, missing_column, read_source
 from tallystick.pipeline.data.timestamps import formatted
 
@@ -22,7 +25,8 @@ Kind = Literal["number", "whole number", "yes or no", "text", "time", "empty", "
 _ISO_DATE = r"^\d{4}[-/.]\d{2}[-/.]\d{2}(?:$|[T ]\d{2})"
 _DATES = (
     "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%m-%d-%Y", "%d-%m-%Y", "%Y%m%d", "%m/%d/%y", "%d/%m/%y", "%d.%m.%y",
-    "%b %d, %Y", "%B %d, %Y", "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y",
+    "%b %d %Y", "%B %d %Y", "%Y-%m", "%b %Y", "%B %Y", "%b %d, %Y", "%B %d, %Y",
+    "%d %b %Y", "%d %B %Y", "%d-%b-%Y", "%d-%b-%y",
 )  # fmt: skip
 _CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 MOST_DATES = 5_000
@@ -35,7 +39,7 @@ NEARLY_EMPTY = 0.95
 STEP_NAMES = {"step", "year", "day", "week", "month", "period", "t", "round", "season"}
 TIME_NAMES = {"time", "date", "timestamp", "datetime", "day", "at", "when", "month", "created", "ordered", "opened"}
 LATER_NAMES = {"updated", "modified", "closed", "end", "ended", "resolved", "finished", "deleted", "birth", "birthday"}
-ID_NAMES = {"id", "key", "uuid", "guid", "no", "nr", "number", "num", "code"}
+ID_NAMES = {"id", "key", "uuid", "guid", "no", "nr", "number", "num", "code", "rownames", "rowname", "index", "row"}
 MOST_KEY_COLUMNS = 6
 
 
@@ -119,9 +123,28 @@ def _only_table(path: Path) -> str:
     return str(tables[0])
 
 
-def read_table(source: str, folder: Path) -> pa.Table:
+def read_table(source: str, folder: Path, csv: Csv = Csv()) -> pa.Table:  # noqa: B008 - a value, frozen
     """The whole table of a source."""
-    return read_source(source, folder, column_names(source, folder))
+    how = Reading(csv=csv)
+    return read_source(source, folder, column_names(source, folder, how), how)
+
+
+def read_doubtful(source: str, folder: Path, said: Csv | None) -> tuple[pa.Table, Csv, list[str]]:
+    """The whole table of a source, with the reading of its CSV files that settles every doubt, and the doubts.
+
+    What a person has said is never changed. Each doubt is settled as its own error message proposes.
+    """
+    csv = said or Csv()
+    doubts: list[str] = []
+    while True:
+        try:
+            return read_table(source, folder, csv), csv, doubts
+        except CsvDoubt as doubt:
+            open_settings = {name: value for name, value in doubt.settings.items() if not getattr(csv, name)}
+            if not open_settings:
+                raise
+            doubts.append(doubt.message)
+            csv = msgspec.structs.replace(csv, **open_settings)
 
 
 def look(table: pa.Table, source: str) -> TableFacts:

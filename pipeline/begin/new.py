@@ -16,6 +16,7 @@ from tallystick.pipeline.begin.answers import QUESTIONS, Answers, Look, Question
 from tallystick.pipeline.begin.draft import NewPipeline, draft
 from tallystick.pipeline.begin.write import proposed_settings, text_of
 from tallystick.pipeline.config.load import LoadedPipeline, parse
+from tallystick.pipeline.config.settings import Csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,8 +33,13 @@ class Begun(NamedTuple):
     loaded: LoadedPipeline
 
 
-def look_at(data: str, folder: Path) -> Look:
+def look_at(data: str, folder: Path, csv: Csv | None = None) -> Look:
     """Read a table and see what is in it.
+
+    Parameters
+    ----------
+    csv : Csv, optional
+        How its CSV files are written, as far as a person has said it.
 
     Raises
     ------
@@ -41,8 +47,8 @@ def look_at(data: str, folder: Path) -> Look:
         Where there is no table, or it cannot be read.
     """
     source = looking.source_of(data, folder)
-    table = looking.read_table(source, folder)
-    return Look(table, looking.look(table, source))
+    table, csv, doubts = looking.read_doubtful(source, folder, csv)
+    return Look(table, looking.look(table, source), csv, tuple(doubts))
 
 
 def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: Ask | None = None) -> Begun:
@@ -62,7 +68,7 @@ def begin(look: Look, answers: Answers, file: Path | None, folder: Path, ask: As
     Refused
         Where the file is there already.
     """
-    from_proposals: list[str] = []
+    from_proposals: list[str] = ["data.csv"] if look.doubts else []
     if answers.name is None and file is not None:
         answers = msgspec.structs.replace(answers, name=slug(file.stem))
     for question in QUESTIONS:
@@ -119,7 +125,7 @@ def new(data: pd.DataFrame | str | Path, file: str | Path | None = None, **answe
     path = None if file is None else Path(file)
     if isinstance(data, (str, Path)):
         folder = Path() if path is None else path.parent
-        return begin(look_at(str(data), folder), said, path, folder).loaded
+        return begin(look_at(str(data), folder, said.csv), said, path, folder).loaded
     if path is None:
         raise InvalidInput(
             "A DataFrame is kept beside the pipeline file, so the file needs a name.",

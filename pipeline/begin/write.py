@@ -8,13 +8,16 @@ import textwrap
 from collections.abc import Iterator
 from itertools import chain
 
+import msgspec
+
 from tallystick.pipeline.begin.answers import format_said
 from tallystick.pipeline.begin.calendar import WindowPlan
 from tallystick.pipeline.begin.draft import NewPipeline
 from tallystick.pipeline.begin.look import written
 from tallystick.pipeline.config.left_out import twice
-from tallystick.pipeline.config.settings import Final, Time
+from tallystick.pipeline.config.settings import Csv, Final, Time
 from tallystick.pipeline.config.windows import all_windows
+from tallystick.pipeline.data.csv_text import csv_table
 
 FEW_ROWS = 10_000
 LINE = 80
@@ -65,6 +68,8 @@ def _data(draft: NewPipeline) -> Iterator[str]:
         yield f'group         = {{ column = {quoted(answers.group or "")}, overlap = "allowed", why = {quoted(why)} }}'
     yield f"why           = {quoted(f'All {draft.rows:,} rows of the table as it was given.')}"
     yield ""
+    if draft.csv != Csv():
+        yield from _csv(draft)
     if draft.missing_answers:
         yield "[[data.drop_rows]]"
         yield f"where = {quoted(f'{written(answers.target or str())} is missing')}"
@@ -82,6 +87,17 @@ def _data(draft: NewPipeline) -> Iterator[str]:
             yield f"# forbidden: {_plain(name)}: {_plain(reason)}"
     for name, reason in draft.left_out.items():
         yield f"# not a feature: {_plain(name)} {_plain(reason)}"
+    yield ""
+
+
+def _csv(draft: NewPipeline) -> Iterator[str]:
+    settings = {name: value for name, value in msgspec.structs.asdict(draft.csv).items() if value}
+    head, *lines = csv_table(settings).splitlines()
+    yield f"{head}   # how the CSV files are written"
+    yield from lines
+    for doubt in draft.doubts:
+        for line in doubt.splitlines():
+            yield f"# {_plain(line)}"
     yield ""
 
 

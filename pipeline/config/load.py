@@ -394,6 +394,7 @@ LATER = {
     (Candidate, "from"): None,
     (Candidate, "predictions"): None,
     (Candidate, "declared_by"): None,
+    (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
     (SelectionRule, "quantile"): None,

@@ -199,6 +199,8 @@ class Candidate(Setting, frozen=True, kw_only=True):
     why: Words
     params: dict[str, Parameter] = {}
     role: Literal["candidate", "reference"] = "candidate"
+    keep: Literal["no"] | None = None
+    """``"no"``: the candidate is judged, and no model of it is ever stored or promoted."""
     class_weight: Literal["balanced"] | ClassWeight | None = None
     """``"balanced"``: both answers count the same in fitting. Judging does not know of it."""
 

@@ -71,6 +71,14 @@ class CsvShape(NamedTuple):
     raw_names: tuple[str, ...]
 
 
+class CsvDoubt(InvalidInput):
+    """A file that can be read in more than one way; ``settings`` are lines for ``[data.csv]`` that settle it."""
+
+    def __init__(self, message: str, hint: str, settings: dict[str, str | list[str]]) -> None:
+        super().__init__(message, hint)
+        self.settings = settings
+
+
 class _Doubt(NamedTuple):
     """A column that can be read in two ways."""
 
@@ -113,7 +121,7 @@ def _encoding_of_mark(begin: bytes) -> str:
     return "utf-8"
 
 
-def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
+def not_this_encoding(path: Path, encoding: str) -> CsvDoubt:
     """The error for a file in another encoding: the first odd lines as another would read them."""
     odd = []
     for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
@@ -123,9 +131,11 @@ def not_this_encoding(path: Path, encoding: str) -> InvalidInput:
             odd.append(f"line {number:,}: {line.decode('cp1252', 'replace').strip()[:60]!r}")
         if len(odd) == EXAMPLES:
             break
-    return InvalidInput(
+    settings: dict[str, str | list[str]] = {"encoding": "cp1252"}
+    return CsvDoubt(
         f"{path} is not {encoding} text. Read as cp1252, its odd lines are {'; '.join(odd) or 'none'}.",
-        'If that looks right, say so in the pipeline file:\n[data.csv]\nencoding = "cp1252"',
+        f"If that looks right, say so in the pipeline file:\n{csv_table(settings)}",
+        settings,
     )
 
 
@@ -141,9 +151,11 @@ def _separator(path: Path, text: str) -> str:
     if len(even) == 1:
         return even[0]
     shown = " or ".join(map(repr, even or present))
-    raise InvalidInput(
+    settings: dict[str, str | list[str]] = {"separator": (even or present)[0]}
+    raise CsvDoubt(
         f"{path}: the header {head.strip()[:80]!r} may be cut at {shown}.",
-        f"Say which one in the pipeline file:\n[data.csv]\nseparator = {_toml((even or present)[0])}",
+        f"Say which one in the pipeline file:\n{csv_table(settings)}",
+        settings,
     )
 
 
@@ -206,7 +218,10 @@ def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table
             columns[name] = found
     if doubts:
         words = "\n".join(doubt.words for doubt in doubts)
-        raise InvalidInput(f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{_lines(doubts)}")
+        settings = _merged(doubts)
+        raise CsvDoubt(
+            f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{csv_table(settings)}", settings
+        )
     return pa.table(columns)
 
 
@@ -214,8 +229,8 @@ def _as_it_stands(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(cells, ""), pa.scalar(None, pa.string()), cells)
 
 
-def _lines(doubts: Sequence[_Doubt]) -> str:
-    """The table of the pipeline file that settles all doubts."""
+def _merged(doubts: Sequence[_Doubt]) -> dict[str, str | list[str]]:
+    """The settings that settle all doubts."""
     merged: dict[str, str | list[str]] = {}
     for doubt in doubts:
         for name, value in doubt.settings.items():
@@ -224,9 +239,14 @@ def _lines(doubts: Sequence[_Doubt]) -> str:
                 merged[name] = [*before, *(item for item in value if item not in before)]
             else:
                 merged[name] = value
+    return merged
+
+
+def csv_table(settings: dict[str, str | list[str]]) -> str:
+    """``[data.csv]`` as a pipeline file writes it."""
     written = (
         f"{name} = [{', '.join(map(_toml, value))}]" if isinstance(value, list) else f"{name} = {_toml(value)}"
-        for name, value in merged.items()
+        for name, value in settings.items()
     )
     return "\n".join(["[data.csv]", *written])
 

@@ -22,7 +22,9 @@ from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.conduct import watched
 from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.models.settle import settle
 from tallystick.pipeline.models.template import Template
+from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.own_code import OwnCode
 from tallystick.pipeline.recipes import Columns, Task, build, own_code
 
@@ -233,10 +235,10 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str, w
     weights = _with_answers(recipe, y, weights)
     try:
         with watched(recipe.name, f"it is fitted in {where}"):
-            model = recipe.built(seed)
+            model = settle(recipe.built(seed))
             if weights is None:
-                return model.fit(frame, target)
-            return model.fit(frame, target, **{weight_parameter(model, recipe.name): weights})
+                return model.fit(trainable(model, frame), target)
+            return model.fit(trainable(model, frame), target, **{weight_parameter(model, recipe.name): weights})
     except (ValueError, KeyError) as error:
         raise InvalidInput(
             f"{recipe.name} cannot be fitted in {where}: {_first_line(error)}",

@@ -13,6 +13,8 @@ import numpy as np
 
 from tallystick.ledger.errors import Damaged
 
+TREE = ("sklearn.tree._tree", "Tree")
+
 
 def check_trees(objects: Iterable[Any]) -> None:
     """Check every tree among the objects that a model holds.
@@ -24,7 +26,7 @@ def check_trees(objects: Iterable[Any]) -> None:
     """
     for item in objects:
         kind = (type(item).__module__, type(item).__name__)
-        if kind == ("sklearn.tree._tree", "Tree"):
+        if kind == TREE:
             _check_tree(item)
         elif kind == ("sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor"):
             _check_predictor(item)
@@ -68,7 +70,8 @@ def _check_predictor(predictor: Any) -> None:
 def _check_features(attributes: dict[str, Any]) -> None:
     """The trees of an estimator ask for no feature beyond those that it says it takes."""
     number = attributes.get("n_features_in_")
-    if (tree := attributes.get("tree_")) is not None:
+    tree = attributes.get("tree_")  # a density has one of another kind under this name
+    if (type(tree).__module__, type(tree).__name__) == TREE:
         _refuse(getattr(tree, "n_features", None) == number, "it is of another number of features")
     for stage in attributes.get("_predictors") or ():
         for predictor in stage:

@@ -44,13 +44,11 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
-from tallystick.pipeline.evaluate.backtest import split
-from tallystick.pipeline.evaluate.fitting import recipe_for
-from tallystick.pipeline.models import model_file
-from tallystick.pipeline.models.conduct import watched
+from tallystick.pipeline.evaluate.backtest import one_thread, split
+from tallystick.pipeline.evaluate.fitting import asked, fit, recipe_for, weights_in
 from tallystick.pipeline.recipes import look_beside
+from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
 from tallystick.pipeline.runs.sources import check_windows
-from tallystick.pipeline.runs.steadiness import few_rows
 
 MOST_NAMES = 6
 
@@ -241,25 +239,25 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
 def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str], list[_Found]]:
     """Every candidate on a few rows of the first window's training set: built, fitted, asked and stored."""
     first = development_windows(settings.time)[0]
-    train = split(table, first, to_micros(utc_now()), None).train
-    chosen = few_rows(numbers(table, TARGET), train)
+    chosen = few_rows(numbers(table, TARGET), split(table, first, to_micros(utc_now()), None).train)
     if not len(chosen):
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
     frame, answers = frame_of(rows, slice_.features), numbers(rows, TARGET)
-    fitted: list[str] = []
+    weight = settings.data.weight
+    weights = weights_in(rows, weight.column if weight else None)
+    fitted: list[FittedCandidate] = []
     found: list[_Found] = []
     for name, item in settings.candidates.items():
         if item.estimator is None:
             continue  # a trial's model is in a ledger, which is not asked here; predictions are read by themselves
         try:
             recipe = recipe_for(settings, name, slice_.features)
-            with warnings.catch_warnings(), watched(name, f"it is fitted on {count(len(chosen), 'row')}"):
+            with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                model = recipe.built(settings.selection.seed)
-                model.fit(frame, answers)
-                model_file.predict(model, frame)
-                model_file.dump(model, recipe.packages)
+                with one_thread():
+                    model = fit(recipe, frame, answers, settings.selection.seed, first.label, weights)
+                    asked(recipe, model, frame, first.label)
         except ModuleNotFoundError:
             continue
         except TallyError as error:
@@ -269,8 +267,11 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
             words = f"{name} cannot be fitted on {count(len(chosen), 'row')} of {first.label}: {what}"
             found.append(_Found(("candidates", name, "estimator"), words))
         else:
-            fitted.append(name)
-    return fitted, found
+            fitted.append(FittedCandidate(name, model, frame, recipe))
+    kept = [item for item in fitted if item.name != settings.reference and is_kept(settings, item.name)]
+    problems = not_kept(kept)
+    found += [_Found(("candidates", name, "estimator"), _words(error)) for name, error in problems.items()]
+    return [item.name for item in fitted if item.name not in problems], found
 
 
 def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:

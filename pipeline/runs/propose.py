@@ -16,6 +16,7 @@ from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import evidence_of
 from tallystick.pipeline.models import environment
+from tallystick.pipeline.runs.keeping import refuse_not_kept
 from tallystick.pipeline.runs.model_record import refitted
 from tallystick.pipeline.runs.refit import Refit, refit
 from tallystick.pipeline.runs.reopen import Again, candidate_recipe, taken_up
@@ -46,6 +47,7 @@ def propose(book: Ledger, run_name: str, candidate: str, reason: str, file: Path
     if run.chosen == candidate and run.model:
         raise Refused(f"Run {run.run} chose {candidate} itself: it is {run.model}.", "Nothing was recorded.")
     with taken_up(book, run, file) as again:
+        refuse_not_kept(again.loaded.settings, candidate)
         recipe = candidate_recipe(again, candidate)
         valid_for = parse_span(again.loaded.settings.validity.valid_for).exact_micros("valid_for")
         made = refit(recipe, again.plan, valid_for=valid_for)

@@ -43,6 +43,7 @@ from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
 from tallystick.pipeline.leakage import checks
 from tallystick.pipeline.records.run_record import record_of
+from tallystick.pipeline.runs.keeping import JUDGED_ONLY, is_kept
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
 from tallystick.pipeline.runs.refit import refit
 from tallystick.pipeline.runs.result_hash import result_hash as result_hash_of
@@ -57,6 +58,7 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
+from tallystick.pipeline.runs.steadiness import UNSTEADY
 from tallystick.pipeline.runs.window_record import about_window, described_body, evaluated, optimism_body, scores_of
 
 Progress = Callable[[str, int, int], None]
@@ -294,6 +296,8 @@ class _Running:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
+        why = checks.why_not_eligible(self.checks)
+        unsteady = {item.candidate: UNSTEADY for item in self.outline.unsteady}
         rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
@@ -301,10 +305,10 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible=dict.fromkeys(
-                (score.candidate for score in scores.candidates), checks.why_not_eligible(self.checks)
-            )
-            | {item.candidate: "it answers differently when it is fitted twice" for item in self.outline.unsteady},
+            eligible={
+                name: unsteady.get(name) or why or (None if is_kept(self.settings, name) else JUDGED_ONLY)
+                for name in (score.candidate for score in scores.candidates)
+            },
         )
         return choose(scores, rule)
 

@@ -28,6 +28,7 @@ from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.recipes import look_beside
+from tallystick.pipeline.runs.keeping import check_kept
 from tallystick.pipeline.runs.sources import Source, Stored, model_source, new_sources
 from tallystick.pipeline.runs.sources import declared as sources_declared
 from tallystick.pipeline.runs.steadiness import Unsteady, try_candidates
@@ -130,6 +131,7 @@ def begin(
     sources = new_sources(now, book.objects.get, loaded, slice_, windows, as_of)
     recipes = recipes_of(now, book.objects.get, loaded, slice_, sources)
     unsteady = try_candidates(recipes, slice_, windows[0], settings, as_of)
+    check_kept(settings, recipes, slice_, windows[0], as_of)
     earlier = [
         state
         for state in now.runs()

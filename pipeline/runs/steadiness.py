@@ -18,11 +18,11 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.slice import TARGET, Slice, numbers, open_table, rows_of
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import Rows, split
+from tallystick.pipeline.evaluate.backtest import split
 from tallystick.pipeline.evaluate.fitting import Recipe, asked, fit, training_rows
-from tallystick.pipeline.evaluate.metrics import Floats
+from tallystick.pipeline.runs.keeping import few_rows
 
-TRIED_ROWS = 500
+UNSTEADY = "it answers differently when it is fitted twice on the same rows with the same seed"
 
 
 class Unsteady(NamedTuple):
@@ -90,14 +90,3 @@ def _apart(recipe: Recipe, rows: pa.Table, weight: str | None, seed: int, where:
 
 def _is_known(recipe: Recipe) -> bool:
     return recipe.delivered is not None or recipe.estimator.startswith(("pipeline.recipes:", "sklearn.dummy:"))
-
-
-def few_rows(target: Floats, train: Rows) -> Rows:
-    """Rows spread over a training set, with each answer among them where there are two."""
-    train = np.asarray(train[np.isfinite(target[train])], dtype=np.int64)
-    if not len(train):
-        return train
-    spread = train[np.linspace(0, len(train) - 1, min(TRIED_ROWS, len(train))).astype(np.int64)]
-    answers = target[train]
-    ends = train[[int(answers.argmin()), int(answers.argmax())]]
-    return np.unique(np.concatenate([spread, ends]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +214,35 @@ def test_the_face_takes_a_path_or_a_frame_and_confirms(tmp_path: Path, monkeypat
     assert tallystick.confirm("churn.toml", "all").left == []
     with pytest.raises(InvalidInput, match="No setting is named"):
         tallystick.confirm("churn.toml", [])
+
+
+@pytest.mark.parametrize(
+    ("how", "change", "line"),
+    [
+        ({}, lambda frame: frame.assign(age=frame.age.map(lambda v: "." if pd.isna(v) else f"{v}")), 'missing = ["."]'),
+        ({"encoding": "cp1252"}, lambda frame: frame.assign(plan=frame.plan.replace("gold", "größer")), '"cp1252"'),
+        ({}, lambda frame: frame.assign(age=frame.age.map(lambda v: f"{v} €"), refund_paid=0.5), 'units = ["€"]'),
+        ({}, lambda frame: frame.assign(age=frame.age.map(lambda v: f"{v}".replace(".", ","))), 'decimal = ","'),
+    ],
+    ids=["a point for missing", "an encoding", "a currency", "a decimal comma"],
+)
+def test_a_csv_file_that_can_be_read_in_two_ways_is_proposed_one(
+    tmp_path: Path, how: dict[str, str], change: Callable[[pd.DataFrame], pd.DataFrame], line: str
+) -> None:
+    """The pipeline file that an error message would name is only about to be written."""
+    frame = change(
+        customers().assign(age=lambda found: found.age.fillna(40.0) if line != 'missing = ["."]' else found.age)
+    )
+    frame.to_csv(tmp_path / "visits.csv", index=False, **how)
+    look = look_at(str(tmp_path / "visits.csv"), tmp_path)
+    assert len(look.doubts) == 1
+    made = begin(look, Answers(target="churned", owner="ann"), None, tmp_path)
+    assert "data.csv" in made.draft.proposed
+    assert line in made.file.read_text()
+    assert check_data(made.loaded)[1] == []
+    assert made.loaded.settings.data.csv is not None
+    again = look_at(str(tmp_path / "visits.csv"), tmp_path, made.loaded.settings.data.csv)
+    assert again.doubts == ()
 
 
 def test_rows_without_a_name_have_no_key(tmp_path: Path) -> None:

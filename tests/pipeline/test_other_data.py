@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -220,6 +220,31 @@ def test_a_key_is_never_left_out_in_silence(tmp_path: Path) -> None:
     file = file_for(tmp_path, orders(), **{'key = ["order_id"]\n': ""})
     with pytest.raises(InvalidInput, match=r"\[data\] must say key"):
         read(file)
+
+
+# Columns that are empty at first ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "column_of", [lambda late: np.where(late, 1.5, np.nan), lambda late: np.where(late, "new", None)]
+)
+def test_a_column_that_is_filled_in_later_stops_no_fit(
+    book: ledger.Ledger, tmp_path: Path, column_of: Callable[[Any], Any]
+) -> None:
+    """scikit-learn's boosting fails on a column without any value; the first window trains on such a one here."""
+    frame = orders()
+    frame["later"] = column_of(frame["ordered_at"] >= "2024-05-01")
+    trees = {
+        '"pipeline.recipes:linear"\nparams = { C = 1.0 }': '"pipeline.recipes:trees"\nparams = { max_iter = 10 }',
+        "price, pieces, shop": "price, pieces, shop, later",
+    }
+    file = file_for(tmp_path, frame, **trees)
+    assert check_data(read(file))[1] == []
+    report = done(book, file)
+    without = file_for(tmp_path, frame, **{**trees, "price, pieces, shop": "price, pieces, shop"}, name="without.toml")
+    other = done(book, without)
+    for one, same in zip(report.judged[:2], other.judged[:2], strict=True):
+        assert np.array_equal(one.predictions, same.predictions), "an empty column must change nothing"
 
 
 # Infinite values --------------------------------------------------------------------------------------------

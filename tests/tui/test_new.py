@@ -70,6 +70,24 @@ def test_by_options_and_from_a_file_of_answers(folder: Path) -> None:
     assert (again.code, "is there already" in again.err) == (1, True)
 
 
+def test_a_csv_file_in_doubt_is_said_and_settled_by_an_option(folder: Path) -> None:
+    frame = customers().assign(plan=lambda found: found.plan.replace("gold", "größer"))
+    frame.to_csv(folder / "visits.csv", index=False, encoding="cp1252")
+    said = tally(folder, "new", "visits.csv", "--target", "churned")
+    assert said.code == 0, said.err
+    assert 'Read so: encoding = "cp1252". Or say --csv.' in " ".join(said.out.split())
+    assert '"data.csv"' in (folder / "visits.toml").read_text()
+    own = ("new", "visits.csv", "--target", "churned", "--csv", 'encoding = "latin-1"', "-o", "own.toml")
+    said = tally(folder, *own)
+    assert said.code == 0, said.err
+    text = (folder / "own.toml").read_text()
+    assert 'encoding = "latin-1"' in text
+    assert '"data.csv"' not in text
+    wrong = tally(folder, *own[:5], "encodings = 3", "-o", "other.toml")
+    assert wrong.code == 2
+    assert "--csv" in wrong.err
+
+
 def test_without_a_terminal_what_is_missing_is_named_with_its_option(folder: Path) -> None:
     frame = customers().rename(columns={"churned": "gone"})
     frame.to_csv(folder / "customers.csv", index=False)

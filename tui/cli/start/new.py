@@ -20,6 +20,7 @@ from tallystick.tui.output.escape import show
 if TYPE_CHECKING:
     from tallystick.pipeline.begin.answers import Answers, Look, Question
     from tallystick.pipeline.begin.new import Begun
+    from tallystick.pipeline.config.settings import Csv
 
 
 @tally.command("new")
@@ -45,6 +46,9 @@ if TYPE_CHECKING:
 @click.option("--decision", metavar="TEXT", help="The question that the answer decides, in words.")
 @click.option("--unit", metavar="TEXT", help="What one row is, in words.")
 @click.option("--cost-of-wrong", metavar="TEXT", help="What a mistake costs, in words.")
+@click.option(
+    "--csv", multiple=True, metavar="SETTING", help="How CSV files are written: 'decimal = \",\"'; may be repeated."
+)
 @click.option("--name", metavar="NAME", help="The pipeline's name [default: from the table].")
 @click.option("--owner", metavar="NAME", help="Who answers for the model [default: you].")
 @click.option(
@@ -65,7 +69,7 @@ def new_command(
 
     folder = output.parent if output is not None else Path()
     answers = _answers(said, answers_file)
-    look = look_at(data, folder)
+    look = look_at(data, folder, answers.csv)
     if not as_json:
         _print_look(look)
     asks = not no_questions and not as_json and sys.stdin.isatty() and sys.stdout.isatty()
@@ -81,9 +85,25 @@ def _answers(said: dict[str, Any], file: Path | None) -> Answers:
     from tallystick.pipeline.begin.answers import Answers, parse_answer, read_answers
 
     known = dict(_known(text) for text in said.pop("known"))
+    csv = said.pop("csv")
     given = {field: parse_answer(field, text) for field, text in said.items() if text is not None}
     answers = read_answers(file) if file is not None else Answers()
+    if csv:
+        given["csv"] = _csv(csv)
     return msgspec.structs.replace(answers, **given, **({"known": known} if known else {}))
+
+
+def _csv(lines: tuple[str, ...]) -> Csv:
+    import tomllib
+
+    from tallystick.pipeline.config.settings import Csv
+
+    try:
+        return msgspec.convert(tomllib.loads("\n".join(lines)), Csv, strict=True)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise InvalidInput(
+            f"--csv {' '.join(lines)!r} cannot be used: {error}.", "Write --csv 'decimal = \",\"' or the like."
+        ) from error
 
 
 def _known(text: str) -> tuple[str, str]:
@@ -118,9 +138,15 @@ def _ask(question: Question, look: Look, answers: Answers) -> Answers | None:
 
 def _print_look(look: Look) -> None:
     from tallystick.pipeline.begin.sentences import about_table
+    from tallystick.pipeline.data.csv_text import csv_table
 
     for number, sentence in enumerate(about_table(look.facts)):
         click.echo(wrap(sentence, "  " if number else ""))
+    if look.doubts:
+        settings = {name: value for name, value in msgspec.structs.asdict(look.csv).items() if value}
+        for doubt in look.doubts:
+            click.echo(wrap(show(doubt), "  "))
+        click.echo(wrap("Read so: " + show(", ".join(csv_table(settings).splitlines()[1:])) + ". Or say --csv.", "  "))
 
 
 def _print_begun(begun: Begun) -> None:
