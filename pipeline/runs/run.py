@@ -27,7 +27,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, Pipeline
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
@@ -58,7 +58,7 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
-from tallystick.pipeline.runs.steadiness import UNSTEADY
+from tallystick.pipeline.runs.steadiness import UNSTEADY, Unsteady
 from tallystick.pipeline.runs.window_record import about_window, described_body, evaluated, optimism_body, scores_of
 
 Progress = Callable[[str, int, int], None]
@@ -297,7 +297,6 @@ class _Running:
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
         why = checks.why_not_eligible(self.checks)
-        unsteady = {item.candidate: UNSTEADY for item in self.outline.unsteady}
         rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
@@ -305,10 +304,7 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible={
-                name: unsteady.get(name) or why or (None if is_kept(self.settings, name) else JUDGED_ONLY)
-                for name in (score.candidate for score in scores.candidates)
-            },
+            eligible=_eligible(self.settings, scores, self.outline.unsteady, why),
         )
         return choose(scores, rule)
 
@@ -454,6 +450,15 @@ class _Running:
         if earlier is None:
             return None, None
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _eligible(
+    settings: Pipeline, scores: Scores, unsteady: Sequence[Unsteady], for_all: str | None
+) -> dict[str, str | None]:
+    """Candidate -> why it cannot be chosen; None where it can."""
+    why = {item.candidate: UNSTEADY for item in unsteady}
+    names = [score.candidate for score in scores.candidates]
+    return {name: why.get(name) or for_all or (None if is_kept(settings, name) else JUDGED_ONLY) for name in names}
 
 
 def _steady(judged: Sequence[Judged], outline: Outline) -> list[Judged]:
