@@ -280,11 +280,11 @@ class Contents:
         # The count differs: others appended while this was read in other processes, or a row is wrong. Look closely.
         expected: dict[str, int] = {}
         newer: set[int] = set()
-        for seq, _n, _recorded_at, _actor, event in entries(self.log, 0, last_seq):
-            if not types.is_known(event):
-                newer.add(seq)
-            for entity in types.entities(event):
-                expected[entity] = seq
+        for entry in entries(self.log, 0, last_seq):
+            if not types.is_known(entry.event):
+                newer.add(entry.seq)
+            for entity in types.entities(entry.event):
+                expected[entity] = entry.seq
         found = dict(self.log.reader.execute("SELECT entity, last_seq FROM entities"))
         for entity in sorted(expected.keys() | found.keys()):
             # To what an event of a newer type refers, only a newer program can tell.

@@ -33,6 +33,7 @@ from tallystick.ledger.views.tables import (
 )
 
 MOST_WORDS = 5
+UNCOMPARED = "The views cannot be compared."
 UNSETTLED = "The views are not what the events give, though each row by itself is; an index of the file may be damaged."
 
 
@@ -53,15 +54,17 @@ def views_differences(ledger: Ledger, progress: Callable[[str, int, int], None],
         if not ledger.views.are_kept():
             return []  # nobody is shown what lies in the file, if there is one: each answer is folded anew
         words += schema_differences(connection, schema())
-    except (msgspec.MsgspecError, sqlite3.DatabaseError, Damaged) as error:
+    except (msgspec.MsgspecError, sqlite3.DatabaseError) as error:
         return [f"The views cannot be read: {error}."]
+    except Damaged as error:  # an event cannot be read, so that no views can be made; others say which
+        return [f"{UNCOMPARED} {error.message}"]
     try:
         if not _same(connection, ledger, progress, total):
             words += _Comparison(connection).run(ledger, progress, total) or [UNSETTLED]
     except sqlite3.DatabaseError as error:
         words.append(f"The views cannot be read: {error}.")
     except Damaged as error:  # an event that an earlier verification read, and this one did not read again
-        words.append(f"The views cannot be compared. {error.message}")
+        words.append(f"{UNCOMPARED} {error.message}")
     return words[:MOST_WORDS]
 
 

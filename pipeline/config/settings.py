@@ -175,6 +175,9 @@ class Time(Setting, frozen=True, kw_only=True):
     """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100
     """Fewest test rows that make a window count."""
+    labels: Literal["first day", "quarter", "week"] = "first day"
+    """How windows are named that are neither days, months nor years: ``2017-07-01``, ``2017-Q3`` or ``2017-W31``.
+    It follows from how ``first_test`` is written."""
 
 
 class ClassWeight(Setting, frozen=True, kw_only=True):
@@ -260,6 +263,23 @@ class AtMost(Setting, frozen=True, kw_only=True):
 class LeakageGate(Setting, frozen=True, kw_only=True):
     must: Literal["pass"]
     why: Words
+
+
+class Explained(Setting, frozen=True, kw_only=True):
+    """``[leakage.explained.FEATURE]``: why a feature that the leakage checks ask about is known in time."""
+
+    checks: Annotated[list[Words], Meta(min_length=1)]
+    """Names of the checks that it answers; another one asks again."""
+    why: Annotated[str, Meta(min_length=20)]
+    by: Words
+    second: Words | None = None
+    """Who agrees: needed where a feature looks like the answer itself."""
+
+
+class Leakage(Setting, frozen=True, kw_only=True):
+    """``[leakage]``: answers to questions of the leakage checks, given before the run that asks."""
+
+    explained: dict[str, Explained]
 
 
 class ReproducedGate(Setting, frozen=True, kw_only=True):
@@ -359,6 +379,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     monitoring: Monitoring
     waivers: WaiverRule | None = None
     proposed: ProposedSettings | None = None
+    leakage: Leakage | None = None
 
     @property
     def task(self) -> Task:

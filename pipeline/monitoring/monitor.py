@@ -23,9 +23,9 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, period_window
+from tallystick.pipeline.config.windows import Window, period_window, window_said
 from tallystick.pipeline.data.answers import Terms
-from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
 from tallystick.pipeline.evaluate.losses import Measure, measure_of
 from tallystick.pipeline.evaluate.metrics import loss_table
@@ -172,9 +172,11 @@ def _refuse_hindsight(settings: Pipeline, state: ModelState, window: Window) -> 
     until = trained_until(state)
     if window.start < until:
         raise Refused(
-            f"{state.model} was trained on rows up to {day_of(until - 1, settings.time.timezone)}, so it has seen "
+            f"{state.model} was trained on rows up to {day_said(until - 1, settings.time)}, so it has seen "
             f"answers of {window.label}: judged there it would be praised for remembering.",
-            "Make a model of what was known before: `tally run FILE --labels-as-of "
+            "End the windows of the pipeline file earlier and run it again, or watch a later period."
+            if settings.time.unit == "step"
+            else "Make a model of what was known before: `tally run FILE --labels-as-of "
             f"{day_of(window.start - 1, settings.time.timezone)}`",
         )
     if window.label in settings.time.final.test and state.status == "candidate":
@@ -199,22 +201,23 @@ def _verdict(
     history: OwnHistory,
     facts: Facts | None,
 ) -> _Verdict:
+    when = window_said(settings.time, window.label)
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    expiry = day_of(until - 1, settings.time.timezone) if until is not None else None
+    expiry = day_said(until - 1, settings.time) if until is not None else None
     if expiry is not None and _is_expired(settings, state, window):
-        found = [words.expired(state.model, window.label, expiry)]
+        found = [words.expired(state.model, when, expiry)]
         return _Verdict("alarm", "refuse", found[0].sentence, found, None, None)
     noted = []
     if expiry is not None and until is not None and window.end > until:
         tell = words.expires_within if window.start < until else words.expired
-        noted.append(tell(state.model, window.label, expiry))
+        noted.append(tell(state.model, when, expiry))
     beside = [words.new_columns(live.schema.new, state.model)] if live.schema.new else []
     if live.schema.changed:
         found = [words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd), *beside, *noted]
         mend = words.mend_words(live.schema.odd) if settings.data.source.startswith("csv:") else None
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None, mend)
     if not live.rows:
-        found = [words.no_rows(window.label), *beside, *noted]
+        found = [words.no_rows(when), *beside, *noted]
         return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
     error = estimate_error(history)
     estimate = None
@@ -223,9 +226,9 @@ def _verdict(
         estimate = {"estimate": float(expected.mean()), "own_error": error}
     if facts is None:
         assert live.matures_at is not None
-        matures = day_of(live.matures_at, settings.time.timezone)
+        matures = day_said(live.matures_at, settings.time)
         found = words.waiting(
-            window.label,
+            when,
             live.rows,
             live.immature,
             matures,
@@ -233,25 +236,27 @@ def _verdict(
             error,
             len(history.past),
         )
-        again = words.look_again(window.label, matures)
+        again = words.look_again(when, matures)
         if live.overdue:
-            found = [words.overdue(window.label, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
-            again = words.look_for_answers(window.label)
+            found = [words.overdue(when, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
+            again = words.look_for_answers(when)
         told = [*found, *beside, *noted]
         return _Verdict("waiting", "wait", found[0].sentence, told, None, estimate, again)
-    context = context_of(settings, state.model)
+    context = context_of(settings, state.model, window.label)
     found = [*words.findings_of(facts, context), *beside, *noted]
     status = "notable" if noted and facts.status == "quiet" else facts.status
     return _Verdict(status, facts.decision, words.headline(facts, context), found, facts, estimate)
 
 
-def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
+def context_of(settings: Pipeline, model: str, label: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
+    said = window_said(settings.time, label)
     return words.PeriodContext(
         metric=measure_of(settings).by_row.name,
         positive=settings.data.target.positive,
         model=model,
         reference=settings.reference,
+        when=None if said == label else said,
     )
 
 

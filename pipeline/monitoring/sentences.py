@@ -11,7 +11,7 @@ import msgspec
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
-from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, starting, window_words
 from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
 from tallystick.pipeline.monitoring.own_range import Level, OwnRange
 
@@ -38,12 +38,15 @@ class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     positive : str or None
         What a yes is called, ``"late"``; None where numbers are predicted.
     model, reference : str
+    when : str or None
+        The period in words, where its label does not say how long it is.
     """
 
     metric: str
     positive: str | None
     model: str
     reference: str
+    when: str | None = None
 
 
 SUGGESTIONS = {
@@ -83,8 +86,8 @@ def findings_of(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
 
 def headline(facts: Facts, context: PeriodContext) -> str:
     """The period in one sentence or two."""
-    when = window_words(facts.label)
-    lead = f"{when}: {_predicted(facts, context)}."
+    when = context.when or window_words(facts.label)
+    lead = f"{starting(when)}: {_predicted(facts, context)}."
     return f"{lead} {_cause(facts, context)}"
 
 
@@ -100,7 +103,7 @@ def _cause(facts: Facts, context: PeriodContext) -> str:
             return f"{_ranks_worse(facts)}."
         case "episode":
             days = len(facts.days)
-            return f"{count(days, 'day')} of {window_words(facts.label)} {_carry(days)} the extra loss."
+            return f"{count(days, 'day')} of {context.when or window_words(facts.label)} {_carry(days)} the extra loss."
         case "unexplained":
             return _unexplained(facts, context)
 
@@ -412,7 +415,7 @@ def waiting(
     label: str,
     rows: int,
     immature: int,
-    matures_at: dt.date,
+    matures_at: str,
     estimate: float | None,
     error: float | None,
     past: int,
@@ -422,9 +425,9 @@ def waiting(
         PeriodFinding(
             code="immature",
             level="normal",
-            facts={"rows": rows, "immature": immature, "matures_at": matures_at.isoformat()},
+            facts={"rows": rows, "immature": immature, "matures_at": matures_at},
             sentence=f"The labels of {immature:,} of {count(rows, 'row')} of {window_words(label)} are not known yet; "
-            f"the last will be on {matures_at:%Y-%m-%d}.",
+            f"the last will be {_on(matures_at)}.",
         )
     ]
     if estimate is not None:
@@ -457,9 +460,13 @@ def look_for_answers(label: str) -> str:
     )
 
 
-def look_again(label: str, matures_at: dt.date) -> str:
+def _on(moment: str) -> str:
+    return f"at {moment}" if moment.startswith("step") else f"on {moment}"
+
+
+def look_again(label: str, matures_at: str) -> str:
     """What to do about a period whose labels are not known yet."""
-    return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
+    return f"Suggest: watch {window_words(label)} again after {matures_at}, when its labels are known."
 
 
 def schema_changed(
@@ -510,23 +517,23 @@ def new_columns(new: list[str], model: str) -> PeriodFinding:
     )
 
 
-def expired(model: str, label: str, until: dt.date) -> PeriodFinding:
+def expired(model: str, label: str, until: str) -> PeriodFinding:
     """The model is not meant for the period."""
     return PeriodFinding(
         code="validity",
         level="alarm",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} was meant to be used until {until:%Y-%m-%d}; {window_words(label)} begins after that.",
+        facts={"until": until},
+        sentence=f"{model} was meant to be used until {until}; {window_words(label)} begins after that.",
     )
 
 
-def expires_within(model: str, label: str, until: dt.date) -> PeriodFinding:
+def expires_within(model: str, label: str, until: str) -> PeriodFinding:
     """The validity ends inside the period."""
     return PeriodFinding(
         code="validity",
         level="notable",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} is meant to be used until {until:%Y-%m-%d}, which lies inside {window_words(label)}.",
+        facts={"until": until},
+        sentence=f"{model} is meant to be used until {until}, which lies inside {window_words(label)}.",
     )
 
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import PeriodState
 
@@ -41,7 +42,13 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
     known = [state for state in snapshot.periods() if state.pipeline == pipeline]
     if label is not None:
         known = [state for state in known if state.label == label]
-    if not known:
+    newest = max(known, key=lambda state: state.described_by, default=None)
+    # A look of which the label is known was of that period, whatever was erased since.
+    if (label is None or newest is None) and (unknown := erased_since(snapshot, pipeline, newest)) is not None:
+        raise NotFound(
+            f"Which period of {pipeline} was looked at last is {unknown.words}.", f"tally story pipeline:{pipeline}"
+        )
+    if newest is None:
         names = sorted(state.pipeline for state in snapshot.pipelines())
         if pipeline not in names:
             raise NotFound(f"There is no pipeline {pipeline!r}.", f"There is {', '.join(names) or 'none yet'}.")
@@ -51,7 +58,14 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
             f"{snapshot.as_of.words}.",
             f"Watched were {watched}." if watched else "`tally monitor FILE.toml --period …` watches one.",
         )
-    return max(known, key=lambda state: state.described_by)
+    return newest
+
+
+def erased_since(snapshot: Snapshot, pipeline: str, last: PeriodState | None) -> Unknown | None:
+    """What stands in place of the newest look at a pipeline, where it was erased after the last that is known."""
+    erased = [item for item in snapshot.erased([say.PeriodMonitored.TYPE]) if item.may_be("pipeline", pipeline)]
+    newest = erased[-1] if erased else None
+    return newest.erasure.unknown if newest and (last is None or newest.event.seq > last.described_by) else None
 
 
 def period_record(now: Snapshot, state: PeriodState) -> PeriodRecord:

@@ -195,7 +195,7 @@ def _print_report(report: RunReport, book: ledger.Ledger) -> None:
         for line in _trajectories(report, "roc_auc"):
             click.echo(line)
     click.echo()
-    for line in summary(report.checks):
+    for line in summary(report.checks, report.questions):
         click.echo(wrap(show(line)))
     for item in report.optimism:
         click.echo(wrap(item.sentence))
@@ -279,7 +279,7 @@ def _report_json(report: RunReport, book: ledger.Ledger) -> dict[str, Any]:
             for item in report.judged
         ],
         "scores": report.scores,
-        "leakage": {"result": worst_of(report.checks), "checks": report.checks},
+        "leakage": {"result": worst_of(report.checks), "checks": report.checks, "questions": report.questions},
         "optimism": [
             {
                 "candidate": item.candidate,
