@@ -12,7 +12,7 @@ import ast
 import builtins
 import importlib
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -39,6 +39,8 @@ class OwnCode(msgspec.Struct, frozen=True, dict=True):
     """Dotted name -> text; a package has the text of its ``__init__.py``."""
     packages: tuple[str, ...] = ()
     """Those of the names that are packages."""
+    places: dict[str, str] = {}
+    """Name -> the file that it was read from; of code that a ledger recorded nothing."""
 
     @cached_property
     def digest(self) -> str:
@@ -98,6 +100,7 @@ def gather(main: str, folder: Path) -> OwnCode | None:
     if module_file(main, folder) is None:
         return None
     sources: dict[str, str] = {}
+    places: dict[str, str] = {}
     packages: list[str] = []
     waiting = [main]
     while waiting:
@@ -111,11 +114,11 @@ def gather(main: str, folder: Path) -> OwnCode | None:
         if len(sources) == MOST_MODULES:
             raise InvalidInput(f"{main} imports more than {MOST_MODULES} modules of its own folder.")
         is_package = path.name == "__init__.py"
-        sources[name] = _text(path)
+        sources[name], places[name] = _text(path), str(path)
         packages += [name] if is_package else []
         waiting += [above for above in _packages_above(name) if not sources[above]]
         waiting += _imported(sources[name], name if is_package else name.rpartition(".")[0])
-    return OwnCode(main, dict(sorted(sources.items())), tuple(sorted(set(packages))))
+    return OwnCode(main, dict(sorted(sources.items())), tuple(sorted(set(packages))), places)
 
 
 def _packages_above(name: str) -> list[str]:
@@ -158,6 +161,15 @@ class _Active:
 
     code: OwnCode | None = None
     built: dict[str, dict[str, ModuleType]] = {}  # noqa: RUF012 - one for the process
+    on_run: Callable[[Path], None] = staticmethod(lambda _path: None)
+
+
+def name_before_import(on_run: Callable[[Path], None]) -> None:
+    """Call this with the file of each module of a pipeline's own before its text is run in this process.
+
+    Of code that a ledger recorded it is the name that the file had.
+    """
+    _Active.on_run = staticmethod(on_run)
 
 
 def activate(code: OwnCode | None) -> None:
@@ -224,6 +236,9 @@ class _Loader(Loader):
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        place = self.code.places.get(self.name)
+        if self.code.sources[self.name]:
+            _Active.on_run(Path(place if place is not None else f"{self.name}.py"))
         module.__file__ = f"<{self.name}.py>"
         own = {name.partition(".")[0] for name in self.code.sources}
         module.__dict__["__builtins__"] = {**vars(builtins), "__import__": _importing(own)}

@@ -14,6 +14,8 @@ import copy
 import importlib
 import inspect
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple
@@ -21,6 +23,7 @@ from typing import Any, Literal, NamedTuple
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.extra import lacking
 from tallystick.pipeline.own_code import OwnCode, gather, main_module, module_file
+from tallystick.pipeline.own_code import name_before_import as own_code_runs
 
 Task = Literal["classification", "regression"]
 RECIPE_PARAMETERS = ["columns", "task", "seed"]
@@ -233,10 +236,23 @@ def _returned(function: FunctionType) -> Any:
     return found
 
 
+RECIPES = "pipeline.recipes"
+"""What pipeline files and recorded events call this module."""
+OURS = frozenset({"tallystick"})
+"""The package of this program."""
+
+
 class _Beside:
     """The folder of the pipeline file in use."""
 
     folder: Path | None = None
+    on_import: Callable[[Path], None] = staticmethod(lambda _path: None)
+
+
+def name_before_import(on_import: Callable[[Path], None]) -> None:
+    """Call this with the file of each module that is not installed, before any of its code runs in this process."""
+    _Beside.on_import = staticmethod(on_import)
+    own_code_runs(on_import)
 
 
 def look_beside(folder: Path | None) -> None:
@@ -255,10 +271,50 @@ def code_beside(estimator: str, folder: Path) -> Path | None:
     return module_file(estimator.partition(":")[0], folder)
 
 
+def code_elsewhere(estimator: str) -> Path | None:
+    """The file or folder that naming this estimator would run, if it is neither installed nor Python's own.
+
+    Python finds such a module through PYTHONPATH, a ``.pth`` file or the current folder.
+    """
+    module_name = estimator.partition(":")[0]
+    top = module_name.partition(".")[0]
+    if module_name == RECIPES or top in OURS or top in sys.stdlib_module_names or (found := _origin(top)) is None:
+        return None
+    return None if any(found.is_relative_to(place) for place in _installed_in()) else found
+
+
+@cache
+def _installed_in() -> tuple[Path, ...]:
+    import site
+    import sysconfig
+
+    kinds = ("purelib", "platlib", "stdlib", "platstdlib")
+    return tuple(
+        Path(place)
+        for place in (*site.getsitepackages(), site.getusersitepackages(), *map(sysconfig.get_path, kinds))
+        if place
+    )
+
+
+def _origin(module_name: str) -> Path | None:
+    """Where Python would import a top-level module from, without importing it; None where it finds none."""
+    from importlib.util import find_spec  # here, for it takes quick commands 10 ms
+
+    try:
+        spec = find_spec(module_name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if spec.has_location and spec.origin is not None:
+        return Path(spec.origin)
+    return Path(next(iter(spec.submodule_search_locations or ()), spec.origin or module_name))
+
+
 def own_code(estimator: str) -> OwnCode | None:
     """The code of an estimator's module as it lies beside the pipeline file now; None if it comes from elsewhere."""
     name = estimator.partition(":")[0]
-    if name == "pipeline.recipes" or _Beside.folder is None:
+    if name == RECIPES or _Beside.folder is None:
         return None
     return gather(name, _Beside.folder)
 
@@ -269,7 +325,11 @@ def module_of(name: str, code: OwnCode | None = None) -> ModuleType:
     ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
     else of that name a program could import.
     """
-    if name == "pipeline.recipes":
+    if name == RECIPES:
         return sys.modules[__name__]
     found = own_code(f"{name}:") if code is None else code
-    return importlib.import_module(name) if found is None else main_module(found)
+    if found is not None:
+        return main_module(found)
+    if name not in sys.modules and (elsewhere := code_elsewhere(name)) is not None:
+        _Beside.on_import(elsewhere)
+    return importlib.import_module(name)

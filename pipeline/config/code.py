@@ -9,21 +9,30 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, Mistake
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
 from tallystick.pipeline.own_code import gather, module_file
-from tallystick.pipeline.recipes import RECIPE_PARAMETERS, is_recipe, look_beside, parameters, resolve
+from tallystick.pipeline.recipes import (
+    RECIPE_PARAMETERS,
+    code_elsewhere,
+    is_recipe,
+    look_beside,
+    parameters,
+    resolve,
+)
 
 
 def files_named(loaded: LoadedPipeline) -> list[Path]:
-    """The modules beside the file that its candidates name, with those that they import there. Nothing is imported.
+    """The modules that the candidates of a file name and that are not installed, with those that they import beside it.
 
-    One that would hide an installed module is left out: it is not run.
+    Nothing is imported. One that would hide an installed module is left out: it is not run.
     """
     folder, found = loaded.path.parent, set()
     for item in loaded.settings.candidates.values():
+        if item.estimator is None:
+            continue
         try:
-            code = gather(item.estimator.partition(":")[0], folder) if item.estimator else None
-            found |= {module_file(name, folder) for name in code.sources} if code else set()
+            code = gather(item.estimator.partition(":")[0], folder)
         except InvalidInput:
             continue
+        found |= {module_file(name, folder) for name in code.sources} if code else {code_elsewhere(item.estimator)}
     return sorted(path for path in found if path is not None)
 
 

@@ -390,6 +390,7 @@ LATER = {
     (Time, "format"): None,
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
+    (Data, "unit"): None,
     (Join, "csv"): None,
     (Candidate, "estimator"): None,
     (Candidate, "from"): None,

@@ -139,6 +139,8 @@ class Data(Setting, frozen=True, kw_only=True):
     csv: Csv | None = None
     infinite: Literal["refuse", "missing"] = "refuse"
     """What an infinite value of a feature means."""
+    unit: Words | None = None
+    """Of a target that is a number: ``"bikes"``. Sentences write it."""
     weight: Weight | None = None
 
 
@@ -348,9 +350,10 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     """Columns, or :data:`HOUR_BAND`."""
     min_rows: Annotated[int, Meta(ge=1)]
     notice: Words
-    """``"outside 8 of 10 own windows"``."""
+    """``"fewer than 1 in 10 quiet periods"``; older files count windows: ``"outside 8 of 10 own windows"``."""
     alarm: Words
-    """``"outside every own window by half its range"``, or also ``"…, or worse than the reference"``."""
+    """``"fewer than 1 in 100 quiet periods"``, or also ``"…, or worse than the reference"``; older files:
+    ``"outside every own window by half its range"``."""
     estimate_before_labels: bool
     why: Words
 

@@ -119,6 +119,11 @@ class _Movement(msgspec.Struct):
     own_highest: Number
 
 
+class _Standing(msgspec.Struct):
+    low: Number
+    high: Number
+
+
 class _Drawable(msgspec.Struct):
     label: str
     own_windows: list[str]
@@ -126,6 +131,52 @@ class _Drawable(msgspec.Struct):
     statistics: dict[str, Number | None]
     decompositions: list[_Part]
     movements: list[_Movement]
+    standings: dict[str, _Standing] = {}
+    rule: str | None = None
+
+
+class Path(NamedTuple):
+    """One statistic over the own windows and the period itself, with where it was expected."""
+
+    name: str
+    values: list[float]
+    """The period last."""
+    low: float | None
+    high: float | None
+    foretold: bool
+    """Whether the ends were foretold; else they are the smallest and largest of the own windows."""
+
+
+def paths_of(facts: dict[str, Any]) -> list[Path]:
+    """The statistics of a look that can be drawn over time, of :func:`drawable` facts.
+
+    Looks of the first form had other statistics and were judged by the range of the own windows.
+    """
+    if facts.get("rule") is None:
+        names = ("loss", "extra_loss", "level", "auc")
+        ends = {name: (min(own), max(own)) for name, own in facts["own"].items() if own}
+        return [Path(name, values, *ends.get(name, (None, None)), False) for name, values in _series(facts, names)]
+    standings, numbers = facts["standings"], facts["statistics"]
+    bands: dict[str, tuple[float | None, float | None]] = {}
+    if "level" in standings:
+        bands["level"] = (standings["level"]["low"], standings["level"]["high"])
+    if "spread" in standings:
+        bands["spread"] = (None, standings["spread"]["high"])
+    ranking = "auc" if numbers.get("auc") is not None else "ranking"
+    if "ranking" in standings:
+        high = standings["ranking"]["high"]
+        bands[ranking] = (numbers.get("expected_auc", 0.0) - high, None) if ranking == "auc" else (None, high)
+    names = ("loss", "level", ranking, "spread")
+    return [Path(name, values, *bands.get(name, (None, None)), True) for name, values in _series(facts, names)]
+
+
+def _series(facts: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
+    found = []
+    for name in names:
+        own, now = facts["own"].get(name, []), facts["statistics"].get(name)
+        if now is not None and len(own) == len(facts["own_windows"]):
+            found.append((name, [*own, now]))
+    return found
 
 
 def drawable(facts: dict[str, Any]) -> dict[str, Any]:

@@ -65,7 +65,13 @@ from tallystick.ledger.events.types.log import (
     SchemaDeclared,
     SegmentSealed,
 )
-from tallystick.ledger.events.types.monitoring import FindingMade, PeriodMonitored, PredictionMade, PredictionRefused
+from tallystick.ledger.events.types.monitoring import (
+    FindingMade,
+    PeriodJudged,
+    PeriodMonitored,
+    PredictionMade,
+    PredictionRefused,
+)
 from tallystick.ledger.events.types.runs import (
     CandidateDeclared,
     CandidateDelivered,
@@ -221,6 +227,7 @@ __all__ = [
     "OptimismMeasured",
     "Output",
     "Overlap",
+    "PeriodJudged",
     "PeriodMonitored",
     "PeriodRef",
     "PipelineRef",
