@@ -65,7 +65,6 @@ def module_file(name: str, folder: Path) -> Path | None:
     top = name.partition(".")[0]
     if path is None:
         return None
-    path = path.resolve()
     if (other := _installed(top, folder)) is not None:
         raise InvalidInput(
             f"{path} would hide the installed module {top} ({other}); it was not run.",
@@ -128,7 +127,7 @@ def _packages_above(name: str) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    data = read_foreign(path, LARGEST_MODULE_BYTES)
+    data = read_foreign(path.resolve(), LARGEST_MODULE_BYTES)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
