@@ -148,8 +148,9 @@ def test_every_command_names_a_file_beside_before_its_code_runs(tmp_path: Path) 
     name = run.json["run"]["name"]
     refit = tally(tmp_path, "refit", name, "other", "--reason", "to see")
     again = tally(tmp_path, "reproduce", name, "--workers", "1")
-    for found in (run, refit, again):
-        assert found.err.index(str(code)) < found.err.index("IMPORTED")
+    # A refit and a reproduction run the text that the run stored, by the name that its file had.
+    for found, named in ((run, str(code)), (refit, code.name), (again, code.name)):
+        assert found.err.index(named) < found.err.index("IMPORTED")
         assert f"a link to {kept}" in found.err
     assert (refit.code, again.code) == (0, 0)
 
