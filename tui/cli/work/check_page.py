@@ -286,7 +286,9 @@ def _refused(settings: Pipeline) -> Sequence[str]:
         said.append(f"Times of the clock that occur twice or never in {time.timezone} when clocks change.")
     needed = _moment(settings.questions.prediction_at)
     said.append(f"Features that are not listed above, and any that is known later than {needed}.")
-    said.append("A choice where a leakage check fails: a feature that knows too much, copied rows, rewritten history.")
+    if settings.gates.leakage is not None:
+        said.append("A choice where leakage is proved: a feature from later, copied rows, rewritten history.")
+        said.append("A promotion while a question of the leakage checks is open: one about a feature that stands out.")
     said.append(
         f"To count a window with fewer than {count(time.min_rows, 'row')}, or with more than 5% of its answers unknown."
     )
