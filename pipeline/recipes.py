@@ -97,6 +97,28 @@ def trees(
     return Pipeline([("columns", columns_to_matrix), ("model", model)])
 
 
+def encoded(columns: Columns, task: Task, seed: int, *, model: str, **params: Any) -> Any:
+    """Any estimator, on a table whose text has become numbers.
+
+    In a pipeline file: ``params = { model = "lightgbm:LGBMClassifier", n_estimators = 200 }``. Categories become
+    ordinal numbers, unknown and missing ones are missing; numbers stay as they are. The other parameters go to the
+    model.
+    """
+    import numpy as np
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    # By the module's face: how an estimator is found and given a seed is no part of this recipe's own code.
+    from tallystick.pipeline import recipes
+
+    categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
+    columns_to_matrix = ColumnTransformer(
+        [("categories", categories, list(columns.categorical)), ("numbers", "passthrough", list(columns.numeric))]
+    )
+    return Pipeline([("columns", columns_to_matrix), ("model", recipes.build(model, params, columns, task, seed))])
+
+
 def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, seed: int) -> Any:
     """An unfitted estimator from its name in a pipeline file.
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from tallystick.ledger.errors import Damaged
 
-
 TREE = ("sklearn.tree._tree", "Tree")
 
 
