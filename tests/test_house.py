@@ -208,6 +208,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "amend",
         "importing",
         "tracking",
+        "exchange",
         "__init__",
     ),
     "pipeline": (
@@ -619,6 +620,7 @@ def test_a_name_of_two_classes_is_found(tmp_path: Path) -> None:
 
 LIMITS = {"class": 300, "function": 70, "parameters": 6}
 TOO_LARGE: dict[tuple[str, str, str], int] = {
+    ("parameters", "ledger", "create_model_version"): 8,  # as MLflow calls it
     ("parameters", "ledger", "import_history"): 7,
     ("parameters", "ledger", "_said"): 8,
     ("parameters", "ledger", "plan"): 7,

@@ -129,6 +129,18 @@ class TrialReader(EntityReader):
             for trial in trials
         }
 
+    def trials_changed_since(self, seq: int) -> set[str] | None:
+        """Whole names of trials about which anything was recorded after event ``seq``.
+
+        None where that may be any of them: what was corrected or erased is not named by who says so.
+        """
+        found: set[str] = set()
+        for event in self.events(seq + 1):
+            if event.type in (say.EventCorrected.TYPE, say.EventRedacted.TYPE) or not isinstance(event.content, Event):
+                return None
+            found |= {name for _, kind, name in say.references(event.content) if kind == "trial"}
+        return found
+
     def trial(self, name: str) -> TrialState:
         """One trial by its name or an unambiguous beginning of it; NotFound otherwise."""
         return self._names.one(TrialState, name)

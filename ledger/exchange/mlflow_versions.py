@@ -1,0 +1,155 @@
+"""Registered models and their versions, as MLflow's types, and how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from mlflow.entities.model_registry import (
+    ModelVersion,
+    ModelVersionTag,
+    RegisteredModel,
+    RegisteredModelAlias,
+    RegisteredModelTag,
+)
+from mlflow.entities.model_registry.model_version_stages import (
+    STAGE_NONE,
+)
+from mlflow.protos import databricks_pb2 as codes
+from mlflow.utils.search_utils import SearchUtils
+
+from tallystick.ledger.exchange.mlflow_entities import millis
+from tallystick.ledger.exchange.mlflow_errors import fail
+from tallystick.ledger.exchange.session import run_id_of
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.views.entities import ModelVersionState, RegisteredModelState
+
+REASON_TAG = "tally.reason"
+REASON_VARIABLE = "TALLY_REASON"
+MOST_TRIES = 100
+SEARCH_MOST = 200_000
+
+
+def registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel:
+    """A registered model with what belongs to it."""
+    newest: dict[str, ModelVersionState] = {}
+    for version in versions(now, state.registered):
+        newest[version.stage or STAGE_NONE] = version
+    aliases = [one for one in now.aliases(state.registered) if one.version is not None]
+    tags = now.tags(f"registered:{state.registered}")
+    return RegisteredModel(
+        name=state.name,
+        creation_timestamp=millis(state.created_at),
+        last_updated_timestamp=millis(state.changed_at),
+        description=state.description,
+        latest_versions=[version_of(now, state, version) for version in newest.values()],
+        tags=[RegisteredModelTag(name, value) for name, value in tags.items()],
+        aliases=[RegisteredModelAlias(one.name, number(one.version or "")) for one in aliases],
+    )
+
+
+def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVersionState) -> ModelVersion:
+    """A version with what belongs to it."""
+    aliases = [one.name for one in now.aliases(state.registered) if one.version == state.version]
+    tags = now.tags(f"version:{state.version}")
+    return ModelVersion(
+        name=registered.name,
+        version=str(state.number),
+        creation_timestamp=millis(state.created_at),
+        last_updated_timestamp=millis(state.changed_at),
+        description=state.description,
+        user_id=state.user,
+        current_stage=state.stage or STAGE_NONE,
+        source=state.source,
+        run_id=None if state.trial is None else run_id_of(state.trial),
+        status=state.status or "READY",
+        tags=[ModelVersionTag(name, value) for name, value in tags.items()],
+        run_link=state.run_link,
+        aliases=aliases,
+        model_id=state.logged,
+    )
+
+
+def versions(now: Snapshot, registered: str) -> list[ModelVersionState]:
+    """Versions that were not removed, by their number."""
+    return sorted((one for one in now.model_versions(registered) if not one.removed), key=lambda one: one.number)
+
+
+def by_name(now: Snapshot, name: str) -> RegisteredModelState | None:
+    """The registered model that has a name now, or None."""
+    return next((state for state in now.registered_models() if state.name == name and not state.removed), None)
+
+
+def registered_named(now: Snapshot, name: str) -> RegisteredModelState:
+    """The registered model that has a name now; an error where there is none."""
+    found = by_name(now, name)
+    if found is None:
+        fail(f"Registered Model with name={name} not found", codes.RESOURCE_DOES_NOT_EXIST)
+    return found
+
+
+def free_key(now: Snapshot, name: str) -> tuple[str, int | None]:
+    """What a model is called in the ledger for ever, and the last event of whatever was called so before."""
+    if by_name(now, name) is not None:
+        taken(name)
+    used = {state.registered: state for state in now.registered_models()}
+    key, count = name[:180], 1
+    while key in used:
+        count += 1
+        key = f"{name[:180]}~{count}"
+    return key, None
+
+
+def pointed(now: Snapshot, registered: str, alias: str) -> str | None:
+    """The version that an alias points to, or None."""
+    return next((one.version for one in now.aliases(registered) if one.name == alias), None)
+
+
+def last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, str | None]:
+    """The last move of an alias: its event, and where it points to."""
+    found = next((one for one in now.aliases(registered) if one.name == alias), None)
+    return (None, None) if found is None else (found.seq, found.version)
+
+
+def trial_named(now: Snapshot, run_id: str | None) -> str | None:
+    """The trial of a run, or None."""
+    if not run_id:
+        return None
+    return next((trial.trial for trial in now.trials(removed=True) if run_id_of(trial.trial) == run_id), None)
+
+
+def number(version: str) -> int:
+    """The number in a version's name."""
+    return int(version.rpartition("/")[2])
+
+
+def taken(name: str) -> NoReturn:
+    """Refuse a name that another has."""
+    fail(f"Registered Model (name={name}) already exists.", codes.RESOURCE_ALREADY_EXISTS)
+
+
+def at_most(max_results: int) -> int:
+    """How many may be asked for at once."""
+    if not 1 <= max_results <= SEARCH_MOST:
+        fail(f"Invalid value for request parameter max_results. It must be at most {SEARCH_MOST}, "
+             f"but got value {max_results}")  # fmt: skip
+    return max_results
+
+
+def page(found: list[Any], page_token: str | None, most: int) -> tuple[list[Any], str | None]:
+    """One page of what was found."""
+    start = SearchUtils.parse_start_offset_from_page_token(page_token)
+    end = start + most
+    return found[start:end], SearchUtils.create_page_token(end) if end < len(found) else None
+
+
+def no_prompts(filter_string: str | None) -> str | None:
+    """MLflow's pages ask for models that are no prompts; the ledger records no prompts."""
+    if not filter_string:
+        return filter_string
+    try:
+        from mlflow.prompt.registry_utils import add_prompt_filter_string
+    except ImportError:
+        return filter_string
+    add: Callable[..., str | None] = add_prompt_filter_string
+    return add(filter_string, is_prompt=False)

@@ -1,0 +1,222 @@
+"""One ledger as a tracker's store uses it: asked from any thread, with numbers gathered for two seconds at most."""
+
+from __future__ import annotations
+
+import atexit
+import datetime as dt
+import hashlib
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from tallystick.ledger.errors import NotFound, Refused
+from tallystick.ledger.events.encoding import Draft
+from tallystick.ledger.events.types import Body, Series, TrialSeries
+from tallystick.ledger.exchange.location import Location
+from tallystick.ledger.ledger import Ledger
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.tracking.worker import KeptOpen
+from tallystick.ledger.views.entities import TrialState
+
+GATHER_SECONDS = 2.0
+MOST_NUMBERS_HELD = 5_000
+MOST_NUMBERS_AN_EVENT = 20_000
+T = TypeVar("T")
+
+_live: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class Number(NamedTuple):
+    """One number of a trial."""
+
+    key: str
+    step: int
+    at_ms: int
+    value: float
+    model: str | None = None
+    dataset: str | None = None
+    dataset_digest: str | None = None
+
+
+def run_id_of(trial: str) -> str:
+    """The id by which other trackers know a trial: its own name where that is one, else a hash of it."""
+    plain = trial.replace("-", "").replace("_", "")
+    if plain.isalnum() and plain.isascii() and len(trial) <= 256:
+        return trial
+    return hashlib.sha256(trial.encode()).hexdigest()[:32]
+
+
+def drafted(body: Body, at_ms: int | None) -> Draft:
+    """A fact that happened at a moment, in milliseconds since 1970."""
+    at = None if at_ms is None else dt.datetime.fromtimestamp(at_ms / 1000, dt.UTC)
+    return Draft(body, occurred_at=at)
+
+
+class Session:
+    """A ledger behind an address; safe to use from any thread, and after a fork."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._open = KeptOpen(location.folder)
+        self._names: dict[str, str] = {}
+        self._measured: dict[str, str] = {}
+        self._begin_here()
+        _live.add(self)
+        atexit.register(_flush_at_exit, weakref.ref(self))
+
+    def _begin_here(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[str, list[Number]] = {}
+        self._count = 0
+        self._timer: threading.Timer | None = None
+
+    # Asking ------------------------------------------------------------------------------------------------
+
+    def ask(self, question: Callable[[Snapshot], T]) -> T:
+        """An answer from what is known now, or at the date of the address."""
+        self.flush()
+        as_of = self.location.as_of
+        return self.do(lambda book: question(book.now() if as_of is None else book.at(as_of)))
+
+    def do(self, work: Callable[[Ledger], T]) -> T:
+        """Let ``work`` happen with the ledger open."""
+        found: list[T] = []
+        self._open.do(lambda book: found.append(work(book)))
+        return found[0]
+
+    def trial_name(self, run_id: str) -> str:
+        """The name of a trial by its id; NotFound where there is none."""
+        known = self._names.get(run_id)
+        if known is None:
+            known = self.ask(lambda now: self._name_in(now, run_id))
+        return known
+
+    def _name_in(self, snapshot: Snapshot, run_id: str) -> str:
+        found = snapshot.find(f"trial:{run_id}")
+        if isinstance(found, TrialState):
+            self._names[run_id] = found.trial
+            return found.trial
+        for trial in snapshot.trials(removed=True):
+            self._names[run_id_of(trial.trial)] = trial.trial
+        if run_id not in self._names:
+            raise NotFound(f"Run with id={run_id} not found")
+        return self._names[run_id]
+
+    def known(self, run_id: str) -> str | None:
+        """The trial of a run that was found to be there and not removed; None where nobody asked yet."""
+        return self._measured.get(run_id)
+
+    def remember(self, run_id: str, trial: str) -> None:
+        """A run was found to be there and not removed."""
+        self._measured[run_id] = trial
+
+    def forget(self, run_id: str) -> None:
+        """A run was removed."""
+        self._measured.pop(run_id, None)
+
+    # Writing -----------------------------------------------------------------------------------------------
+
+    def write(
+        self,
+        *drafts: Draft | Body,
+        expected: dict[str, int | None] | None = None,
+        key: str | None = None,
+        sign: bool = False,
+    ) -> None:
+        """Record facts as one commit, durable on return, after all numbers that came before.
+
+        Raises
+        ------
+        Refused
+            When the address is that of a past date.
+        """
+        self._refuse_the_past()
+        self.flush()
+        self.do(lambda book: book.append(*drafts, expected=expected, key=key, sign=sign))
+
+    def store(self, data: bytes) -> str:
+        """Keep content under its hash, which is returned."""
+        self._refuse_the_past()
+        return self.do(lambda book: book.store(data).hash)
+
+    def measure(self, trial: str, numbers: list[Number]) -> None:
+        """Record numbers: within two seconds, or now where the address says so."""
+        self._refuse_the_past()
+        with self._lock:
+            self._numbers.setdefault(trial, []).extend(numbers)
+            self._count += len(numbers)
+            now = self.location.each or self._count >= MOST_NUMBERS_HELD
+            if not now and self._timer is None:
+                self._timer = threading.Timer(GATHER_SECONDS, self.flush)
+                self._timer.daemon = True
+                self._timer.start()
+        if now:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the numbers that are held; durable on return."""
+        with self._lock:
+            numbers, self._numbers, self._count = self._numbers, {}, 0
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+        for trial, held in numbers.items():
+            for start in range(0, len(held), MOST_NUMBERS_AN_EVENT):
+                part = held[start : start + MOST_NUMBERS_AN_EVENT]
+                body = TrialSeries(trial=trial, series=_series(part))
+                self.do(lambda book, body=body, at=part[-1].at_ms: book.append(_measured(body, at)))  # type: ignore[misc]
+
+    def _refuse_the_past(self) -> None:
+        if self.location.as_of is not None:
+            raise Refused(
+                f"This shows the ledger as of {self.location.as_of}; nothing can be written into the past.",
+                "Without as-of in its address it is the present.",
+            )
+
+
+def _measured(body: TrialSeries, at_ms: int) -> Draft:
+    # Clients send any number as a time; one that no calendar holds is theirs to explain.
+    return drafted(body, at_ms if 0 <= at_ms < 253_402_300_800_000 else int(time.time() * 1000))
+
+
+def _series(numbers: list[Number]) -> list[Series]:
+    found: dict[tuple[str, str | None, str | None, str | None], list[Number]] = {}
+    for number in numbers:
+        found.setdefault((number.key, number.model, number.dataset, number.dataset_digest), []).append(number)
+    return [_one_series(*about, some) for about, some in found.items()]
+
+
+def _one_series(key: str, model: str | None, dataset: str | None, digest: str | None, numbers: list[Number]) -> Series:
+    odd = {str(i): _word(n.value) for i, n in enumerate(numbers) if n.value - n.value != 0}
+    return Series(
+        key=key,
+        steps=[number.step for number in numbers],
+        at_ms=[number.at_ms for number in numbers],
+        values=[None if str(i) in odd else number.value for i, number in enumerate(numbers)],
+        not_finite=odd,  # type: ignore[arg-type]
+        model=model,
+        dataset=dataset,
+        dataset_digest=digest,
+    )
+
+
+def _word(value: float) -> str:
+    return "nan" if value != value else "inf" if value > 0 else "-inf"  # noqa: PLR0124 - only NaN differs from itself
+
+
+def _flush_at_exit(one: weakref.ref[Session]) -> None:
+    session = one()
+    if session is not None and session.location.as_of is None:
+        session.flush()
+
+
+def _begin_in_child() -> None:
+    """What a parent holds is for the parent to write."""
+    for session in list(_live):
+        session._begin_here()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
