@@ -31,6 +31,8 @@ from tallystick.pipeline.data.answers import still_open
 COUNTS_ON = 0.95
 """Rank correlation with time from which a number only counts on, such as a row number."""
 MOST_SEGMENT_LEVELS = 20
+FEW_SHARE, HALF = 0.01, 0.5
+"""Where one row in a hundred makes up more than half of the squared error, these rows would choose the model."""
 
 
 class NewPipeline(NamedTuple):
@@ -56,6 +58,8 @@ class NewPipeline(NamedTuple):
     doubts: tuple[str, ...]
     proposed: list[str]
     """Dotted names of the settings that nobody has confirmed."""
+    metric: str
+    """What fits the answers to be judged by."""
 
 
 def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
@@ -81,8 +85,18 @@ def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
     return NewPipeline(
         answers, features, forbidden, left_out, windows, is_step(look.facts.column(answers.time or "")),
         look.facts.rows, *_missing_answers(look, answers), segments, look.facts.source, look.csv, look.doubts,
-        proposed,
+        proposed, fitting_metric(look, answers),
     )  # fmt: skip
+
+
+def fitting_metric(look: Look, answers: Answers) -> str:
+    """Log-loss for a yes or no; for a number squared error, or absolute error where a few rows would decide alone."""
+    if answers.rule != "number":
+        return "log_loss"
+    values = target_values(look, answers)
+    squares = np.sort(np.square(values[np.isfinite(values)] - np.nanmedian(values)))
+    few = max(1, int(len(squares) * FEW_SHARE))
+    return "absolute_error" if squares[-few:].sum() > HALF * squares.sum() else "squared_error"
 
 
 def _missing_answers(look: Look, answers: Answers) -> tuple[int, int]:

@@ -175,12 +175,14 @@ def _sealed(draft: NewPipeline) -> list[str]:
 
 def _candidates(draft: NewPipeline) -> Iterator[str]:
     number = draft.answers.rule == "number"
+    strategy = ("median" if draft.metric == "absolute_error" else "mean") if number else "prior"
     yield "[candidates.reference]"
     yield f'estimator  = "sklearn.dummy:{"DummyRegressor" if number else "DummyClassifier"}"'
-    yield f"params     = {{ strategy = {quoted('mean' if number else 'prior')} }}"
+    yield f"params     = {{ strategy = {quoted(strategy)} }}"
     yield "complexity = 0"
     yield 'role       = "reference"'
-    what = "the average so far" if number else "the share so far"
+    average = "the median so far" if strategy == "median" else "the average so far"
+    what = average if number else "the share so far"
     yield f'why        = "What we would say knowing nothing but {what}."'
     yield ""
     yield "[candidates.linear]"
@@ -198,10 +200,16 @@ def _candidates(draft: NewPipeline) -> Iterator[str]:
     yield ""
 
 
+METRIC_COMMENTS = {
+    "log_loss": 'honest probabilities; "cost" judges by money, "average_precision" by the order alone',
+    "squared_error": 'hits the mean; "absolute_error" the median, "pinball" a quantile, "poisson_deviance" counts',
+    "absolute_error": 'hits the median; in "squared_error" a few very large values would decide alone',
+}
+
+
 def _selection(draft: NewPipeline) -> Iterator[str]:
-    number = draft.answers.rule == "number"
     yield "[selection]"
-    yield f"metric     = {quoted('squared_error' if number else 'log_loss')}"
+    yield f"metric     = {quoted(draft.metric)}   # {METRIC_COMMENTS[draft.metric]}"
     yield 'rule       = "stable_among_equals"   # among those that cannot be told apart, the one that is never bad'
     yield "margin     = 0.005"
     yield "confidence = 0.9"

@@ -15,7 +15,7 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, frame_of, numbers
-from tallystick.pipeline.evaluate.losses import Measure, cheapest_threshold, relative, threshold_by_costs
+from tallystick.pipeline.evaluate.losses import Measure, chosen_threshold, relative, threshold_by_costs
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.model_file import predict
@@ -156,7 +156,7 @@ def fitted(recipe: Recipe, rows: TrainingRows, measure: Measure, seed: int, wher
     before = fit(recipe, rows.frame.iloc[older], rows.y[older], seed, where, part)
     p = predict(before, rows.frame.iloc[newest])
     part = None if rows.weights is None else rows.weights[newest]
-    return Fitted(model, cheapest_threshold(measure.costs, rows.y[newest], p, part), None)
+    return Fitted(model, chosen_threshold(measure.costs, rows.y[newest], p, part), None)
 
 
 def _held_out(rows: TrainingRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None:

@@ -223,23 +223,25 @@ def threshold_by_costs(costs: Costs) -> float:
     return too_much / (too_much + too_little)
 
 
-def cheapest_threshold(costs: Costs, y: Floats, p: Floats, weights: Floats | None = None) -> float:
-    """The threshold that costs least on these rows; of several, the one nearest to what the costs alone say.
+def chosen_threshold(costs: Costs, y: Floats, p: Floats, weights: Floats | None = None) -> float:
+    """The threshold to use after these rows: nearest to what the costs alone say, of those that are not clearly dearer.
 
-    It lies half-way between two predictions, or beyond all of them.
+    A threshold is clearly dearer than the cheapest one if it costs more by over one standard error, taken from the rows
+    that the two call differently. Few rows name one of many cheap thresholds by chance; probabilities that are right
+    need none but that of the costs. It lies half-way between two predictions, or beyond all of them.
     """
     w = np.ones(len(y)) if weights is None else weights
     levels, codes = np.unique(p, return_inverse=True)
-    positive = np.bincount(codes, weights=np.where(y == 1.0, w, 0.0), minlength=len(levels))
-    negative = np.bincount(codes, weights=np.where(y == 1.0, 0.0, w), minlength=len(levels))
-    # From "all rows are a yes" on, each step turns one level into a no.
-    turned = positive * (costs.missed - costs.right_yes) - negative * (costs.false_alarm - costs.right_no)
-    total = np.concatenate([[0.0], np.cumsum(turned)])
+    # From "all rows are a yes" on, each step turns the rows of one level into a no.
+    change = w * np.where(y == 1.0, costs.missed - costs.right_yes, costs.right_no - costs.false_alarm)
+    total, squares = (
+        np.concatenate([[0.0], np.cumsum(np.bincount(codes, weights=part, minlength=len(levels)))])
+        for part in (change, np.square(change))
+    )
     middle = (levels[:-1] + levels[1:]) / 2.0
     middle = np.where(middle > levels[:-1], middle, levels[1:])  # between neighbours among floats there is nothing
     above = (levels[-1] + 1.0) / 2.0 if levels[-1] < 1.0 else 2.0
     bounds = np.concatenate([[levels[0] / 2.0], middle, [above]])
-    slack = 1e-12 * max(1.0, float(np.abs(turned).sum()))
-    cheapest = np.flatnonzero(total <= total.min() + slack)
-    plain = threshold_by_costs(costs)
-    return float(bounds[cheapest[np.argmin(np.abs(bounds[cheapest] - plain))]])
+    best = int(np.argmin(total))
+    alike = np.flatnonzero(total - total[best] <= np.sqrt(np.abs(squares - squares[best])))
+    return float(bounds[alike[np.argmin(np.abs(bounds[alike] - threshold_by_costs(costs)))]])

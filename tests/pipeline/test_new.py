@@ -90,6 +90,15 @@ def test_time_in_steps_and_a_number_as_target(tmp_path: Path) -> None:
     assert settings_.data.target.rule is None
 
 
+def test_few_very_large_answers_do_not_choose_the_model(tmp_path: Path) -> None:
+    frame = demand()
+    frame.loc[::250, "sold"] = 90_000.0
+    settings_ = begun(frame, tmp_path, target="sold").loaded.settings
+    assert settings_.selection.metric == "absolute_error"
+    assert settings_.candidates["reference"].params == {"strategy": "median"}
+    assert "selection" in (settings_.proposed.settings if settings_.proposed else [])
+
+
 @pytest.mark.parametrize(
     ("column", "values", "rule"),
     [

@@ -65,6 +65,7 @@ def tell(folder: Path, elsewhere: Path) -> None:
     decide(folder, run, say)
     live(folder, say)
     try_something(folder)
+    record_elsewhere(folder)
     with ledger.open(folder) as book:
         book.append(started("2013-01-05.1", "late-arrivals"))
         personal = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
@@ -177,6 +178,59 @@ def try_something(folder: Path) -> None:
     with ledger.run("notebook", params={"depth": 4}, folder=folder) as trial:
         trial.log(step=1, loss=0.25)
         trial.store("weights", b"0123456789")
+
+
+def record_elsewhere(folder: Path) -> None:
+    """What other recorders tell: an experiment, a run with its files, a kept and a registered model, an alias."""
+    say = types
+    with ledger.open(folder) as book:
+        weights = book.store(b"0123456789").hash
+        loss = say.Series(
+            key="loss", steps=[1, None], at_ms=[1, 2], values=[0.5, None], not_finite={"1": "nan"}, model="m-1"
+        )
+        # As earlier versions recorded a trial.
+        moment = dt.datetime(2013, 6, 1, tzinfo=dt.UTC)
+        point = say.Point(at=moment, step=1, values={"loss": 0.5}, not_finite={})
+        book.append(
+            say.TrialStarted(trial="t/1", name="t", params={"depth": 4}, host="h", process=1, program="p"),
+            say.TrialMeasured(trial="t/1", points=[point]),
+            say.TrialFinished(trial="t/1", status="finished", error=None, seconds=1.5, late_records=0),
+        )
+        book.append(
+            say.ExperimentCreated(experiment="7", name="churn", tags={"team": "blue"}),
+            say.ExperimentChanged(experiment="7", name="churn-2013", removed_tags=["team"]),
+            say.TrialBegun(trial="c0ffee", name="first", status="running", user="ann", experiment="7", tags={"a": "b"}),
+            say.TrialNoted(trial="c0ffee", params={"depth": 4}, note="the rate was lowered by hand"),
+            say.TrialLinked(
+                trial="c0ffee",
+                inputs=[say.Dataset(name="flights", digest="12ab", source_type="local", source="flights.parquet")],
+                outputs=[say.Output(model="m-1", step=3)],
+            ),
+            say.TrialSeries(trial="c0ffee", series=[loss]),
+            say.LoggedCreated(logged="m-1", name="model", experiment="7", trial="c0ffee", status="PENDING"),
+            say.LoggedChanged(logged="m-1", status="READY", tags={"a": "b"}),
+            say.FileFiled(path="model/weights", artifact=weights, size_bytes=10, logged="m-1"),
+            say.TrialChanged(trial="c0ffee", status="finished", ended_at=moment),
+            say.RegisteredCreated(registered="fraud-model", name="fraud-model", description="of payments"),
+            say.RegisteredChanged(registered="fraud-model", tags={"tier": "2"}),
+            say.VersionCreated(
+                version="fraud-model/1",
+                registered="fraud-model",
+                number=1,
+                source="models:/m-1",
+                trial="c0ffee",
+                logged="m-1",
+            ),
+            say.VersionChanged(version="fraud-model/1", registered="fraud-model", stage="Production"),
+            say.AliasMoved(
+                alias="fraud-model/champion",
+                registered="fraud-model",
+                name="champion",
+                version="fraud-model/1",
+                previous=None,
+                reason="the first one",
+            ),
+        )
 
 
 def corpus(folder: Path) -> dict[str, str]:
