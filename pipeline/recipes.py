@@ -20,7 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.system.files import read_foreign
-from tallystick.pipeline.extra import lacking
+from tallystick.pipeline.extra import MODEL_LIBRARIES, lacking, missing_library
 
 Task = Literal["classification", "regression"]
 RECIPE_PARAMETERS = ["columns", "task", "seed"]
@@ -173,6 +173,8 @@ def resolve(estimator: str) -> Any:
         such a class.
     ModuleNotFoundError
         Where it needs a library of the extra that is not installed.
+    MissingExtra
+        Where it needs a library of models that is not installed.
     """
     module_name, _, name = estimator.partition(":")
     words = module_name.split(".")
@@ -184,6 +186,8 @@ def resolve(estimator: str) -> Any:
     except (Exception, SystemExit) as error:
         if lacking(error):
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in MODEL_LIBRARIES:
+            raise missing_library(error.name, estimator) from error
         raise InvalidInput(
             f"There is no {estimator}: {error or type(error).__name__}.",
             "Name an importable module, or one beside the pipeline file, and a class or function in it, as in "
