@@ -629,8 +629,6 @@ TOO_LARGE: dict[tuple[str, str, str], int] = {
     ("parameters", "pipeline", "measure_optimism"): 8,
     ("parameters", "pipeline", "_record_refusal"): 8,
     ("parameters", "pipeline", "waive"): 9,
-    ("parameters", "pipeline", "run_checks"): 7,
-    ("parameters", "pipeline", "_cause"): 7,
     ("parameters", "pipeline", "_record"): 8,
     ("parameters", "pipeline", "live_of"): 10,
     ("parameters", "pipeline", "waiting"): 7,

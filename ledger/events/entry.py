@@ -18,6 +18,9 @@ class Entry(NamedTuple):
     """UTC."""
     actor: str
     event: Event[Any]
+    lost: tuple[Event[Any], ...] = ()
+    """What is left of events of another ledger that were erased there before their commit, which this is, was
+    imported."""
 
 
 class Erased(NamedTuple):

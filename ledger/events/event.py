@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import os
+import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Annotated, Any, Generic, TypeVar
@@ -133,6 +134,23 @@ def new_salts(count: int) -> list[bytes]:
 def kind(data: bytes) -> Kind:
     """Type and version of an event's bytes, without reading the body."""
     return _decode_kind(data)
+
+
+def stated_type(data: bytes) -> str | None:
+    """The type that an event's bytes state; None where they are not an event.
+
+    Every reader asks it of every body, so the last fields are looked at first: in canonical bytes they are type and
+    version, and reading all of a body takes many times longer.
+    """
+    if (at := data.rfind(b',"t":"')) >= 0 and (tail := _LAST_FIELDS.fullmatch(data, at)) is not None:
+        return tail[1].decode()
+    try:
+        return kind(data).t
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+_LAST_FIELDS = re.compile(rb',"t":"([a-z0-9_.]+)","v":[0-9]+\}')
 
 
 def encode(event: Event[Any], decoder: msgspec.json.Decoder[Any]) -> bytes:

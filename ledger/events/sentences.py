@@ -152,7 +152,15 @@ def _sealed(body: say.SegmentSealed) -> str:
 def _checked(body: say.LeakageChecked) -> str:
     bad = [check for check in body.checks if check.result != "pass"]
     told = "; ".join(check.sentence for check in bad) if bad else f"all {count(len(body.checks), 'check')} passed"
+    if isinstance(body, say.LeakageJudged):
+        waiting = sum(not question.answers for question in body.questions)
+        return f"leakage checks of run {body.run}: {body.result}, {count(waiting, 'question')} open: {told}"
     return f"leakage checks of run {body.run}: {body.result}: {told}"
+
+
+def _answered(body: say.QuestionAnswered) -> str:
+    second = f", and {body.second} agrees" if body.second else ""
+    return f"{body.by} says why {body.subject} of run {body.run} is known in time{second}: “{body.why}”"
 
 
 def _experiment(body: say.ExperimentDeclared) -> str:
@@ -451,6 +459,7 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "history.imported": _history,
     "commit.imported": _commit,
     "leakage.checked": _checked,
+    "question.answered": _answered,
     "experiment.declared": _experiment,
     "experiment.crossed": _crossed,
     "candidate.proposed": _proposed,

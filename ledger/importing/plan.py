@@ -13,7 +13,7 @@ import msgspec
 from tallystick.ledger.amend.redaction import KEPT
 from tallystick.ledger.errors import InvalidInput, NewerFormat, Refused, TallyError
 from tallystick.ledger.events import types as vocabulary
-from tallystick.ledger.events.commit import commit_text, leaf_entry
+from tallystick.ledger.events.commit import commit_text, from_micros, leaf_entry
 from tallystick.ledger.events.event import MAX_EVENT_BYTES, Event, encode_canonical, refuse_unrepresentable
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import (
@@ -30,6 +30,7 @@ from tallystick.ledger.events.types import (
 )
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.artifacts import LARGE_BYTES
+from tallystick.ledger.storage.erasures import erasure_of
 from tallystick.ledger.storage.imported_commits import Places, copied_in, under_both
 from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.tlog.merkle import Frontier, leaf_hash
@@ -39,6 +40,7 @@ from tallystick.ledger.verify.report import Progress
 ABOUT_ITS_LOG = KEPT - {"experiment.declared"} | {EventCorrected.TYPE}
 """Types that name keys, positions or sizes of the log that they are in: in another they would mean something else."""
 MOST_NAMED = 12
+ERASED_REASON = "Why it does not count was erased in the other ledger"
 
 
 class Part(NamedTuple):
@@ -206,13 +208,11 @@ def corrected_there(log: Log, stored: Stored, part: Part, places: Places, again:
 
     ``again`` are the places of the corrections of its own commit that are said here as well.
     """
-    if stored.type != EventCorrected.TYPE or stored.data is None:
+    if stored.type != EventCorrected.TYPE:
         return None
-    event = vocabulary.decode(stored.data)
-    if not isinstance(event.body, EventCorrected):
-        return None
-    there = _position(log, event.body.correction, stored.seq)
-    if there is None:
+    said, occurred_at = _correction_in(log, stored)
+    there = None if said is None else _position(log, said.correction, stored.seq)
+    if said is None or there is None:
         return None
     commit, place = there
     if commit.n == part.commit.n:
@@ -223,7 +223,23 @@ def corrected_there(log: Log, stored: Stored, part: Part, places: Places, again:
         return None
     target = log.event(commit.first_seq + place)
     event_id = None if target.type == EventCorrected.TYPE else target.id
-    return Corrected((commit.n, place), event_id, event.body, event.occurred_at)
+    return Corrected(
+        (commit.n, place), event_id, msgspec.structs.replace(said, type=said.type or target.type), occurred_at
+    )
+
+
+def _correction_in(log: Log, stored: Stored) -> tuple[EventCorrected | None, dt.datetime]:
+    """What a correction says, and when it occurred; one that was erased keeps its effect and says no reason."""
+    if stored.data is not None:
+        event = vocabulary.decode(stored.data)
+        return (event.body if isinstance(event.body, EventCorrected) else None), event.occurred_at
+    recorded_at = from_micros(log.commit_of(stored.seq).recorded_at)
+    found = erasure_of(log, stored.seq)
+    kept = found.said.refers_to.get("correction") if found and isinstance(found.said, EventRedacted) else None
+    if found is None or kept is None:
+        return None, recorded_at
+    reason = f"{ERASED_REASON} on {found.on}."
+    return EventCorrected(correction=kept, event="0" * 64, type="", reason=reason), recorded_at
 
 
 def _position(log: Log, text: str, before: int) -> tuple[Commit, int] | None:
@@ -292,6 +308,8 @@ class _Reading:
                     "cannot be believed. Nothing was imported.",
                     "No program of ours erases that. Ask its owner.",
                 )
+            if stored.type == EventCorrected.TYPE:  # said again, see corrected_there
+                self.found.types.add((EventCorrected.TYPE, EventCorrected.VERSION))
             return True
         body = vocabulary.decode(stored.data, stored.type).body
         match body:

@@ -150,7 +150,7 @@ def _position(text: str, log: Log) -> Commit | None:
 
 
 def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
-    """A day, month or year, or two of them with ``..`` between, as ``[from, to)`` in a zone.
+    """A day, ISO week, month, quarter or year, or two of them with ``..`` between, as ``[from, to)`` in a zone.
 
     Examples
     --------
@@ -165,7 +165,8 @@ def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
     except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{text!r} is not a period.",
-            "Give a day (2013-09-05), a month (2013-09), a year (2013), or 2013-04..2013-06",
+            "Give a day (2013-09-05), a week (2013-W36), a month (2013-09), a quarter (2013-Q3), a year (2013), or "
+            "2013-04..2013-06",
         ) from error
     if end <= start:
         raise InvalidInput(f"{text!r} ends before it begins.", "Give the earlier one first: 2013-04..2013-06")
@@ -175,11 +176,15 @@ def parse_period(text: str, zone: ZoneInfo) -> tuple[dt.datetime, dt.datetime]:
 def _first_day(text: str) -> dt.date:
     if re.fullmatch(r"[0-9]{4}(-[0-9]{2})?", text):
         return dt.date.fromisoformat(f"{text}-01-01"[:10])
+    if (match := _QUARTER.fullmatch(text)) is not None:
+        return dt.date(int(match[1]), 3 * int(match[2]) - 2, 1)
+    if (match := _WEEK.fullmatch(text)) is not None:
+        return dt.date.fromisocalendar(int(match[1]), int(match[2]), 1)
     return _day(text)
 
 
 def _day(text: str) -> dt.date:
-    # Python also reads 2013-W26 and means its Monday; that would not be the end of what was named.
+    # Python reads more, such as 20130905.
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
         raise ValueError(text)
     return dt.date.fromisoformat(text)
@@ -192,6 +197,8 @@ def resolve_event(text: str, log: Log) -> int:
     return int(text[1:].partition("-")[0])
 
 
+_QUARTER = re.compile(r"([0-9]{4})-Q([1-4])", re.ASCII)
+_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})", re.ASCII)
 _UNITS = {"minute": "minutes", "hour": "hours", "day": "days", "week": "weeks"}
 
 
@@ -229,7 +236,7 @@ def _ago(now: dt.datetime, count: int, unit: str) -> dt.datetime:
 
 
 def _last_day(text: str, today: dt.date) -> dt.date:
-    """The last day of a day, month or year; ValueError for any other text."""
+    """The last day of a day, ISO week, month, quarter or year; ValueError for any other text."""
     if text in ("today", "yesterday"):
         return today - dt.timedelta(days=text == "yesterday")
     if re.fullmatch(r"[0-9]{4}", text):
@@ -239,6 +246,10 @@ def _last_day(text: str, today: dt.date) -> dt.date:
         if not 1 <= month <= 12:
             raise ValueError(text)
         return dt.date(year + month // 12, month % 12 + 1, 1) - dt.timedelta(days=1)
+    if (match := _QUARTER.fullmatch(text)) is not None:
+        return _last_day(f"{match[1]}-{3 * int(match[2]):02}", today)
+    if _WEEK.fullmatch(text) is not None:
+        return _first_day(text) + dt.timedelta(days=6)
     return _day(text)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 from typing import TypeVar, cast
 
@@ -14,7 +14,9 @@ from tallystick.ledger.query.as_of import AsOf
 from tallystick.ledger.query.evidence import Evidence
 from tallystick.ledger.query.name_lookup import Names, projection_of
 from tallystick.ledger.views.entities import (
+    BY_KEY,
     BY_STATE,
+    NAMED,
     AnchorState,
     ApprovalState,
     AutomationState,
@@ -39,7 +41,7 @@ from tallystick.ledger.views.entities import (
     WindowState,
 )
 from tallystick.ledger.views.entities.corrections import CORRECTIONS
-from tallystick.ledger.views.projection import State
+from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.store import Views
 
 S = TypeVar("S", bound=State)
@@ -155,27 +157,27 @@ class EntityReader(Evidence):
 
     def states(self, kind: str) -> list[State]:
         """All entities of a kind by its name, ``models`` or ``model``; InvalidInput for an unknown kind."""
-        return self._views.all(projection_of(kind), self._position)
+        return self._seen(self._views.all(projection_of(kind), self._position))
 
     def pipeline(self, name: str) -> PipelineState:
         """One pipeline by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(PipelineState, name)
+        return self._one(PipelineState, name)
 
     def run(self, name: str) -> RunState:
         """One run by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(RunState, name)
+        return self._one(RunState, name)
 
     def model(self, name: str) -> ModelState:
         """One model by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(ModelState, name)
+        return self._one(ModelState, name)
 
     def slice(self, name: str) -> SliceState:
         """One slice by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(SliceState, name)
+        return self._one(SliceState, name)
 
     def decision(self, name: str) -> DecisionState:
         """One decision by its name or an unambiguous beginning of it; NotFound otherwise."""
-        return self._names.one(DecisionState, name)
+        return self._one(DecisionState, name)
 
     def champion(self, pipeline: str) -> ModelState | None:
         """The model that decides, or None where nobody has promoted one yet.
@@ -199,6 +201,7 @@ class EntityReader(Evidence):
         champion: Championship | Unknown | None = self.pipeline(pipeline).champion
         if champion is None or isinstance(champion, Unknown):
             return champion
+        self._still_there([champion.seq])
         name: str | Unknown = champion.model
         if isinstance(name, Unknown):
             return name
@@ -214,18 +217,44 @@ class EntityReader(Evidence):
     def find(self, handle: str) -> State | None:
         """The state behind a whole name with or without its kind: ``model:late-arrivals-v1``, ``late-arrivals-v1``."""
         found = self._names.find(handle)
-        return None if found is None else found.state
+        return None if found is None else self._seen([found.state])[0]
 
     def entity(self, handle: str) -> State:
         """The same, where an unambiguous beginning of the name will do; NotFound where there is none."""
-        return self._names.named(handle).state
+        try:
+            return self._seen([self._names.named(handle).state])[0]
+        except NotFound as error:
+            kind = BY_KEY.get(handle.partition(":")[0])
+            raise self._or_erased(error, NAMED if kind is None else [kind]) from None
 
     def _all(self, state: type[S]) -> list[S]:
-        return cast("list[S]", self._views.all(BY_STATE[state], self._position))
+        return self._seen(cast("list[S]", self._views.all(BY_STATE[state], self._position)))
 
     def _within(self, state: type[S], owner: str) -> list[S]:
         """Entities whose names begin with that of the entity that they belong to."""
-        return cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position))
+        return self._seen(cast("list[S]", self._views.beginning(BY_STATE[state], f"{owner}/", self._position)))
+
+    def _one(self, state: type[S], name: str) -> S:
+        try:
+            found = self._names.one(state, name)
+        except NotFound as error:
+            raise self._or_erased(error, [BY_STATE[state]]) from None
+        self._still_there([found.seq])
+        return found
+
+    def _or_erased(self, error: NotFound, kinds: Collection[Projection]) -> NotFound:
+        """The error of a name that is not there; it may be one that was erased, and then nobody can say so."""
+        types = frozenset(event_type for kind in kinds for event_type in kind.reads)
+        for item in self.erased(types):
+            if any(kind.key not in (item.refers_to or {}) for kind in kinds if item.event.type in kind.reads):
+                words = f"{error.message} What #{item.event.seq} named is {item.erasure.unknown.words}."
+                return NotFound(words, f"tally show '#{item.erasure.redaction}' says why.")
+        return error
+
+    def _seen(self, states: list[S]) -> list[S]:
+        """The same states, once the events that made them so are seen to be there."""
+        self._still_there([state.seq for state in states])
+        return states
 
     @cached_property
     def _names(self) -> Names:

@@ -12,5 +12,4 @@ def in_place_of_body(log: Log, seq: int) -> Erased | Unreadable:
     found = erasure_of(log, seq)
     if found is None:
         return Unreadable("its body is not here")
-    reason, authority = (found.said.reason, found.said.authority) if found.said else ("", "")
-    return Erased(found.redaction, found.by, found.at, reason, authority)
+    return Erased(found.redaction, found.by, found.at, found.said.reason, found.said.authority)

@@ -8,42 +8,51 @@ evidence for a decision comes from :meth:`Evidence.counted_events`, which yields
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from tallystick.ledger.errors import Damaged, NotFound
+from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events import types as vocabulary
 from tallystick.ledger.events.commit import (
     Head,
-    commit_handle,
-    commit_text,
     decode_head,
     event_handle,
     from_micros,
-    leaf_entry,
-    to_micros,
 )
 from tallystick.ledger.events.entry import Entry, Erased, Unreadable
 from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import sentence
-from tallystick.ledger.events.types import CommitImported, EventRedacted, LedgerCreated
+from tallystick.ledger.events.types import (
+    EventRedacted,
+    EventRedactedV1,
+    ForkAdopted,
+    KeyRotated,
+    LedgerCreated,
+)
 from tallystick.ledger.query import blame
 from tallystick.ledger.query.as_of import AsOf, resolve_event
+from tallystick.ledger.query.commits import CommitReader
 from tallystick.ledger.query.erasures import in_place_of_body
-from tallystick.ledger.storage.erasures import Erasure, erasure_of
-from tallystick.ledger.storage.imported_commits import copied_in, within
-from tallystick.ledger.storage.key_history import Identity, identities_of
-from tallystick.ledger.storage.log import Commit, Log, Stored
+from tallystick.ledger.storage.entries import naming
+from tallystick.ledger.storage.erasures import Erasure, erasure_of, lost_in
+from tallystick.ledger.storage.imported_commits import copied_in
+from tallystick.ledger.storage.key_history import Change, Identity, chain
+from tallystick.ledger.storage.log import UNANSWERED, Commit, Log, Stored
 from tallystick.ledger.system.timezone import zone_of
 from tallystick.ledger.views.entities import BY_STATE
 from tallystick.ledger.views.entities.corrections import CORRECTIONS, CorrectionState
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE
 from tallystick.ledger.views.fold import READ_TYPES
 from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews, Views
 
 S = TypeVar("S", bound=State)
+REDACTIONS = frozenset({EventRedacted.TYPE})
+ELSEWHERE = frozenset({ERASED_ELSEWHERE})
+KEY_CHANGES = frozenset({KeyRotated.TYPE, ForkAdopted.TYPE})
 FEW = 1_000
 """Events for which corrections are looked up one by one; for more, all corrections are read."""
 
@@ -121,45 +130,22 @@ class ErasedEvent(NamedTuple):
         said = self.erasure.said
         return said.refers_to if isinstance(said, EventRedacted) else None
 
+    def may_be(self, field: str, name: str) -> bool:
+        """Whether it may have named an entity in a field; what nobody can rule out, may."""
+        return (self.refers_to or {}).get(field, name) == name
+
     @property
     def words(self) -> str:
         """``the content of #50 (model.promoted) was erased on 2013-07-01``."""
         return f"the content of #{self.event.seq} ({self.event.type}) was erased on {self.erasure.on}"
 
 
-class RecordedCommit(NamedTuple):
-    """A commit of the log."""
-
-    n: int
-    first_seq: int
-    last_seq: int
-    recorded_at: dt.datetime
-    """UTC."""
-    head_text: str
-    """Canonical JSON, as it was hashed."""
-
-    @property
-    def head(self) -> Head:
-        """Who recorded it, when, where and with what; Damaged where that cannot be read."""
-        return decode_head(self.head_text)
-
-
-class Source(NamedTuple):
-    """The commit of another ledger that an imported commit is a copy of."""
-
-    said: CommitImported
-    head: Head | None
-    """Its head there; None where that cannot be read."""
-    within: CommitImported | None
-    """The commit of a third ledger, where the other ledger had imported it itself."""
-
-
-class Evidence:
+class Evidence(CommitReader):
     """The events and commits up to one position."""
 
     def __init__(self, views: Views, as_of: AsOf) -> None:
+        super().__init__(views.log, as_of)
         self._views = views
-        self.as_of = as_of
         # What was folded in memory counts its own entries; the ledger's views count events.
         self._position = as_of.seq if not isinstance(views, MemoryViews) else len(views.told) - 1
 
@@ -180,8 +166,20 @@ class Evidence:
 
     @cached_property
     def identities(self) -> list[Identity]:
-        """Every key that the log had had by then, oldest first."""
-        return [identity for identity in identities_of(self._log) if identity.from_size <= self.as_of.n + 1]
+        """Every key that the log had had by then, oldest first.
+
+        Raises
+        ------
+        Damaged
+            When an event that changes the key cannot be read.
+        """
+        changes: list[tuple[int, Change]] = []
+        for stored in map(Stored._make, self._views.rows_of(KEY_CHANGES, 0, self.as_of.seq)):
+            body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
+            if not isinstance(body, KeyRotated | ForkAdopted):
+                raise Damaged(f"Event #{stored.seq}, which changes the log's key, cannot be read.", UNANSWERED)
+            changes.append((self._log.commit_of(stored.seq).n, body))
+        return chain(self.genesis, changes)
 
     def versions(self, kind: type[S], name: str) -> list[S]:
         """The states that an entity has had up to this position, oldest first; each names its event in ``seq``.
@@ -209,9 +207,13 @@ class Evidence:
         for seq in wanted:
             if not 0 <= seq <= self.as_of.seq:
                 raise self._not_known(f"event #{seq}")
-        log, aside, reader = self._log, self._corrections(wanted), _CommitReader(self._log)
+        log, reader = self._log, _EventReader(self._log)
+        rows = log.some(wanted)
+        # Where nobody can say what an event held, nothing can be folded; that much is shown of it all the same.
+        lost = len(rows) == 1 and rows[0].data is None and erasure_of(log, rows[0].seq) is None
+        aside = {} if lost else self._corrections(wanted)
         found: dict[int, RecordedEvent] = {}
-        for stored in log.some(wanted):
+        for stored in rows:
             if self._holds(stored.seq, stored.type):
                 found[stored.seq] = reader.read(log.commit_of(stored.seq), stored, aside.get(stored.seq))
         for seq in wanted:
@@ -245,10 +247,10 @@ class Evidence:
             return
         log = self._log
         aside = self._all_corrections if end - first >= FEW else self._corrections(range(first, end + 1))
-        held = frozenset(held for name in names for held in vocabulary.names_in_bodies(name))
+        rows = self._views.rows_of(types, first, end) if types else log.rows(first, end)
         commit = log.commit_of(first)
-        reader = _CommitReader(log)
-        for stored in map(Stored._make, log.rows(first, end, types, held)):
+        reader = _EventReader(log)
+        for stored in map(Stored._make, naming(rows, names)):
             if not self._holds(stored.seq, stored.type):
                 continue
             if stored.seq > commit.last_seq:
@@ -279,17 +281,37 @@ class Evidence:
 
         What followed from them is unknown at every date, also at dates before the erasure.
         """
-        query = "SELECT entity FROM entities WHERE entity > 'redaction:' AND entity < 'redaction;'"
-        rows = self._log.reader.execute(query)
-        seqs = sorted(int(name) for (entity,) in rows if (name := entity.partition(":")[2]).isdecimal())
-        held = [seq for seq in seqs if seq <= self.as_of.seq]
-        found = []
-        for event in self.some_events(held) if held else ():
+        found = self._erased_elsewhere(types)
+        for event in self._erased_events():
             if event.type in types and isinstance(event.content, Erased):
                 erasure = erasure_of(self._log, event.seq)
                 assert erasure is not None
                 found.append(ErasedEvent(event, erasure))
+        return sorted(found, key=lambda item: item.event.seq)
+
+    def _erased_elsewhere(self, types: Collection[str]) -> list[ErasedEvent]:
+        """Events that had been erased in another ledger before they were imported; each stands where its commit is."""
+        found = []
+        for row in self._views.rows_of(ELSEWHERE, 0, self.as_of.seq):
+            event = self.event(row[0])
+            for lost in lost_in(self._log, row):
+                said = lost.erasure
+                content = Erased(said.redaction, said.by, said.at, said.said.reason, said.said.authority)
+                told = event._replace(type=lost.type, id=bytes.fromhex(lost.id), data=None, content=content)
+                if lost.type in types:
+                    found.append(ErasedEvent(told, said))
         return found
+
+    def _erased_events(self) -> list[RecordedEvent]:
+        """Events up to this position of which an event says, at whatever date, that their content was erased."""
+        newest = self._log.commit(self._log.size() - 1).last_seq
+        seqs: set[int] = set()
+        for stored in map(Stored._make, self._views.rows_of(REDACTIONS, 0, newest)):
+            body = None if stored.data is None else vocabulary.decode(stored.data, stored.type).body
+            text = body.redaction if isinstance(body, EventRedacted | EventRedactedV1) else ""
+            if re.fullmatch("0|[1-9][0-9]{0,15}", text) and int(text) <= min(self.as_of.seq, stored.seq):
+                seqs.add(int(text))
+        return self.some_events(sorted(seqs)) if seqs else []
 
     def entry(self, seq: int) -> Entry:
         """One event with its place, for showing it: in place of a body that was erased stands an :class:`Erased`.
@@ -346,64 +368,6 @@ class Evidence:
         )
         return [int(row[0]) for row in rows]
 
-    # Commits -----------------------------------------------------------------------------------------------
-
-    def commit(self, n: int) -> RecordedCommit:
-        """One commit; NotFound where the snapshot does not hold it."""
-        if not 0 <= n <= self.as_of.n:
-            raise self._not_known(f"commit c{n}")
-        return _recorded(self._log.commit(n))
-
-    def commit_of(self, seq: int) -> RecordedCommit:
-        """The commit that holds an event; NotFound where the snapshot does not hold it."""
-        if not 0 <= seq <= self.as_of.seq:
-            raise self._not_known(f"event #{seq}")
-        return _recorded(self._log.commit_of(seq))
-
-    def commits(self, first: int = 0, stop: int | None = None, *, newest_first: bool = False) -> list[RecordedCommit]:
-        """Commits ``first`` up to and without ``stop``, as far as the snapshot holds them."""
-        end = self.as_of.n + 1 if stop is None else min(stop, self.as_of.n + 1)
-        return [_recorded(commit) for commit in self._log.commits(max(0, first), end, newest_first)]
-
-    def last_commit_by(self, moment: dt.datetime) -> RecordedCommit | None:
-        """The newest commit that was recorded at or before a moment (time-zone aware); None before the first."""
-        found = self._log.last_commit_by(to_micros(moment))
-        return (
-            None if found is None else _recorded(found if found.n <= self.as_of.n else self._log.commit(self.as_of.n))
-        )
-
-    def commit_entry(self, n: int) -> bytes:
-        """``BLAKE3(text) || SHA-256(text)`` of a commit, 64 bytes; NotFound where the snapshot does not hold it."""
-        commit = self.commit(n)
-        return leaf_entry(commit_text(commit.head_text, self._log.hashes(commit.first_seq, commit.last_seq)))
-
-    def commit_handle(self, n: int) -> str:
-        """``c55-k3f9``; NotFound where the snapshot does not hold it."""
-        return commit_handle(n, self.commit_entry(n))
-
-    def source(self, n: int) -> Source | None:
-        """Which commit of another ledger commit ``n`` is a copy of; None for the ledger's own.
-
-        Raises
-        ------
-        NotFound
-            When the snapshot does not hold it.
-        Damaged
-            When its head cannot be read.
-        """
-        self.commit(n)
-        copied = copied_in(self._log, self._log.commit(n))
-        if copied is None:
-            return None
-        try:
-            head = decode_head(copied.said.head)
-        except Damaged:
-            return Source(copied.said, None, None)
-        try:
-            return Source(copied.said, head, within(copied.said))
-        except Damaged:
-            return Source(copied.said, head, None)
-
     # -------------------------------------------------------------------------------------------------------
 
     @property
@@ -415,10 +379,6 @@ class Evidence:
     def position(self) -> int:
         """The position that the views are asked at: that of an event, or a place in another order of time."""
         return self._position
-
-    @property
-    def _log(self) -> Log:
-        return self._views.log
 
     def _corrections(self, seqs: Iterable[int]) -> dict[int, CorrectionState]:
         found = self._views.some(CORRECTIONS, map(str, seqs), self._position)
@@ -434,15 +394,26 @@ class Evidence:
         """In a what-if or on another axis of time: the entries that everything follows from."""
         return {entry.seq: entry for entry in self._views.told} if isinstance(self._views, MemoryViews) else {}
 
+    def _still_there(self, seqs: Collection[int]) -> None:
+        """See that the events an answer rests on are there, so that none is silent about one that was taken away.
+
+        The views were folded from their bodies and say the same without them.
+
+        Raises
+        ------
+        Damaged
+            When a body is missing and no event says that it was erased.
+        """
+        for seq in self._log.bodiless(seqs):
+            if erasure_of(self._log, seq) is None:
+                raise Damaged(f"Event #{seq} cannot be read: its body is not here.", UNANSWERED)
+
     def _holds(self, seq: int, event_type: str) -> bool:
         # No view follows from other types, so no supposition can be about them.
         return not isinstance(self._views, MemoryViews) or seq in self._supposed or event_type not in READ_TYPES
 
-    def _not_known(self, what: str) -> NotFound:
-        return NotFound(f"There is no {what}, {self.as_of.words}.", "`tally log` lists what there is.")
 
-
-class _CommitReader:
+class _EventReader:
     """Turns rows of the log into events; what all events of a commit share is read once."""
 
     def __init__(self, log: Log) -> None:
@@ -481,7 +452,3 @@ class _CommitReader:
         except Damaged as error:
             return Unreadable(error.message)
         return event if self._under is None else vocabulary.named_under(event, self._under)
-
-
-def _recorded(commit: Commit) -> RecordedCommit:
-    return RecordedCommit(commit.n, commit.first_seq, commit.last_seq, from_micros(commit.recorded_at), commit.head)

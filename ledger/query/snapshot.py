@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from tallystick.ledger.errors import NotFound
@@ -17,9 +17,7 @@ from tallystick.ledger.query.knowledge import Knowledge
 from tallystick.ledger.query.lineage import Direction, Lineage
 from tallystick.ledger.query.trials import TrialReader
 from tallystick.ledger.storage.entries import entries
-from tallystick.ledger.views.entities import (
-    LinkState,
-)
+from tallystick.ledger.views.entities import BY_STATE, LinkState
 from tallystick.ledger.views.fold import READ_TYPES
 from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews
@@ -36,9 +34,13 @@ class Snapshot(TrialReader):
         The position, and the words to head an answer with.
     """
 
-    def sql(self) -> sqlite3.Connection:
-        """A connection for questions in SQL: one view for each kind of entity, as it was known; it cannot write."""
-        return self._views.sql(self._position)
+    def sql(self, instead: Mapping[type[State], Sequence[State]] | None = None) -> sqlite3.Connection:
+        """A connection for questions in SQL: one view for each kind of entity, as it was known; it cannot write.
+
+        ``instead`` are all states of some kinds, to be answered in place of those that were recorded.
+        """
+        given = {BY_STATE[kind]: states for kind, states in (instead or {}).items()}
+        return self._views.sql(self._position, given)
 
     # Questions ---------------------------------------------------------------------------------------------
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import NAMED
+from tallystick.ledger.views.projection import State
 
 
-def answer(snapshot: Snapshot, question: str) -> list[dict[str, Any]]:
+def answer(
+    snapshot: Snapshot, question: str, instead: Mapping[type[State], Sequence[State]] | None = None
+) -> list[dict[str, Any]]:
     """The rows of one ``select`` over the entities as the snapshot knows them, each by its columns' names.
+
+    Parameters
+    ----------
+    instead : mapping, optional
+        All states of some kinds, to be answered in place of those that were recorded.
 
     Raises
     ------
@@ -20,7 +29,7 @@ def answer(snapshot: Snapshot, question: str) -> list[dict[str, Any]]:
         When SQLite cannot answer it, or it is not a query. Nothing can be written: the connection refuses it.
     """
     hint = f"One select over these: {', '.join(projection.name for projection in NAMED)}, links."
-    with closing(snapshot.sql()) as connection:
+    with closing(snapshot.sql(instead)) as connection:
         try:
             cursor = connection.execute(question)
             if cursor.description is None:

@@ -17,7 +17,7 @@ from tallystick.ledger.events import types
 from tallystick.ledger.events.commit import Head, decode_head
 from tallystick.ledger.events.event import Event, Hashes
 from tallystick.ledger.events.types import CommitImported
-from tallystick.ledger.storage.log import Commit, Log
+from tallystick.ledger.storage.log import UNANSWERED, Commit, Log
 
 
 class Copied(NamedTuple):
@@ -30,7 +30,13 @@ class Copied(NamedTuple):
 
 
 def copied_in(log: Log, commit: Commit, head: Head | None = None) -> Copied | None:
-    """Which commit of another ledger a commit is; None for the ledger's own."""
+    """Which commit of another ledger a commit is; None for the ledger's own.
+
+    Raises
+    ------
+    Damaged
+        When the event that says it is not there: without it, names of the other ledger would be taken for own ones.
+    """
     if not (head or decode_head(commit.head)).imported:
         return None
     for stored in log.events(commit.first_seq, commit.last_seq, {CommitImported.TYPE}):
@@ -38,7 +44,7 @@ def copied_in(log: Log, commit: Commit, head: Head | None = None) -> Copied | No
             body = types.decode(stored.data, stored.type).body
             if isinstance(body, CommitImported):
                 return Copied(commit, stored.seq, body)
-    return None
+    raise Damaged(f"Commit c{commit.n} in {log.path} was imported, but no event in it says from where.", UNANSWERED)
 
 
 def within(said: CommitImported) -> CommitImported | None:

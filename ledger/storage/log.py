@@ -6,6 +6,7 @@ rest. How rows are added is :mod:`ledger.storage.log_writer`.
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -16,8 +17,8 @@ from typing import NamedTuple
 import msgspec
 
 from tallystick.ledger.errors import Damaged
-from tallystick.ledger.events.commit import CALENDAR_MICROS
-from tallystick.ledger.events.event import Hashes, event_hasher
+from tallystick.ledger.events.commit import CALENDAR_MICROS, to_micros
+from tallystick.ledger.events.event import Hashes, event_hasher, stated_type
 from tallystick.ledger.storage.sqlite import (
     AsItLies,
     open_read_only,
@@ -27,6 +28,7 @@ from tallystick.ledger.storage.sqlite import (
 LEDGER_FILE = "ledger.db"
 MOST_COMMITS_REMEMBERED = 8_192
 FIRST_MICROS, LAST_MICROS = CALENDAR_MICROS
+UNANSWERED = "Nothing that rests on it can be answered. `tally verify` says what is wrong and what still holds."
 
 
 class Absent(Damaged, IndexError):
@@ -116,7 +118,14 @@ class Log:
         row = self.reader.execute("SELECT * FROM commits WHERE n = ?", (n,)).fetchone()
         if row is None:
             raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
-        return _commit(row)
+        return self._commit(row)
+
+    def subtree(self, n: int) -> bytes:
+        """The stored hash of the largest perfect subtree that ends at commit ``n``; IndexError beyond the end."""
+        row = self.reader.execute("SELECT subtree FROM commits WHERE n = ?", (n,)).fetchone()
+        if row is None or not isinstance(row[0], bytes):
+            raise Absent(f"{self.path} has no commit c{n}.", "`tally verify` says what is wrong.")
+        return row[0]
 
     def commits(self, first: int = 0, stop: int | None = None, newest_first: bool = False) -> Iterator[Commit]:
         """Commits ``first`` up to and without ``stop``."""
@@ -125,7 +134,13 @@ class Log:
             f"SELECT * FROM commits WHERE n >= ? AND n < ? ORDER BY n {order}",
             (first, (1 << 62) if stop is None else stop),
         )
-        return map(_commit, rows)
+        return map(self._commit, rows)
+
+    def _commit(self, row: tuple[int, int, int, int, str, bytes]) -> Commit:
+        commit = _commit(row)
+        if self._checks_bodies and _recorded_in(commit.head) not in (commit.recorded_at, None):
+            raise Damaged(f"Commit c{commit.n} is filed under another time than the one that it states.", UNANSWERED)
+        return commit
 
     def event(self, seq: int) -> Stored:
         """The event at position ``seq``; IndexError beyond the end."""
@@ -139,23 +154,25 @@ class Log:
         rows = self.reader.execute(f"{_ROWS} {listed}", (json.dumps(list(seqs)),))
         return list(map(Stored._make, _intact(rows, self.path) if self._checks_bodies else rows))
 
+    def bodiless(self, seqs: Collection[int]) -> list[int]:
+        """Those of some positions at which there is no body, erased or not, in order."""
+        query = "SELECT value FROM json_each(?) LEFT JOIN events ON seq = value WHERE body IS NULL ORDER BY value"
+        return [int(row[0]) for row in self.reader.execute(query, (json.dumps(sorted(seqs)),))]
+
     def events(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Stored]:
         """Events ``first`` to ``last``, both included, in order; only of some types where any are named."""
         return map(Stored._make, self.rows(first, last, types))
 
-    def rows(
-        self, first: int = 0, last: int | None = None, types: Collection[str] = (), names: Collection[str] = ()
-    ) -> Iterator[Row]:
-        """The same as plain tuples, for readers of millions; of those that hold one of some texts, corrections, and
-        events without a body, of which nobody can say what they held."""
-        # Bodies of other types are never fetched: most events of a large ledger are not what a view follows from.
+    def rows(self, first: int = 0, last: int | None = None, types: Collection[str] = ()) -> Iterator[Row]:
+        """The same as plain tuples, for readers of millions.
+
+        Types are looked up as the file says them. What a decision rests on asks
+        :meth:`ledger.views.cache_file.ViewsFile.rows_of` instead, which knows them from the hashed bodies.
+        """
         only = f"AND type IN ({', '.join('?' * len(types))})" if types else ""
-        # A text stands in a body as JSON writes it, quotes and all.
-        held = [msgspec.json.encode(name).decode() for name in sorted(names)]
-        holding = " OR ".join(["type = 'event.corrected'", "body IS NULL", *["instr(body, ?)"] * len(held)])
         rows = self.reader.execute(
-            f"{_ROWS} WHERE seq BETWEEN ? AND ? {only} {f'AND ({holding})' if held else ''} ORDER BY seq",
-            (first, (1 << 62) if last is None else last, *types, *held),
+            f"{_ROWS} WHERE seq BETWEEN ? AND ? {only} ORDER BY seq",
+            (first, (1 << 62) if last is None else last, *types),
         )
         return _intact(rows, self.path) if self._checks_bodies else rows
 
@@ -259,7 +276,7 @@ _ROWS = "SELECT seq, type, CAST(body AS BLOB), id, sha256 FROM events"
 
 
 def _intact(rows: Iterator[Row], path: Path) -> Iterator[Row]:
-    """The same rows, each body hashed before anybody sees it.
+    """The same rows, each body hashed before anybody sees it, and filed under the type that it states.
 
     The id alone decides: the SHA-256 is for readers without BLAKE3, and verification compares both.
     """
@@ -269,11 +286,32 @@ def _intact(rows: Iterator[Row], path: Path) -> Iterator[Row]:
             hasher.update(data)
             if hasher.digest() != row[3]:
                 raise Damaged(
-                    f"The body of event #{row[0]} in {path} was altered: it does not match the event's id.",
-                    "Nothing that rests on it can be answered. `tally verify` says what is wrong and what still holds.",
+                    f"The body of event #{row[0]} in {path} was altered: it does not match the event's id.", UNANSWERED
                 )
             hasher.reset()
+            if (stated := stated_type(data)) != row[1] and stated is not None:
+                raise Damaged(
+                    f"Event #{row[0]} in {path} is filed as {row[1]}, but its body says that it is {stated}.",
+                    UNANSWERED,
+                )
         yield row
+
+
+class _Recorded(msgspec.Struct):
+    """The part of a head that the file repeats in a column of its own."""
+
+    recorded_at: dt.datetime
+
+
+_decode_recorded = msgspec.json.Decoder(_Recorded).decode
+
+
+def _recorded_in(head: str) -> int | None:
+    """When a commit was recorded, as its head says; None where that cannot be read, which its reader will say."""
+    try:
+        return to_micros(_decode_recorded(head).recorded_at)
+    except (msgspec.MsgspecError, UnicodeError, TypeError):
+        return None
 
 
 def _commit(row: tuple[int, int, int, int, str, bytes]) -> Commit:

@@ -12,7 +12,7 @@ from tallystick.ledger.tlog.note import Checkpoint
 
 def root_at(log: Log, size: int) -> bytes:
     """Root over the first commits, from the stored subtrees: one read for each bit set in ``size``."""
-    return merkle.frontier_from(lambda n: log.commit(n).subtree, size).root()
+    return merkle.frontier_from(log.subtree, size).root()
 
 
 def subtree(log: Log, start: int, stop: int) -> bytes:
@@ -23,7 +23,7 @@ def subtree(log: Log, start: int, stop: int) -> bytes:
         names = log.hashes(commit.first_seq, commit.last_seq)
         return merkle.leaf_hash(leaf_entry(commit_text(commit.head, names)))
 
-    return merkle.subtree_from(lambda n: log.commit(n).subtree, leaf, start, stop)
+    return merkle.subtree_from(log.subtree, leaf, start, stop)
 
 
 def inclusion_path(log: Log, n: int, size: int) -> list[bytes]:

@@ -224,10 +224,16 @@ class _History:
             self.add(f"c{commit.n}", f"A correction that c{said.n} of {self.name} made is not said here.")
 
     def _is_said_again(self, original: LeftOut, stored: Stored) -> bool:
-        if stored.data is None or original.body is None:
-            return stored.data is None
-        there = types.decode(original.body.encode()).body
+        if stored.data is None:
+            return True
         here = types.decode(stored.data).body
+        if original.body is None:  # erased there, and it keeps its effect
+            return (
+                original.type == EventCorrected.TYPE
+                and isinstance(here, EventCorrected)
+                and self.log.event(int(here.correction)).id.hex() == here.event
+            )
+        there = types.decode(original.body.encode()).body
         return (
             isinstance(there, EventCorrected)
             and isinstance(here, EventCorrected)

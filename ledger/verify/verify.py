@@ -13,6 +13,7 @@ import contextlib
 import datetime as dt
 import re
 import sqlite3
+from pathlib import Path
 
 import msgspec
 
@@ -26,14 +27,14 @@ from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, c
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
-from tallystick.ledger.verify.file_check import check_file, journal_finding
+from tallystick.ledger.verify.file_check import check_file, danger_finding
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
-from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.log_check import Contents
 from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
-from tallystick.ledger.verify.views_check import views_differences
+from tallystick.ledger.verify.views_check import UNCOMPARED
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -44,8 +45,8 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
-    if (journal := journal_finding(ledger.log.path)) is not None:
-        return _unread(journal)
+    if (danger := danger_finding(ledger.log.path)) is not None:
+        return _unread(danger)
     try:
         return _verdict(ledger, asked or Asked(), progress)
     except (UnicodeDecodeError, sqlite3.OperationalError) as error:
@@ -95,6 +96,13 @@ def _verdict(ledger: Ledger, asked: Asked, progress: Progress) -> Verdict:
             connection.execute("ROLLBACK")
     with ledger.log.unchecked():
         return examination.verdict()
+
+
+def _after_views(words: str, path: Path) -> str:
+    """What to do about views that differ, or that cannot be made."""
+    if words.startswith(UNCOMPARED):
+        return "Read every event, which names what is damaged: tally verify"
+    return f"Delete {path}; it is rebuilt from the events at the next question."
 
 
 class _Examination:
@@ -263,14 +271,13 @@ class _Examination:
             entry = said.pop(missing.seq, None)
             if entry and entry[0].event == missing.id.hex():
                 self.redacted[missing.seq] = entry[0]
+                if entry[0].type != missing.type:
+                    words = f"#{missing.seq} is filed as {missing.type}; #{entry[1].seq}, which erased it, says "
+                    self.report.add("INDEX", f"#{missing.seq}", f"{words}{entry[0].type}.")
                 continue
-            self.report.add(
-                "BODY MISSING",
-                f"#{missing.seq}",
-                f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted.",
-                expected=missing.id.hex(),
-                next=f"Restore #{missing.seq} from a backup.",
-            )
+            gone = f"The body of #{missing.seq} ({missing.type}) is gone, and no event says that it was redacted."
+            restore = f"Restore #{missing.seq} from a backup."
+            self.report.add("BODY MISSING", f"#{missing.seq}", gone, expected=missing.id.hex(), next=restore)
         for seq, (_body, told) in said.items():
             if told.seq > seq >= self.contents.before_events:
                 self.report.warnings.append(
@@ -316,18 +323,12 @@ class _Examination:
         if self.events_are_damaged:
             self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
-        words = (
-            views_differences(self.ledger, self.progress, self.contents.events)
-            if self.contents.compared is None
-            else result_of(self.contents.compared)
-        )
+        words = self.contents.views_differences()
+        if words and self.report.findings and all(line.startswith(UNCOMPARED) for line in words):
+            self.report.lines.append(("views", "not compared, because what they follow from is damaged"))
+            return
         for line in words:
-            self.report.add(
-                "PROJECTION",
-                str(path),
-                line,
-                next=f"Delete {path}; it is rebuilt from the events at the next question.",
-            )
+            self.report.add("PROJECTION", str(path), line, next=_after_views(line, path))
         if words:
             self.report.lines.append(("views", "ALTERED"))
         elif self.ledger.views.are_kept():

@@ -23,7 +23,7 @@ import re
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -31,14 +31,26 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.storage.entries import Recorded, entries
-from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.entries import Recorded, placed
+from tallystick.ledger.storage.log import Log, Row
 from tallystick.ledger.storage.sqlite import circumstance, trouble
 from tallystick.ledger.system.files import network_file_system
 from tallystick.ledger.tlog.pins import state_home
 from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE, EVENT_TYPES, EventIndex
 from tallystick.ledger.views.rows import VersionTables, advance
-from tallystick.ledger.views.tables import AS_OF, CURSORS, LAST_SEQ, altered, drop, fingerprint, index_of, tables
+from tallystick.ledger.views.tables import (
+    AS_OF,
+    CURSORS,
+    INDEX,
+    INDEX_FORMAT,
+    LAST_SEQ,
+    altered,
+    drop,
+    fingerprint,
+    index_of,
+    tables,
+)
 
 FORMER_VIEWS_FILE = "views.db"
 """What earlier programs kept in the ledger's folder. It is never read, and may be deleted."""
@@ -166,6 +178,16 @@ class ViewsFile:
     def _discard(self) -> None:
         _remove(self.path)
 
+    def rows_of(self, types: Collection[str], first: int, last: int) -> Iterator[Row]:
+        """The events ``first`` to ``last`` of some types, as their hashed bodies say, oldest first.
+
+        Raises
+        ------
+        Damaged
+            When one of them is not there any more, or was altered.
+        """
+        return EventIndex(self.caught_up(), last).rows(self.log, types, first, last)
+
     def rebuild(self) -> None:
         """Empty every view and fold all events again, in one transaction: others see the old ones until it is done.
 
@@ -200,15 +222,20 @@ class ViewsFile:
             first = min((cursor.seq + 1 for cursor in cursors.values()), default=0)
             anew = frozenset(name for name, cursor in cursors.items() if cursor.seq < 0)
             stored, made_from = VersionTables(connection, anew), self._made_from()
+            index = EventIndex(connection, cursors[INDEX].seq)
+            history = Recorded(self.log, lambda types, last: index.rows(self.log, {*types, ERASED_ELSEWHERE}, 0, last))
             while first <= head_seq:
                 last = min(first + BATCH_EVENTS - 1, head_seq)
                 late = [projection for projection in PROJECTIONS if cursors[projection.name].seq < last]
                 types = frozenset(event_type for projection in late for event_type in projection.reads)
-                batch = ((entry.seq, entry) for entry in entries(self.log, first, last, types, erased=True))
-                advance(stored, {p: cursors[p.name].seq for p in late}, batch, Recorded(self.log))
+                # Every event is hashed once, whether a view follows from it or not: see the index.
+                rows = index.taking(self.log, self.log.rows(first, last))
+                batch = ((entry.seq, entry) for entry in placed(self.log, rows, types, erased=True))
+                advance(stored, {p: cursors[p.name].seq for p in late}, batch, history)
+                index.write()
                 event_id = self.log.event(last).id
-                for projection in late:
-                    cursors[projection.name] = ViewsCursor(made_from[projection.name], last, event_id)
+                for name in (INDEX, *(projection.name for projection in late)):
+                    cursors[name] = ViewsCursor(made_from[name], last, event_id)
                 first = last + 1
                 self.on_progress(first, head_seq + 1)
             for projection in PROJECTIONS:
@@ -227,7 +254,8 @@ class ViewsFile:
     def _made_from(self) -> dict[str, str]:
         """What each view follows from besides the events: its code, and the log's file as it was last written whole."""
         written = self.log.reader.execute("PRAGMA schema_version").fetchone()[0]  # VACUUM, which erases, counts it up
-        return {projection.name: f"{fingerprint(projection)}/{written}" for projection in PROJECTIONS}
+        made_from = {projection.name: f"{fingerprint(projection)}/{written}" for projection in PROJECTIONS}
+        return {**made_from, INDEX: f"{INDEX_FORMAT}/{written}"}
 
     def _head_seq(self) -> int:
         row = self.log.reader.execute("SELECT max(seq) FROM events").fetchone()
@@ -238,9 +266,10 @@ class ViewsFile:
         if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'cursors'").fetchone():
             return head_seq >= 0
         cursors = _read_cursors(connection)
-        if cursors.keys() != {projection.name for projection in PROJECTIONS}:
+        expected = self._made_from()
+        if cursors.keys() != expected.keys():
             return True
-        if any(cursors[name].fingerprint != made_from for name, made_from in self._made_from().items()):
+        if any(cursors[name].fingerprint != made_from for name, made_from in expected.items()):
             return True
         if not all(map(self._is_ours, {cursor[1:]: cursor for cursor in cursors.values()}.values())):
             return True
@@ -258,7 +287,7 @@ class ViewsFile:
                 connection.execute(statement)
             connection.execute(f"INSERT INTO asof VALUES({LAST_SEQ})")
         stored, made_from = _read_cursors(connection), self._made_from()
-        for name in stored.keys() - {projection.name for projection in PROJECTIONS}:
+        for name in stored.keys() - made_from.keys():
             connection.execute("DELETE FROM cursors WHERE projection = ?", (name,))
             drop(connection, name)
         cursors: dict[str, ViewsCursor] = {}
@@ -268,16 +297,18 @@ class ViewsFile:
             for place, cursor in {cursor[1:]: cursor for cursor in stored.values()}.items()
             if self._is_ours(cursor)
         }
-        for projection in PROJECTIONS:
-            cursor = stored.get(projection.name)
-            if cursor and cursor.fingerprint == made_from[projection.name] and cursor[1:] in ours:
-                cursors[projection.name] = cursor
+        by_name = {projection.name: projection for projection in PROJECTIONS}
+        for name, made in made_from.items():
+            cursor = stored.get(name)
+            if cursor and cursor.fingerprint == made and cursor[1:] in ours:
+                cursors[name] = cursor
                 continue
-            drop(connection, projection.name)
-            for name, statement in tables(projection).items():
-                if name != index_of(projection):  # made at the end, when it costs least
+            drop(connection, name)
+            objects = {INDEX: EVENT_TYPES} if name == INDEX else tables(by_name[name])
+            for table, statement in objects.items():
+                if name == INDEX or table != index_of(by_name[name]):  # made at the end, when it costs least
                     connection.execute(statement)
-            cursors[projection.name] = ViewsCursor(made_from[projection.name], -1, b"")
+            cursors[name] = ViewsCursor(made, -1, b"")
         return cursors
 
 

@@ -112,6 +112,8 @@ def changes(entry: Entry, asked: Readers, history: History) -> list[Changed]:
         The entries up to this one, for corrections.
     """
     event = entry.event
+    if entry.lost:
+        return _lost_elsewhere(entry, asked, history)
     if isinstance(event.body, say.EventCorrected):
         return list(_refolded(entry, asked, history))
     if isinstance(event.body, Erased):
@@ -192,6 +194,24 @@ def fold(entries: Iterable[Entry]) -> Versions:
 def is_read(entry: Entry) -> bool:
     """Whether states follow from an entry: its type is known to this program, or its content was erased."""
     return isinstance(entry.event.body, Erased) or say.is_known(entry.event)
+
+
+def _lost_elsewhere(entry: Entry, asked: Readers, history: History) -> list[Changed]:
+    """What events changed of which something is left, one after the other, all at the commit that lists them."""
+    made: dict[tuple[str, str], Changed] = {}
+
+    def after(reader: Reader) -> Reader:
+        def current(key: str) -> Any:
+            found = made.get((reader.projection.name, key))
+            return reader.current(key) if found is None else found[2]
+
+        return reader._replace(current=current)
+
+    for event in entry.lost:
+        readers_of = {kind: tuple(map(after, some)) for kind, some in asked.items()}
+        for change in changes(entry._replace(event=event, lost=()), readers_of, history):
+            made[change[0].name, change[1]] = change
+    return list(made.values())
 
 
 def _doubted(reader: Reader, entry: Entry) -> Iterator[Changed]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import msgspec
@@ -11,10 +11,12 @@ import msgspec
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events.entry import Entry
 from tallystick.ledger.events.unknown import Unknown
-from tallystick.ledger.storage.log import Log
+from tallystick.ledger.storage.erasures import may_hold_lost
+from tallystick.ledger.storage.log import Log, Row
 from tallystick.ledger.views.cache_file import ViewsFile
 from tallystick.ledger.views.entities import NAMED, PROJECTIONS, LinkState
 from tallystick.ledger.views.entities.links import LINKS, SEPARATOR
+from tallystick.ledger.views.event_index import ERASED_ELSEWHERE
 from tallystick.ledger.views.fold import GivenHistory, Versions
 from tallystick.ledger.views.projection import Projection, State
 from tallystick.ledger.views.rows import VersionTables, advance
@@ -23,6 +25,7 @@ from tallystick.ledger.views.tables import (
     NEW,
     all_as_of,
     decoder,
+    encode_states,
     first_row,
     list_decoder,
     newest,
@@ -200,8 +203,11 @@ class Views(ViewsFile):
             kept[projection.name] = states
         return kept
 
-    def sql(self, seq: int) -> sqlite3.Connection:
-        """A connection for questions in SQL: one view a projection, as of position ``seq``; it cannot write."""
+    def sql(self, seq: int, instead: Mapping[Projection, Sequence[State]] | None = None) -> sqlite3.Connection:
+        """A connection for questions in SQL: one view a projection, as of position ``seq``; it cannot write.
+
+        ``instead`` are all states of some projections, where those that are kept are not what is to be answered.
+        """
         source = self.caught_up()
         connection = sqlite3.connect("file::memory:", uri=True, isolation_level=None)
         if source is self._memory:
@@ -212,6 +218,8 @@ class Views(ViewsFile):
             schema = "kept."
         for projection in PROJECTIONS:
             states = select(projection, schema, str(int(seq)), "")
+            if instead is not None and projection in instead:
+                states = _given(connection, projection, instead[projection])
             connection.execute(f"CREATE TEMP VIEW {projection.name} AS {states}")
         connection.execute("PRAGMA query_only = ON")
         return connection
@@ -238,9 +246,26 @@ class MemoryViews(Views):
         assert self._memory is not None
         return self._memory
 
+    def rows_of(self, types: Collection[str], first: int, last: int) -> Iterator[Row]:
+        """The same from the log itself, of which every event is read and hashed."""
+        for row in self.log.rows(first, last):
+            if row[1] in types or (ERASED_ELSEWHERE in types and may_hold_lost(row)):
+                yield row
+
     def event_at(self, position: int) -> int:
         """The event that stands at a position of this order."""
         return self.told[position].seq
+
+
+def _given(connection: sqlite3.Connection, projection: Projection, states: Sequence[State]) -> str:
+    """The query for states that are given and not kept, with one column a field."""
+    table = f"{projection.name}_given"
+    connection.execute(f"CREATE TEMP TABLE {table}(state TEXT NOT NULL)")
+    connection.executemany(f"INSERT INTO {table} VALUES(?)", ((text,) for text in encode_states(states)))
+    fields = ", ".join(
+        f"json_extract(state, '$.{field}') AS \"{field}\"" for field in projection.state.__struct_fields__
+    )
+    return f"SELECT {fields} FROM {table}"
 
 
 def _rows(after: int, seq: int) -> tuple[int, int]:

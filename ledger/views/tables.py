@@ -32,6 +32,7 @@ from blake3 import blake3
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.views import fold
 from tallystick.ledger.views.entities import PROJECTIONS
+from tallystick.ledger.views.event_index import EVENT_TYPES
 from tallystick.ledger.views.projection import Projection, S, State
 
 VIEWS_FORMAT = 5
@@ -48,6 +49,9 @@ CURSORS = """CREATE TABLE cursors(
   id BLOB NOT NULL
 ) STRICT, WITHOUT ROWID"""
 AS_OF = "CREATE TABLE asof(seq INTEGER NOT NULL) STRICT"
+INDEX = "event_types"
+"""The index of events by type, which has a cursor like those of the projections."""
+INDEX_FORMAT = 2
 
 
 def first_row(seq: int) -> int:
@@ -135,7 +139,7 @@ def tables(projection: Projection) -> dict[str, str]:
 
 def schema() -> dict[str, str]:
     """Every object of a views file with its exact text."""
-    objects = {"cursors": CURSORS, "asof": AS_OF}
+    objects = {"cursors": CURSORS, "asof": AS_OF, INDEX: EVENT_TYPES}
     for projection in PROJECTIONS:
         objects.update(tables(projection))
     return objects
@@ -242,8 +246,10 @@ class StateParts(NamedTuple):
         held : sequence of int or None
             The rows of the state before; None for a group whose fields have their defaults.
         """
-        if state is None:
+        if state is None or not self.steady:
             return (None,) * len(self.steady)
+        if changed is not None and self.group_of.keys().isdisjoint(changed):
+            return tuple(held)
         touched = range(len(self.steady)) if changed is None else {self.group_of.get(field) for field in changed}
         return tuple(
             (None if part.is_default(state) else row) if group in touched else held[group]

@@ -16,7 +16,7 @@ from tallystick.pipeline.begin.draft import NewPipeline
 from tallystick.pipeline.begin.look import written
 from tallystick.pipeline.config.left_out import twice
 from tallystick.pipeline.config.settings import Csv, Final, Time
-from tallystick.pipeline.config.windows import all_windows
+from tallystick.pipeline.config.windows import Labels, all_windows, named_by
 from tallystick.pipeline.data.csv_text import csv_table
 
 FEW_ROWS = 10_000
@@ -136,8 +136,9 @@ def _time(draft: NewPipeline) -> Iterator[str]:
         yield 'unit        = "step"   # time is counted in whole numbers'
     yield f"timezone    = {quoted(answers.timezone or '')}"
     yield f"window      = {quoted(windows.window)}"
-    yield f"first_test  = {windows.first_test}   # what lies before is for training only"
-    yield f"last_test   = {windows.last_test}"
+    first, last = _first_and_last(draft)
+    yield f"first_test  = {first}   # what lies before is for training only"
+    yield f"last_test   = {last}"
     yield 'train       = "expanding"'
     yield f"gap         = {quoted('0 steps' if draft.steps else '0d')}"
     yield f"label_delay = {quoted(answers.label_delay or '')}   # an answer is used for training only this long after"
@@ -164,13 +165,28 @@ def _min_rows(windows: WindowPlan) -> int:
 
 def _sealed(draft: NewPipeline) -> list[str]:
     """The labels of the sealed windows, as every other reader of the file makes them."""
+    return _labels(draft)[-len(draft.windows.sealed) :]
+
+
+def _labels(draft: NewPipeline) -> list[str]:
+    """The label of every test window: quarters and weeks as people write them."""
     windows = draft.windows
+    names: dict[str, Labels] = {"3 months": "quarter", "1 week": "week"}
     time = Time(
         column="t", timezone=draft.answers.timezone or "UTC", window=windows.window, first_test=windows.first_test,
         last_test=windows.last_test, train="expanding", gap="0d", label_delay="0d", refit="every window", why="-",
         final=Final(test=[], looks=1, why="-"), unit="step" if draft.steps else "calendar",
+        labels=names.get(windows.window, "first day"),
     )  # fmt: skip
-    return [window.label for window in all_windows(time)][-len(windows.sealed) :]
+    return [window.label for window in all_windows(time)]
+
+
+def _first_and_last(draft: NewPipeline) -> tuple[str, str]:
+    """The first and the last test window as TOML: a date, a step, or the name of a quarter or week."""
+    labels = _labels(draft)
+    if named_by(labels[0]) == "first day":
+        return str(draft.windows.first_test), str(draft.windows.last_test)
+    return quoted(labels[0]), quoted(labels[-1])
 
 
 def _candidates(draft: NewPipeline) -> Iterator[str]:

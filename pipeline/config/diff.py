@@ -30,6 +30,7 @@ CLASSES: dict[str, Class] = {
     "automation": "policy",
     "monitoring": "policy",
     "waivers": "policy",
+    "leakage": "policy",
 }
 QUESTION = (("data", "target"), ("data", "key"), ("data", "drop_rows"))
 WORDS = ("why", "owner")

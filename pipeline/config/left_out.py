@@ -21,6 +21,7 @@ out therefore have the same configuration, and the hash of one is the hash of th
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 from typing import Any
 
@@ -29,7 +30,7 @@ import msgspec
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.settings import Final, Time
-from tallystick.pipeline.config.windows import all_windows
+from tallystick.pipeline.config.windows import all_windows, first_day, named_by, period_window
 
 WHY = "Left out of the file, so this is the documented default."
 Raw = dict[str, Any]
@@ -44,6 +45,7 @@ def complete(raw: Raw) -> tuple[Raw, list[str]]:
     names: list[str] = []
     time = filled.get("time")
     if isinstance(time, dict):
+        time = filled["time"] = _dated(time)
         steps = time.get("unit") == "step"
         _settle(
             time, {"train": "expanding", "gap": "0 steps" if steps else "0d", "refit": "every window"}, "time", names
@@ -65,6 +67,44 @@ def complete(raw: Raw) -> tuple[Raw, list[str]]:
         _section(filled, "monitoring", _monitoring(window), "monitoring", names)
     _section(filled, "automation", {"level": "manual", "why": WHY}, "automation", names)
     return filled, names
+
+
+def _dated(time: Raw) -> Raw:
+    """Windows by their first day, however the file writes them: ``2017-07``, ``2017-Q3``, ``2017-W31``.
+
+    A file whose first window is written as a quarter or a week gets windows that are named so.
+    """
+    made, labels = dict(time), "first day"
+    for name in ("first_test", "last_test"):
+        if isinstance(written := time.get(name), str) and (day := _first_day(written)) is not None:
+            made[name] = day
+            labels = named_by(written) if labels == "first day" else labels
+    if labels != "first day":
+        made.setdefault("labels", labels)
+    final = time.get("final")
+    if isinstance(final, dict) and isinstance(final.get("test"), list):
+        made["final"] = {**final, "test": [_label_of(made, item) for item in final["test"]]}
+    return made
+
+
+def _first_day(text: str) -> dt.date | None:
+    try:
+        return first_day(text)
+    except ValueError:
+        return None
+
+
+def _label_of(time: Raw, written: object) -> object:
+    """The label of a sealed window; what is written where it cannot be one, which is reported elsewhere."""
+    labels = time.get("labels", "first day")
+    if not isinstance(written, str) or named_by(written) == labels or time.get("unit") == "step":
+        return written
+    unsealed = {**time, "final": msgspec.to_builtins(Final(test=[], looks=1, why=WHY)), "why": time.get("why", WHY)}
+    complete_time = {"train": "expanding", "gap": "0d", "refit": "every window", **unsealed}
+    try:
+        return period_window(msgspec.convert(complete_time, Time, strict=True), written).label
+    except (msgspec.ValidationError, InvalidInput, KeyError, ValueError, OverflowError, OSError):
+        return written
 
 
 def _settle(table: Raw, defaults: Raw, path: str, names: list[str]) -> None:

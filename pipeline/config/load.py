@@ -379,11 +379,14 @@ PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not
 LATER = {
     (Gates, "approved_by"): None,
     (Pipeline, "waivers"): None,
+    (Pipeline, "leakage"): None,
     (Time, "unit"): "calendar",
     (Time, "format"): None,
     (Data, "csv"): None,
     (Data, "infinite"): "refuse",
+    (Data, "unit"): None,
     (Join, "csv"): None,
+    (Time, "labels"): "first day",
     (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
@@ -394,8 +397,9 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed"})
-"""Not a default: a file without it has no setting that is still to be confirmed."""
+UNSAID = frozenset({"proposed", "time.labels", "leakage"})
+"""No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
+and ``labels`` follows from another."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

@@ -139,6 +139,8 @@ class Data(Setting, frozen=True, kw_only=True):
     csv: Csv | None = None
     infinite: Literal["refuse", "missing"] = "refuse"
     """What an infinite value of a feature means."""
+    unit: Words | None = None
+    """Of a target that is a number: ``"bikes"``. Sentences write it."""
     weight: Weight | None = None
 
 
@@ -175,6 +177,9 @@ class Time(Setting, frozen=True, kw_only=True):
     """``step``: the time column holds whole numbers, and every length is in steps."""
     min_rows: Annotated[int, Meta(ge=1)] = 100
     """Fewest test rows that make a window count."""
+    labels: Literal["first day", "quarter", "week"] = "first day"
+    """How windows are named that are neither days, months nor years: ``2017-07-01``, ``2017-Q3`` or ``2017-W31``.
+    It follows from how ``first_test`` is written."""
 
 
 class ClassWeight(Setting, frozen=True, kw_only=True):
@@ -247,6 +252,23 @@ class LeakageGate(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class Explained(Setting, frozen=True, kw_only=True):
+    """``[leakage.explained.FEATURE]``: why a feature that the leakage checks ask about is known in time."""
+
+    checks: Annotated[list[Words], Meta(min_length=1)]
+    """Names of the checks that it answers; another one asks again."""
+    why: Annotated[str, Meta(min_length=20)]
+    by: Words
+    second: Words | None = None
+    """Who agrees: needed where a feature looks like the answer itself."""
+
+
+class Leakage(Setting, frozen=True, kw_only=True):
+    """``[leakage]``: answers to questions of the leakage checks, given before the run that asks."""
+
+    explained: dict[str, Explained]
+
+
 class ReproducedGate(Setting, frozen=True, kw_only=True):
     must: Literal["identical predictions", "equal within tolerance"]
     tolerance: Annotated[float, Meta(ge=0.0)]
@@ -313,9 +335,10 @@ class Monitoring(Setting, frozen=True, kw_only=True):
     """Columns, or :data:`HOUR_BAND`."""
     min_rows: Annotated[int, Meta(ge=1)]
     notice: Words
-    """``"outside 8 of 10 own windows"``."""
+    """``"fewer than 1 in 10 quiet periods"``; older files count windows: ``"outside 8 of 10 own windows"``."""
     alarm: Words
-    """``"outside every own window by half its range"``, or also ``"…, or worse than the reference"``."""
+    """``"fewer than 1 in 100 quiet periods"``, or also ``"…, or worse than the reference"``; older files:
+    ``"outside every own window by half its range"``."""
     estimate_before_labels: bool
     why: Words
 
@@ -344,6 +367,7 @@ class Pipeline(Setting, frozen=True, kw_only=True):
     monitoring: Monitoring
     waivers: WaiverRule | None = None
     proposed: ProposedSettings | None = None
+    leakage: Leakage | None = None
 
     @property
     def task(self) -> Task:

@@ -9,14 +9,16 @@ All bounds are microseconds since 1970-01-01 UTC, half-open. For a window ``[a, 
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, TypeAlias
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
-from tallystick.pipeline.config.durations import Span, parse_span
+from tallystick.pipeline.config.durations import STEP_MICROS, Span, parse_span
 from tallystick.pipeline.config.settings import Rolling, Time
 
 if TYPE_CHECKING:
@@ -27,13 +29,21 @@ Micros: TypeAlias = "npt.NDArray[np.int64]"
 Mask: TypeAlias = "npt.NDArray[np.bool_]"
 MOST_WINDOWS = 1_000
 FIRST_DAY = dt.date(1970, 1, 1)
+Labels = Literal["first day", "quarter", "week"]
+QUARTER_MONTHS = 3
+DAY_MICROS = 86_400_000_000
+WEEK_MICROS = 7 * DAY_MICROS
+_QUARTER = re.compile(r"([0-9]{4})-Q([1-4])")
+_WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
+_DAY_MONTH_YEAR = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
 
 
 class Window(msgspec.Struct, frozen=True):
     """One walk-forward window; bounds in microseconds since 1970-01-01 UTC."""
 
     label: str
-    """``2013-04`` for a month, ``2013-04-05`` for a day or week, ``2013`` for a year; the first day otherwise.
+    """``2013-04`` for a month, ``2013`` for a year; ``2013-Q2`` and ``2013-W15`` where the file writes them so; the
+    first day otherwise.
 
     The number of the first step where time is a whole number.
     """
@@ -84,7 +94,7 @@ def _made(time: Time, zone: ZoneInfo) -> list[Window]:
             train_start = _before(cutoff, parse_span(time.train.rolling), zone)
         # Every bound is shown as a date sooner or later; one that is none is refused here.
         from_micros(cutoff), from_micros(cutoff if train_start is None else train_start)
-        label = str((day - FIRST_DAY).days) if time.unit == "step" else _label(day, step)
+        label = str((day - FIRST_DAY).days) if time.unit == "step" else _label(day, step, time.labels)
         windows.append(Window(label, start, end, cutoff, train_start))
         day = following
         if len(windows) > MOST_WINDOWS:
@@ -121,18 +131,80 @@ def period_window(time: Time, label: str) -> Window:
     InvalidInput
         When no window can have that label.
     """
-    forms = {4: f"{label}-01-01", 7: f"{label}-01"}
     try:
-        day = int(label) if time.unit == "step" else dt.date.fromisoformat(forms.get(len(label), label))
+        day = int(label) if time.unit == "step" else first_day(label)
         found = _made(msgspec.structs.replace(time, first_test=day, last_test=day), ZoneInfo(time.timezone))[0]
     except (ValueError, OverflowError):
         found = None
-    if found is None or found.label != label:
+    if found is None or (found.label != label and label not in _other_names(time, as_day(day))):
         raise InvalidInput(
             f"{label!r} is not a period of {time.window}.",
             f"Write it like {all_windows(time)[-1].label}, the last window of the file.",
         )
     return found
+
+
+def _other_names(time: Time, day: dt.date) -> set[str]:
+    """What a quarter or week is called beside its label: every spelling is understood, whichever the file uses."""
+    if time.unit == "step":
+        return set()
+    step = parse_span(time.window)
+    names: tuple[Labels, ...] = ("first day", "quarter", "week")
+    named = step.months == QUARTER_MONTHS or step.micros == WEEK_MICROS
+    return {_label(day, step, name) for name in names} if named else set()
+
+
+def first_day(label: str) -> dt.date:
+    """The first day of a day, month, quarter, ISO week or year as people write them.
+
+    Examples
+    --------
+    >>> first_day("2017-Q3"), first_day("2017-W31"), first_day("2017-07")
+    (datetime.date(2017, 7, 1), datetime.date(2017, 7, 31), datetime.date(2017, 7, 1))
+
+    Raises
+    ------
+    ValueError
+        For any other text.
+    """
+    if match := _QUARTER.fullmatch(label):
+        return dt.date(int(match[1]), QUARTER_MONTHS * int(match[2]) - 2, 1)
+    if match := _WEEK.fullmatch(label):
+        return dt.date.fromisocalendar(int(match[1]), int(match[2]), 1)
+    if not _DAY_MONTH_YEAR.fullmatch(label):
+        raise ValueError(label)
+    return dt.date.fromisoformat(f"{label}-01-01"[:10])
+
+
+def named_by(label: str) -> Labels:
+    """Which names a file asks for that writes its first window so."""
+    return "quarter" if _QUARTER.fullmatch(label) else "week" if _WEEK.fullmatch(label) else "first day"
+
+
+def window_said(time: Time, label: str) -> str:
+    """A window in words, for labels that do not say how long it is: ``the quarter from July 2018``.
+
+    Examples: ``the week from 30 July 2018``, ``step 98``, ``steps 98 to 104``. The label itself for days, months
+    and calendar years, whose words follow from it.
+    """
+    step = parse_span(time.window)
+    if time.unit == "step":
+        last = int(label) + step.micros // STEP_MICROS - 1
+        return f"step {label}" if last == int(label) else f"steps {label} to {last}"
+    day = first_day(label)
+    if step.months:
+        if step.months == 1 or (step.months == 12 and day.month == 1):
+            return label
+        length = {QUARTER_MONTHS: "quarter", 12: "year"}.get(step.months, f"{step.months} months")
+        return f"the {length} from {day:%B %Y}"
+    days = step.micros // DAY_MICROS
+    return label if days == 1 else f"the {'week' if days == 7 else f'{days} days'} from {day:%-d %B %Y}"
+
+
+def window_names(time: Time, labels: Iterable[str]) -> dict[str, str]:
+    """Label -> words, for the labels that do not say how long their window is."""
+    said = {label: window_said(time, label) for label in labels}
+    return {label: words for label, words in said.items() if words != label}
 
 
 def periods_between(time: Time, first: str, last: str) -> list[Window]:
@@ -154,7 +226,7 @@ def periods_between(time: Time, first: str, last: str) -> list[Window]:
         found += _made(msgspec.structs.replace(time, first_test=step, last_test=step), zone)
         if len(found) > MOST_WINDOWS:
             raise InvalidInput(f"From {first} to {last} there are over {MOST_WINDOWS} windows.")
-    if found[-1].label != last:
+    if found[-1].label != end.label:
         raise InvalidInput(
             f"Counted in steps of {time.window} from {first}, no window begins at {last}.",
             f"The nearest is {found[-1].label}.",
@@ -204,7 +276,11 @@ def _before(micros: int, span: Span, zone: ZoneInfo) -> int:
     return to_micros(earlier.astimezone(dt.UTC))
 
 
-def _label(day: dt.date, step: Span) -> str:
+def _label(day: dt.date, step: Span, labels: Labels) -> str:
+    if labels == "quarter" and step.months == QUARTER_MONTHS and day.day == 1 and day.month % QUARTER_MONTHS == 1:
+        return f"{day.year:04}-Q{day.month // QUARTER_MONTHS + 1}"
+    if labels == "week" and step.micros == WEEK_MICROS and day.weekday() == 0:
+        return f"{day:%G-W%V}"
     if step.months == 1:
         return f"{day:%Y-%m}"
     if step.months == 12 and day.month == 1:

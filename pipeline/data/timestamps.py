@@ -36,6 +36,11 @@ def day_of(micros: int, timezone: str) -> dt.date:
     return from_micros(micros).astimezone(ZoneInfo(timezone)).date()
 
 
+def day_said(micros: int, time: Time) -> str:
+    """The date of a moment where the pipeline is, or its step where time is a whole number: ``step 98``."""
+    return f"step {micros // STEP_MICROS}" if time.unit == "step" else day_of(micros, time.timezone).isoformat()
+
+
 def _none_missing(micros: pa.Array, name: str) -> npt.NDArray[np.int64]:
     if micros.null_count:
         raise InvalidInput(

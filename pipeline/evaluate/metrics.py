@@ -168,12 +168,28 @@ def loss_table(rows: Scored, segments: dict[str, pd.Series[str]]) -> pd.DataFram
     loss = row_losses(measure.by_row, y, p)
     if weights is not None:
         y, p, loss = y * weights, p * weights, loss * weights
-    unit_names = np.asarray(units.names, dtype=object)[units.codes]
-    parts = []
-    base = pd.DataFrame({"unit": unit_names, "rows": 1, "sum_y": y, "sum_p": p, "sum_loss": loss})
+    base = pd.DataFrame({"rows": 1, "sum_y": y, "sum_p": p, "sum_loss": loss})
     if measure.ranks and (ranking := parts_of(measure, rows.y, rows.p, weights)) is not None:
         base["sum_ranking"] = ranking
-    for segment, levels in {"": pd.Series("", index=range(len(y))), **segments}.items():
-        frame = base.assign(segment=segment, level=levels.fillna("(missing)").to_numpy())
-        parts.append(frame.groupby(["segment", "level", "unit"], sort=True).sum().reset_index())
+    parts = [_sums(base, units, "", np.zeros(len(y), dtype=np.int64), np.array([""], dtype=object))]
+    for segment, levels in segments.items():
+        codes, names = pd.factorize(levels.fillna("(missing)").to_numpy(), sort=True)
+        parts.append(_sums(base, units, segment, codes.astype(np.int64), np.asarray(names, dtype=object)))
     return pd.concat(parts, ignore_index=True)
+
+
+def _sums(
+    base: pd.DataFrame, units: Units, segment: str, levels: Codes, names: npt.NDArray[np.object_]
+) -> pd.DataFrame:
+    """Sums by level and unit. Grouped by one number: names as keys took longer than all other numbers of a window."""
+    size = len(units.names)
+    found = base.groupby(levels * size + units.codes, sort=True).sum()
+    place = found.index.to_numpy()
+    named = pd.DataFrame(
+        {
+            "segment": segment,
+            "level": names[place // size],
+            "unit": np.asarray(units.names, dtype=object)[place % size],
+        }
+    )
+    return pd.concat([named, found.reset_index(drop=True)], axis=1)

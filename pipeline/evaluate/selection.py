@@ -156,7 +156,9 @@ def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     complexity, order, margin, _, reference, champion, eligible = rule
     names.sort(key=order.index)
     reasons = [
-        RuleStep(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name in names if (why := eligible[name]) is not None
+        RuleStep(NOT_ELIGIBLE, {"candidate": ", ".join(name for name in names if eligible[name] == why), "why": why})
+        for why in dict.fromkeys(eligible[name] for name in names)
+        if why is not None
     ]
     windows = len(scores.windows)
     stays = champion or reference

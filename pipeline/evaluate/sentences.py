@@ -14,6 +14,7 @@ import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.config.settings import RANKINGS
+from tallystick.pipeline.config.windows import first_day
 from tallystick.pipeline.evaluate import selection as rule
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
 from tallystick.pipeline.evaluate.selection import RuleStep
@@ -137,12 +138,23 @@ def window_words(label: str, context: Context | None = None) -> str:
     """``April 2013`` for ``2013-04``, ``5 April 2013`` for ``2013-04-05``; any other label as it is."""
     if context is not None and label in context.labels:
         return context.labels[label]
+    if label[4:6] in ("-Q", "-W"):
+        try:
+            begins = first_day(label)
+        except ValueError:
+            return label
+        return f"the quarter from {begins:%B %Y}" if label[5] == "Q" else f"the week from {begins:%-d %B %Y}"
     parts = label.split("-")
     numbers = len(parts) in (2, 3) and all(part.isdecimal() and part.isascii() for part in parts)
     if not numbers or [len(part) for part in parts] != [4, 2, 2][: len(parts)] or not 1 <= int(parts[1]) <= 12:
         return label
     day = f"{int(parts[2])} " if len(parts) == 3 else ""
     return f"{day}{MONTHS.split()[int(parts[1]) - 1]} {parts[0]}"
+
+
+def starting(text: str) -> str:
+    """Words as a sentence begins with them."""
+    return text[:1].upper() + text[1:]
 
 
 def windows_words(labels: Sequence[str], context: Context | None = None) -> str:
@@ -528,16 +540,18 @@ def one_class_sentence(label: str, rows: int, positive: bool) -> str:
 
 def partial_window_sentence(label: str, immature: int, rows: int) -> str:
     """Why a window does not count."""
+    when = starting(window_words(label))
     return (
-        f"{window_words(label)} is partial: {immature:,} of {count(rows, 'row')} ({percent(immature / rows)}) "
+        f"{when} is partial: {immature:,} of {count(rows, 'row')} ({percent(immature / rows)}) "
         f"{'has' if immature == 1 else 'have'} no mature label yet. It does not count for selection."
     )
 
 
 def few_rows_sentence(label: str, rows: int, needed: int) -> str:
     """A window that is too small to count."""
+    when = starting(window_words(label))
     return (
-        f"{window_words(label)} has {count(rows, 'test row')}, fewer than the {needed:,} that a window needs. "
+        f"{when} has {count(rows, 'test row')}, fewer than the {needed:,} that a window needs. "
         "It does not count for selection."
     )
 
@@ -545,7 +559,7 @@ def few_rows_sentence(label: str, rows: int, needed: int) -> str:
 def removed_rows_sentence(label: str, removed: int, rows: int, column: str) -> str:
     """Training rows that are not used because their group is tested on."""
     return (
-        f"{window_words(label)} is trained on {count(rows - removed, 'row')}: {removed:,} of {rows:,} "
+        f"{starting(window_words(label))} is trained on {count(rows - removed, 'row')}: {removed:,} of {rows:,} "
         f"({percent(removed / rows)}) are left out because their {column} is tested on."
     )
 

@@ -16,6 +16,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.query.steps import counts_in_steps
 from tallystick.ledger.views.entities import ModelState, PipelineState
 from tallystick.pipeline.config.canonical import RegisteredTime, configuration_of, meaning_in, registration_at
 from tallystick.pipeline.config.diff import config_changes
@@ -31,7 +32,7 @@ LOOKED_AT = frozenset(
     for body in (
         say.PipelineRegistered, say.RunStarted, say.RunFinished, say.RunFailed, say.SliceTaken, say.WindowDescribed,
         say.WindowEvaluated, say.CandidateRefitted, say.PromotionDecided, say.ModelPromoted, say.ModelRetired,
-        say.GateEvaluated, say.WaiverGranted, say.WaiverEnded, say.PeriodMonitored,
+        say.GateEvaluated, say.WaiverGranted, say.WaiverEnded, say.PeriodMonitored, say.EventCorrected,
     )
 )  # fmt: skip
 """Types of events that the gaps below follow from."""
@@ -125,7 +126,8 @@ def _champion(
         words = f"The file of {name} ({champion.artifact[:12]}…) is not in this ledger's folder."
         yield Gap("no-file", "missing", handle, words, "tally verify --read-data")
     intended_for = None if is_unknown(champion.intended_for) else champion.intended_for
-    if intended_for is not None and intended_for[1] <= now.moment:
+    by_calendar = not counts_in_steps(now, pipeline.pipeline)
+    if by_calendar and intended_for is not None and intended_for[1] <= now.moment:
         until = intended_for[1].astimezone(now.zone)
         words = f"{name} decides for {pipeline.pipeline} and was intended for times before {until:%Y-%m-%d}."
         yield Gap("past-validity", "missing", handle, words, "Run the pipeline on newer data: tally run FILE.toml")

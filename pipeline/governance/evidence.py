@@ -18,6 +18,7 @@ from tallystick.ledger.query.evidence import ErasedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import LookState, ModelState, ReproductionState, RunState
 from tallystick.pipeline.config.canonical import configuration_in
+from tallystick.pipeline.leakage.questions import Given, recorded_answers
 from tallystick.pipeline.records.run_record import RunRecord, withdrawn_words
 
 JUDGED = (say.WindowDescribed, say.WindowEvaluated)
@@ -26,7 +27,7 @@ RESTS_ON: dict[str, tuple[type[say.Body], ...]] = {
     "worst_window_gain": JUDGED,
     "calibration_in_large": JUDGED,
     "optimism_gap": (say.OptimismMeasured,),
-    "leakage": (say.LeakageChecked,),
+    "leakage": (say.LeakageChecked, say.QuestionAnswered),
     "reproduced": (say.RunReproduced,),
     "final_test": (say.FinalLooked, say.FinalEvaluated),
     "approved_by": (say.DecisionApproved,),
@@ -65,6 +66,8 @@ class GateEvidence(NamedTuple):
     budget: int
     approvals: Mapping[str, str]
     """Verifier key -> name of each person who signed the model, or the decision that chose it."""
+    leak_answers: Mapping[str, Sequence[Given]] = {}
+    """Recorded answers to questions of the leakage checks, by feature."""
     withdrawn: Mapping[str, Sequence[Withdrawn]] = {}
     """Gate -> events it rested on that do not count any more."""
     metric: str = ""
@@ -129,6 +132,7 @@ def evidence_of(
         looks=[look for look in now.looks() if look.pipeline == run.pipeline],
         budget=configuration.time.final.looks,
         approvals=_approvals_of(now, ids),
+        leak_answers=recorded_answers(now, run.pipeline),
         withdrawn=_withdrawn(now, record, model, {candidate, configuration.reference}, same_result, ids),
         metric=configuration.selection.metric,
         lost_windows=_lost_windows(record, candidate),
@@ -204,7 +208,7 @@ def _withdrawn(
         match body:
             case say.WindowEvaluated() | say.OptimismMeasured():
                 return body.run == record.state.run and body.candidate in candidates
-            case say.WindowDescribed() | say.LeakageChecked():
+            case say.WindowDescribed() | say.LeakageChecked() | say.QuestionAnswered():
                 return body.run == record.state.run
             case say.RunReproduced():
                 return body.run in same_result

@@ -7,6 +7,7 @@ the number and a sentence. Open holds a promotion back as failed does.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,7 @@ import msgspec
 from tallystick.ledger.errors import Damaged, NotFound
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import GateState, ModelState, PipelineState, RunState
 from tallystick.pipeline.config.canonical import configuration_in, meaning_in, registration_at
@@ -22,6 +24,7 @@ from tallystick.pipeline.config.diff import config_changes
 from tallystick.pipeline.config.gate_rules import (
     EVERY_WINDOW,
     GATE_NAMES,
+    asked,
     parse_share,
     parse_standard_errors,
     threshold_words,
@@ -38,6 +41,7 @@ from tallystick.pipeline.config.settings import (
 )
 from tallystick.pipeline.evaluate.metric_words import signed_gain
 from tallystick.pipeline.governance.evidence import EVIDENCE, GateEvidence, Withdrawn, evidence_of, judged_run
+from tallystick.pipeline.leakage.questions import answered, open_questions
 from tallystick.pipeline.records.run_record import RunRecord, record_of
 
 Verdict = Literal["passed", "failed", "open"]
@@ -56,6 +60,8 @@ class Outcome(NamedTuple):
     threshold: str
     facts: dict[str, Any]
     sentence: str
+    withdrawn: tuple[Withdrawn, ...] = ()
+    """Why it is open, where that is because evidence does not count any more."""
 
 
 Judgement = tuple[Verdict, float | None, dict[str, Any], str]
@@ -66,7 +72,8 @@ def judge(gates: Gates, evidence: GateEvidence) -> list[Outcome]:
     outcomes = []
     for name, rule, judgement in _judgements(gates, evidence):
         verdict, value, facts, sentence = _if_evidence_counts(name, judgement, evidence)
-        outcomes.append(Outcome(name, verdict, value, threshold_words(rule), facts, sentence))
+        withdrawn = tuple(evidence.withdrawn.get(name, ())) if "set_aside" in facts else ()
+        outcomes.append(Outcome(name, verdict, value, threshold_words(rule), facts, sentence, withdrawn))
     return outcomes
 
 
@@ -98,8 +105,8 @@ def _closed_since(name: str, withdrawn: Sequence[Withdrawn], evidence: GateEvide
         return evidence.reproduction is not None and evidence.reproduction.seq > since
     if name == "final_test":
         return all(look.seq > since for look in evidence.looks if look.model == evidence.model)
-    # A signature that is missing makes no other worth more.
-    return name == "approved_by"
+    # A signature that is missing makes no other worth more, and an answer that is missing leaves its question open.
+    return name in ("approved_by", "leakage")
 
 
 # The gates -------------------------------------------------------------------------------------------------
@@ -189,8 +196,32 @@ def _leakage(evidence: GateEvidence) -> Judgement:
     if checked.result == "fail":
         return "failed", None, facts, f"{count(len(failed), 'leakage check')} failed: {' '.join(failed)}"
     sentence = f"{count(len(checked.checks), 'leakage check')}, none failed."
+    if isinstance(checked, say.LeakageJudged):
+        return _questions(checked, evidence, facts, sentence)
     if to_look_at:
         sentence += f" Worth a look: {' '.join(to_look_at)}"
+    return "passed", None, facts, sentence
+
+
+def _questions(checked: say.LeakageJudged, evidence: GateEvidence, facts: dict[str, Any], sentence: str) -> Judgement:
+    """Whether every question of a run is answered, and somebody else than who answered has approved.
+
+    Runs from before questions were kept are judged by the rule that they were recorded under: what they only looked
+    at held nobody back.
+    """
+    asked = [answered(item, evidence.leak_answers.get(item.subject, ())) for item in checked.questions]
+    waiting = open_questions(asked)
+    facts = {**facts, "rule": checked.rule, "questions": len(asked), "open": [item.subject for item in waiting]}
+    if waiting:
+        told = [f"{item.sentence}{f' {item.open_because}' if item.open_because else ''}" for item in waiting]
+        return "open", None, facts, f"{count(len(waiting), 'question')} open: {' '.join(told)}"
+    people = {answer.by for item in asked for answer in item.answers}
+    approvers = sorted(set(evidence.approvals.values()))
+    if people and approvers and {name.casefold() for name in approvers} <= {name.casefold() for name in people}:
+        words = f"{', '.join(approvers)} answered its questions and nobody else has approved it; another person must."
+        return "open", None, facts, words
+    if asked:
+        sentence += f" {count(len(asked), 'question')} answered by {', '.join(sorted(people))}."
     return "passed", None, facts, sentence
 
 
@@ -274,21 +305,49 @@ def known_gates(now: Snapshot, model: str) -> list[GateState]:
 
     Setting evidence aside evaluates nothing, so that what was recorded goes on saying *passed*.
     """
-    recorded = [state for state in now.gates() if state.model == model]
-    if not recorded or not (now.corrections() or now.erased(EVIDENCE)):
-        return recorded
-    try:
-        _, outcomes, _ = standing(now, now.model(model))
-    except (NotFound, Damaged) as error:
-        lost = dict.fromkeys((state.name for state in recorded), error.message)
-    else:
-        lost = {item.name: item.sentence for item in outcomes if {"set_aside", "lost_windows"} & item.facts.keys()}
+    reopened = reopened_gates(now, model)
     return [
-        msgspec.structs.replace(state, verdict="open", value=None, sentence=lost[state.name])
-        if state.name in lost and state.verdict == "passed"
-        else state
-        for state in recorded
+        reopened[state.gate].state if state.gate in reopened else state for state in now.gates() if state.model == model
     ]
+
+
+class Reopened(NamedTuple):
+    """A gate that was recorded as passed, on evidence that does not count any more."""
+
+    state: GateState
+    """As it stands without that evidence."""
+    because: int
+    """The newest event, as far as the snapshot knows, that made it so: what set evidence aside, or what was erased."""
+
+
+def reopened_gates(now: Snapshot, model: str | None = None) -> dict[str, Reopened]:
+    """Those gates of one model, or of all, by their name; see :func:`known_gates`."""
+    passed = [state for state in now.gates() if model in (None, state.model) and state.verdict == "passed"]
+    if not passed or not (now.corrections() or now.erased(EVIDENCE)):
+        return {}
+    found: dict[str, Reopened] = {}
+    for name in dict.fromkeys(state.model for state in passed):
+        recorded = [state for state in passed if state.model == name]
+        try:
+            _, outcomes, _ = standing(now, now.model(name))
+        except (NotFound, Damaged) as error:
+            lost: dict[str, tuple[str, int | None]] = {state.name: (error.message, None) for state in recorded}
+        else:
+            lost = {
+                item.name: (item.sentence, _newest_of(item.withdrawn, now.as_of.seq))
+                for item in outcomes
+                if {"set_aside", "lost_windows"} & item.facts.keys()
+            }
+        for state in recorded:
+            if state.name in lost:
+                sentence, because = lost[state.name]
+                reopened = msgspec.structs.replace(state, verdict="open", value=None, sentence=sentence)
+                found[state.gate] = Reopened(reopened, state.seq if because is None else because)
+    return found
+
+
+def _newest_of(withdrawn: Sequence[Withdrawn], last: int) -> int | None:
+    return max((item.since if item.since <= last else item.seq for item in withdrawn), default=None)
 
 
 def standing(now: Snapshot, model: ModelState) -> tuple[RunState, list[Outcome], list[say.GateEvaluated]]:
@@ -337,26 +396,44 @@ def gate_events(now: Snapshot, record: RunRecord, model: str, outcomes: Sequence
 def loosened_after_seen(now: Snapshot, record: RunRecord) -> dict[str, list[str]]:
     """Gate -> ``at_most 0.05 → 0.08`` for thresholds laxer than in some configuration whose results had been seen."""
     pipeline = record.state.pipeline
-    seen = [window.first_opened_at for window in now.windows() if window.pipeline == pipeline]
     registrations: dict[int, PipelineState] = {}
     for state in now.versions(PipelineState, pipeline):
-        registrations.setdefault(state.registered_by, state)
+        if not is_unknown(state.registered_by):
+            registrations.setdefault(state.registered_by, state)
     own = [seq for seq, state in registrations.items() if state.meaning_hash == record.state.meaning_hash]
     found: dict[str, list[str]] = {}
-    if not own or not seen or now.event(own[-1]).recorded_at <= min(seen):
+    if not own or not _seen_before(now, pipeline, now.event(own[-1]).recorded_at):
         return found
+    erased = [item for item in now.erased([say.PipelineRegistered.TYPE]) if item.may_be("pipeline", pipeline)]
+    for item in erased:
+        if item.event.seq < own[-1]:
+            for name in asked(configuration_in(record.registered).gates):
+                found.setdefault(name, []).append(f"unknown: {item.words}")
     said: set[tuple[str, ...]] = set()
+    # One that was set aside was asked for all the same, when the results were seen.
     for seq in sorted(registrations):
+        registered = registration_at(now, seq)
         if seq >= own[-1]:
             break
-        if not now.event(seq).counts:
-            continue
-        for change in config_changes(meaning_in(registration_at(now, seq)), meaning_in(record.registered)):
+        if registered is None:
+            continue  # erased, as was said above
+        for change in config_changes(meaning_in(registered), meaning_in(record.registered)):
             gate = _gate_of(change.path)
             if gate is not None and change.strictness == "loosened" and change.path not in said:
                 said.add(change.path)
                 found.setdefault(gate, []).append(f"{change.path[-1]} {change.old} → {change.new}")
     return found
+
+
+def _seen_before(now: Snapshot, pipeline: str, moment: dt.datetime) -> bool:
+    """Whether a window of a pipeline was opened before a moment; what nobody can rule out, may have been."""
+    for window in now.windows():
+        if is_unknown(window.pipeline) or is_unknown(window.first_opened_at):
+            return True
+        if window.pipeline == pipeline and window.first_opened_at < moment:
+            return True
+    erased = now.erased([say.WindowDescribed.TYPE])
+    return any(item.may_be("pipeline", pipeline) and item.event.recorded_at < moment for item in erased)
 
 
 def _gate_of(path: tuple[str, ...]) -> str | None:

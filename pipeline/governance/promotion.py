@@ -260,7 +260,8 @@ def _way(gate: str, model: ModelState, run: RunState) -> str | None:
         "reproduced": f"Do the run again and compare: tally reproduce {run.run}",
         "final_test": f"Look at the sealed windows, once: tally final-test {model.model}",
         "approved_by": f"Have it signed: tally approve {model.model}",
-        "leakage": "Run the pipeline again with this version, which checks for leaks: tally run FILE.toml",
+        "leakage": f"Answer each question: tally answer {run.run} FEATURE --why …; or take the feature out and run "
+        "again: tally run FILE.toml",
         "optimism_gap": "Waive it by name, or run again with a candidate for which it is measured.",
     }.get(gate)
 
@@ -272,6 +273,8 @@ def _headline(kind: Kind, model: ModelState, champion: ModelState | None, seen: 
     waived = [gate.name for gate in seen if gate.waiver is not None]
     excused = f", {', '.join(waived)} waived" if waived else ""
     stood = f"{passed} of {len(seen)} gates passed{excused}" if seen else "its configuration asks for no gate"
+    if all(gate.name != "leakage" for gate in seen):
+        stood += "; leaks were not judged"
     return f"{model.model} ({model.candidate}) {verb} of {model.pipeline}{instead}: {stood}."
 
 

@@ -156,9 +156,12 @@ def waive(
 
 
 def _granted_before(now: Snapshot, gate: str) -> int:
-    """How often a gate of a model was waived, with waivers that were set aside: their names are taken, too."""
+    """How often a gate of a model was waived at most, with waivers that were set aside or erased: their names are
+    taken, too."""
     recorded = now.events(types=[say.WaiverGranted.TYPE])
-    return sum(isinstance(found.content, Event) and found.content.body.gate == gate for found in recorded)
+    erased = sum(item.may_be("gate", gate) for item in now.erased([say.WaiverGranted.TYPE]))
+    known = [found.content.body for found in recorded if isinstance(found.content, Event)]
+    return erased + sum(bool(body.gate == gate) for body in known)
 
 
 def end(book: Ledger, name: str, reason: str) -> tuple[WaiverState, Appended]:

@@ -1,7 +1,8 @@
-"""Leakage: whether the data of a run tells what could not have been known. Every check passes, fails, or asks to look.
+"""Leakage: whether the data of a run tells what could not have been known. Every check passes, fails, or asks.
 
-A failure makes every candidate that uses the features ineligible. What is only strange (a feature with most of the
-gain, an id that counts up) is for a person to look at and blocks nothing here.
+A failure is a proof, and makes every candidate that uses the features ineligible. What only stands out is a question
+for a person (:mod:`pipeline.leakage.questions`). Here is what is declared and recorded, and what the rows show; what
+the values show is in :mod:`pipeline.leakage.judge`.
 """
 
 from __future__ import annotations
@@ -20,26 +21,19 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import WindowState
 from tallystick.pipeline.config.durations import parse_time_expression, words
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.config.windows import Window, sealed_windows
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, UNKNOWN_TIME, frame_of, numbers, open_table
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described
 from tallystick.pipeline.evaluate.fitting import Recipe
-from tallystick.pipeline.leakage import feature_scan
-from tallystick.pipeline.leakage.feature_scan import bins_of
-from tallystick.pipeline.models.workers import parallel
+from tallystick.pipeline.leakage.evidence import gather
+from tallystick.pipeline.leakage.judge import judge
+from tallystick.pipeline.leakage.questions import RUN
 
 Result = Literal["pass", "look", "fail"]
 
-FEWEST_ROWS = 50
-PURE = 0.995
-LARGE_LIFT = 5.0
-BY_CHANCE = 0.001
-"""Purity and lift count only where chance would bring them about in fewer than one of a thousand such tables."""
-MOST_PURITY_ROWS = 100_000
 COPIED_ROWS = 0.01
 NEARLY_UNIQUE = 0.99
-ALWAYS_RISING = 0.95
 
 
 class Seen(NamedTuple):
@@ -55,14 +49,26 @@ def worst_of(checks: Sequence[Check]) -> Result:
     return "fail" if "fail" in results else "look" if "look" in results else "pass"
 
 
-def summary(checks: Sequence[Check]) -> list[str]:
-    """One line where all is well, else the sentence of each check that did not pass, failures first."""
-    bad = [check for check in checks if check.result != "pass"]
-    if not bad:
-        return [f"leakage: all {len(checks)} checks passed"]
-    bad.sort(key=lambda check: check.result != "fail")
-    lines = [f"leakage {check.result.upper()}, {check.check}: {check.sentence}" for check in bad]
-    return [*lines, f"leakage: {len(checks) - len(bad)} of {len(checks)} checks passed"]
+def summary(checks: Sequence[Check], questions: Sequence[say.LeakQuestion] = ()) -> list[str]:
+    """One line where all is well, else each failure, each question with who answered it, and what is worth a note."""
+    failed = [check for check in checks if check.result == "fail"]
+    lines = [f"leakage FAIL, {check.check}: {check.sentence}" for check in failed]
+    for question in questions:
+        names = [name for answer in question.answers for name in (answer.by, answer.second) if name]
+        if names:
+            answer = question.answers[0]
+            lines.append(f"leakage: {question.subject} was asked about; {' and '.join(names)}: “{answer.why}”")
+        else:
+            because = f" {question.open_because}" if question.open_because else ""
+            lines.append(f"leakage QUESTION, {question.checks[0]}: {question.sentence}{because}")
+    asked = {question.subject for question in questions}
+    rest = [check for check in checks if check.result == "look" and (check.subject or RUN) not in asked]
+    lines += [f"leakage LOOK, {check.check}: {check.sentence}" for check in rest]
+    lines += [f"leakage note: {check.sentence}" for check in checks if check.facts.get("note")]
+    passed = sum(check.result == "pass" for check in checks)
+    if passed == len(checks):
+        return [*lines, f"leakage: all {passed} checks passed"]
+    return [*lines, f"leakage: {passed} of {len(checks)} checks passed"]
 
 
 def why_not_eligible(checks: Sequence[Check]) -> str | None:
@@ -80,10 +86,9 @@ def run_checks(
     recipes: Sequence[Recipe],
     described: Sequence[Described],
     earlier: Sequence[Seen],
-    workers: int,
     there: Collection[str],
 ) -> list[Check]:
-    """All checks of a run, in a fixed order; equal for equal input, whatever the number of workers.
+    """All checks of a run, in a fixed order; equal for equal input.
 
     Parameters
     ----------
@@ -96,14 +101,12 @@ def run_checks(
     return [
         *availability(settings, table),
         declared(settings, recipes, there),
-        *statistical(plan, complete, workers),
-        *purity(plan, table, complete),
         row_overlap(plan, table, complete),
         unique_keys(plan, table),
         *groups(described),
         order_in_time(plan, table, [item.window for item in described]),
-        *time_as_feature(plan, table),
         *history(plan, described, earlier),
+        *judge(gather(plan, settings, table, complete, sealed_windows(settings.time))),
     ]
 
 
@@ -178,96 +181,7 @@ def declared(settings: Pipeline, recipes: Sequence[Recipe], there: Collection[st
     return _check("declared columns", None, "pass", facts, sentence)
 
 
-# What the values say ---------------------------------------------------------------------------------------
-
-
-def statistical(plan: BacktestPlan, complete: Sequence[Window], workers: int) -> list[Check]:
-    """Each feature alone against all others, and both canaries; see :mod:`pipeline.leakage.feature_scan` for the
-    sample."""
-    from joblib import delayed
-
-    samples = [feature_scan.sample(plan, window) for window in feature_scan.sampled_windows(complete)]
-    samples = [item for item in samples if len(item.y_train) and len(item.y)]
-    if not samples:
-        sentence = "There is no complete window on which a feature could be tried alone."
-        return [_check("single feature", None, "look", {}, sentence)]
-    singles, copies = feature_scan.single_scores(samples)
-    best = singles[0].name
-    results = list(parallel(workers)(delayed(feature_scan.compared)(item, best, copies) for item in samples))
-    whole = feature_scan.mean_of("all", [item.whole for item in results])
-    without = feature_scan.mean_of("without best", [item.without_best for item in results])
-    bare = feature_scan.mean_of("without copies", [item.without_copies for item in results])
-    found = []
-    for item in singles:
-        verdict = feature_scan.judge_single(item, whole, without if item.name == best else None, plan.task)
-        if verdict.result != "fail" and copies and item.name in (best, *copies):
-            others = [name for name in (best, *copies) if name != item.name]
-            again = feature_scan.judge_single(item, whole, bare, plan.task, others)
-            verdict = again if again.result == "fail" else verdict
-        found.append(verdict)
-    distances = [distance for item in results for distance in item.permuted]
-    # Where a feature leaks, the model of all is no honest one to plant a leak beside.
-    honest = bare if any(verdict.result == "fail" for verdict in found) else whole
-    return [*found, feature_scan.judge_canary(distances, plan.task), feature_scan.judge_planted(samples, honest)]
-
-
-def purity(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window]) -> list[Check]:
-    """Values and bins of at least 50 rows that decide the answer by themselves; only for a yes or no.
-
-    Looked at in the rows that the last complete window trains and tests on, at most 100,000 evenly spaced.
-    """
-    if plan.task != "classification" or not complete:
-        return []
-    rows = backtest.split(table, complete[-1], plan.as_of, None)
-    positions = np.concatenate([rows.train, rows.test])
-    if len(positions) > MOST_PURITY_ROWS:
-        positions = positions[np.linspace(0, len(positions) - 1, MOST_PURITY_ROWS).astype(np.int64)]
-    some = table.take(pa.array(positions))
-    frame, y = frame_of(some, plan.slice.features), numbers(some, TARGET)
-    return [_purity_of(name, frame[name], y) for name in frame.columns]
-
-
-def _purity_of(name: str, column: pd.Series, y: np.ndarray[Any, np.dtype[np.float64]]) -> Check:
-    from scipy.stats import binom
-
-    codes, _, size = bins_of(column, column)
-    rows = np.bincount(codes, minlength=size)
-    late = np.bincount(codes, weights=y, minlength=size)
-    base = float(y.mean())
-    big = np.flatnonzero(rows >= FEWEST_ROWS)
-    facts: dict[str, Any] = {"base_rate": base, "rows": len(y), "looked_at": len(big)}
-    worst: Check | None = None
-    for code in big:
-        n, k = int(rows[code]), int(late[code])
-        rate = k / n
-        by_chance = float(binom.sf(k - 1, n, base) if rate > base else binom.cdf(k, n, base)) * len(big)
-        pure = rate >= PURE or rate <= 1.0 - PURE
-        lifted = base > 0 and rate / base >= LARGE_LIFT
-        if by_chance >= BY_CHANCE or not (pure or lifted) or (worst is not None and worst.result == "fail"):
-            continue
-        what = _bin_words(column[codes == code])
-        told = {**facts, "value": what, "value_rows": n, "rate": rate, "by_chance": by_chance}
-        if pure:
-            sentence = (
-                f"{name} {what}: {k:,} of {n:,} rows have the answer yes, against {base:.1%} of all. It decides alone."
-            )
-            worst = _check("purity", name, "fail", told, sentence)
-        elif worst is None:
-            sentence = (
-                f"{name} {what}: {rate:.1%} of {n:,} rows have the answer yes, {rate / base:.1f} times the rate of all."
-            )
-            worst = _check("purity", name, "look", told, sentence)
-    return worst or _check("purity", name, "pass", facts, f"No value of {name} decides the answer by itself.")
-
-
-def _bin_words(values: pd.Series) -> str:
-    present = values.dropna()
-    if present.empty:
-        return "is missing"
-    if not pd.api.types.is_numeric_dtype(values.dtype):
-        return f"= {present.iloc[0]}"
-    low, high = float(present.min()), float(present.max())
-    return f"= {low:g}" if low == high else f"from {low:g} to {high:g}"
+# What the rows say -----------------------------------------------------------------------------------------
 
 
 def row_overlap(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window]) -> Check:
@@ -361,29 +275,6 @@ def order_in_time(plan: BacktestPlan, table: pa.Table, windows: Sequence[Window]
         return _check("order in time", None, "fail", facts, sentence)
     sentence = f"In all {count(len(windows), 'window')} every training label was known before the first test row."
     return _check("order in time", None, "pass", facts, sentence)
-
-
-def time_as_feature(plan: BacktestPlan, table: pa.Table) -> list[Check]:
-    """Features that only count up with time, as ids and counters do."""
-    times = pd.Series(numbers(table, TIME)).rank().to_numpy()
-    found = []
-    for name in plan.slice.numeric:
-        values = pd.Series(numbers(table, name))
-        present = values.notna().to_numpy()
-        distinct = values.nunique() > 1 and np.ptp(times[present]) > 0
-        rho = float(np.corrcoef(values[present].rank(), times[present])[0, 1]) if distinct else 0.0
-        facts = {"rank_correlation": rho}
-        if abs(rho) >= ALWAYS_RISING:
-            way = "rises" if rho > 0 else "falls"
-            sentence = (
-                f"{name} {way} with time (rank correlation {rho:.2f}), as an id or a counter does. In the future it "
-                "takes values that no model has seen."
-            )
-            found.append(_check("time as a feature", name, "look", facts, sentence))
-        else:
-            sentence = f"{name} does not stand for time (rank correlation {rho:.2f})."
-            found.append(_check("time as a feature", name, "pass", facts, sentence))
-    return found
 
 
 # What was recorded before ----------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import pandas as pd
@@ -23,23 +23,30 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, period_window
+from tallystick.pipeline.config.windows import Window, period_window, window_said
 from tallystick.pipeline.data.answers import Terms
-from tallystick.pipeline.data.timestamps import day_of
+from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
-from tallystick.pipeline.evaluate.losses import Measure, measure_of
+from tallystick.pipeline.evaluate.losses import measure_of
 from tallystick.pipeline.evaluate.metrics import loss_table
+from tallystick.pipeline.evaluate.sentences import starting, window_words
+from tallystick.pipeline.monitoring import data_sentences as data_words
 from tallystick.pipeline.monitoring import sentences as words
-from tallystick.pipeline.monitoring.baseline import OwnHistory, history_of
-from tallystick.pipeline.monitoring.facts import Decision, Facts, Judging, estimate_error, facts_of
+from tallystick.pipeline.monitoring.baseline import OwnHistory, history_of, month_of_window
+from tallystick.pipeline.monitoring.columns import faults_of
+from tallystick.pipeline.monitoring.data_sentences import PeriodFinding
+from tallystick.pipeline.monitoring.facts import RULES, Facts, Judging, estimate_error, facts_of
+from tallystick.pipeline.monitoring.judgement import Ground
 from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
 from tallystick.pipeline.monitoring.predict import open_model
-from tallystick.pipeline.monitoring.sentences import PeriodFinding
 from tallystick.pipeline.monitoring.statistics import expected_losses, weighted
+from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
 PARQUET = "application/vnd.apache.parquet"
+LARGEST_GAP = 0.1
+"""Share of a period after its last row from which on it is said that rows may still arrive."""
 
 
 class Watched(NamedTuple):
@@ -53,14 +60,13 @@ class Watched(NamedTuple):
 
 
 class _Verdict(NamedTuple):
-    status: Literal["quiet", "notable", "alarm", "waiting"]
-    decision: Decision
+    cause: Cause
     headline: str
     findings: list[PeriodFinding]
-    facts: Facts | None
-    estimate: dict[str, float | None] | None
+    facts: Facts | None = None
+    estimate: dict[str, float | None] | None = None
     next: str | None = None
-    """What to do, where the decision alone does not say it."""
+    """What to do, where the cause alone does not say it."""
 
 
 def monitor(
@@ -99,7 +105,7 @@ def monitor(
     if as_of <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
-    history = history_of(book.now(), book.objects.get, state, settings, before=label)
+    history = history_of(book.now(), book.objects.get, state, settings, before=window)
     made = how_made(book.now(), state)
     estimator = open_model(book, made)
     known, until = columns_known(book.now(), made.run), rows_until(book, as_of)
@@ -123,22 +129,15 @@ def monitor(
             as_of=as_of,
             ask=not _is_expired(settings, state, window),
         )
-    facts = None
-    if live.mature is not None and live.immature <= LARGEST_IMMATURE_SHARE * live.rows:
-        facts = facts_of(label, live.mature, history, _judging(settings, live.measure, rules))
-    verdict = _verdict(settings, state, window, live, history, facts)
+    verdict = _verdict(settings, state, window, live, history, rules)
     return _record(book, settings, state, window, as_of, live, history, verdict)
 
 
-def _judging(settings: Pipeline, measure: Measure, rules: Thresholds) -> Judging:
-    return Judging(
-        task=settings.task,
-        measure=measure,
-        rules=rules,
-        min_rows=settings.monitoring.min_rows,
-        margin=settings.selection.margin,
-        seed=settings.selection.seed,
-    )
+def _judging(settings: Pipeline, window: Window, rules: Thresholds, notes: list[PeriodFinding]) -> Judging:
+    ground = Ground(settings.task, rules, settings.selection.margin)
+    month = month_of_window(settings, window)
+    told = tuple(item.sentence for item in notes)
+    return Judging(ground, settings.monitoring.min_rows, settings.selection.seed, month, told)
 
 
 def _watched_model(book: Ledger, pipeline: str, model: str | None) -> ModelState:
@@ -160,9 +159,11 @@ def _refuse_hindsight(settings: Pipeline, state: ModelState, window: Window) -> 
     until = trained_until(state)
     if window.start < until:
         raise Refused(
-            f"{state.model} was trained on rows up to {day_of(until - 1, settings.time.timezone)}, so it has seen "
+            f"{state.model} was trained on rows up to {day_said(until - 1, settings.time)}, so it has seen "
             f"answers of {window.label}: judged there it would be praised for remembering.",
-            "Make a model of what was known before: `tally run FILE --labels-as-of "
+            "End the windows of the pipeline file earlier and run it again, or watch a later period."
+            if settings.time.unit == "step"
+            else "Make a model of what was known before: `tally run FILE --labels-as-of "
             f"{day_of(window.start - 1, settings.time.timezone)}`",
         )
     if window.label in settings.time.final.test and state.status == "candidate":
@@ -185,61 +186,96 @@ def _verdict(
     window: Window,
     live: Live,
     history: OwnHistory,
-    facts: Facts | None,
+    rules: Thresholds,
 ) -> _Verdict:
+    """The verdict on a period, in the order of the table of :mod:`pipeline.monitoring.verdict`."""
+    when = window_said(settings.time, window.label)
     until = to_micros(state.intended_for[1]) if state.intended_for else None
-    expiry = day_of(until - 1, settings.time.timezone) if until is not None else None
+    expiry = day_said(until - 1, settings.time) if until is not None else None
     if expiry is not None and _is_expired(settings, state, window):
-        found = [words.expired(state.model, window.label, expiry)]
-        return _Verdict("alarm", "refuse", found[0].sentence, found, None, None)
-    noted = []
-    if expiry is not None and until is not None and window.end > until:
-        tell = words.expires_within if window.start < until else words.expired
-        noted.append(tell(state.model, window.label, expiry))
-    beside = [words.new_columns(live.schema.new, state.model)] if live.schema.new else []
+        found = data_words.expired(state.model, when, expiry)
+        return _Verdict("expired", found.sentence, [found])
+    beside = _notes(settings, state, window, live)
     if live.schema.changed:
-        found = [words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd), *beside, *noted]
-        mend = words.mend_words(live.schema.odd) if settings.data.source.startswith("csv:") else None
-        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None, mend)
+        found = data_words.schema_changed(live.schema.gone, live.schema.other_kind, live.schema.odd)
+        mend = None
+        if live.schema.odd and settings.data.source.startswith("csv:"):
+            mend = f"{words.SUGGESTIONS['schema']} {data_words.mend_words(live.schema.odd)}"
+        return _Verdict("schema", found.sentence, [found, *beside], next=mend)
     if not live.rows:
-        found = [words.no_rows(window.label), *beside, *noted]
-        return _Verdict("alarm", "fix data", found[0].sentence, found, None, None)
+        found = data_words.no_rows(when)
+        return _Verdict("rows", found.sentence, [found, *beside])
+    estimate = _estimate(settings, live, history)
+    if live.mature is None or live.immature > LARGEST_IMMATURE_SHARE * live.rows:
+        return _without_labels(settings, window, live, history, beside, estimate)
+    judging = _judging(settings, window, rules, beside)
+    facts = facts_of(window.label, live.mature, history, judging)
+    context = context_of(settings, state.model, window.label)
+    told = [*words.findings_of(facts, context), *beside]
+    return _Verdict(facts.cause, words.headline(facts, context), told, facts, estimate)
+
+
+def _notes(settings: Pipeline, state: ModelState, window: Window, live: Live) -> list[PeriodFinding]:
+    """What is worth knowing beside the verdict."""
+    found = [data_words.new_columns(live.schema.new, state.model)] if live.schema.new else []
+    until = to_micros(state.intended_for[1]) if state.intended_for else None
+    when = window_said(settings.time, window.label)
+    if until is not None and window.end > until:
+        tell = data_words.expires_within if window.start < until else data_words.expired
+        found.append(tell(state.model, when, day_said(until - 1, settings.time)))
+    if live.last is not None:
+        left = window.end - live.last
+        if left > LARGEST_GAP * (window.end - window.start) and left > 2 * live.gap:
+            found.append(data_words.ends_early(when, day_said(live.last, settings.time)))
+    return found
+
+
+def _estimate(settings: Pipeline, live: Live, history: OwnHistory) -> dict[str, float | None] | None:
+    if settings.task != "classification" or not settings.monitoring.estimate_before_labels:
+        return None
+    expected = weighted(expected_losses(live.measure, live.predictions), live.weights)
+    return {"estimate": float(expected.mean()), "own_error": estimate_error(history)}
+
+
+def _without_labels(
+    settings: Pipeline,
+    window: Window,
+    live: Live,
+    history: OwnHistory,
+    beside: list[PeriodFinding],
+    estimate: dict[str, float | None] | None,
+) -> _Verdict:
+    """Too few labels are known: broken columns show without them, the rest has to wait."""
+    assert live.matures_at is not None
+    when, columns = window_said(settings.time, window.label), live.arrived
+    matures = day_said(live.matures_at, settings.time)
     error = estimate_error(history)
-    estimate = None
-    if settings.task == "classification" and settings.monitoring.estimate_before_labels:
-        expected = weighted(expected_losses(live.measure, live.predictions), live.weights)
-        estimate = {"estimate": float(expected.mean()), "own_error": error}
-    if facts is None:
-        assert live.matures_at is not None
-        matures = day_of(live.matures_at, settings.time.timezone)
-        found = words.waiting(
-            window.label,
-            live.rows,
-            live.immature,
-            matures,
-            estimate["estimate"] if estimate else None,
-            error,
-            len(history.past),
-        )
-        again = words.look_again(window.label, matures)
-        if live.overdue:
-            found = [words.overdue(window.label, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
-            again = words.look_for_answers(window.label)
-        told = [*found, *beside, *noted]
-        return _Verdict("waiting", "wait", found[0].sentence, told, None, estimate, again)
-    context = context_of(settings, state.model)
-    found = [*words.findings_of(facts, context), *beside, *noted]
-    status = "notable" if noted and facts.status == "quiet" else facts.status
-    return _Verdict(status, facts.decision, words.headline(facts, context), found, facts, estimate)
+    value = estimate["estimate"] if estimate else None
+    found = data_words.waiting(when, live.rows, live.immature, matures, value, error, len(history.past))
+    again = data_words.look_again(when, matures)
+    if live.overdue:
+        found = [data_words.overdue(when, live.rows, live.overdue, settings.time.label_delay), *found[1:]]
+        again = data_words.look_for_answers(when)
+    faults = faults_of(columns, history.columns()) if columns is not None else []
+    if faults and columns is not None:
+        broken = data_words.broken_columns(faults, dict(columns.shares.missing))
+        unseen = all(item.kind == "unseen" for item in faults)
+        headline = f"{starting(window_words(when))}: {broken.sentence} The model was not judged."
+        told = [broken, *found, *beside]
+        return _Verdict("unseen" if unseen else "column", headline, told, None, estimate)
+    return _Verdict("labels", found[0].sentence, [*found, *beside], None, estimate, again)
 
 
-def context_of(settings: Pipeline, model: str) -> words.PeriodContext:
+def context_of(settings: Pipeline, model: str, label: str) -> words.PeriodContext:
     """The names that the sentences of a pipeline use."""
+    said = window_said(settings.time, label)
     return words.PeriodContext(
         metric=measure_of(settings).by_row.name,
         positive=settings.data.target.positive,
         model=model,
         reference=settings.reference,
+        unit=settings.data.unit,
+        when=None if said == label else said,
     )
 
 
@@ -258,7 +294,8 @@ def _record(
     cause = [book.now().event(state.made_by_event).id.hex()]
     losses = _losses(live)
     stored = None if losses is None else book.store(losses)
-    body = say.PeriodMonitored(
+    status, decision = OUTCOMES[verdict.cause]
+    body = say.PeriodJudged(
         period=period,
         label=window.label,
         pipeline=settings.name,
@@ -268,8 +305,8 @@ def _record(
         fingerprint=live.slice.fingerprint,
         rows=live.rows,
         immature_rows=live.immature,
-        status=verdict.status,
-        decision=verdict.decision,
+        status=status,
+        decision=decision,
         metrics=live.metrics,
         reference=live.reference_metrics,
         history=tuple(past.label for past in history.past),
@@ -280,7 +317,9 @@ def _record(
         columns=live.columns,
         losses=stored.hash if stored else None,
         headline=verdict.headline,
-        suggestion=verdict.next or words.SUGGESTIONS[verdict.decision],
+        suggestion=verdict.next or words.SUGGESTIONS[verdict.cause],
+        cause=verdict.cause,
+        rule=RULES[thresholds(settings.monitoring).counts_windows],
     )
     drafts: list[Draft | say.Body] = [Draft(body, about=about, cause=tuple(cause))]
     if stored:
@@ -316,7 +355,7 @@ def _losses(live: Live) -> bytes | None:
     if live.mature is None:
         return None
     rows = live.mature
-    table: pd.DataFrame = loss_table(rows.by(live.measure), rows.segments)
+    table: pd.DataFrame = loss_table(rows.scored, rows.segments)
     buffer = io.BytesIO()
     table.to_parquet(buffer, engine="pyarrow", compression="zstd", index=False)
     return buffer.getvalue()

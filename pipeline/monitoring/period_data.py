@@ -47,6 +47,7 @@ from tallystick.pipeline.evaluate.metrics import Floats, Scored
 from tallystick.pipeline.governance.evidence import leakage_of
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.monitoring.baseline import OwnHistory
+from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns
 from tallystick.pipeline.monitoring.facts import JudgedRows
 from tallystick.pipeline.recipes import Columns, Task
 
@@ -82,6 +83,12 @@ class Live(NamedTuple):
     """Rows whose answer is not known."""
     overdue: int
     """Those of them whose answer was due."""
+    last: int | None
+    """Time of the last row, in microseconds; None without rows."""
+    gap: int
+    """Longest time between two successive rows."""
+    arrived: LiveColumns | None
+    """How the columns arrived; None where they cannot be asked about."""
     matures_at: int | None
     """When the last label of the period is known, in microseconds since 1970-01-01 UTC; None without rows."""
     mature: JudgedRows | None
@@ -192,6 +199,8 @@ def live_of(
         p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
     histograms = _histograms(mature if mature.num_rows else period, history)
+    arrived = _arrived(period, rows_of(table, np.flatnonzero(numbers(table, TIME) < trained_until)), columns, known)
+    last, gap = _reach(numbers(period, TIME))
     hashes = {name: column_hash(period[name]) for name in sorted(period.column_names)}
     judged = None
     metrics: dict[str, say.Metric] = {}
@@ -203,13 +212,17 @@ def live_of(
         metrics = measure.metrics(task, scored)
         reference = {} if theirs is None else measure.metrics(task, theirs)
         reliability = measure.reliability(scored.y, scored.p)
-        judged = _rows(mature, scored, plan, columns, histograms, theirs)
+        judged = _judged_rows(mature, scored, plan, histograms, arrived)
+        judged = judged._replace(reference=theirs, unknown=p[~known])
     return Live(
         slice=slice_,
         schema=schema,
         rows=period.num_rows,
         immature=waiting,
         overdue=overdue,
+        last=last,
+        gap=gap,
+        arrived=arrived,
         matures_at=int(label_known.max()),
         mature=judged,
         predictions=p,
@@ -223,10 +236,28 @@ def live_of(
     )
 
 
+def _reach(times: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """The time of the last row, and the longest time between two successive ones."""
+    return int(times.max()), int(np.diff(np.sort(times)).max()) if len(times) > 1 else 0
+
+
+def _judged_rows(
+    table: pa.Table, scored: Scored, plan: BacktestPlan, histograms: dict[str, Levels], arrived: LiveColumns
+) -> JudgedRows:
+    return JudgedRows(
+        scored=scored._replace(measure=scored.measure.by_row),
+        segments=backtest.segments_of(table, plan),
+        bins=_bins(table, histograms),
+        histograms=histograms,
+        columns=arrived,
+        reference=None,
+    )
+
+
 def _not_asked(slice_: Slice, schema: Schema, rows: int, unknown: tuple[int, int], measure: Measure) -> Live:
     """A period whose rows are counted only; ``unknown`` are the rows that wait for an answer, and those overdue."""
     nobody, by = np.zeros(0), measure.by_row
-    return Live(slice_, schema, rows, *unknown, None, None, nobody, {}, {}, [], {}, {}, by)
+    return Live(slice_, schema, rows, *unknown, None, 0, None, None, None, nobody, {}, {}, [], {}, {}, by)
 
 
 def _plan(
@@ -269,35 +300,43 @@ def _histograms(table: pa.Table, history: OwnHistory) -> dict[str, Levels]:
     return found
 
 
-def _rows(
-    table: pa.Table,
-    scored: Scored,
-    plan: BacktestPlan,
-    columns: Columns,
-    histograms: dict[str, Levels],
-    reference: Scored | None,
-) -> JudgedRows:
-    missing, constant, bins = {}, [], {}
-    for name in (*columns.numeric, *columns.categorical):
-        values = text_series(table, name) if name in columns.categorical else pd.Series(numbers(table, name))
-        missing[name] = float(values.isna().mean())
-        if len(values) > 1 and values.nunique() == 1:
+def _bins(table: pa.Table, histograms: dict[str, Levels]) -> dict[str, npt.NDArray[np.int64]]:
+    bins = {}
+    for name, histogram in histograms.items():
+        by_level = histogram.edges is None
+        values = text_series(table, name) if by_level else pd.Series(numbers(table, name))
+        bins[name] = bins_of(values, histogram)
+    return bins
+
+
+def _arrived(period: pa.Table, before: pa.Table, columns: Columns, known: npt.NDArray[np.bool_]) -> LiveColumns:
+    """How the columns of a period arrived, beside the rows from before the model was made."""
+    missing, outside, constant = {}, {}, []
+    unseen: dict[str, float] = {}
+    names: dict[str, list[str]] = {}
+    marked: dict[str, npt.NDArray[np.bool_]] = {}
+    for name in columns.numeric:
+        values, earlier = numbers(period, name), numbers(before, name)
+        absent, earlier = np.isnan(values), earlier[~np.isnan(earlier)]
+        missing[name] = float(absent.mean())
+        if len(earlier):
+            outside[name] = float(((values < earlier.min()) | (values > earlier.max())).mean())
+            if not absent.any() and values.min() == values.max() and earlier.min() != earlier.max():
+                constant.append(name)
+    for name in columns.categorical:
+        codes, levels = text_series(period, name).factorize()
+        trained = set(text_series(before, name).dropna().unique())
+        missing[name] = float((codes < 0).mean())
+        strange = np.array([level not in trained for level in levels] + [False])
+        rows = strange[codes]
+        unseen[name] = float(rows.mean())
+        counts = np.bincount(codes[rows], minlength=len(levels))
+        names[name] = [str(levels[index]) for index in np.argsort(-counts, kind="stable")[:10] if counts[index]]
+        marked[name] = rows[known]
+        if len(levels) == 1 and missing[name] == 0.0 and len(trained) > 1 and not rows.any():
             constant.append(name)
-        if name in histograms:
-            bins[name] = bins_of(values, histograms[name])
-    return JudgedRows(
-        y=scored.y,
-        p=scored.p,
-        units=scored.units,
-        segments=backtest.segments_of(table, plan),
-        bins=bins,
-        histograms=histograms,
-        missing=missing,
-        constant=tuple(constant),
-        reference=None if reference is None else reference.p,
-        reference_threshold=None if reference is None else reference.measure.threshold,
-        weights=scored.weights,
-    )
+    shares = ColumnShares(period.num_rows, missing, outside, unseen)
+    return LiveColumns(shares, tuple(constant), names, marked)
 
 
 def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:

@@ -34,6 +34,7 @@ from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.system.files import sync_folder
 from tallystick.ledger.views.entities import ModelState, WaiverState
+from tallystick.pipeline.config.durations import STEP_MICROS
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.answers import Terms
@@ -50,6 +51,7 @@ from tallystick.pipeline.data.slice import (
     rows_without_answers,
 )
 from tallystick.pipeline.data.sources import KINDS, column_names
+from tallystick.pipeline.data.timestamps import day_said
 from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.model_file import MEDIA_TYPE, predict, prediction_hash, probe_frame, version_of
@@ -99,12 +101,15 @@ class PredictionRequest(NamedTuple):
         return self.loaded.settings
 
     def day(self, moment: dt.datetime) -> str:
-        """A date in the pipeline's zone."""
-        return f"{self._local(moment):%Y-%m-%d}"
+        """A date in the pipeline's zone, or a step."""
+        return self._step(moment) or f"{self._local(moment):%Y-%m-%d}"
 
     def minute(self, moment: dt.datetime) -> str:
-        """A date with its time of day in the pipeline's zone."""
-        return f"{self._local(moment):%Y-%m-%d %H:%M}"
+        """A date with its time of day in the pipeline's zone, or a step."""
+        return self._step(moment) or f"{self._local(moment):%Y-%m-%d %H:%M}"
+
+    def _step(self, moment: dt.datetime) -> str:
+        return day_said(to_micros(moment), self.settings.time) if self.settings.time.unit == "step" else ""
 
     def _local(self, moment: dt.datetime) -> dt.datetime:
         return moment.astimezone(ZoneInfo(self.settings.time.timezone))
@@ -410,7 +415,8 @@ def _check_validity(
             len(times),
         )
     late = int((times >= to_micros(until)).sum())
-    expired = asked.today >= until
+    # Steps belong to no calendar, so only the rows say how far ahead they are.
+    expired = asked.settings.time.unit == "calendar" and asked.today >= until
     if not late and not expired:
         return None, []
     sentence = _outside(asked, until, late, len(times), expired)
@@ -474,9 +480,7 @@ def _file(
     if not key:
         parts["row"] = table[ROW]
     for name in dict.fromkeys([time_column, *key]):
-        column = table[TIME] if name == time_column else table[name]
-        moments = name == time_column
-        parts[name] = column.cast(pa.timestamp("us", "UTC")) if moments else column
+        parts[name] = _row_times(table, asked) if name == time_column else table[name]
     parts["prediction"] = pa.array(predictions)
     for name, value in origin.items():
         parts[name] = pa.array([value] * len(predictions), pa.string()).dictionary_encode()
@@ -487,7 +491,8 @@ def _file(
             name: column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
             for name, column in zip(out.column_names, out.columns, strict=True)
         }
-        plain[time_column] = pa.array([f"{from_micros(int(t)).isoformat()}" for t in numbers(table, TIME)])
+        if asked.settings.time.unit == "calendar":
+            plain[time_column] = pa.array([f"{from_micros(int(t)).isoformat()}" for t in numbers(table, TIME)])
         pyarrow.csv.write_csv(pa.table(plain), sink)
         return sink.getvalue()
     questions = asked.settings.questions
@@ -495,6 +500,13 @@ def _file(
     out = out.replace_schema_metadata({"tallystick": json.dumps(told)})
     pyarrow.parquet.write_table(out, sink, compression="zstd")
     return sink.getvalue()
+
+
+def _row_times(table: pa.Table, asked: PredictionRequest) -> pa.Array:
+    """The time of each row: a moment in UTC, or the step that it is."""
+    if asked.settings.time.unit == "step":
+        return pa.array(numbers(table, TIME) // STEP_MICROS)
+    return table[TIME].cast(pa.timestamp("us", "UTC"))
 
 
 def _write_and_record(

@@ -1,31 +1,37 @@
-"""A watched period in sentences, by fixed templates: equal facts give the same bytes, on every machine."""
+"""A watched period in sentences, by fixed templates: equal facts give the same bytes, on every machine.
+
+The headline, the first finding and the suggestion are functions of the cause. The other findings give numbers and no
+advice, and none of them is more serious than the verdict.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
+import math
 from typing import Any
 
 import msgspec
 
 from tallystick.ledger.events.sentences import count
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.evaluate.figures import amount, figure
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
-from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, window_words
-from tallystick.pipeline.monitoring.facts import Decomposition, Facts, Fault, Movement
-from tallystick.pipeline.monitoring.own_range import Level, OwnRange
+from tallystick.pipeline.evaluate.sentences import and_words, p_value, percent, starting, window_words
+from tallystick.pipeline.monitoring.columns import Unseen
+from tallystick.pipeline.monitoring.data_sentences import PeriodFinding, estimated_words, faults_words
+from tallystick.pipeline.monitoring.facts import RULES, Facts
+from tallystick.pipeline.monitoring.interval import FEWEST_OWN_WINDOWS
+from tallystick.pipeline.monitoring.movements import Movement
+from tallystick.pipeline.monitoring.own_range import FEWEST_BY_COUNT, Standing
+from tallystick.pipeline.monitoring.segments import Decomposition
+from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause, Level
 
 SHOWN_FEATURES = 3
-
-
-class PeriodFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a period showed."""
-
-    code: str
-    level: Level
-    facts: dict[str, Any]
-    """The numbers behind the sentence."""
-    sentence: str
+SMALLEST_PSI = 0.005
+"""A feature that moved less would be said to differ by 0.00."""
+UNJUDGED: tuple[Cause, ...] = ("column", "unseen", "class gone")
+"""Causes for which nothing is said of the model."""
+MODEL_CAUSES: tuple[Cause, ...] = ("ranking", "level", "small level", "spread", "reference", "notice")
+"""Causes for which it is said where the loss moved."""
 
 
 class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,238 +44,414 @@ class PeriodContext(msgspec.Struct, frozen=True, kw_only=True):
     positive : str or None
         What a yes is called, ``"late"``; None where numbers are predicted.
     model, reference : str
+    unit : str or None
+        Of the target, ``"bikes"``.
+    when : str or None
+        The period in words, where its label does not say how long it is.
     """
 
     metric: str
     positive: str | None
     model: str
     reference: str
+    unit: str | None = None
+    when: str | None = None
 
 
-SUGGESTIONS = {
-    "nothing": "Suggest: nothing to do.",
-    "wait": "Suggest: wait for the next period before retraining.",
-    "recalibrate": "Suggest: recalibrate; the order of the predictions need not be learned again.",
-    "challenger": "Suggest: train a challenger.",
-    "fix data": "Suggest: mend the data first; do not retrain on them.",
-    "refuse": "Suggest: do not use this model for this period.",
+WAIT = "Suggest: wait for the next period before retraining."
+MEND = "Suggest: mend the data first; do not retrain on them."
+CHALLENGER = "Suggest: train a challenger."
+NOTHING = "Suggest: nothing to do."
+LONGER = "Suggest: wait for more rows, or watch longer periods: a longer window holds more events."
+SUGGESTIONS: dict[Cause, str] = {
+    "expired": "Suggest: do not use this model for this period.",
+    "schema": MEND,
+    "rows": MEND,
+    "column": MEND,
+    "unseen": MEND,
+    "class gone": MEND,
+    "labels": "Suggest: wait for the labels, and watch the period again.",
+    "few": LONGER,
+    "day": WAIT,
+    "one class": WAIT,
+    "ranking": CHALLENGER,
+    "level": "Suggest: recalibrate; the order of the predictions need not be learned again.",
+    "small level": NOTHING,
+    "spread": CHALLENGER,
+    "reference": CHALLENGER,
+    "notice": WAIT,
+    "note": NOTHING,
+    "blind": "Suggest: wait; with more own windows, or longer ones, smaller changes can be told.",
+    "quiet": NOTHING,
 }
+"""What to do, by cause."""
 
 
 def findings_of(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
     """Everything worth saying about a period whose labels are known, the cause first."""
-    found = [_loss(facts, context)]
+    found = []
     if facts.faults:
-        found.insert(0, _data(facts))
-    if len(facts.own_windows) < FEWEST_WINDOWS:
-        found.append(_short_history(facts))
-    if facts.cause == "level" or ("level" in facts.standings and facts.standings["level"].level != "normal"):
-        found.append(_level(facts, context))
-    if "ranking" in facts.standings:
-        found.append(_ranking(facts))
-    if facts.worse_than_reference:
-        found.append(_worse(facts, context))
-    if facts.episode is not None and facts.cause != "nothing":
-        found.append(_episode(facts, context))
-    if facts.cause in ("level", "ranking", "unexplained") and facts.since.unit is not None:
+        found.append(_data(facts))
+    if facts.cause in ("class gone", "one class", "few", "blind", "labels"):
+        found.append(_not_judged(facts, context))
+    if facts.cause in ("few", "one class", "labels"):
+        found.append(_loss(facts, context))
+    elif facts.cause not in UNJUDGED:
+        found += _of_the_model(facts, context)
+    if facts.days and facts.cause not in UNJUDGED:
+        found.insert(0 if facts.cause == "day" else len(found), _episode(facts, context))
+    if facts.cause in MODEL_CAUSES and facts.since.unit is not None:
         found.append(_since(facts))
-    if facts.cause != "nothing":
+    if facts.cause in MODEL_CAUSES or facts.cause == "day":
         found += [_segments(item) for item in facts.decompositions if any(level.named for level in item.levels)]
+    found += [_unseen(item, context) for item in facts.unseen]
     found += _features(facts)
-    if facts.estimate is not None:
+    if facts.estimate is not None and facts.cause not in UNJUDGED:
         found.append(_estimate(facts))
     return found
 
 
+def _of_the_model(facts: Facts, context: PeriodContext) -> list[PeriodFinding]:
+    """The loss and each statistic that is judged, the cause before the others."""
+    found = [_loss(facts, context)]
+    tell = {"level": _level, "ranking": _ranking, "spread": _spread}
+    told = [make(facts, context, facts.standings[name]) for name, make in tell.items() if name in facts.standings]
+    if facts.worse_than_reference:
+        told.append(_worse(facts, context))
+    named = "level" if facts.cause == "small level" else facts.cause
+    found = [*(item for item in told if item.code == named), *found, *(item for item in told if item.code != named)]
+    return [*found, *_trends(facts)]
+
+
 def headline(facts: Facts, context: PeriodContext) -> str:
     """The period in one sentence or two."""
-    when = window_words(facts.label)
-    lead = f"{when}: {_predicted(facts, context)}."
-    return f"{lead} {_cause(facts, context)}"
+    when = starting(context.when or window_words(facts.label))
+    if facts.cause == "quiet":
+        windows = count(len(facts.own_windows), "own window")
+        return f"{when} is within what {windows} foretell: {_verdict(facts, context)}"
+    return f"{when}: {_verdict(facts, context)}"
 
 
-def _cause(facts: Facts, context: PeriodContext) -> str:
+def _verdict(facts: Facts, context: PeriodContext) -> str:
     match facts.cause:
-        case "nothing":
-            return "Nothing is out of the ordinary for this model."
-        case "data":
-            return f"{and_words([item.feature for item in facts.faults])} did not arrive as before."
-        case "level":
-            return f"{_ranks(facts)}: the level moved, not the order."
+        case "column" | "unseen":
+            return f"{_faults(facts)} The model was not judged."
+        case "day":
+            return f"{_days(facts)} missed as no day before; the rest is as usual."
+        case "note":
+            return [*facts.notes, *(_unseen(item, context).sentence for item in facts.unseen)][0]
+        case "quiet":
+            return f"{_predicted(facts, context)}."
+        case "class gone" | "one class" | "few" | "blind" | "labels":
+            return _why_not(facts, context)
+    return _of_model(facts, context)
+
+
+def _of_model(facts: Facts, context: PeriodContext) -> str:
+    """The verdict where the model itself is out of the ordinary."""
+    match facts.cause:
         case "ranking":
-            return f"{_ranks_worse(facts)}."
-        case "episode":
-            days = len(facts.days)
-            return f"{count(days, 'day')} of {window_words(facts.label)} {_carry(days)} the extra loss."
-        case "unexplained":
-            return _unexplained(facts, context)
+            return _ranks(facts, facts.standings["ranking"], lead="It ranks worse: ")
+        case "spread":
+            return _errors(facts, facts.standings["spread"])
+        case "reference":
+            return _reference(facts, context)
+        case "level":
+            saved = percent(facts.gain)
+            return f"{_predicted(facts, context)}. The level moved; recalibrating saves {saved} of the loss."
+        case "small level":
+            cost = percent(max(facts.gain, 0.0))
+            return f"{_predicted(facts, context)}, which costs {cost} of the loss, less than your margin."
+    return _notice(facts, context)
 
 
-def suggestion(facts: Facts) -> str:
-    """What to do, in words."""
-    return SUGGESTIONS[facts.decision]
+# The statistics --------------------------------------------------------------------------------------------------
 
 
-def _carry(days: int) -> str:
-    return "carries" if days == 1 else "carry"
+def _rate_or_amount(value: float, context: PeriodContext) -> str:
+    return percent(value) if context.positive is not None else figure(value)
 
 
 def _predicted(facts: Facts, context: PeriodContext) -> str:
-    if context.positive is None:
-        return f"the model predicted {facts.predicted:.4g} on average, {facts.observed:.4g} was observed"
-    return f"the model predicted {percent(facts.predicted)} {context.positive}, {percent(facts.observed)} were"
+    """``predicted 24.6% late, 13.2% were; 20.1% to 29.3% was to be expected``."""
+    predicted, observed = (_rate_or_amount(value, context) for value in (facts.predicted, facts.observed))
+    if context.positive is not None:
+        said = f"predicted {predicted} {context.positive}, {observed} were"
+    else:
+        said = f"predicted {amount(facts.predicted, context.unit)} on average, {observed} was observed"
+    if facts.foreseen is None:
+        return said
+    low, high = (_rate_or_amount(value, context) for value in facts.foreseen)
+    if facts.standings["level"].by == "own windows":
+        return f"{said}; as far off as in the own windows would be {low} to {high}"
+    return f"{said}; {low} to {high} was to be expected"
 
 
-def _ranks(facts: Facts) -> str:
-    standing = facts.auc_standing
-    if standing is None:
-        return "The differences between rows are as before"
-    return f"It still ranks (AUC {standing.value:.3f}, own range {standing.low:.3f} to {standing.high:.3f})"
+def _capped(standing: Standing, facts: Facts) -> Level:
+    """No finding is more serious than the verdict."""
+    status = OUTCOMES[facts.cause][0]
+    most: Level = "alarm" if status == "alarm" else "notable" if status == "notable" else "normal"
+    order: tuple[Level, ...] = ("normal", "notable", "alarm")
+    return min(standing.level, most, key=order.index)
 
 
-def _ranks_worse(facts: Facts) -> str:
-    """How much worse it ranks; a number may be out of the ordinary and still have been there before."""
-    standing, auc = facts.standings["ranking"], facts.auc_standing
-    assert auc is not None
-    if standing.inside:
-        return "It ranks worse than it mostly did"
-    if auc.value >= auc.low:
-        return "Its ranking falls farther short of what its own probabilities promise than ever"
-    return "It ranks worse than it ever did"
-
-
-def _unexplained(facts: Facts, context: PeriodContext) -> str:
-    """What is out of the ordinary where neither a new level nor another order would mend it."""
-    if facts.standings["extra_loss"].bad:
-        return "It loses more than it should, and neither the level nor the order alone explains it."
-    if facts.worse_than_reference:
-        return f"It loses more than {context.reference}, and neither the level nor the order alone explains it."
-    part = percent(facts.recoverable or 0.0)
-    only = f"a new intercept would take away only {part} of the extra loss"
-    return f"The level is farther off than it mostly was, but {only}."
-
-
-def _place(standing: OwnRange) -> str:
-    """``highest of 9``, ``3rd highest of 9``."""
-    of = standing.of + 1
-    if standing.of == 0:
-        return "the first of its kind"
-    if standing.rank == 1:
-        return f"the highest of {of}"
-    if standing.rank == of:
-        return f"the lowest of {of}"
-    endings = {1: "st", 2: "nd", 3: "rd"}
-    ending = "th" if 10 <= standing.rank % 100 <= 20 else endings.get(standing.rank % 10, "th")
-    return f"the {standing.rank}{ending} highest of {of}"
-
-
-def _evidence(standing: OwnRange) -> dict[str, Any]:
+def _evidence(standing: Standing) -> dict[str, Any]:
     return dict(msgspec.to_builtins(standing))
 
 
 def _loss(facts: Facts, context: PeriodContext) -> PeriodFinding:
-    standing, extra = facts.loss_standing, facts.standings["extra_loss"]
     name = METRIC_WORDS[context.metric]
-    sentence = f"{name[0].upper()}{name[1:]} {standing.value:.3f}, {_place(standing)}"
-    if standing.of:
-        sentence += f" (own range {standing.low:.3f} to {standing.high:.3f})"
-    usual = "its own probabilities expect at this level" if context.positive is not None else "in its own windows"
-    more = "more" if extra.value >= 0 else "less"
-    sentence += f"; that is {abs(extra.value):.3f} {more} than {usual}, {_place(extra)}."
+    own = facts.own.get("loss", [])
+    sentence = f"{name[0].upper()}{name[1:]} {figure(facts.statistics['loss'])}"
+    if own:
+        sentence += f"; the own windows had {figure(min(own))} to {figure(max(own))}"
     return PeriodFinding(
         code="loss",
-        level=extra.level,
-        facts={"loss": _evidence(standing), "extra_loss": _evidence(extra), "own": facts.own},
-        sentence=sentence,
-    )
-
-
-def _short_history(facts: Facts) -> PeriodFinding:
-    have = count(len(facts.own_windows), "own window")
-    return PeriodFinding(
-        code="history",
         level="normal",
-        facts={"own_windows": facts.own_windows, "needed": FEWEST_WINDOWS},
-        sentence=f"There {'is' if len(facts.own_windows) == 1 else 'are'} only {have} to compare with; what is usual "
-        f"for this model can be said from {FEWEST_WINDOWS} on.",
+        facts={"loss": facts.statistics["loss"], "expected_loss": facts.statistics["expected_loss"], "own": facts.own},
+        sentence=f"{sentence}.",
     )
 
 
-def _level(facts: Facts, context: PeriodContext) -> PeriodFinding:
-    standing = facts.standings["level"]
-    sentence = f"{_predicted(facts, context)[0].upper()}{_predicted(facts, context)[1:]}"
-    if context.positive is not None:
-        off = f"{'too high' if standing.value > 0 else 'too low'} by {abs(standing.value) * 100:.1f} points"
-        own = f"{standing.low * 100:+.1f} to {standing.high * 100:+.1f}"
-    else:
-        off = f"{'too high' if standing.value > 0 else 'too low'} by {abs(standing.value):.4g}"
-        own = f"{standing.low:+.4g} to {standing.high:+.4g}"
-    sentence += f": {off} (own range {own})."
+def _level(facts: Facts, context: PeriodContext, standing: Standing) -> PeriodFinding:
+    said = _predicted(facts, context)
+    sentence = f"The model {said}."
     if facts.cause == "level":
-        sentence += f" {_ranks(facts)}: the level moved, not the order."
-    if facts.recoverable is not None and standing.bad:
-        taken = "all" if facts.recoverable >= 0.995 else percent(facts.recoverable)
-        sentence += f" A new intercept alone would take away {taken} of the extra loss."
+        sentence += f" A new intercept alone would take away {percent(facts.gain)} of the loss."
     return PeriodFinding(
         code="level",
-        level=standing.level,
+        level=_capped(standing, facts),
         facts={
             "predicted": facts.predicted,
             "observed": facts.observed,
+            "foreseen": facts.foreseen,
             "level": _evidence(standing),
-            "recoverable": facts.recoverable,
+            "gain": facts.gain,
         },
-        sentence=sentence,
+        sentence=sentence + _again(standing),
     )
 
 
-def _ranking(facts: Facts) -> PeriodFinding:
-    standing, auc = facts.standings["ranking"], facts.auc_standing
-    assert auc is not None
-    short = "" if standing.value < 0.0005 else f", {standing.value:.3f} below what its own probabilities promise"
-    verdict = _ranks_worse(facts) if standing.bad else "It ranks as before"
+def _again(standing: Standing) -> str:
+    """What made a notice an alarm."""
+    if standing.by == "twice":
+        return " It is the second period in a row."
+    if standing.by == "drift" and standing.level != "normal":
+        return " Small steps the same way have added up over the periods."
+    return ""
+
+
+def _ranks(facts: Facts, standing: Standing, lead: str = "") -> str:
+    """How well it ranks, and the least that was foretold: ``AUC 0.61; 8 own windows foretell at least 0.65.``"""
+    windows = f"{count(standing.windows, 'own window')} foretell at least"
+    if "auc" in facts.statistics:
+        least = facts.statistics["expected_auc"] - standing.high
+        return f"{lead}AUC {facts.statistics['auc']:.3f}; {windows} {least:.3f}.{_again(standing)}"
+    slope, least = 1.0 - standing.value, 1.0 - standing.high
+    return (
+        f"{lead}where predictions differ by 1, outcomes differ by {slope:.2f}; {windows} {least:.2f}.{_again(standing)}"
+    )
+
+
+def _ranking(facts: Facts, context: PeriodContext, standing: Standing) -> PeriodFinding:
+    sentence = _ranks(facts, standing, "It ranks worse: " if standing.level == "alarm" else "")
     return PeriodFinding(
         code="ranking",
-        level=standing.level,
-        facts={"auc": _evidence(auc), "ranking": _evidence(standing)},
-        sentence=f"{verdict}: AUC {auc.value:.3f} (own range {auc.low:.3f} to {auc.high:.3f}){short}.",
+        level=_capped(standing, facts),
+        facts={
+            "ranking": _evidence(standing),
+            "auc": facts.statistics.get("auc"),
+            "expected_auc": facts.statistics.get("expected_auc"),
+        },
+        sentence=f"{sentence[0].upper()}{sentence[1:]}",
     )
+
+
+def _larger(value: float, context_is_classes: bool) -> float:
+    """A spread as the share by which errors are larger."""
+    return value if context_is_classes else math.expm1(min(value, 50.0))
+
+
+def _errors(facts: Facts, standing: Standing) -> str:
+    classes = "auc" in facts.statistics
+    value, most = (_larger(number, classes) for number in (standing.value, standing.high))
+    way = "larger" if value >= 0.0 else "smaller"
+    than = f"{percent(most)} larger" if most >= 0.0 else f"{percent(-most)} smaller"
+    return (
+        f"Errors are {percent(abs(value))} {way} than such rows had; {count(standing.windows, 'own window')} foretell "
+        f"at most {than}.{_again(standing)}"
+    )
+
+
+def _spread(facts: Facts, context: PeriodContext, standing: Standing) -> PeriodFinding:
+    return PeriodFinding(
+        code="spread",
+        level=_capped(standing, facts),
+        facts={"spread": _evidence(standing), "excess": facts.excess},
+        sentence=_errors(facts, standing),
+    )
+
+
+def _reference(facts: Facts, context: PeriodContext) -> str:
+    assert facts.reference_loss is not None
+    name = METRIC_WORDS[context.metric]
+    theirs, ours = figure(facts.reference_loss), figure(facts.statistics["loss"])
+    return f"{context.reference} would have done better: {name} {theirs} instead of {ours}."
 
 
 def _worse(facts: Facts, context: PeriodContext) -> PeriodFinding:
-    assert facts.reference_loss is not None
-    name = METRIC_WORDS[context.metric]
     return PeriodFinding(
         code="reference",
-        level="alarm",
+        level="alarm" if OUTCOMES[facts.cause][0] == "alarm" else "notable",
         facts={"loss": facts.statistics["loss"], "reference_loss": facts.reference_loss},
-        sentence=f"{context.reference} would have done better: {name} {facts.reference_loss:.3f} instead of "
-        f"{facts.statistics['loss']:.3f}.",
+        sentence=_reference(facts, context),
     )
 
 
+STATISTIC_WORDS = {"level": "The level", "ranking": "The ranking", "spread": "The size of the errors"}
+
+
+def _notice(facts: Facts, context: PeriodContext) -> str:
+    """The rarest of what is out of the ordinary."""
+    out = {name: item for name, item in facts.standings.items() if item.level != "normal"}
+    if not out:
+        return f"{_reference(facts, context)} A larger difference would be an alarm."
+    name = min(out, key=lambda key: (out[key].p is None, out[key].p or 0.0))
+    standing = out[name]
+    told = {
+        "level": f"{_predicted(facts, context)}.",
+        "ranking": _ranks(facts, standing),
+        "spread": _errors(facts, standing),
+    }[name]
+    if standing.by == "drift":
+        return told
+    if standing.p is None:
+        return f"{told} {STATISTIC_WORDS[name]} is outside most own windows."
+    rarity = _one_in(standing.p)
+    return (
+        f"{told} {STATISTIC_WORDS[name]} is that far off in fewer than 1 in {rarity} quiet periods; a second in a row "
+        "is an alarm."
+    )
+
+
+def _one_in(p: float) -> str:
+    """``12``, ``1,000,000``: rounded down to two digits, so that it never says more than was found."""
+    number = min(1.0 / max(p, 1e-6), 1e6)
+    step = 10 ** max(0, math.floor(math.log10(number)) - 1)
+    return f"{math.floor(number / step + 1e-9) * step:,}"
+
+
+def _trends(facts: Facts) -> list[PeriodFinding]:
+    """Own windows that grow by themselves: going on like that is no fault of the period."""
+    growing = {name: item for name, item in facts.standings.items() if item.trend is not None}
+    found = []
+    for name, item in growing.items():
+        assert item.trend is not None
+        way = "grows" if item.trend > 0.0 else "falls"
+        found.append(
+            PeriodFinding(
+                code=f"trend {name}",
+                level="normal",
+                facts={"statistic": name, "trend": item.trend, "windows": item.windows},
+                sentence=f"{STATISTIC_WORDS[name]} already {way} by {figure(abs(item.trend))} from one own window to "
+                "the next; that it continues is no fault of the period.",
+            )
+        )
+    return found
+
+
+# What was not judged -----------------------------------------------------------------------------------------------
+
+
+def _why_not(facts: Facts, context: PeriodContext) -> str:
+    rows = count(facts.rows, "row")
+    match facts.cause:
+        case "class gone" | "one class":
+            return _only_one(facts, context)
+        case "labels":
+            return (
+                f"{rows} have a known answer, and what is said of the level depends on those that have none. "
+                "Watch it again when they are known."
+            )
+        case "few" if facts.too_few == "windows":
+            needed = FEWEST_BY_COUNT if facts.rule == RULES[True] else FEWEST_OWN_WINDOWS
+            have = count(len(facts.own_windows), "own window")
+            return f"{have} cannot say what is usual for this model; {needed} are needed."
+        case "few" if facts.too_few == "no errors":
+            return "The own windows have no errors that this period could be compared with."
+        case "few":
+            events = "" if facts.expected_events is None else f" with {facts.expected_events:,.0f} expected events"
+            return f"{rows}{events} are too few to judge."
+    return _blindness(facts)
+
+
+def _only_one(facts: Facts, context: PeriodContext) -> str:
+    is_yes = facts.observed == 1.0
+    all_are = f"All {count(facts.rows, 'row')} are {'' if is_yes else 'not '}{context.positive}"
+    other = (1.0 - facts.predicted if is_yes else facts.predicted) * facts.rows
+    expected = f"{other:,.0f} of the others were expected"
+    if facts.cause == "class gone":
+        return f"{all_are}, although {expected}: the answers are not what they were. The model was not judged."
+    return f"{all_are}, and only {expected}. Nothing can be said of the order."
+
+
+def _blindness(facts: Facts) -> str:
+    """What would have been seen: a level by its odds or in usual errors, and errors by their growth."""
+    assert facts.blind is not None
+    windows = count(len(facts.own_windows), "own window")
+    events = "" if facts.expected_events is None else f" and {facts.expected_events:,.0f} expected events"
+    level, spread = facts.blind.level, facts.blind.spread
+    if level is None:
+        seen = "no level"
+    elif "auc" in facts.statistics:
+        seen = f"only odds that are off by a factor of {figure(math.exp(min(level, 50.0)))}"
+    else:
+        seen = f"only a level off by {figure(level)} usual errors"
+    grown = "no growth of the errors" if spread is None else f"errors that are {percent(spread)} larger"
+    return f"{windows}{events} show {seen} or {grown}; nothing smaller can be told."
+
+
+def _not_judged(facts: Facts, context: PeriodContext) -> PeriodFinding:
+    return PeriodFinding(
+        code="judged",
+        level="alarm" if facts.cause == "class gone" else "notable" if facts.cause == "one class" else "normal",
+        facts={
+            "cause": facts.cause,
+            "rows": facts.rows,
+            "expected_events": facts.expected_events,
+            "too_few": facts.too_few,
+            "blind": None if facts.blind is None else msgspec.to_builtins(facts.blind),
+        },
+        sentence=_why_not(facts, context),
+    )
+
+
+# Days and segments -------------------------------------------------------------------------------------------------
+
+
+def _days(facts: Facts) -> str:
+    days = [_day(day.unit) for day in facts.days]
+    return f"{and_words(days)} {'was' if len(days) == 1 else 'were'}"
+
+
 def _episode(facts: Facts, context: PeriodContext) -> PeriodFinding:
-    assert facts.episode is not None
-    days = and_words([_day(day.unit) for day in facts.days])
     low, high = min(day.observed for day in facts.days), max(day.observed for day in facts.days)
     under, over = min(day.predicted for day in facts.days), max(day.predicted for day in facts.days)
     if context.positive is not None:
         seen = f"{_between(low, high)} {context.positive} against {_between(under, over)} predicted"
     else:
-        seen = f"{low:.4g} to {high:.4g} observed against {under:.4g} to {over:.4g} predicted"
-    share = "all" if facts.episode.share >= 0.995 else percent(facts.episode.share)
-    rest = "the other days are as usual" if not facts.bad_without_episode else "the other days are not as usual either"
+        seen = f"{_numbers(low, high)} observed against {_numbers(under, over)} predicted"
+    rest = "the rest is as usual" if not facts.bad_without_days else "the rest is not as usual either"
     return PeriodFinding(
         code="episode",
-        level="notable",
-        facts={
-            "days": msgspec.to_builtins(facts.days),
-            "share": facts.episode.share,
-            "without_them": facts.bad_without_episode,
-        },
-        sentence=f"{count(len(facts.days), 'day')} ({days}) {_carry(len(facts.days))} {share} of the extra loss: "
-        f"{seen}; {rest}.",
+        level="normal" if OUTCOMES[facts.cause][0] in ("quiet", "not judged", "waiting") else "notable",
+        facts={"days": msgspec.to_builtins(facts.days), "without_them": facts.bad_without_days},
+        sentence=f"{_days(facts)} missed as no day before: {seen}; {rest}.",
     )
+
+
+def _numbers(low: float, high: float) -> str:
+    return figure(low) if figure(low) == figure(high) else f"{figure(low)} to {figure(high)}"
 
 
 def _between(low: float, high: float) -> str:
@@ -304,8 +486,8 @@ def _segments(item: Decomposition) -> PeriodFinding:
         code=f"segment {item.segment}",
         level="normal",
         facts=dict(msgspec.to_builtins(item)),
-        sentence=f"The loss {way} by {abs(item.change):.3f} against the own windows, {_share(inside)} of it {how} of "
-        f"{item.segment}: {_carriers([(level.level, level.part) for level in named])}.{_of_extra(item)}",
+        sentence=f"The loss {way} by {figure(abs(item.change))} against the own windows, {_share(inside)} of it {how} "
+        f"of {item.segment}: {_carriers([(level.level, level.part) for level in named])}.{_of_extra(item)}",
     )
 
 
@@ -340,7 +522,7 @@ def _features(facts: Facts) -> list[PeriodFinding]:
         sentence=_by_chance(facts, outside),
     )
     ordered = sorted(outside, key=lambda item: (not item.follows, -(item.psi - item.own_highest), item.feature))
-    return [summary, *(_movement(item) for item in ordered[:SHOWN_FEATURES])]
+    return [summary, *(_movement(item) for item in ordered[:SHOWN_FEATURES] if item.psi >= SMALLEST_PSI)]
 
 
 def _by_chance(facts: Facts, outside: list[Movement]) -> str:
@@ -356,10 +538,10 @@ def _movement(item: Movement) -> PeriodFinding:
     if item.follows and item.extra_in_moved is not None:
         sentence += (
             f" Rows in the values that have become more frequent ({_share(item.moved_share)} of all) lose "
-            f"{item.extra_in_moved:.3f} more than the others."
+            f"{figure(item.extra_in_moved)} more than the others."
         )
     else:
-        sentence += " The loss does not follow it. No action."
+        sentence += " The loss does not follow it."
     return PeriodFinding(
         code=f"feature {item.feature}",
         level="notable" if item.follows else "normal",
@@ -373,15 +555,23 @@ def _data(facts: Facts) -> PeriodFinding:
         code="data",
         level="alarm",
         facts={"faults": msgspec.to_builtins(facts.faults), "missing": facts.missing},
-        sentence=" ".join(_fault(item) for item in facts.faults),
+        sentence=_faults(facts),
     )
 
 
-def _fault(item: Fault) -> str:
-    if item.kind == "constant":
-        return f"{item.feature} has one and the same value in every row; it never had before."
-    before = percent(item.own_highest)
-    return f"{item.feature} is missing in {percent(item.share)} of the rows (own past maximum {before})."
+def _faults(facts: Facts) -> str:
+    return faults_words(facts.faults)
+
+
+def _unseen(item: Unseen, context: PeriodContext) -> PeriodFinding:
+    loss = "" if item.loss is None else f" Their {METRIC_WORDS[context.metric]} is {figure(item.loss)}."
+    return PeriodFinding(
+        code=f"unseen {item.feature}",
+        level="notable",
+        facts=dict(msgspec.to_builtins(item)),
+        sentence=f"{item.feature}: {count(item.rows, 'row')} ({percent(item.share)}) hold values that the model never "
+        f"saw ({', '.join(item.names)}).{loss}",
+    )
 
 
 def _estimate(facts: Facts) -> PeriodFinding:
@@ -391,147 +581,6 @@ def _estimate(facts: Facts) -> PeriodFinding:
         code="estimate",
         level="normal",
         facts={"estimate": facts.estimate, "loss": facts.statistics["loss"], "own_error": facts.estimate_error},
-        sentence=f"{_estimated(facts.estimate, facts.estimate_error, len(facts.own_windows))} This time it missed by "
-        f"{missed:.3f}.",
-    )
-
-
-def _estimated(estimate: float, error: float | None, windows: int) -> str:
-    if error is None:
-        return f"Estimate without labels: {estimate:.3f}. This estimator has no past yet."
-    return (
-        f"Estimate without labels: {estimate:.3f}. This estimator has missed by {error:.3f} on average in "
-        f"{count(windows, 'own window')}."
-    )
-
-
-# Where the labels or the model are not there -------------------------------------------------------------------
-
-
-def waiting(
-    label: str,
-    rows: int,
-    immature: int,
-    matures_at: dt.date,
-    estimate: float | None,
-    error: float | None,
-    past: int,
-) -> list[PeriodFinding]:
-    """Too few labels are known: when they will be, and what can be said without them."""
-    found = [
-        PeriodFinding(
-            code="immature",
-            level="normal",
-            facts={"rows": rows, "immature": immature, "matures_at": matures_at.isoformat()},
-            sentence=f"The labels of {immature:,} of {count(rows, 'row')} of {window_words(label)} are not known yet; "
-            f"the last will be on {matures_at:%Y-%m-%d}.",
-        )
-    ]
-    if estimate is not None:
-        found.append(
-            PeriodFinding(
-                code="estimate",
-                level="normal",
-                facts={"estimate": estimate, "own_error": error, "own_windows": past},
-                sentence=_estimated(estimate, error, past),
-            )
-        )
-    return found
-
-
-def overdue(label: str, rows: int, missing: int, label_delay: str) -> PeriodFinding:
-    """Answers that were due have not come: those that did may be no fair sample, so nothing is judged on them."""
-    return PeriodFinding(
-        code="overdue",
-        level="normal",
-        facts={"rows": rows, "overdue": missing, "label_delay": label_delay},
-        sentence=f"{missing:,} of {count(rows, 'row')} of {window_words(label)} have no answer, although it was due "
-        f"after {label_delay}. The rows with an answer may differ from those without, so nothing is judged on them.",
-    )
-
-
-def look_for_answers(label: str) -> str:
-    """What to do about a period whose answers should have come."""
-    return (
-        f"Suggest: find out why answers of {window_words(label)} are missing, and watch it again once they are there."
-    )
-
-
-def look_again(label: str, matures_at: dt.date) -> str:
-    """What to do about a period whose labels are not known yet."""
-    return f"Suggest: watch {window_words(label)} again after {matures_at:%Y-%m-%d}, when its labels are known."
-
-
-def schema_changed(
-    gone: list[str], other_kind: list[str], odd: dict[str, tuple[int, list[str]]] | None = None
-) -> PeriodFinding:
-    """Columns that the model needs and that are not there, or hold something else."""
-    said = []
-    if gone:
-        said.append(f"{and_words(gone)} {'is' if len(gone) == 1 else 'are'} not in the source any more.")
-    if other_kind:
-        verb = "holds" if len(other_kind) == 1 else "hold"
-        said.append(f"{and_words(other_kind)} {verb} another kind of value than the model was made for.")
-    odd = {name: found for name, found in (odd or {}).items() if found[0]}
-    for name, (rows, examples) in odd.items():
-        verb = "is no number" if rows == 1 else "are no numbers"
-        said.append(f"{count(rows, 'value')} of {name} {verb}: {', '.join(map(repr, examples))}.")
-    return PeriodFinding(
-        code="schema",
-        level="alarm",
-        facts={
-            "gone": gone,
-            "other_kind": other_kind,
-            **({"no_numbers": {name: rows for name, (rows, _) in odd.items()}} if odd else {}),
-        },
-        sentence=" ".join([*said, "The model was not asked."]),
-    )
-
-
-def mend_words(odd: dict[str, tuple[int, list[str]]]) -> str | None:
-    """What to do about words among the numbers of a CSV file; None where there are none."""
-    if not odd:
-        return None
-    found = ", ".join(json.dumps(word, ensure_ascii=False) for _, examples in odd.values() for word in examples)
-    return f"{SUGGESTIONS['fix data']} If these words mean a missing value, say so in [data.csv]: missing = [{found}]"
-
-
-def new_columns(new: list[str], model: str) -> PeriodFinding:
-    """Columns that nobody asked for: the model is not touched, but somebody changed the source."""
-    one = len(new) == 1
-    return PeriodFinding(
-        code="new columns",
-        level="notable",
-        facts={"new": new},
-        sentence=(
-            f"{and_words(new)} {'is' if one else 'are'} in the source and {'was' if one else 'were'} not when {model} "
-            f"was made. The model does not use {'it' if one else 'them'}; somebody changed the source."
-        ),
-    )
-
-
-def expired(model: str, label: str, until: dt.date) -> PeriodFinding:
-    """The model is not meant for the period."""
-    return PeriodFinding(
-        code="validity",
-        level="alarm",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} was meant to be used until {until:%Y-%m-%d}; {window_words(label)} begins after that.",
-    )
-
-
-def expires_within(model: str, label: str, until: dt.date) -> PeriodFinding:
-    """The validity ends inside the period."""
-    return PeriodFinding(
-        code="validity",
-        level="notable",
-        facts={"until": until.isoformat()},
-        sentence=f"{model} is meant to be used until {until:%Y-%m-%d}, which lies inside {window_words(label)}.",
-    )
-
-
-def no_rows(label: str) -> PeriodFinding:
-    """The source is silent."""
-    return PeriodFinding(
-        code="data", level="alarm", facts={"rows": 0}, sentence=f"The source has no row of {window_words(label)}."
+        sentence=f"{estimated_words(facts.estimate, facts.estimate_error, len(facts.own_windows))} This time it "
+        f"missed by {figure(missed)}.",
     )

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events import types as say
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import PeriodState
 
@@ -41,7 +42,13 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
     known = [state for state in snapshot.periods() if state.pipeline == pipeline]
     if label is not None:
         known = [state for state in known if state.label == label]
-    if not known:
+    newest = max(known, key=lambda state: state.described_by, default=None)
+    # A look of which the label is known was of that period, whatever was erased since.
+    if (label is None or newest is None) and (unknown := erased_since(snapshot, pipeline, newest)) is not None:
+        raise NotFound(
+            f"Which period of {pipeline} was looked at last is {unknown.words}.", f"tally story pipeline:{pipeline}"
+        )
+    if newest is None:
         names = sorted(state.pipeline for state in snapshot.pipelines())
         if pipeline not in names:
             raise NotFound(f"There is no pipeline {pipeline!r}.", f"There is {', '.join(names) or 'none yet'}.")
@@ -51,7 +58,14 @@ def newest_period(snapshot: Snapshot, pipeline: str, label: str | None = None) -
             f"{snapshot.as_of.words}.",
             f"Watched were {watched}." if watched else "`tally monitor FILE.toml --period …` watches one.",
         )
-    return max(known, key=lambda state: state.described_by)
+    return newest
+
+
+def erased_since(snapshot: Snapshot, pipeline: str, last: PeriodState | None) -> Unknown | None:
+    """What stands in place of the newest look at a pipeline, where it was erased after the last that is known."""
+    erased = [item for item in snapshot.erased([say.PeriodMonitored.TYPE]) if item.may_be("pipeline", pipeline)]
+    newest = erased[-1] if erased else None
+    return newest.erasure.unknown if newest and (last is None or newest.event.seq > last.described_by) else None
 
 
 def period_record(now: Snapshot, state: PeriodState) -> PeriodRecord:
@@ -105,6 +119,11 @@ class _Movement(msgspec.Struct):
     own_highest: Number
 
 
+class _Standing(msgspec.Struct):
+    low: Number
+    high: Number
+
+
 class _Drawable(msgspec.Struct):
     label: str
     own_windows: list[str]
@@ -112,6 +131,52 @@ class _Drawable(msgspec.Struct):
     statistics: dict[str, Number | None]
     decompositions: list[_Part]
     movements: list[_Movement]
+    standings: dict[str, _Standing] = {}
+    rule: str | None = None
+
+
+class Path(NamedTuple):
+    """One statistic over the own windows and the period itself, with where it was expected."""
+
+    name: str
+    values: list[float]
+    """The period last."""
+    low: float | None
+    high: float | None
+    foretold: bool
+    """Whether the ends were foretold; else they are the smallest and largest of the own windows."""
+
+
+def paths_of(facts: dict[str, Any]) -> list[Path]:
+    """The statistics of a look that can be drawn over time, of :func:`drawable` facts.
+
+    Looks of the first form had other statistics and were judged by the range of the own windows.
+    """
+    if facts.get("rule") is None:
+        names = ("loss", "extra_loss", "level", "auc")
+        ends = {name: (min(own), max(own)) for name, own in facts["own"].items() if own}
+        return [Path(name, values, *ends.get(name, (None, None)), False) for name, values in _series(facts, names)]
+    standings, numbers = facts["standings"], facts["statistics"]
+    bands: dict[str, tuple[float | None, float | None]] = {}
+    if "level" in standings:
+        bands["level"] = (standings["level"]["low"], standings["level"]["high"])
+    if "spread" in standings:
+        bands["spread"] = (None, standings["spread"]["high"])
+    ranking = "auc" if numbers.get("auc") is not None else "ranking"
+    if "ranking" in standings:
+        high = standings["ranking"]["high"]
+        bands[ranking] = (numbers.get("expected_auc", 0.0) - high, None) if ranking == "auc" else (None, high)
+    names = ("loss", "level", ranking, "spread")
+    return [Path(name, values, *bands.get(name, (None, None)), True) for name, values in _series(facts, names)]
+
+
+def _series(facts: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
+    found = []
+    for name in names:
+        own, now = facts["own"].get(name, []), facts["statistics"].get(name)
+        if now is not None and len(own) == len(facts["own_windows"]):
+            found.append((name, [*own, now]))
+    return found
 
 
 def drawable(facts: dict[str, Any]) -> dict[str, Any]:

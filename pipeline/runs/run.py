@@ -28,6 +28,7 @@ from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.windows import window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
 from tallystick.pipeline.evaluate import backtest, sentences
@@ -41,7 +42,7 @@ from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, 
 from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
-from tallystick.pipeline.leakage import checks
+from tallystick.pipeline.leakage import checks, questions
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.runs.keeping import JUDGED_ONLY, is_kept
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
@@ -58,7 +59,14 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
-from tallystick.pipeline.runs.window_record import about_window, described_body, evaluated, optimism_body, scores_of
+from tallystick.pipeline.runs.window_record import (
+    about_window,
+    described_body,
+    evaluated,
+    leakage_body,
+    optimism_body,
+    scores_of,
+)
 
 Progress = Callable[[str, int, int], None]
 """What was just done, how much is done, of how much."""
@@ -75,6 +83,7 @@ class RunReport(NamedTuple):
     headline: str
     reasons: list[say.Reason]
     checks: list[say.Check]
+    questions: list[say.LeakQuestion]
     optimism: list[Optimism]
     random_choice: str | None
     remarks: list[str]
@@ -152,6 +161,18 @@ def run(
             raise
 
 
+def _context(outline: Outline) -> sentences.Context:
+    settings = outline.loaded.settings
+    return sentences.Context(
+        metric=settings.selection.metric,
+        reference=settings.reference,
+        confidence=settings.selection.confidence,
+        period=_period(settings.time.window),
+        labels=window_names(settings.time, [window.label for window in outline.windows]),
+        detail=metric_detail(settings.selection),
+    )
+
+
 class _Running:
     """One run on its way: what it has computed and recorded so far."""
 
@@ -176,18 +197,13 @@ class _Running:
         self.progress = progress
         self.started = started
         self.reference = self.settings.reference
-        self.context = sentences.Context(
-            metric=self.settings.selection.metric,
-            reference=self.reference,
-            confidence=self.settings.selection.confidence,
-            period=_period(self.settings.time.window),
-            detail=metric_detail(self.settings.selection),
-        )
+        self.context = _context(outline)
         self.described: list[Described] = []
         self.judged: list[Judged] = []
         self.evidence: list[str] = []
         """Ids of the events that the decision rests on."""
         self.checks: list[say.Check] = []
+        self.questions: list[say.LeakQuestion] = []
         self.done = 0
         self.total = len(outline.windows) * len(outline.recipes)
 
@@ -273,9 +289,9 @@ class _Running:
             self.outline.recipes,
             self.described,
             earlier,
-            self.outline.workers,
             columns_there(self.settings.data, self.outline.loaded.path.parent),
         )
+        self.questions = questions.asked(self.checks, questions.given_answers(self.book.now(), self.settings))
         self._step("checking for leaks")
 
     def _choose(self, scores: Scores | None) -> Selection:
@@ -295,7 +311,7 @@ class _Running:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
             champion_name = next(same, None)
-        why = checks.why_not_eligible(self.checks)
+        why = checks.why_not_eligible(self.checks) if self.settings.gates.leakage is not None else None
         rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
             order=[recipe.name for recipe in self.outline.recipes],
@@ -328,19 +344,19 @@ class _Running:
         return measure_optimism(plan, complete, wanted, self.judged, workers, known, rows, self._step)
 
     def _conclude(
-        self,
-        plan: BacktestPlan,
-        scores: Scores | None,
-        selection: Selection,
-        optimism: list[Optimism],
+        self, plan: BacktestPlan, scores: Scores | None, selection: Selection, optimism: list[Optimism]
     ) -> RunReport:
         reasons = [
             say.Reason(code=reason.code, facts=reason.facts, sentence=sentences.reason_sentence(reason, self.context))
             for reason in selection.reasons
         ]
         headline = sentences.headline(selection, self.pipeline, scores, self.context)
+        if self.settings.gates.leakage is not None and selection.chosen is not None:
+            headline += questions.provisional(self.questions)
         by_chance = random_choice(optimism)
         remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
+        if self.settings.gates.leakage is None:
+            remarks = [questions.not_judged(self.checks, self.questions), *remarks]
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
@@ -370,10 +386,7 @@ class _Running:
             differs_from=differs,
             seconds=round(time.monotonic() - self.started, 3),
         )
-        leakage = say.LeakageChecked(
-            run=self.name, pipeline=self.pipeline, result=checks.worst_of(self.checks), checks=self.checks
-        )
-        appended, model = self._record(decided, finished, leakage, optimism, model)
+        appended, model = self._record(decided, finished, optimism, model)
         return RunReport(
             outline=self.outline,
             described=self.described,
@@ -383,6 +396,7 @@ class _Running:
             headline=headline,
             reasons=reasons,
             checks=self.checks,
+            questions=self.questions,
             optimism=optimism,
             random_choice=by_chance,
             remarks=remarks,
@@ -398,12 +412,12 @@ class _Running:
         self,
         decided: say.DecisionTaken,
         finished: say.RunFinished,
-        leakage: say.LeakageChecked,
         optimism: list[Optimism],
         model: Refitted | None,
     ) -> tuple[Appended, Refitted | None]:
         """Decision, model and end of the run as one commit; the model under the name that was free then."""
         evidence = tuple(self.evidence)
+        leakage = leakage_body(self.name, self.pipeline, self.checks, self.questions)
         bodies = [optimism_body(self.outline, item) for item in optimism]
         measured = [Draft(leakage, cause=evidence), *(Draft(body, cause=evidence) for body in bodies)]
         while True:

@@ -18,6 +18,8 @@ from tallystick.pipeline.evaluate.losses import gain_of
 from tallystick.pipeline.evaluate.optimism import Optimism
 from tallystick.pipeline.evaluate.stability import Scores, WindowLosses
 from tallystick.pipeline.evaluate.stability import scores as compare
+from tallystick.pipeline.leakage.checks import worst_of
+from tallystick.pipeline.leakage.judge import RULE
 from tallystick.pipeline.runs.start import Outline
 
 
@@ -94,6 +96,15 @@ def evaluated(
         fit_seconds=round(item.fit_seconds, 3),
         predict_seconds=round(item.predict_seconds, 3),
         warnings=item.warnings,
+    )
+
+
+def leakage_body(
+    run: str, pipeline: str, checks: list[say.Check], questions: list[say.LeakQuestion]
+) -> say.LeakageJudged:
+    """The leakage checks of a run with its questions, for the record."""
+    return say.LeakageJudged(
+        run=run, pipeline=pipeline, result=worst_of(checks), checks=checks, rule=RULE, questions=questions
     )
 
 

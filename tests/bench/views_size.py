@@ -38,6 +38,7 @@ from histories import (  # noqa: E402
     started,
     taken,
 )  # fmt: skip
+from living import reproduced  # noqa: E402
 
 from tallystick import ledger  # noqa: E402
 from tallystick.ledger.events import types as say  # noqa: E402
@@ -110,6 +111,10 @@ def period(number: int, headline: str = "all is quiet") -> Draft:
     return Draft(body, about=About(observed_in=PERIOD))
 
 
+def again(number: int) -> say.RunReproduced:
+    return reproduced("r", "p", number, "identical")
+
+
 def trial() -> say.TrialStarted:
     return say.TrialStarted(trial="t", name="t", params={"text": TEXT}, host="h", process=1, program="p")
 
@@ -146,7 +151,8 @@ def kinds() -> dict[str, Kind]:
         "pipelines, by runs": Kind([question], lambda n: started(f"r{n}", "p")),
         "pipelines, by promotions": Kind([question], lambda n: promoted("m", "p", None, f"reason {n}")),
         "runs, by windows": Kind([run], lambda n: described("r", "p", f"w{n}")),
-        "runs, by repetitions": Kind([run, chosen, finished("r", "p")], lambda n: taken("r", "p", f"{n:012d}")),
+        "runs, by slices": Kind([run, chosen, finished("r", "p")], lambda n: taken("r", "p", f"{n:012d}")),
+        "runs, by repetitions": Kind([run, chosen, finished("r", "p")], again),
         "models, by runs": Kind(
             [refitted("m", "r", "p"), promoted("m", "p", None, TEXT[:10_000])], lambda n: refitted("m", f"r{n}", "p")
         ),

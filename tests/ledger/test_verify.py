@@ -411,7 +411,8 @@ def test_events_of_later_programs_pass_through_and_count(story: ledger.Ledger) -
     verdict = verify(story)
     # The head says another time than the commit: that much is found; the event itself is fine.
     assert [finding.kind for finding in verdict.findings] == ["INDEX"]
-    assert verdict.events == story.log.commit(story.log.size() - 1).last_seq + 1
+    with story.log.unchecked():  # which every other reader refuses
+        assert verdict.events == story.log.commit(story.log.size() - 1).last_seq + 1
 
 
 def test_flipped_bits_of_the_file_are_noticed_or_carried_nothing(tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ def test_a_period_means_its_end_in_the_ledgers_zone(text: str, moment: str) -> N
         ("last month", "2013-06"),
         ("this month", "2013-07"),
         ("last year", "2012"),
+        ("2013-Q2", "2013-06-30"),
+        ("2012-Q4", "2012-12-31"),
+        ("2013-W26", "2013-06-30"),
+        ("2012-W52", "2012-12-30"),
     ],
 )
 def test_dates_as_people_type_them(text: str, plain: str) -> None:
@@ -148,7 +152,9 @@ def test_what_has_not_come_yet_is_no_part_of_the_history(book: ledger.Ledger, cl
     assert book.when("2013-01-01").n == 0
 
 
-@pytest.mark.parametrize("text", ["2013-W26", "2013-W26-1", "2013W26", "20130630", "2013-6-30", "", "٢٠١٣-٠٦-٣٠"])
+@pytest.mark.parametrize(
+    "text", ["2013-W54", "2013-Q5", "2013-W26-1", "2013W26", "20130630", "2013-6-30", "", "٢٠١٣-٠٦-٣٠"]
+)
 def test_a_spelling_whose_end_would_be_guessed_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_moment(text, NEW_YORK, NOON)

@@ -7,22 +7,20 @@ signatures, waivers, promotions, watched months and automation. What is set asid
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import shlex
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import older
 import pytest
 from click.testing import CliRunner
-from given import FIXTURES, Ticking, seeded_salts
+from given import Ticking
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from judged import judged_run, passes_everything
+from judged_life import FILE, MODEL, PIPELINE, RUN, copy_of, level, life, passed
 
 from tallystick import ledger
 from tallystick.ledger.amend.correction import correct
@@ -30,70 +28,13 @@ from tallystick.ledger.amend.redaction import KEPT, redact
 from tallystick.ledger.amend.undoing import DECISIONS
 from tallystick.ledger.errors import Damaged, Refused, TallyError
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.approval import approval_event, sign_approval
-from tallystick.ledger.tlog.note import SignerKey
+from tallystick.ledger.importing.importer import import_history
 from tallystick.ledger.verify.verify import verify
-from tallystick.pipeline.governance.automation import LEVELS, automation_of
-from tallystick.pipeline.governance.gates import known_gates, standing
-from tallystick.pipeline.governance.promotion import promote
-from tallystick.pipeline.governance.waivers import end, waive
+from tallystick.pipeline.config.load import LoadedPipeline, read
+from tallystick.pipeline.config.loosening import refuse_silent_loosening
 from tallystick.tui.cli.main import tally
 
-FILE = FIXTURES / "late-arrivals.toml"
-PIPELINE, RUN, MODEL = "late-arrivals", "2013-01-01.1", "late-arrivals-v1"
-BAD_RUN, BAD_MODEL = "2013-01-01.2", "late-arrivals-v2"
-GOOD = {"2013-04": 0.05, "2013-05": 0.08, "2013-06": 0.04, "2013-07": 0.06}
-BAD = {**GOOD, "2013-05": -0.2}
 AMENDMENTS = ("correct", "redact", "redact as before")
-
-
-def watched(label: str, status: str) -> say.PeriodMonitored:
-    number = say.Metric(value=0.5, standard_error=None, reason=None)
-    return say.PeriodMonitored(
-        period=f"{PIPELINE}/{label}", label=label, pipeline=PIPELINE, model=MODEL,
-        labels_as_of=dt.datetime(2013, 12, 1, tzinfo=dt.UTC), source="parquet:x", fingerprint="ab" * 32, rows=100,
-        immature_rows=0, status=status, decision="nothing", metrics={"log_loss": number},
-        reference={"log_loss": number}, history=(), estimate=None, facts={}, reliability=[], histograms={}, columns={},
-        losses=None, headline="As it was.", suggestion="Nothing to do.",
-    )  # fmt: skip
-
-
-def reproduced(number: int, verdict: str) -> say.RunReproduced:
-    return say.RunReproduced(
-        reproduction=f"{RUN}/{number}", run=RUN, pipeline=PIPELINE, environment="e" * 64, verdict=verdict, workers=1,
-        tolerance=1e-9, result_hash="ab" * 32, largest_difference=0.5, changed_decisions=3, first_window="2013-04",
-        first_candidate="small_trees", missing=[], facts={}, sentence="It came out otherwise.",
-    )  # fmt: skip
-
-
-def life(folder: Path) -> None:
-    """Two models, of which one passes what it is asked; then it is watched, and its repetition fails."""
-    clock = Ticking(dt.datetime(2013, 8, 1, tzinfo=dt.UTC))
-    with ledger.create(folder, timezone="UTC", clock=clock, salts=seeded_salts(), key_home="file") as book:
-        judged_run(book, FILE, RUN, GOOD)
-        passes_everything(book, RUN, MODEL)
-        promote(book, MODEL, "steady in every month")
-        judged_run(book, FILE, BAD_RUN, BAD, model=BAD_MODEL)
-        with pytest.raises(Refused):
-            promote(book, BAD_MODEL, "it is newer")
-        given_ = {"owner": "ann", "approver": "ben", "evidence": None, "ends_when": None}
-        until = book.now().moment + dt.timedelta(days=30)
-        granted = "it is repaired within this month"
-        waive(book, "worst_window_gain", BAD_MODEL, reason=granted, until=until, **given_)  # type: ignore[arg-type]
-        end(book, f"{BAD_MODEL}/worst_window_gain/1", "it was not repaired")
-        for label, status in (("2013-04", "quiet"), ("2013-05", "quiet"), ("2013-06", "alarm"), ("2013-07", "quiet")):
-            book.append(watched(label, status))
-        change = say.AutomationChanged(
-            automation=PIPELINE, pipeline=PIPELINE, level="suggest", before="manual", quiet_periods=1, needed=6,
-            approvers=[], reason="as in spring",
-        )  # fmt: skip
-        book.append(change)
-        book.append(watched("2013-08", "alarm"))
-        seq = book.now().model(MODEL).made_by_event
-        event, key = book.now().event(seq).id.hex(), SignerKey.generate("ann")
-        note = sign_approval(book.origin, event, key)
-        book.append(approval_event(note, key.verifier, event, None))
-        book.append(reproduced(2, "different"), sign=True)
 
 
 @pytest.fixture(scope="module")
@@ -101,16 +42,6 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("laws") / "team"
     life(folder)
     return folder
-
-
-@contextmanager
-def copy_of(told: Path) -> Iterator[ledger.Ledger]:
-    """A copy that goes on a month later."""
-    # Each copy goes on by itself, so the account must not remember the one before.
-    with tempfile.TemporaryDirectory() as temporary, mock.patch.dict(os.environ, XDG_STATE_HOME=f"{temporary}/state"):
-        shutil.copytree(told, Path(temporary) / "team")
-        with ledger.open(Path(temporary) / "team", clock=Ticking(dt.datetime(2013, 9, 1, tzinfo=dt.UTC))) as book:
-            yield book
 
 
 def amend(book: ledger.Ledger, seq: int, how: str) -> bool:
@@ -128,25 +59,26 @@ def amend(book: ledger.Ledger, seq: int, how: str) -> bool:
     return True
 
 
-def passed(now: ledger.Snapshot) -> set[tuple[str, str]]:
-    """Gates that let a model through: judged now, and as they are shown."""
-    found = set()
-    for model in now.models():
-        found |= {(model.model, gate.name) for gate in known_gates(now, model.model) if gate.stands(now.moment)}
-        try:
-            _, outcomes, _ = standing(now, model)
-        except TallyError:
-            continue  # what cannot be judged lets nothing through
-        found |= {(f"now {model.model}", outcome.name) for outcome in outcomes if outcome.verdict == "passed"}
-    return found
-
-
-def level(now: ledger.Snapshot) -> int:
-    try:
-        state = automation_of(now, PIPELINE).state
-    except TallyError:
-        return 0
-    return LEVELS.index(state.level) if state.level in LEVELS else 0
+@pytest.fixture(scope="module")
+def with_import(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same life, beside that of another ledger, of which some was erased and set aside before it was imported."""
+    folder = tmp_path_factory.mktemp("laws")
+    life(folder / "ann")
+    with ledger.open(folder / "ann", clock=Ticking(dt.datetime(2013, 8, 10, tzinfo=dt.UTC))) as ann:
+        now = ann.now()
+        alarm = [found.seq for found in now.events(types=[say.PeriodMonitored.TYPE])][-1]
+        window = next(found.seq for found in now.events(types=[say.WindowEvaluated.TYPE]))
+        redact(ann, alarm, "it names a person", "the law")
+        older.redact(
+            ann, next(f.seq for f in now.events(types=[say.RunReproduced.TYPE])), "it names a person", "the law"
+        )
+        wrong = correct(ann, window, "of another month").last_seq
+        redact(ann, wrong, "it names a person", "the law")
+        ann.checkpoint()
+    life(folder / "team")
+    with ledger.open(folder / "team", clock=Ticking(dt.datetime(2013, 8, 20, tzinfo=dt.UTC))) as book:
+        import_history(book, folder / "ann", named_under="ann")
+    return folder / "team"
 
 
 amendments = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(AMENDMENTS)), min_size=1, max_size=4)
@@ -156,6 +88,23 @@ amendments = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(AMENDMENTS))
 @given(amendments)
 def test_evidence_that_is_taken_away_improves_nothing(told: Path, amended: list[tuple[int, str]]) -> None:
     with copy_of(told) as book:
+        for seq, how in amended:
+            before = book.now()
+            gates, automated = passed(before), level(before)
+            if seq <= before.as_of.seq and amend(book, seq, how):
+                after = book.now()
+                assert passed(after) <= gates, (before.event(seq).type, how)
+                assert level(after) <= automated, (before.event(seq).type, how)
+        assert verify(book).findings == []
+
+
+@settings(deadline=None, max_examples=15, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.tuples(st.integers(1, 160), st.sampled_from(AMENDMENTS)), min_size=1, max_size=4))
+def test_evidence_of_an_imported_history_improves_nothing_by_going(
+    with_import: Path, amended: list[tuple[int, str]]
+) -> None:
+    with copy_of(with_import) as book:
+        assert not {gate for gate in passed(book.now()) if gate[0].startswith("now ann/") and gate[1] == "reproduced"}
         for seq, how in amended:
             before = book.now()
             gates, automated = passed(before), level(before)
@@ -222,3 +171,82 @@ def test_a_decision_is_undone_by_the_command_that_the_refusal_names(told: Path) 
             assert (done.exit_code, done.exception) == (0, None), (seq, refused.value.hint, done.output)
             followed.append(words[0])
     assert {"retire", "story", "automation"} <= {*followed}
+
+
+# Registrations ----------------------------------------------------------------------------------------------
+
+
+def laxer(tmp_path: Path, why: str = "") -> LoadedPipeline:
+    """The file with a gate loosened under its old words; ``why`` for all gates."""
+    text = FILE.read_text().replace("at_most = 0.05", "at_most = 0.5", 1)
+    assert text != FILE.read_text()
+    if why:
+        text = text.replace("[gates] ", f'[gates]\nwhy = "{why}"\n', 1)
+    file = tmp_path / "laxer.toml"
+    file.write_text(text)
+    return read(file)
+
+
+@pytest.mark.parametrize("how", AMENDMENTS)
+def test_a_registration_that_is_taken_away_lets_nobody_loosen_in_silence(told: Path, how: str, tmp_path: Path) -> None:
+    with copy_of(told) as book:
+        registered = max(found.seq for found in book.now().events(types=["pipeline.registered"]))
+        assert amend(book, registered, how)
+        with pytest.raises(Refused) as refused:
+            refuse_silent_loosening(book.now(), laxer(tmp_path))
+        if how == "correct":
+            assert "loosened 0.05 -> 0.5" in refused.value.message
+            return
+        assert f"the content of #{registered} (pipeline.registered) was erased on 2013-09-01" in refused.value.message
+        assert f"#{registered}" in refused.value.hint
+        # The words of the hint help, and another number does not.
+        refuse_silent_loosening(book.now(), laxer(tmp_path, f"known before #{registered} was erased"))
+        with pytest.raises(Refused):
+            refuse_silent_loosening(book.now(), laxer(tmp_path, f"known before #{registered}0 was erased"))
+
+
+def test_a_pipeline_whose_only_registration_is_erased_is_unknown_and_not_missing(told: Path) -> None:
+    with copy_of(told) as book:
+        for found in list(book.now().events(types=["pipeline.registered"])):
+            assert amend(book, found.seq, "redact as before")
+        folder = str(book.folder)
+        champion = CliRunner().invoke(tally, ["champion", PIPELINE, "--ledger", folder])
+        status = CliRunner().invoke(tally, ["status", "--json", "--ledger", folder])
+        words = " ".join(CliRunner().invoke(tally, ["status", "--ledger", folder]).output.split())
+    assert "unknown: the content of #" in str(champion.exception), champion.output
+    assert json.loads(status.stdout)["pipelines"]["unknown"] == "erased"
+    assert "Which pipelines there are is unknown: the content of #" in words
+    assert "No pipeline has run yet" not in words
+
+
+# Every answer about a gate ----------------------------------------------------------------------------------
+
+
+def asked(folder: str, *words: str) -> Any:
+    done = CliRunner().invoke(tally, [*words, "--json", "--ledger", folder])
+    assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("how", AMENDMENTS)
+def test_every_answer_about_a_gate_is_the_same(told: Path, how: str) -> None:
+    with copy_of(told) as book:
+        before, folder, gate = book.now().as_of, str(book.folder), f"{MODEL}/leakage"
+        seq = next(found.seq for found in book.now().events(types=[say.LeakageChecked.TYPE]))
+        assert asked(folder, "show", f"gate:{gate}")["state"]["verdict"] == "passed"
+        assert amend(book, seq, how)
+        shown = asked(folder, "show", f"gate:{gate}")["state"]
+        assert shown["verdict"] == "open" and f"#{seq}" in shown["sentence"]
+        rows = asked(folder, "sql", f"select verdict, sentence from gates where gate = '{gate}'")["rows"]
+        assert rows == [{"verdict": "open", "sentence": shown["sentence"]}]
+        why = asked(folder, "why", f"gate:{gate}.verdict")
+        assert (why["value"], why["before"]) == ("open", "passed")
+        assert why["because"]["causes"], "what had been recorded of it"
+        changed = asked(folder, "diff", f"c{before.n}", "now")["changes"]
+        found = [item for item in changed if item["handle"] == f"gate:{gate}"]
+        if how == "correct":  # what was erased is unknown at both moments
+            assert [field["field"] for field in found[0]["fields"]] == ["verdict", "sentence"]
+            assert {field["event"] for field in found[0]["fields"]} == {f"#{book.now().as_of.seq}"}
+        else:
+            assert found == []
+            assert asked(folder, "show", f"gate:{gate}", "--as-of", f"c{before.n}")["state"]["verdict"] == "open"

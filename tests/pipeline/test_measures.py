@@ -265,12 +265,12 @@ def test_counts_below_zero_are_refused_and_predictions_below_zero_are_not() -> N
 @pytest.mark.parametrize("metric", REGRESSION_METRICS)
 def test_a_new_level_never_loses_more(metric: str) -> None:
     """What a recalibration could gain is measured by the loss itself."""
-    from tallystick.pipeline.monitoring.statistics import with_level
+    from tallystick.pipeline.monitoring.statistics import number_with_level
 
     for seed, weighted in itertools.product(range(5), (False, True)):
         y, p, weights = rows(metric, seed)
         scored = Scored(y, p * 1.4 + 0.3, units(len(y)), MEASURES[metric], relative(weights) if weighted else None)
-        moved = with_level("regression", scored)
+        moved = number_with_level(scored)
         before, after = (
             judged(metric, y, item, weights if weighted else None)[metric].value for item in (scored.p, moved)
         )
@@ -285,3 +285,21 @@ def test_tables_of_weighted_rows_hold_weighted_sums() -> None:
     assert whole["rows"].sum() == len(y)
     assert whole["sum_y"].sum() / len(y) == pytest.approx(np.average(y, weights=weights))
     assert table[table["segment"] == "half"]["sum_loss"].sum() == pytest.approx(whole["sum_loss"].sum())
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=15, deadline=None)
+def test_tables_are_sums_by_name_to_the_last_bit(seed: int) -> None:
+    """They are summed by number; recorded tables were summed by the names of segment, level and unit."""
+    y, p, _ = rows("log_loss", seed, n=120)
+    days = Units(np.sort(np.random.default_rng(seed).integers(0, 9, len(y))), tuple("abcdefghi"))
+    levels = pd.Series(np.random.default_rng(seed).choice(np.array(["x", "Y", None, "(z"], dtype=object), len(y)))
+    table = metrics.loss_table(Scored(y, p, days, Measure("log_loss")), {"s": levels})
+    loss = losses.row_losses("log_loss", y, p)
+    names = np.asarray(days.names, dtype=object)[days.codes]
+    base = pd.DataFrame({"unit": names, "rows": 1, "sum_y": y, "sum_p": p, "sum_loss": loss})
+    parts = [
+        base.assign(segment=segment, level=level).groupby(["segment", "level", "unit"]).sum().reset_index()
+        for segment, level in (("", ""), ("s", levels.fillna("(missing)").to_numpy()))
+    ]
+    pd.testing.assert_frame_equal(table, pd.concat(parts, ignore_index=True), check_exact=True)

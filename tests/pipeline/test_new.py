@@ -254,6 +254,17 @@ def test_a_csv_file_that_can_be_read_in_two_ways_is_proposed_one(
     assert again.doubts == ()
 
 
+@pytest.mark.parametrize(("window", "first"), [("3 months", '"2020-Q3"'), ("1 week", '"20'), ("1 month", "20")])
+def test_quarters_and_weeks_are_written_by_their_names(tmp_path: Path, window: str, first: str) -> None:
+    made = begun(customers(months=30), tmp_path, target="churned", window=window)
+    text = made.file.read_text()
+    assert f"first_test  = {first}" in text
+    windows = [*development_windows(made.loaded.settings.time), *sealed_windows(made.loaded.settings.time)]
+    named = {"3 months": "-Q", "1 week": "-W", "1 month": "-"}[window]
+    assert all(named in item.label for item in windows)
+    assert check_data(made.loaded)[1] == []
+
+
 def test_rows_without_a_name_have_no_key(tmp_path: Path) -> None:
     frame = customers().drop(columns="customer_id")
     frame = pd.concat([frame, frame.iloc[::7]]).sort_values("signup", kind="stable")

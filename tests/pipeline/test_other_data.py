@@ -571,3 +571,81 @@ def test_progress_has_one_total_and_comes_to_it(book: ledger.Ledger, tmp_path: P
     run(book, loaded, workers=1, on_outline=lambda _: None, on_progress=lambda _, *far: told.append(far))
     assert {total for _, total in told} == {told[-1][0]}
     assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+# Weeks ------------------------------------------------------------------------------------------------------
+
+WEEKS = {
+    'window = "1 month"': 'window = "1 week"',
+    "2024-03-01": '"2024-W16"',
+    "2024-07-01": '"2024-W34"',
+    "3 of 5": "10 of 19",
+    'every = "1 month"': 'every = "1 week"',
+    "min_rows = 50": "min_rows = 30",
+    'label_delay = "1d"': 'label_delay = "1d"\nmin_rows = 30',
+}
+
+
+def test_weeks_are_called_as_people_write_them_from_run_to_reproduction(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, orders(per_day=8), **WEEKS)
+    report = done(book, file)
+    assert [item.window.label for item in report.described] == [f"2024-W{week}" for week in range(16, 35)]
+    said = " ".join([report.headline, *(reason.sentence for reason in report.reasons)])
+    assert "the week from" in said
+    assert said.count(" July 2024") <= said.count("the week from"), "a week is called by more than its first day"
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    promoted(book, report)
+    pd.concat([orders(per_day=8), orders("2024-09-02", "2024-09-08")]).to_parquet(
+        tmp_path / "orders.parquet", index=False
+    )
+    watched = [watch(book, file, label).body for label in ("2024-W36", "2024-09-02")]
+    assert [body.label for body in watched] == ["2024-W36", "2024-W36"]
+    assert "he week from 2 September 2024" in watched[0].headline
+
+
+# Steps ------------------------------------------------------------------------------------------------------
+
+STEPS = {
+    'column = "ordered_at"': 'column = "day"\nunit = "step"',
+    '"ordered_at"': '"day"',
+    '"Europe/Berlin"': '"UTC"',
+    'window = "1 month"': 'window = "30 steps"',
+    "2024-03-01": "60",
+    "2024-07-01": "180",
+    '"0d"': '"0 steps"',
+    '"1d"': '"1 step"',
+    '"200 days"': '"60 steps"',
+    'every = "1 month"': 'every = "30 steps"',
+}
+
+
+def by_step(frame: pd.DataFrame) -> pd.DataFrame:
+    """The orders by the number of their day, 0 for the first one."""
+    return frame.assign(day=(frame["ordered_at"].dt.normalize() - pd.Timestamp("2024-01-01")).dt.days)
+
+
+def test_steps_are_never_shown_as_dates(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, by_step(orders(last="2024-07-28")), **STEPS)
+    report = done(book, file)
+    model = promoted(book, report)
+    assert "steps " in " ".join(reason.sentence for reason in report.reasons)
+    by_step(orders("2024-08-01", "2024-08-04")).to_parquet(tmp_path / "today.parquet", index=False)
+    for output in ("out.parquet", "out.csv"):
+        predicted = answer(book, model, "today.parquet", tmp_path / output)
+        assert predicted.body.warnings == []
+    for read_back in (pd.read_parquet(tmp_path / "out.parquet"), pd.read_csv(tmp_path / "out.csv")):
+        assert sorted(set(read_back["day"])) == [213, 214, 215, 216]
+    by_step(orders("2024-11-01", "2024-11-02")).to_parquet(tmp_path / "far.parquet", index=False)
+    with pytest.raises(Refused, match=r"approved for use until step 2\d\d\. .* are from later") as caught:
+        answer(book, model, "far.parquet", tmp_path / "far_out.parquet")
+    assert "1970" not in f"{caught.value.message} {caught.value.hint}"
+    by_step(orders(last="2024-09-30")).to_parquet(tmp_path / "orders.parquet", index=False)
+    watched = watch(book, file, "210")
+    said = [watched.body.headline, watched.body.suggestion, *(finding.sentence for finding in watched.findings)]
+    assert "teps 210 to 239" in watched.body.headline
+    assert not [sentence for sentence in said if "1970" in sentence]
+    for command in ("models", "champion returns", "status", f"show {model}", "runs", "audit", "check orders.toml"):
+        shown = tally(tmp_path, *command.split()).out
+        assert shown, command
+        assert "1970" not in shown, command
+    assert "steps 0 to 208" in tally(tmp_path, "models").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ OCTOBER = dt.datetime(2013, 10, 1, 4, tzinfo=dt.UTC)
 def pipeline_file(folder: Path, rows: pa.Table) -> Path:
     changes = {
         'target        = { column = "arr_delay", rule = "> 15", positive = "late" }': (
-            'target        = { column = "arr_delay" }'
+            'target        = { column = "arr_delay" }\nunit = "minutes"'
         ),
         "sklearn.dummy:DummyClassifier": "sklearn.dummy:DummyRegressor",
         'strategy = "prior"': 'strategy = "mean"',
@@ -75,7 +76,8 @@ def october(folder: Path, minutes: float) -> Watched:
 def test_an_ordinary_month_of_numbers_is_told_in_numbers(folder: Path) -> None:
     watched = october(folder, 0.0)
     assert watched.facts is not None
-    assert watched.facts.auc_standing is None
+    assert "auc" not in watched.facts.statistics
+    assert set(watched.facts.standings) == {"level", "ranking", "spread"}
     assert watched.body.estimate is None
     assert "was observed" in watched.body.headline
     assert "%" not in watched.body.headline
@@ -96,8 +98,9 @@ def test_a_level_that_moved_is_said_to_have_moved(folder: Path) -> None:
     assert before.facts is not None
     assert moved.facts is not None
     assert moved.facts.observed == pytest.approx(before.facts.observed + 60.0)
-    assert moved.facts.recoverable is not None
-    assert moved.facts.recoverable > 0.5
-    told = {finding.code: finding.sentence for finding in moved.findings}
-    assert "too low by" in told["level"]
-    assert "The differences between rows are as before: the level moved, not the order." in told["level"]
+    assert moved.facts.gain > 0.5
+    first = moved.findings[0]
+    assert (first.code, first.level) == ("level", "alarm")
+    assert re.search(r"The model predicted -?[\d.]+ minutes on average, -?[\d.]+ was observed;", first.sentence)
+    assert "The level moved; recalibrating saves" in moved.body.headline
+    assert (moved.body.cause, moved.body.rule) == ("level", "own windows 2")

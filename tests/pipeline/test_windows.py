@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from orders import file_for
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros
+from tallystick.pipeline.config.load import LoadedPipeline, read
 from tallystick.pipeline.config.settings import Final, Rolling, Time
-from tallystick.pipeline.config.windows import all_windows, development_windows, midnight, sealed_windows
+from tallystick.pipeline.config.windows import (
+    all_windows,
+    development_windows,
+    midnight,
+    period_window,
+    periods_between,
+    sealed_windows,
+    window_said,
+)
 
 DAY = 86_400_000_000
 
@@ -142,3 +153,92 @@ def test_nothing_that_was_known_later_is_trained_on(days: list[int], delay: int,
             known[i] > window.cutoff or (window.train_start is not None and time[i] < window.train_start)
             for i in np.flatnonzero(left)
         )
+
+
+# Quarters and weeks -----------------------------------------------------------------------------------------
+
+JANUARY = dt.date(2018, 1, 1)
+
+
+def written_as(folder: Path, window: str, first: str, last: str, final: str = "") -> LoadedPipeline:
+    """The orders' file with windows of some length, the first and last one as they are written."""
+    return read(
+        file_for(
+            folder,
+            **{
+                'window = "1 month"': f'window = "{window}"',
+                "first_test = 2024-03-01": f"first_test = {first}",
+                "last_test = 2024-07-01": f"last_test = {last}",
+                "test = []": f"test = [{final}]",
+                '"3 of 5 windows"': '"every window"',
+                'every = "1 month"': f'every = "{window}"',
+            },
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "last", "labels"),
+    [
+        ("3 months", '"2017-Q3"', '"2018-Q2"', ["2017-Q3", "2017-Q4", "2018-Q1", "2018-Q2"]),
+        ("3 months", "2017-07-01", "2018-04-01", ["2017-07-01", "2017-10-01", "2018-01-01", "2018-04-01"]),
+        ("1 week", '"2020-W52"', '"2021-W02"', ["2020-W52", "2020-W53", "2021-W01", "2021-W02"]),
+        ("7 days", '"2020-W52"', "2021-01-11", ["2020-W52", "2020-W53", "2021-W01", "2021-W02"]),
+        ("1 month", '"2017-11"', '"2018-02"', ["2017-11", "2017-12", "2018-01", "2018-02"]),
+    ],
+)
+def test_windows_are_named_as_the_file_writes_the_first(
+    tmp_path: Path, window: str, first: str, last: str, labels: list[str]
+) -> None:
+    time = written_as(tmp_path, window, first, last).settings.time
+    found = all_windows(time)
+    assert [item.label for item in found] == labels
+    assert [one.end for one in found[:-1]] == [one.start for one in found[1:]]
+    assert [period_window(time, label) for label in labels] == found
+    assert periods_between(time, labels[0], labels[-1]) == found
+
+
+@pytest.mark.parametrize("sealed", ["2018-Q2", "2018-04-01"])
+@pytest.mark.parametrize("notation", [('"2017-Q3"', '"2018-Q2"'), ("2017-07-01", "2018-04-01")])
+def test_a_sealed_quarter_is_understood_in_both_spellings(
+    tmp_path: Path, notation: tuple[str, str], sealed: str
+) -> None:
+    time = written_as(tmp_path, "3 months", *notation, f'"{sealed}"').settings.time
+    assert len(sealed_windows(time)) == 1
+    assert period_window(time, "2018-Q2") == period_window(time, "2018-04-01") == sealed_windows(time)[0]
+
+
+def test_a_file_with_dates_means_what_it_always_meant(tmp_path: Path) -> None:
+    """Names of windows that came later are no part of a configuration without them."""
+    by_date = written_as(tmp_path, "3 months", "2017-07-01", "2018-04-01")
+    assert "labels" not in by_date.meaning["time"]
+    assert "time.labels" not in by_date.defaulted
+    by_quarter = written_as(tmp_path, "3 months", '"2017-Q3"', '"2018-Q2"')
+    assert by_quarter.meaning["time"] == {**by_date.meaning["time"], "labels": "quarter"}
+
+
+@pytest.mark.parametrize(
+    ("window", "label", "words"),
+    [
+        ("3 months", "2018-Q3", "the quarter from July 2018"),
+        ("3 months", "2018-07-01", "the quarter from July 2018"),
+        ("3 months", "2018-02-01", "the quarter from February 2018"),
+        ("1 week", "2018-W31", "the week from 30 July 2018"),
+        ("10 days", "2018-07-30", "the 10 days from 30 July 2018"),
+        ("1 year", "2018-07-01", "the year from July 2018"),
+        ("1 month", "2018-07", "2018-07"),
+        ("1 day", "2018-07-30", "2018-07-30"),
+    ],
+)
+def test_windows_in_words(window: str, label: str, words: str) -> None:
+    made = times(window=window, first_test=JANUARY, last_test=JANUARY)
+    assert window_said(made, label) == words
+
+
+@pytest.mark.parametrize("label", ["2017-Q5", "2017-W54", "2017-W60", "2017-q3", "2017-Q3 ", "17-Q3", "2017-Q30"])
+def test_what_is_no_quarter_or_week_is_refused(tmp_path: Path, label: str) -> None:
+    with pytest.raises(InvalidInput):
+        written_as(tmp_path, "3 months", f'"{label}"', '"2018-Q2"')
+    made = times(window="3 months", first_test=JANUARY, last_test=JANUARY)
+    with pytest.raises(InvalidInput, match="is not a period of 3 months"):
+        period_window(made, label)

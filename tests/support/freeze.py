@@ -61,6 +61,7 @@ def tell(folder: Path, elsewhere: Path) -> None:
     say("run", "late-arrivals.toml")
     with ledger.open(folder) as book:
         run = book.now().runs()[0].run
+    answer(folder, say)
     say("approve", run, **BEN)
     decide(folder, run, say)
     live(folder, say)
@@ -93,6 +94,23 @@ def tell(folder: Path, elsewhere: Path) -> None:
     say("export", "tiles", "tiles")
     (folder / "receipt.txt").write_text(say("receipt").out)
     (folder / "log.vkey").write_text(say("key", "show", "--vkey").out)
+
+
+def answer(folder: Path, say: Callable[..., Answer]) -> None:
+    """A run that asks about a feature, and the answer."""
+    text = (folder / "late-arrivals.toml").read_text()
+    for old, new in (
+        ('name   = "late-arrivals"', 'name   = "with-departures"'),
+        ('"dep_delay", ', ""),
+        ('"plane_year, seats" ', '"plane_year, seats, dep_delay" '),
+    ):
+        assert old in text, old
+        text = text.replace(old, new)
+    (folder / "with-departures.toml").write_text(text)
+    say("run", "with-departures.toml")
+    with ledger.open(folder) as book:
+        run = book.now().runs()[-1].run
+    say("answer", run, "dep_delay", "--why", "A forecast of the delay, made three hours before departure.")
 
 
 def bring(laptop: Path, say: Callable[..., Answer]) -> None:

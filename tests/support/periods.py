@@ -7,14 +7,19 @@ import pandas as pd
 
 from tallystick.pipeline.config.alert_rules import Thresholds
 from tallystick.pipeline.evaluate import metrics
-from tallystick.pipeline.evaluate.losses import Measure
-from tallystick.pipeline.evaluate.metrics import Floats, Units, loss_table
+from tallystick.pipeline.evaluate.losses import Measure, row_losses
+from tallystick.pipeline.evaluate.metrics import Floats, Scored, Units, loss_table
 from tallystick.pipeline.monitoring.baseline import OwnHistory, Past
+from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns
 from tallystick.pipeline.monitoring.facts import Facts, JudgedRows, Judging, facts_of
+from tallystick.pipeline.monitoring.judgement import Ground
 from tallystick.pipeline.monitoring.period_data import bins_of
-from tallystick.pipeline.monitoring.statistics import statistics
+from tallystick.pipeline.monitoring.statistics import expected_losses
 
-RULES = Thresholds(0.8, 0.5, True)
+RULES = Thresholds()
+LOG_LOSS = Measure("log_loss")
+COUNTING = Thresholds(outside=0.8, by_range=0.5, counts_windows=True)
+"""The older rule, which counts own windows."""
 EDGES = {name: [-6.0, *np.linspace(-1.3, 1.3, 9).tolist(), 6.0] for name in ("x", "w", "v")}
 SEGMENTS = ("a", "b", "c")
 CAUSES = {
@@ -58,28 +63,33 @@ def make(seed: int, cause: str, *, days: int = 30, per_day: int = 120, noise_fea
 def rows_of(y: Floats, p: Floats, codes: np.ndarray, segment: np.ndarray, features: dict[str, Floats]) -> JudgedRows:
     edges = {name: EDGES.get(name, EDGES["x"]) for name in features}
     histograms = {name: metrics.histogram(values, edges[name]) for name, values in features.items()}
+    units = Units(codes, tuple(f"2013-09-{day + 1:02d}" for day in range(int(codes.max()) + 1)))
     return JudgedRows(
-        y=y,
-        p=p,
-        units=Units(codes, tuple(f"2013-09-{day + 1:02d}" for day in range(int(codes.max()) + 1))),
+        scored=Scored(y, p, units, LOG_LOSS),
         segments={"origin": pd.Series(np.array(SEGMENTS, dtype=object)[segment])},
         bins={name: bins_of(pd.Series(values), histograms[name]) for name, values in features.items()},
         histograms=histograms,
-        missing={name: float(np.isnan(values).mean()) for name, values in features.items()},
-        constant=tuple(name for name, values in features.items() if len(np.unique(values[~np.isnan(values)])) == 1),
-        reference=np.full(len(y), 0.27),
+        columns=LiveColumns(
+            ColumnShares(len(y), {name: float(np.isnan(values).mean()) for name, values in features.items()}, {}, {}),
+            tuple(name for name, values in features.items() if len(np.unique(values[~np.isnan(values)])) == 1),
+            {},
+            {},
+        ),
+        reference=Scored(y, np.full(len(y), 0.27), units, LOG_LOSS),
     )
 
 
 def past_of(label: str, rows: JudgedRows) -> Past:
-    scored = rows.by(Measure("log_loss"))
+    loss = row_losses("log_loss", rows.y, rows.p)
+    year, month = label.split("-")
     return Past(
         label=label,
-        live=False,
-        statistics=statistics("classification", scored).known,
-        losses=loss_table(scored, rows.segments),
+        statistics={"loss": float(loss.mean()), "estimate": float(expected_losses("log_loss", rows.p).mean())},
+        losses=loss_table(rows.scored, rows.segments),
         histograms=rows.histograms,
-        missing=rows.missing,
+        missing=rows.columns.shares.missing,
+        month=int(year) * 12.0 + int(month) - 1.0,
+        sample=rows.scored,
     )
 
 
@@ -88,10 +98,6 @@ def history(seed: int, windows: int = 7, noise_features: int = 0) -> OwnHistory:
     return OwnHistory([past_of(f"2013-{index + 1:02d}", rows) for index, rows in enumerate(made)], {}, {})
 
 
-def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1) -> Facts:
-    return facts_of(
-        "2013-09",
-        rows,
-        past,
-        Judging(task="classification", measure=Measure("log_loss"), rules=RULES, min_rows=200, margin=0.005, seed=seed),
-    )
+def judged(rows: JudgedRows, past: OwnHistory, seed: int = 1, rules: Thresholds = RULES) -> Facts:
+    ground = Ground("classification", rules, 0.005)
+    return facts_of("2013-09", rows, past, Judging(ground, min_rows=200, seed=seed, month=2013 * 12.0 + 8.0))

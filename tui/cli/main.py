@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "reproduce": ("tallystick.tui.cli.work.reproduce", "Do a run again from what was recorded, and compare."),
     "predict": ("tallystick.tui.cli.work.predict", "Predict with a model, within its approved scope."),
     "confirm": ("tallystick.tui.cli.decide.confirm", "Confirm settings that were proposed to you."),
+    "answer": ("tallystick.tui.cli.decide.answer", "Say why a feature that a run asked about is known in time."),
     "promote": ("tallystick.tui.cli.decide.promote", "Make a model the champion of its pipeline."),
     "refit": ("tallystick.tui.cli.decide.final_test", "Put a candidate forward that the rule did not choose."),
     "final-test": ("tallystick.tui.cli.decide.final_test", "Look at the sealed windows, once."),
@@ -81,6 +82,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Decide": (
         "final-test",
         "confirm",
+        "answer",
         "promote",
         "retire",
         "refit",

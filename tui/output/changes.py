@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from tallystick import ledger
-from tallystick.ledger.events.entry import Entry
+from tallystick.ledger.events.entry import Entry, Erased, Unreadable
 from tallystick.ledger.events.sentences import count, sentence
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.diff import EntityChange, FieldChange
 from tallystick.ledger.views.entities import (
     DecisionState,
@@ -50,13 +51,23 @@ def entry_json(entry: Entry, snapshot: ledger.Snapshot, aside: dict[int, int]) -
         "seq": entry.seq,
         "commit": snapshot.commit_handle(entry.n),
         "recorded_at": entry.recorded_at,
-        "occurred_at": entry.event.occurred_at,
+        "occurred_at": _occurred_at(entry, snapshot),
         "actor": entry.actor,
         "type": entry.event.t,
         "sentence": sentence(entry.event),
         "corrected_by": corrected_by(entry.seq, aside),
         **({"imported": imported} if imported else {}),
     }
+
+
+def _occurred_at(entry: Entry, snapshot: ledger.Snapshot) -> dt.datetime | Unknown | None:
+    """When an event occurred, by its own clock; that went with a body that was erased or is missing."""
+    match entry.event.body:
+        case Erased(seq=redaction, at=at):
+            return Unknown(event=entry.seq, redaction=redaction, on=f"{at.astimezone(snapshot.zone):%Y-%m-%d}")
+        case Unreadable():
+            return None
+    return entry.event.occurred_at
 
 
 def late_words(late: dt.timedelta) -> str:

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.query.evidence import Source
+from tallystick.ledger.query.commits import Source
 from tallystick.ledger.views.entities import HistoryState
 from tallystick.tui.output.console import heading
 from tallystick.tui.output.values import moment_words

@@ -7,9 +7,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.events.types import FindingMade, Reliability
-from tallystick.pipeline.records.period_record import PeriodRecord, drawable
-from tallystick.tui.output.period_text import change_words
+from tallystick.ledger.events.types import FindingMade, PeriodJudged, PeriodMonitored, Reliability
+from tallystick.pipeline.records.period_record import PeriodRecord, drawable, paths_of
+from tallystick.tui.output.period_text import change_words, signed
 from tallystick.tui.output.svg_charts import bars, calibration, text_of, trajectory
 from tallystick.tui.output.values import moment_words
 
@@ -43,12 +43,17 @@ td,th{text-align:left;vertical-align:top;padding:.15rem .6rem .15rem 0;width:50%
 body{font-size:11pt}main{max-width:none;padding:0}details>summary{display:none}}
 """
 
-STATISTICS = (
-    ("loss", "Loss", "smaller is better; the band is the own range", False, ""),
-    ("extra_loss", "Extra loss", "beyond what its own probabilities expect at this level", True, ""),
-    ("level", "Level", "mean prediction less observed", True, ""),
-    ("auc", "AUC", "how well it ranks; larger is better", False, ""),
-)
+STATISTICS = {
+    "loss": ("Loss", "smaller is better", False),
+    "extra_loss": ("Extra loss", "beyond what its own probabilities expect at this level", True),
+    "level": ("Level", "how far all predictions are off together, in log-odds or in usual errors", True),
+    "auc": ("AUC", "how well it ranks; larger is better", False),
+    "ranking": ("Ranking", "how far differences of outcomes fall short of those predicted", True),
+    "spread": ("Spread", "how much larger the errors are than such rows had", True),
+}
+BEFORE = {**STATISTICS, "level": ("Level", "mean prediction less observed", True)}
+"""The same for looks of the first form."""
+FIRST_RULE = "own windows 1"
 MOST_FACTS = 200
 MOST_BARS = 10
 SAME_TIME = dt.timedelta(days=1)
@@ -74,6 +79,7 @@ def page(record: PeriodRecord, zone: ZoneInfo, *, origin: str, replayed: bool) -
     head = [
         f"{known_rows:,} of {body.rows:,} rows with a known label{as_if_words(record, zone)}, from {body.source}.",
         f"Compared with the model's own {len(body.history)} windows: {', '.join(body.history) or 'none yet'}.",
+        judged_by(body),
         f"Recorded {moment_words(record.recorded_at, zone)} by {record.actor}, {late_words(record)}{looks}.",
         f"Event #{record.seq} in commit {record.commit} of ledger {origin}; made of nothing that was recorded later.",
     ]
@@ -99,6 +105,11 @@ def page(record: PeriodRecord, zone: ZoneInfo, *, origin: str, replayed: bool) -
     )
 
 
+def judged_by(body: PeriodMonitored) -> str:
+    """The rule that judged a look, with its version."""
+    return f"Judged by the rule “{body.rule if isinstance(body, PeriodJudged) else FIRST_RULE}”."
+
+
 def late_words(record: PeriodRecord) -> str:
     """``known 41 days late``."""
     days = record.late.days
@@ -114,7 +125,7 @@ def as_if_words(record: PeriodRecord, zone: ZoneInfo) -> str:
 
 
 def _tone(status: str) -> str:
-    return {"quiet": "normal", "waiting": "normal"}.get(status, status)
+    return {"quiet": "normal", "waiting": "normal", "not judged": "normal"}.get(status, status)
 
 
 def _finding(item: FindingMade) -> str:
@@ -152,10 +163,13 @@ def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
         return ""
     found = []
     labels = [*facts["own_windows"], facts["label"]]
-    for name, title, words, signed, unit in STATISTICS:
-        own, now = facts["own"].get(name, []), facts["statistics"].get(name)
-        if now is not None and len(own) + 1 == len(labels):
-            found.append(_figure(title, trajectory(title, labels, [*own, now], signed=signed, unit=unit), words))
+    for path in paths_of(facts):
+        title, words, has_zero = (STATISTICS if path.foretold else BEFORE)[path.name]
+        band = None if path.low is None and path.high is None else (path.low, path.high)
+        if band is not None:
+            words += "; the band is what the own windows foretell" if path.foretold else "; the band is the own range"
+        drawn = trajectory(title, labels, path.values, signed=has_zero, unit="", band=band)
+        found.append(_figure(title, drawn, words))
     if reliability:
         drawn = calibration(
             [item.mean_predicted for item in reliability],
@@ -168,7 +182,7 @@ def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
         drawn = bars(
             f"Change of the loss by {item['segment']}",
             [
-                (level["level"], level["inside"] + level["mix"], f"{level['inside'] + level['mix']:+.3f}")
+                (level["level"], level["inside"] + level["mix"], signed(level["inside"] + level["mix"]))
                 for level in levels
             ],
         )

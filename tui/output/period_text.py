@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tallystick.ledger.events.types import Reliability
-from tallystick.pipeline.records.period_record import drawable
+from tallystick.pipeline.evaluate.figures import figure
+from tallystick.pipeline.records.period_record import drawable, paths_of
 from tallystick.tui.output.console import aligned, sparkline, terminal_columns, wrap
 
 WIDTH = 30
-NAMES = (("loss", "loss"), ("extra_loss", "extra loss"), ("level", "level"), ("auc", "AUC"))
+NAMES = {"extra_loss": "extra loss", "auc": "AUC"}
 MOST_LEVELS = 6
 
 
@@ -21,14 +22,15 @@ def plot_lines(facts: dict[str, Any], reliability: list[Reliability]) -> list[st
     columns = max(60, terminal_columns() - 2)
     lines = [f"Own windows {', '.join(facts['own_windows'])}, then {facts['label']}"]
     rows = []
-    for name, title in NAMES:
-        own, now = facts["own"].get(name, []), facts["statistics"].get(name)
-        if now is None:
-            continue
-        values = [*own, now]
-        own_range = f"{min(own):.3f} to {max(own):.3f}" if own else "–"
-        rows.append((title, sparkline(values, min(values), max(values)), f"{now:.3f}", own_range))
-    lines += aligned(("", "trajectory", "now", "own range"), rows, columns)
+    paths = paths_of(facts)
+    for path in paths:
+        ends = ("–" if end is None else figure(end) for end in (path.low, path.high))
+        expected = "–" if path.low is None and path.high is None else " to ".join(ends)
+        title = NAMES.get(path.name, path.name)
+        drawn = sparkline(path.values, min(path.values), max(path.values))
+        rows.append((title, drawn, figure(path.values[-1]), expected))
+    last = "foretold" if paths and paths[0].foretold else "own range"
+    lines += aligned(("", "trajectory", "now", last), rows, columns)
     if reliability:
         lines += ["", "Calibration: ░ predicted, █ observed"]
         highest = max(max(item.mean_predicted, item.observed) for item in reliability) or 1.0
@@ -40,7 +42,7 @@ def plot_lines(facts: dict[str, Any], reliability: list[Reliability]) -> list[st
         levels = sorted(part["levels"], key=lambda level: -abs(level["inside"] + level["mix"]))[:MOST_LEVELS]
         highest = max((abs(level["inside"] + level["mix"]) for level in levels), default=1.0) or 1.0
         changes = [(level["level"], level["inside"] + level["mix"]) for level in levels]
-        shown = [(name, f"{change:+.4f}", bar(abs(change), highest, "█")) for name, change in changes]
+        shown = [(name, signed(change), bar(abs(change), highest, "█")) for name, change in changes]
         lines += aligned((part["segment"], "change", ""), shown, columns)
     return lines
 
@@ -49,10 +51,17 @@ def change_words(part: dict[str, Any], most: int) -> str:
     """What a decomposition says in numbers; ``most`` groups of it are drawn."""
     of = len(part["levels"])
     drawn = f"; the {most} of {of} groups that changed most" if of > most else ""
+    change, inside, mix = (signed(part[name]) for name in ("change", "inside", "mix"))
     return (
-        f"the loss changed by {part['change']:+.3f} against the own windows: {part['inside']:+.3f} inside the groups, "
-        f"{part['mix']:+.3f} by how many rows each has{drawn}"
+        f"the loss changed by {change} against the own windows: {inside} inside the groups, {mix} by how many rows "
+        f"each has{drawn}"
     )
+
+
+def signed(value: float) -> str:
+    """A change with its sign: ``+0.031``, ``-1,240``."""
+    text = figure(value)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def bar(value: float, highest: float, block: str) -> str:

@@ -9,6 +9,7 @@ from tallystick.tui.output.escape import show
 
 WIDTH = 320
 BAR = 22
+Band = tuple[float | None, float | None]
 
 
 def text_of(value: object) -> str:
@@ -16,13 +17,16 @@ def text_of(value: object) -> str:
     return escape(show(value, 20_000), quote=True)
 
 
-def trajectory(title: str, labels: Sequence[str], values: Sequence[float], *, signed: bool, unit: str) -> str:
-    """Own windows as dots in the band of their range, the period itself last and filled.
+def trajectory(
+    title: str, labels: Sequence[str], values: Sequence[float], *, signed: bool, unit: str, band: Band | None = None
+) -> str:
+    """Own windows as dots, the period itself last and filled, over the band in which it was expected.
 
-    ``unit`` is ``"%"`` for shares and empty otherwise.
+    ``unit`` is ``"%"`` for shares and empty otherwise. A band without a lower or upper end goes to the edge.
     """
-    own, now = values[:-1], values[-1]
-    low, high = min(values), max(values)
+    now = values[-1]
+    ends = [end for end in (band or ()) if end is not None]
+    low, high = min([*values, *ends]), max([*values, *ends])
     if signed:
         low, high = min(low, 0.0), max(high, 0.0)
     span = (high - low) or 1.0
@@ -35,8 +39,9 @@ def trajectory(title: str, labels: Sequence[str], values: Sequence[float], *, si
         return bottom - (bottom - top) * (value - low) / span
 
     parts = []
-    if own:
-        above, below = y(max(own)), y(min(own))
+    if band is not None:
+        above = top if band[1] is None else y(band[1])
+        below = bottom if band[0] is None else y(band[0])
         parts.append(
             f'<rect class="band" x="{left:.1f}" y="{above:.1f}" width="{WIDTH - left - right:.1f}" '
             f'height="{max(below - above, 1.0):.1f}"/>'

@@ -8,6 +8,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events.unknown import Unknown
+from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.query.steps import STEP, counts_in_steps, step_of
 from tallystick.ledger.views.entities import Championship
 from tallystick.tui.output.escape import show
 
@@ -53,6 +55,25 @@ def period_words(period: tuple[dt.datetime, dt.datetime], zone: ZoneInfo) -> str
     """``2013-01-01 to 2013-03-31``: the last day is the one before the exclusive end."""
     last = max(period[1], EARLIEST_END) - dt.timedelta(microseconds=1)
     return f"{period[0].astimezone(zone):%Y-%m-%d} to {last.astimezone(zone):%Y-%m-%d}"
+
+
+def steps_words(period: tuple[dt.datetime, dt.datetime]) -> str:
+    """``steps 0 to 169``, for a pipeline whose time is a whole number."""
+    return f"steps {step_of(period[0])} to {step_of(max(period[1] - STEP, period[0]))}"
+
+
+def world_words(snapshot: Snapshot, pipeline: str, period: tuple[dt.datetime, dt.datetime]) -> str:
+    """A period of the world that a pipeline is about: dates, or steps where that is how it counts."""
+    return steps_words(period) if counts_in_steps(snapshot, pipeline) else period_words(period, snapshot.zone)
+
+
+def state_value_words(snapshot: Snapshot, state: object, field: str, value: Any) -> str:
+    """One field of an entity's state; its periods in steps where its pipeline counts so."""
+    pipeline = getattr(state, "pipeline", None)
+    match value:
+        case (dt.datetime() as start, dt.datetime() as end) if isinstance(pipeline, str):
+            return world_words(snapshot, pipeline, (start, end))
+    return field_value_words(field, value, snapshot.zone)
 
 
 def field_words(field: str) -> str:

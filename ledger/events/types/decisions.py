@@ -51,6 +51,60 @@ class LeakageChecked(Body, frozen=True, kw_only=True):
     checks: list[Check]
 
 
+class LeakAnswer(Fact, frozen=True, kw_only=True):
+    """Why a feature is known in time, by somebody who answers for it."""
+
+    why: str
+    by: str
+    second: str | None
+    """Who agreed, where it takes two."""
+    where: Literal["file", "ledger"]
+
+
+class LeakQuestion(Fact, frozen=True, kw_only=True):
+    """What a run asks about one feature."""
+
+    subject: str
+    """The feature; ``(run)`` for the run as a whole."""
+    checks: list[str]
+    """Names of the checks that ask."""
+    sentence: str
+    left: float | None
+    """Share of the uncertainty that the feature alone leaves; null where that was not measured."""
+    left_error: float | None
+    answers: list[LeakAnswer]
+    """What answers it; empty while it is open."""
+    open_because: str | None
+    """Why it is open although somebody answered; null where it is answered, or nobody did."""
+
+
+@released("leakage.checked", 2)
+class LeakageJudged(LeakageChecked, frozen=True, kw_only=True):
+    """The same by rules that prove or ask: a check that says ``look`` is part of a question, and questions wait."""
+
+    rule: Count
+    """Version of the rules."""
+    questions: list[LeakQuestion]
+
+
+@released("question.answered", 1)
+class QuestionAnswered(Body, frozen=True, kw_only=True):
+    """A person says why a feature that a run asked about is known in time."""
+
+    run: RunRef
+    pipeline: PipelineRef
+    subject: str
+    checks: list[str]
+    """What is answered; another check asks again."""
+    why: Words
+    by: str
+    second: str | None
+    """Who agreed, where it takes two."""
+    left: float | None
+    """Share of the uncertainty that the feature left then; the answer lapses where it leaves much less."""
+    left_error: float | None
+
+
 @released("experiment.declared", 1)
 class ExperimentDeclared(Body, frozen=True, kw_only=True):
     """A run is an experiment: it may try anything, and nothing that it makes can be promoted."""

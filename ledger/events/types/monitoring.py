@@ -73,8 +73,8 @@ class PeriodMonitored(Body, frozen=True, kw_only=True):
     fingerprint: HexHash
     rows: Count
     immature_rows: Count
-    status: Literal["quiet", "notable", "alarm", "waiting"]
-    """``waiting``: too many labels are not known yet."""
+    status: Literal["quiet", "notable", "alarm", "waiting", "not judged"]
+    """``waiting``: too many labels are not known yet. ``not judged``, from version 2 on: too little can be told."""
     decision: Literal["nothing", "wait", "recalibrate", "challenger", "fix data", "refuse"]
     metrics: dict[str, Metric]
     reference: dict[str, Metric]
@@ -92,6 +92,17 @@ class PeriodMonitored(Body, frozen=True, kw_only=True):
     """Table of rows, summed loss, summed target and summed prediction by resample unit and by segment."""
     headline: str
     suggestion: str
+
+
+@released("period.monitored", 2)
+class PeriodJudged(PeriodMonitored, frozen=True, kw_only=True):
+    """The same, judged by one verdict: status, decision and headline follow from the cause."""
+
+    cause: str
+    """``level``, ``ranking``, ``spread``, ``day``, ``few`` …"""
+    rule: str
+    """The rule that judged, with its version: ``prediction interval 1``, ``own windows 2``. A period of the first form
+    was judged by own windows, version 1."""
 
 
 @released("finding.made", 1)

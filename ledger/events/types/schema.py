@@ -111,7 +111,7 @@ class Released:
         return tuple(name for name, hint in typing.get_type_hints(self.body).items() if _holds_any(hint))
 
     @cached_property
-    def _own_names(self) -> tuple[str, ...]:
+    def own_names(self) -> tuple[str, ...]:
         """Fields that refer to entities which every ledger names by itself."""
         return tuple(field for field, entity in _references(self.body) if entity not in BY_CONTENT | OF_THE_LOG)
 
@@ -129,7 +129,7 @@ class Released:
 
     def named_under(self, body: B, under: str) -> B:
         """A body whose names are those that it has under another; see :func:`named_under`."""
-        names = {field: f"{under}/{name}" for field in self._own_names if (name := getattr(body, field)) is not None}
+        names = {field: f"{under}/{name}" for field in self.own_names if (name := getattr(body, field)) is not None}
         return msgspec.structs.replace(body, **names)
 
     def entities(self, body: Body) -> list[str]:

@@ -76,7 +76,7 @@ def automations(entry: Entry, current: Lookup) -> Iterator[Change]:
                         body.pipeline,
                         follow(state, entry, quiet_periods=quiet, quiet_since=since, last_period=body.label),
                     )
-            elif body.status != "waiting":
+            elif body.status not in ("waiting", "not judged"):
                 cause = "alarm" if body.status == "alarm" else None
                 yield body.pipeline, _disturbed(state, entry, cause, f"{body.label}: {body.headline}", body.label)
         case say.FindingMade() if body.code == "schema":

@@ -19,7 +19,7 @@ class PeriodState(State, frozen=True, kw_only=True):
     about: Period | None
     rows: int
     immature_rows: int
-    status: Literal["quiet", "notable", "alarm", "waiting"]
+    status: Literal["quiet", "notable", "alarm", "waiting", "not judged"]
     decision: Literal["nothing", "wait", "recalibrate", "challenger", "fix data", "refuse"]
     metrics: dict[str, float | None]
     headline: str

@@ -15,6 +15,7 @@ from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query import board
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.periods import overlaps
+from tallystick.ledger.query.steps import STEP, counts_in_steps, step_of
 from tallystick.ledger.views.entities import AutomationState, ModelState, PipelineState, WaiverState
 from tallystick.tui.app.reading.position import Moment
 from tallystick.tui.app.reading.reader_thread import Job
@@ -79,7 +80,7 @@ def _row(
     found = snapshot.champion_if_known(name)
     champion = None if isinstance(found, Unknown) else found
     automation = cast("AutomationState | None", snapshot.find(f"automation:{name}"))
-    until, expired = _validity(champion, moment.time, zone)
+    until, expired = _validity(snapshot, champion, moment.time)
     mine = [waiver for waiver in waivers if waiver.pipeline == name]
     finding, level = _last_finding(snapshot, name, moment.at.about)
     mark = "bad" if expired or level == "alarm" else ""
@@ -99,14 +100,16 @@ def _row(
     )
 
 
-def _validity(champion: ModelState | None, time: dt.datetime, zone: ZoneInfo) -> tuple[str, bool]:
+def _validity(snapshot: ledger.Snapshot, champion: ModelState | None, time: dt.datetime) -> tuple[str, bool]:
     if champion is None or champion.intended_for is None:
         return "", False
     end = champion.intended_for[1]
+    if counts_in_steps(snapshot, champion.pipeline):
+        return f"step {step_of(end - STEP)}", False  # steps belong to no calendar, so no date is past them
     if end <= time:
         days = (time - end).days
         return f"EXPIRED {f'{days} d' if days < 1_000 else f'{days // 365} y'}", True
-    return f"{(end - dt.timedelta(microseconds=1)).astimezone(zone):%Y-%m-%d}", False
+    return f"{(end - dt.timedelta(microseconds=1)).astimezone(snapshot.zone):%Y-%m-%d}", False
 
 
 def _exceptions(waivers: list[WaiverState], time: dt.datetime) -> str:

@@ -13,6 +13,7 @@ from tallystick.ledger.query.diff import EntityChange
 from tallystick.ledger.views.entities import PipelineState, RunState
 from tallystick.ledger.views.fold import differing
 from tallystick.ledger.views.projection import State
+from tallystick.pipeline.governance.reopened import difference_that_counts
 from tallystick.tui.app.reading.position import Mark, Moment
 from tallystick.tui.app.reading.reader_thread import Job
 from tallystick.tui.app.screens.board import event_lines
@@ -38,7 +39,7 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
     from tallystick.tui.output.changes import SAME_WHEN_REPEATED, field_change_words
 
     first, second = (book.at_commit(mark.n) for mark in (a, b))
-    found = first.diff(second)
+    found = difference_that_counts(first, second, first.diff(second))
     lines = [Line(f"{way} {a_time.as_of.handle}, recorded {moment_words(a_time.as_of.recorded_at, book.zone)}", "dim")
              for way, a_time in (("from", first), ("to  ", second))]  # fmt: skip
     if not found.changes:

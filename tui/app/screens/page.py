@@ -29,7 +29,7 @@ from tallystick.tui.app.widgets.lines import Line, Lines, code_line
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.import_label import source_words
 from tallystick.tui.output.trajectory import trajectory_table
-from tallystick.tui.output.values import field_value_words, field_words, moment_words
+from tallystick.tui.output.values import field_value_words, field_words, moment_words, state_value_words
 
 FORWARD = 20_000
 """Events that are searched for what an event caused."""
@@ -158,7 +158,7 @@ def _run_page(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[
     try:
         record = record_of(snapshot, run, end_of_run(snapshot, run.run))
     except NotFound as error:
-        return [*lines, Line(error.message), *_fields(run, "run", zone)]
+        return [*lines, Line(error.message), *_fields(snapshot, run, "run")]
     for name, text in record.registered.questions.items():
         if isinstance(text, str):
             lines.append(Line(f"{field_words(name)}: {text}"))
@@ -210,7 +210,7 @@ def _gates(moment: Moment, snapshot: ledger.Snapshot, run: RunState, zone: ZoneI
 def _entity_page(snapshot: ledger.Snapshot, handle: str, state: State) -> list[Line]:
     kind, _, name = handle.partition(":")
     lines = [Line(f"{kind} {name}", "bold")]
-    lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, snapshot.zone), *_fields(state, kind, snapshot.zone)]
+    lines += [*_source(snapshot, snapshot.commit_of(state.seq).n, snapshot.zone), *_fields(snapshot, state, kind)]
     lines += [
         Line(f"{field_words(name):<18}{field_value_words(name, value, snapshot.zone)}")
         for name, value in belongings(snapshot, state).items()
@@ -227,7 +227,7 @@ def _entity_page(snapshot: ledger.Snapshot, handle: str, state: State) -> list[L
     return lines
 
 
-def _fields(state: State, kind: str, zone: ZoneInfo) -> list[Line]:
+def _fields(snapshot: ledger.Snapshot, state: State, kind: str) -> list[Line]:
     lines = []
     for field in state.__struct_fields__:
         value = getattr(state, field)
@@ -236,7 +236,7 @@ def _fields(state: State, kind: str, zone: ZoneInfo) -> list[Line]:
         key = f"{REFERENCES[field]}:{value}" if field in REFERENCES and isinstance(value, str) else ""
         if field == "champion":
             key = f"model:{value.model}"
-        lines.append(Line(f"{field_words(field):<18}{field_value_words(field, value, zone)}", "", key))
+        lines.append(Line(f"{field_words(field):<18}{state_value_words(snapshot, state, field, value)}", "", key))
     return lines
 
 

@@ -18,7 +18,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.console import as_of_json, print_json, wrap
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import aside_words
-from tallystick.tui.output.values import day_words, last_day_words, minute_words
+from tallystick.tui.output.values import minute_words, world_words
 
 
 @tally.command("champion")
@@ -80,7 +80,7 @@ def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None,
         )
         for role, period in (("trained on", champion.trained_on), ("intended for", champion.intended_for)):
             if period:
-                click.echo(f"  {role} {day_words(period[0], book.zone)} to {last_day_words(period[1], book.zone)}")
+                click.echo(f"  {role} {world_words(snapshot, champion.pipeline, period)}")
         click.echo(f"  file {champion.artifact[:12]}…")
         print_source(snapshot, snapshot.commit_of(champion.made_by_event).n, book.zone)
         print_waivers(snapshot, champion)

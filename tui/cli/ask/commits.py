@@ -9,7 +9,8 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.query.evidence import RecordedCommit, RecordedEvent
+from tallystick.ledger.query.commits import RecordedCommit
+from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.tui.cli.answer import struck_where_corrected
 from tallystick.tui.output.console import parsed, wrap
 from tallystick.tui.output.escape import show

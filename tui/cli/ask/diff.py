@@ -57,7 +57,10 @@ def diff_command(
                     clock_line(book)
                 differs = _runs(book, *sides, as_json)
             else:
-                found = snapshot_of(book, a, axis).diff(snapshot_of(book, b, axis))
+                from tallystick.pipeline.governance.reopened import difference_that_counts
+
+                first, second = snapshot_of(book, a, axis), snapshot_of(book, b, axis)
+                found = difference_that_counts(first, second, first.diff(second))
                 differs = bool(found.changes)
                 _print_dates(found, book, everything, as_json)
     exit_with(1 if differs and exit_code else 0)

@@ -12,7 +12,7 @@ from tallystick import ledger
 from tallystick.ledger.errors import NotFound
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import DecisionTaken, PromotionDecided
-from tallystick.ledger.query.evidence import RecordedCommit
+from tallystick.ledger.query.commits import RecordedCommit
 from tallystick.ledger.views.entities import DecisionState, GateState, ModelState, RunState
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.ask.explain_period import explain_watched, watched_of

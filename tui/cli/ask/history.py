@@ -10,7 +10,7 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
-from tallystick.ledger.query.blame import Cause, HistoryStep
+from tallystick.ledger.query.blame import Cause, HistoryStep, Why
 from tallystick.tui.cli.answer import head_line, set_aside, snapshot_of, struck
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
@@ -37,7 +37,7 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
     """
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        answer, aside = snapshot.why(question), set_aside(snapshot)
+        answer, aside = _why(snapshot, question), set_aside(snapshot)
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
@@ -57,6 +57,15 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
             wrap(f"{answer.kind}:{answer.name}: {field_words(answer.field)} is {value}{before}, because of"), bold=True
         )
         _print_cause(answer.because, snapshot, book.zone, aside, "", None)
+
+
+def _why(snapshot: ledger.Snapshot, question: str) -> Why:
+    answer = snapshot.why(question)
+    if answer.kind != "gate":
+        return answer
+    from tallystick.pipeline.governance.reopened import why_it_counts
+
+    return why_it_counts(snapshot, answer)
 
 
 def _print_cause(

@@ -18,7 +18,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.changes import late_words
 from tallystick.tui.output.console import as_of_json, print_json, table, wrap
 from tallystick.tui.output.import_label import unproven_line
-from tallystick.tui.output.values import day_words, period_words
+from tallystick.tui.output.values import day_words, period_words, world_words
 
 
 @tally.command("know")
@@ -91,7 +91,7 @@ def know_command(
             taken = day_words(state.taken_at, book.zone)
             click.echo(wrap(f"slice {state.slice} holds {held}: {count(state.rows, 'row')}, taken {taken}"))
         for model in found.models:
-            meant = period_words(model.intended_for, book.zone) if model.intended_for else ""
+            meant = world_words(book.now(), model.pipeline, model.intended_for) if model.intended_for else ""
             click.echo(wrap(f"model {model.model} ({model.status}) is intended for {meant}"))
 
 

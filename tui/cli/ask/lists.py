@@ -15,7 +15,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.console import as_of_json, print_json, table
 from tallystick.tui.output.hints import here
 from tallystick.tui.output.import_label import unproven_line
-from tallystick.tui.output.values import day_words, last_day_words, minute_words
+from tallystick.tui.output.values import day_words, minute_words, world_words
 
 
 @tally.command("runs")
@@ -86,7 +86,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
 
 def _model_row(model: ModelState, book: ledger.Ledger) -> tuple[object, ...]:
     periods = [
-        f"{day_words(period[0], book.zone)} to {last_day_words(period[1], book.zone)}" if period else ""
+        world_words(book.now(), model.pipeline, period) if period else ""
         for period in (model.trained_on, model.intended_for)
     ]
     return (

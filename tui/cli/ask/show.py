@@ -15,7 +15,8 @@ from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import erasure_words
 from tallystick.ledger.events.types import is_known
 from tallystick.ledger.query.belongings import belongings
-from tallystick.ledger.views.entities import RunState
+from tallystick.ledger.views.entities import GateState, RunState
+from tallystick.ledger.views.projection import State
 from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
 from tallystick.tui.cli.ask.commits import commit_json, corrected_by, print_commit, print_source
 from tallystick.tui.cli.main import tally
@@ -24,7 +25,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.console import as_of_json, clock_line, parsed, print_json, wrap
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.import_label import imported_json
-from tallystick.tui.output.values import field_value_words, field_words
+from tallystick.tui.output.values import field_words, state_value_words
 
 
 @tally.command("show")
@@ -51,7 +52,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
                 _show_commit(then, position.n, as_json)
             return
         snapshot = snapshot_of(book, as_of, axis)
-        state = snapshot.entity(handle)
+        state = _as_it_counts(snapshot, snapshot.entity(handle))
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
@@ -64,12 +65,20 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
         fields = {field: getattr(state, field) for field in state.__struct_fields__ if field != "seq"}
         for field, value in (fields | belongings(snapshot, state)).items():
             if value is not None:
-                click.echo(f"{field_words(field):<18}{field_value_words(field, value, book.zone)}")
+                click.echo(f"{field_words(field):<18}{state_value_words(snapshot, state, field, value)}")
         found = snapshot.event(state.seq)
         click.echo(f"{'last event':<18}#{state.seq}  {show(found.sentence, 400)}")
         print_source(snapshot, found.n, book.zone)
         if isinstance(state, RunState) and state.decision:
             _show_reasons(snapshot, state.run)
+
+
+def _as_it_counts(snapshot: ledger.Snapshot, state: State) -> State:
+    if not isinstance(state, GateState):
+        return state
+    from tallystick.pipeline.governance.reopened import as_it_counts
+
+    return as_it_counts(snapshot, state)
 
 
 def _show_reasons(snapshot: ledger.Snapshot, run: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.views.entities import GateState
 from tallystick.tui.cli.answer import head_line, snapshot_of
 from tallystick.tui.cli.main import tally
 from tallystick.tui.cli.opening import open_ledger
@@ -40,10 +41,11 @@ def sql_command(
         _print_path(ledger_path, as_json)
         return
     from tallystick.ledger.query.sql import answer
+    from tallystick.pipeline.governance.reopened import gates_as_they_count
 
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
-        rows = answer(snapshot, query)
+        rows = answer(snapshot, query, {GateState: gates_as_they_count(snapshot)})
         if as_json:
             print_json("tally.sql/1", {"as_of": as_of_json(snapshot.as_of, book), "rows": rows})
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import sys
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import click
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
+from tallystick.ledger.events.types import PipelineRegistered
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.checkpoints import newest_checkpoint
+from tallystick.ledger.query.steps import STEP, counts_in_steps, step_of
 from tallystick.ledger.views.entities import PeriodState, PipelineState, RunState
+from tallystick.pipeline.records.period_record import erased_since
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
 from tallystick.tui.cli.ask.waivers import expired, print_waivers
 from tallystick.tui.cli.main import tally
@@ -37,6 +41,7 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         # What was signed then, or the answer would change with every later signature.
         newest = newest_checkpoint(snapshot)
         signed = newest.size if newest else 0
+        unknown = None if pipelines else _unknown_pipelines(snapshot)
         if as_json:
             print_json(
                 "tally.status/1",
@@ -47,9 +52,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "commits": snapshot.as_of.n + 1,
                     "events": snapshot.as_of.seq + 1,
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
-                    "pipelines": [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
+                    "pipelines": unknown or [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
                     "watched": [
-                        state_json(last, f"period:{last.period}")
+                        last if isinstance(last, Unknown) else state_json(last, f"period:{last.period}")
                         for state in pipelines
                         if (last := newest_look(state.pipeline, snapshot)) is not None
                     ],
@@ -69,6 +74,9 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         heading(f"{book.origin} · {count(events, 'event')} in {count(commits, 'commit')}")
         for state in snapshot.histories():
             click.echo(wrap(history_words(state)), err=not sys.stdout.isatty())
+        if unknown is not None:
+            click.echo(wrap(f"Which pipelines there are is {unknown.words}."))
+            return
         if not pipelines:
             click.echo(here("No pipeline has run yet. Next: tally run FILE.toml"))
             return
@@ -83,6 +91,12 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         unsigned = commits - signed
         if unsigned > 0:
             click.echo(here(f"{count(unsigned, 'commit')} not signed yet: `tally receipt` signs."), err=True)
+
+
+def _unknown_pipelines(snapshot: ledger.Snapshot) -> Unknown | None:
+    """What stands in place of all pipelines, where what registered them was erased with their names."""
+    erased = snapshot.erased([PipelineRegistered.TYPE])
+    return erased[-1].erasure.unknown if erased else None
 
 
 def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object, ...]:
@@ -100,23 +114,32 @@ def _status_row(state: PipelineState, snapshot: ledger.Snapshot) -> tuple[object
         if state.former_champions
         else "none yet",
         day_words(state.champion.since if state.champion else None, snapshot.zone),
-        last_day_words(until, snapshot.zone) if until else "",
+        _until(snapshot, state.pipeline, until) if until else "",
         _watched(state.pipeline, snapshot),
         last.run if last else "",
         (last.headline or last.failure or last.status) if last else "",
     )
 
 
+def _until(snapshot: ledger.Snapshot, pipeline: str, until: dt.datetime) -> str:
+    if counts_in_steps(snapshot, pipeline):
+        return f"step {step_of(until - STEP)}"
+    return last_day_words(until, snapshot.zone)
+
+
 def _watched(pipeline: str, snapshot: ledger.Snapshot) -> str:
     """The period that was looked at last, and what to do: ``2013-09 notable: recalibrate``."""
     last = newest_look(pipeline, snapshot)
+    if isinstance(last, Unknown):
+        return last.words
     return "" if last is None else f"{last.label} {last.status}: {last.decision}"
 
 
-def newest_look(pipeline: str, snapshot: ledger.Snapshot) -> PeriodState | None:
-    """The period of a pipeline that was looked at last; None before the first."""
+def newest_look(pipeline: str, snapshot: ledger.Snapshot) -> PeriodState | Unknown | None:
+    """The period of a pipeline that was looked at last; None before the first, and unknown where that was erased."""
     known = [state for state in snapshot.periods() if state.pipeline == pipeline]
-    return max(known, key=lambda state: state.described_by, default=None)
+    last = max(known, key=lambda state: state.described_by, default=None)
+    return erased_since(snapshot, pipeline, last) or last
 
 
 def _progress_words(run: RunState) -> str:

@@ -35,7 +35,10 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
         before = book.now()
         seq = before.position_of(handle)
         appended = correct(book, seq, reason.strip())
-        changes = before.diff(book.now()).changes
+        from tallystick.pipeline.governance.reopened import difference_that_counts
+
+        after = book.now()
+        changes = difference_that_counts(before, after, before.diff(after)).changes
         changed = [change for change in changes if change.kind != "correction"]
         if as_json:
             content = {
