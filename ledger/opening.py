@@ -20,7 +20,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.event import EVENT_CONTEXT, new_salts
 from tallystick.ledger.events.types import LedgerCreated
 from tallystick.ledger.ledger import Ledger
-from tallystick.ledger.storage.beside import journal_words
+from tallystick.ledger.storage.beside import danger_beside
 from tallystick.ledger.storage.log import LEDGER_FILE
 from tallystick.ledger.storage.sqlite import encoding_words, refuse_encoding, replaced, trouble
 from tallystick.ledger.system.clock import WALL_CLOCK, Clock
@@ -267,7 +267,7 @@ def is_only_verifiable(ledger: Ledger) -> bool:
     A rollback journal would change the file as it is opened; a converted copy has no event's bytes; a view in the
     place of a table would say anything, or never end.
     """
-    if journal_words(ledger.log.path) is not None:
+    if danger_beside(ledger.log.path) is not None:
         return True
     return encoding_words(ledger.log.reader) is not None or bool(replaced(ledger.log.reader))
 

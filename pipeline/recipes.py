@@ -14,6 +14,8 @@ import copy
 import importlib
 import inspect
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple
@@ -191,10 +193,22 @@ def _returned(function: FunctionType) -> Any:
     return found
 
 
+RECIPES = "pipeline.recipes"
+"""What pipeline files and recorded events call this module."""
+OURS = frozenset({"tallystick"})
+"""The package of this program."""
+
+
 class _Beside:
     """The folder of the pipeline file in use, and the modules that were read there."""
 
     folder: Path | None = None
+    on_import: Callable[[Path], None] = staticmethod(lambda _path: None)
+
+
+def name_before_import(on_import: Callable[[Path], None]) -> None:
+    """Call this with the file of each module that is not installed, before any of its code runs in this process."""
+    _Beside.on_import = staticmethod(on_import)
 
 
 def look_beside(folder: Path | None) -> None:
@@ -212,21 +226,54 @@ def beside() -> Path | None:
 
 
 def code_beside(estimator: str, folder: Path) -> Path | None:
-    """The file in a folder that naming this estimator would run; None if it comes from an installed library."""
+    """The file in a folder that naming this estimator would run; None if it comes from elsewhere."""
     module_name = estimator.partition(":")[0]
     path = folder / f"{module_name}.py"
-    if "." in module_name or not path.is_file() or module_name in sys.stdlib_module_names or _is_installed(module_name):
+    if "." in module_name or not path.is_file() or module_name in sys.stdlib_module_names:
         return None
-    return path
+    # Where Python also searches this folder, since it is the current one or in PYTHONPATH, it finds the same file.
+    found = _origin(module_name)
+    return path if found is None or found.resolve() == path.resolve() else None
 
 
-def _is_installed(module_name: str) -> bool:
+def code_elsewhere(estimator: str) -> Path | None:
+    """The file or folder that naming this estimator would run, if it is neither installed nor Python's own.
+
+    Python finds such a module through PYTHONPATH, a ``.pth`` file or the current folder.
+    """
+    module_name = estimator.partition(":")[0]
+    top = module_name.partition(".")[0]
+    if module_name == RECIPES or top in OURS or top in sys.stdlib_module_names or (found := _origin(top)) is None:
+        return None
+    return None if any(found.is_relative_to(place) for place in _installed_in()) else found
+
+
+@cache
+def _installed_in() -> tuple[Path, ...]:
+    import site
+    import sysconfig
+
+    kinds = ("purelib", "platlib", "stdlib", "platstdlib")
+    return tuple(
+        Path(place)
+        for place in (*site.getsitepackages(), site.getusersitepackages(), *map(sysconfig.get_path, kinds))
+        if place
+    )
+
+
+def _origin(module_name: str) -> Path | None:
+    """Where Python would import a top-level module from, without importing it; None where it finds none."""
     from importlib.util import find_spec  # here, for it takes quick commands 10 ms
 
     try:
-        return find_spec(module_name) is not None
+        spec = find_spec(module_name)
     except (ImportError, ValueError):
-        return False
+        return None
+    if spec is None:
+        return None
+    if spec.has_location and spec.origin is not None:
+        return Path(spec.origin)
+    return Path(next(iter(spec.submodule_search_locations or ()), spec.origin or module_name))
 
 
 _read: dict[Path, tuple[bytes, ModuleType]] = {}
@@ -239,11 +286,15 @@ def module_of(name: str) -> ModuleType:
     ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
     else of that name a program could import.
     """
-    if name == "pipeline.recipes":
+    if name == RECIPES:
         return sys.modules[__name__]
     folder = _Beside.folder
     path = None if folder is None else code_beside(f"{name}:", folder)
-    return importlib.import_module(name) if path is None else _module_from(name, path)
+    if path is not None:
+        return _module_from(name, path)
+    if name not in sys.modules and (elsewhere := code_elsewhere(name)) is not None:
+        _Beside.on_import(elsewhere)
+    return importlib.import_module(name)
 
 
 def _module_from(name: str, path: Path) -> ModuleType:
@@ -252,6 +303,7 @@ def _module_from(name: str, path: Path) -> ModuleType:
     known = _read.get(path)
     if known is not None and known[0] == data:
         return known[1]
+    _Beside.on_import(path)
     # Under a name of its own: whoever imports something called `name` shall not get this, and dataclasses look there.
     module = ModuleType(f"tallystick_beside.{name}")
     module.__file__ = str(path)

@@ -101,7 +101,8 @@ def _refuse_later(kept: Sequence[Checkpoint], published: Checkpoint) -> None:
             raise InvalidInput(f"The receipt is of {one.origin}, the checkpoint of {published.origin}.")
         if one.size > published.size:
             raise Damaged(
-                f"TAIL CUT: the receipt is of {one.size:,} commits, and only {published.size:,} are published.",
+                f"TAIL CUT: the receipt or last audit is of {one.size:,} commits, the published tree of "
+                f"{published.size:,}.",
                 f"Ask for the newer state, and keep the receipt: {receipt_line(one)}",
             )
 
@@ -180,6 +181,6 @@ class _Tree:
         for one in self.kept:
             if self.roots[one.size] != one.root:
                 raise Damaged(
-                    f"FORK: the published tree of {one.size:,} commits is not the one of the receipt.",
+                    f"FORK: the published tree of {one.size:,} commits is not the one of the receipt or last audit.",
                     f"Keep both, because together they prove it: {receipt_line(one)} and {receipt_line(signed)}",
                 )

@@ -7,12 +7,17 @@ log is read as its newest pages. A ledger is in WAL mode from its first moment, 
 from __future__ import annotations
 
 import sqlite3
+import stat
 import struct
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from tallystick.ledger.errors import Damaged
 
+NOT_PLAIN_NEXT = (
+    "Move it out of the folder and keep it as evidence. If `tally verify` then finds the ledger whole, go on with it."
+)
 TRANSIENT_SECONDS = 0.1
 """A ledger that somebody took out of WAL mode gets a journal for the moment in which a writer puts it back."""
 WAL_HEADER = struct.Struct(">8I")
@@ -25,36 +30,63 @@ JOURNAL_NEXT = (
 )
 
 
-def journal_words(path: Path) -> str | None:
-    """What is wrong where a rollback journal lies beside a database; None where there is none."""
-    journal = path.with_name(path.name + "-journal")
-    if not journal.is_symlink() and not journal.exists():
-        return None
-    return (
-        f"{journal} lies beside the ledger. SQLite would copy it over the ledger's pages at the next opening, and no "
-        "tallystick ever leaves one there."
-    )
+class Danger(NamedTuple):
+    """Why a database must not be opened, and what to do."""
+
+    words: str
+    next: str
 
 
-def refuse_journal(path: Path) -> None:
-    """Refuse to open a database into which SQLite would roll a journal.
+def beside(path: Path, ending: str) -> Path:
+    """The file that SQLite keeps beside a database; of a link, beside the file to which it leads."""
+    real = path.resolve()
+    return real.with_name(real.name + ending)
+
+
+def danger_beside(path: Path) -> Danger | None:
+    """What lies beside a database and would do harm as soon as SQLite opens it; None where nothing does."""
+    journal = beside(path, "-journal")
+    if journal.is_symlink() or journal.exists():
+        words = (
+            f"{journal} lies beside the ledger. SQLite would copy it over the ledger's pages at the next opening, and "
+            "no tallystick ever leaves one there."
+        )
+        return Danger(words, JOURNAL_NEXT)
+    for file in (beside(path, "-wal"), beside(path, "-shm")):
+        try:
+            is_plain = stat.S_ISREG(file.lstat().st_mode)
+        except OSError:
+            continue  # not there, or out of reach for SQLite as well
+        if not is_plain:
+            words = (
+                f"{file} is no plain file. Readers would take the database without it, or wait for it without end. No "
+                "tallystick makes it so."
+            )
+            return Danger(words, NOT_PLAIN_NEXT)
+    return None
+
+
+def refuse_danger(path: Path) -> None:
+    """Refuse to open a database beside which something lies that changes it, or what is read of it.
 
     Raises
     ------
     Damaged
     """
-    if journal_words(path) is None:
+    if danger_beside(path) is None:
         return
     time.sleep(TRANSIENT_SECONDS)
-    if (words := journal_words(path)) is not None:
-        raise Damaged(f"{words} Nothing was opened.", JOURNAL_NEXT)
+    if (danger := danger_beside(path)) is not None:
+        raise Damaged(f"{danger.words} Nothing was opened.", danger.next)
 
 
 def length_words(connection: sqlite3.Connection, path: Path) -> str | None:
     """How the length of a file differs from what its header says; None if it does not, or if that cannot be judged.
 
-    The connection must hold a read transaction: nobody moves pages into the file beyond what it sees. With a
-    write-ahead log beside it, newer pages may still be there, or the file may wait to be cut.
+    The connection must hold a read transaction: nobody moves pages into the file beyond what it sees. While newer pages
+    are still in the write-ahead log, the file may be shorter than the database, and as long as the database was after
+    any commit in the log. After a VACUUM in the log it may be longer still until it is cut, which nobody can judge
+    before.
     """
     pages, size_bytes = (
         int(connection.execute(f"PRAGMA {what}").fetchone()[0]) for what in ("page_count", "page_size")
@@ -62,8 +94,14 @@ def length_words(connection: sqlite3.Connection, path: Path) -> str | None:
     expected, found = pages * size_bytes, path.stat().st_size
     if found == expected:
         return None
-    if found % size_bytes == 0 and _has_frames(path.with_name(path.name + "-wal"), size_bytes):
-        return None
+    wal = beside(path, "-wal")
+    if _has_frames(wal, size_bytes):
+        longest = _most_pages(wal, size_bytes)
+        if found < expected or longest is None:
+            return None
+        expected = max(expected, longest * size_bytes)
+        if found <= expected:  # perhaps no whole number of pages: a power cut tears a page that is still in the log
+            return None
     if found > expected:
         return f"{found - expected:,} bytes lie behind the end of the database; SQLite ignores them."
     return f"The file is {expected - found:,} bytes shorter than the database in it."
@@ -75,7 +113,7 @@ def wal_words(path: Path, page_size: int) -> str | None:
     Frames of earlier rounds may follow the newest ones: SQLite starts a log again without cutting it, and each time
     adds one to the first salt. Frames of any other origin were put there.
     """
-    wal = path.with_name(path.name + "-wal")
+    wal = beside(path, "-wal")
     try:
         with wal.open("rb") as file:
             head = file.read(WAL_HEADER.size)
@@ -121,6 +159,28 @@ def _header_words(head: bytes, page_size: int) -> str | None:
     if [first, second] != checksum or size_bytes != page_size:
         return "has a damaged header; SQLite ignores it."
     return None
+
+
+def _most_pages(wal: Path, page_size: int) -> int | None:
+    """The most pages that a file can have beside a write-ahead log; None if a VACUUM is in the log."""
+    # Without a VACUUM a database never gets shorter. The file itself must not be read for this: closing it again would
+    # drop the locks that SQLite holds on it in this process.
+    most = 0
+    with wal.open("rb") as file:
+        salts = WAL_HEADER.unpack(file.read(WAL_HEADER.size))[4:6]
+        at, frames = WAL_HEADER.size, 0
+        while len(frame := file.read(FRAME_HEADER.size)) == FRAME_HEADER.size:
+            _page, pages, *found = FRAME_HEADER.unpack(frame)
+            if tuple(found[:2]) != salts:
+                break  # of an earlier round
+            frames += 1
+            if pages:  # the last frame of a commit
+                if frames >= pages:
+                    return None  # it writes every page, as VACUUM does
+                most, frames = max(most, pages), 0
+            at += FRAME_HEADER.size + page_size
+            file.seek(at)
+    return most
 
 
 def _has_frames(wal: Path, page_size: int) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from tallystick.ledger.errors import Busy, Damaged, InvalidInput, NewerFormat, TallyError
-from tallystick.ledger.storage.beside import refuse_journal
+from tallystick.ledger.storage.beside import beside, refuse_danger
 from tallystick.ledger.system.files import network_file_system
 
 APPLICATION_ID = 0x54414C59  # "TALY"
@@ -139,19 +139,19 @@ def stamp(path: Path) -> tuple[int, int, int]:
 def _pending_bytes(path: Path) -> int:
     """How much lies in the write-ahead log, which whoever closes the file last takes away at any moment."""
     try:
-        return path.with_name(path.name + "-wal").stat().st_size
+        return beside(path, "-wal").stat().st_size
     except FileNotFoundError:
         return 0
 
 
 def connect(path: Path, mode: str, kind: type[sqlite3.Connection] = sqlite3.Connection) -> sqlite3.Connection:
-    """Open the file, unless a rollback journal lies beside it that SQLite would copy into it.
+    """Open the file, unless something beside it would change it, or what is read of it.
 
     Raises
     ------
     Damaged, InvalidInput
     """
-    refuse_journal(path)
+    refuse_danger(path)
     # Percent-encoding by as_uri keeps `?` and `#` in folder names from being read as parameters.
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     try:

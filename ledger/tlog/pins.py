@@ -1,12 +1,14 @@
 """What this account remembers of ledgers, outside of them: the other half of the stick that never has to be pasted.
 
-Three things for each origin, all under ``$XDG_STATE_HOME/tallystick``:
+Four things for each origin, all under ``$XDG_STATE_HOME/tallystick``:
 
 - the *high-water mark*: how far the history reached when this account saw it last, and its root there. A ledger
   that does not continue it was rolled back or rewritten. Marks may be shared: with ``TALLY_SHARED`` naming a folder
   that a team shares, every member's mark is written there as well.
 - the *pin*: the log's verifier key as it was at first contact, since a key that only comes with the ledger proves
   nothing.
+- the last *audit* of what a log publishes, for each of its keys: the next audit must continue it. It is not the
+  high-water mark, because what is published may be older than the ledger.
 - the *watermark* of verification: how far everything was read and found right, so that a large ledger need not be
   read whole every day.
 """
@@ -63,14 +65,17 @@ def read_mark(origin: str) -> Checkpoint | None:
     InvalidInput
         When the file cannot be read or holds something else.
     """
-    path = mark_path(origin)
+    return _remembered(mark_path(origin), "high-water mark")
+
+
+def _remembered(path: Path, what: str) -> Checkpoint | None:
     try:
         if not path.exists():
             return None
         return parse_receipt(read_foreign(path, LARGEST_MARK_BYTES).decode()).checkpoint
     except (UnicodeDecodeError, OSError, InvalidInput) as error:
         raise InvalidInput(
-            f"The high-water mark {path} cannot be read: {_why(error)}.",
+            f"The {what} {path} cannot be read: {_why(error)}.",
             "It is this account's memory of how far the ledger reached; look at it before you remove it.",
         ) from error
 
@@ -221,6 +226,44 @@ def forget(origin: str) -> None:
     for path in (mark_path(origin), _file("pinned", origin, "json")):
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
+
+
+# Audits of published tiles ---------------------------------------------------------------------------------
+
+
+def audit_path(key: VerifierKey) -> Path:
+    """``$XDG_STATE_HOME/tallystick/audited/ORIGIN+KEYID.checkpoint``."""
+    return _file("audited", f"{key.name}+{key.key_id.hex()}", "checkpoint")
+
+
+def read_audit(key: VerifierKey) -> Checkpoint | None:
+    """The furthest published state that this account has audited under a key.
+
+    Raises
+    ------
+    InvalidInput
+        When the file cannot be read or holds something else.
+    """
+    return _remembered(audit_path(key), "record of the last audit")
+
+
+def keep_audit(key: VerifierKey, checkpoint: Checkpoint) -> None:
+    """Remember an audit that held, unless a later state was audited meanwhile.
+
+    Raises
+    ------
+    InvalidInput, Busy
+        Where it cannot be written.
+    """
+    path = audit_path(key)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.closing(FileLock(path.with_name(f"{path.name}.lock"), GLANCE_SECONDS)) as lock, lock:
+            seen = read_audit(key)
+            if seen is None or seen.size < checkpoint.size:
+                write_whole(path, f"{receipt_line(checkpoint)}\n".encode(), mode=0o600)
+    except (OSError, TallyError) as error:
+        raise _unremembered(path, error) from error
 
 
 # Watermarks of verification --------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ them itself, is judged in whole columns; the unusual is only recognised here, an
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -16,20 +17,32 @@ from tallystick.ledger.events.event import encode_canonical
 from tallystick.ledger.events.types import RELEASED
 from tallystick.ledger.verify.bounds import are_within
 
+_VERSIONS = Counter(name for name, _ in RELEASED)
+"""How many versions of each type were released."""
 _type_and_version = attrgetter("t", "v")
 _body = attrgetter("body")
 
 
+def version_written(event_type: str, data: bytes) -> int:
+    """The version that an event seems to have, by its last bytes where more than one was released.
+
+    ``v`` is the last key of an event in its written form. A wrong guess costs time and nothing else.
+    """
+    if _VERSIONS[event_type] < 2:
+        return 1
+    found = data[data.rfind(b":") + 1 : -1]
+    return int(found) if len(found) < 4 and found.isdigit() else 1
+
+
 class Alike:
-    """The events of one type, as its newest version says; what was read of them adds up here.
+    """The events of one type and version; what was read of them adds up here.
 
     ``under`` is what the names of imported events are read under.
     """
 
-    def __init__(self, event_type: str, under: str | None = None) -> None:
-        self.version = max((version for name, version in RELEASED if name == event_type), default=0)
-        self.expected = {(event_type, self.version)}
-        self.known = RELEASED.get((event_type, self.version))
+    def __init__(self, event_type: str, version: int, under: str | None = None) -> None:
+        self.expected = {(event_type, version)}
+        self.known = RELEASED.get((event_type, version))
         # For each referring field: how to get it, the prefix of its entities, and the last event of each name.
         self.references: list[tuple[Callable[[Any], str | None], str, dict[str | None, int]]] = []
         if self.known is not None:
@@ -39,7 +52,7 @@ class Alike:
     def read(self, seqs: Sequence[int], written: Sequence[bytes]) -> list[Any] | None:
         """The bodies of events at certain positions, ascending; None, and nothing is kept, unless all are as usual.
 
-        As usual are bytes that this program would write for what it reads in them, as the newest version of the type.
+        As usual are bytes that a program would write for what it reads in them, as this version of the type.
         """
         if self.known is None:
             return None

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -22,11 +24,14 @@ SALT_BYTES = 16
 SURE_DEPTH = MAX_DEPTH - 4
 """A field that is not deeper is within the bound, however the levels above it and the keys in it are counted."""
 _salt, _zone, _about = attrgetter("salt"), attrgetter("occurred_at.tzinfo"), attrgetter("about")
+_tzinfo = attrgetter("tzinfo")
 _SHAPES = bytes.maketrans(b"123456789,[", b"000000000::")
 _LONG_INTEGERS = (b":" + b"0" * 16, b":-" + b"0" * 16)
 """The beginning of an integer of 16 digits, by the shapes of bytes: a colon for whatever stands before a number."""
-_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
-_PLACES = ("trained_on", "tested_on", "intended_for", "observed_in")
+_LONG_INTEGER = re.compile(rb"(?:[:,\[]|\A)-?([0-9]{16,})")
+_LARGEST = 1 << 53
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b'[]{}"')
+_periods = attrgetter("trained_on", "tested_on", "intended_for", "observed_in")
 
 
 class Beyond(msgspec.Struct, frozen=True):
@@ -52,20 +57,22 @@ def are_within(events: Sequence[Event[Any]], written: Sequence[bytes], free_fiel
         return False
     if max(map(len, written)) > MAX_EVENT_BYTES:
         return False
-    if any(about is not None and not _is_utc(about) for about in map(_about, events)):
+    if not _are_utc(map(_about, events)):
         return False
     for field in free_fields:
-        for value in map(attrgetter(f"body.{field}"), events):
-            data = encode_canonical(value)
-            if _is_large(data) or _is_deep(data):
-                return False
+        # All values in one text: as a list they are one level deeper.
+        data = encode_canonical(list(map(attrgetter(f"body.{field}"), events)))
+        if _is_large(data) or _is_deep(data):
+            return False
     return True
 
 
 def _is_large(data: bytes) -> bool:
     """Whether a JSON text may hold an integer beyond 2^53."""
     shape = b":" + data.translate(_SHAPES)
-    return any(digits in shape for digits in _LONG_INTEGERS)
+    if not any(digits in shape for digits in _LONG_INTEGERS):
+        return False
+    return any(int(digits[:17]) > _LARGEST for digits in _LONG_INTEGER.findall(data))
 
 
 def _is_deep(data: bytes) -> bool:
@@ -74,8 +81,10 @@ def _is_deep(data: bytes) -> bool:
         return False
     if b"\\" in data:
         data = data.replace(rb"\\", b"").replace(rb"\"", b"")
-    outside = b"".join(data.split(b'"')[::2])
-    brackets = outside.translate(None, _NO_BRACKETS)
+    # Two quotes side by side have nothing between them that matters, in a string or between two.
+    brackets = data.translate(None, _NO_BRACKETS).replace(b'""', b"")
+    if b'"' in brackets:
+        brackets = b"".join(brackets.split(b'"')[::2])
     for _ in range(SURE_DEPTH // 2):  # each round takes away one level, or two of different brackets
         if not brackets:
             return False
@@ -102,7 +111,7 @@ def event_words(event: Event[Any], data: bytes, canonical: bool) -> str | None:
 
 def about_words(event: Event[Any]) -> str | None:
     """That the periods of an event are not in UTC; earlier versions of this program wrote them as they were given."""
-    return "its periods are not in UTC" if event.about is not None and not _is_utc(event.about) else None
+    return "its periods are not in UTC" if not _are_utc([event.about]) else None
 
 
 def head_words(head: Head, text: str, canonical: bool) -> str | None:
@@ -134,6 +143,7 @@ def repeated_key(data: bytes) -> str | None:
     return found[0] if found else None
 
 
-def _is_utc(about: Any) -> bool:
-    periods = [period for place in _PLACES if (period := getattr(about, place)) is not None]
-    return all(moment.tzinfo is dt.UTC for period in periods for moment in period)
+def _are_utc(abouts: Iterable[Any]) -> bool:
+    """Whether all periods of many events are in UTC; None stands for an event without any."""
+    found = chain.from_iterable([_periods(about) for about in abouts if about is not None])
+    return set(map(_tzinfo, chain.from_iterable([period for period in found if period is not None]))) <= {dt.UTC}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from tallystick.ledger.storage.beside import JOURNAL_NEXT, journal_words, length_words, wal_words
+from tallystick.ledger.storage.beside import danger_beside, length_words, wal_words
 from tallystick.ledger.storage.schema_check import schema_differences
 from tallystick.ledger.storage.sqlite import SCHEMA, encoding_words, replaced
 from tallystick.ledger.verify.report import Results
@@ -15,11 +15,12 @@ CONVERTED_NEXT = "Look for the original; a backup is made with `tally backup`, n
 BESIDE_NEXT = "Find out who put it there. `tally backup` copies the ledger without it; keep this folder as evidence."
 
 
-def journal_finding(path: Path) -> Contradiction | None:
-    """A rollback journal beside the database, which must not be opened then; None where there is none."""
-    if (words := journal_words(path)) is None:
+def danger_finding(path: Path) -> Contradiction | None:
+    """What lies beside the database and keeps it from being opened; None where nothing does."""
+    if (danger := danger_beside(path)) is None:
         return None
-    return Contradiction(kind="FILE", where=str(path), words=f"{words} So nothing else was read.", next=JOURNAL_NEXT)
+    words = f"{danger.words} So nothing else was read."
+    return Contradiction(kind="FILE", where=str(path), words=words, next=danger.next)
 
 
 def check_file(connection: sqlite3.Connection, path: Path, results: Results) -> bool:

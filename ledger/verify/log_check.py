@@ -30,7 +30,7 @@ from tallystick.ledger.verify.file_check import not_looked_at
 from tallystick.ledger.verify.idempotency_check import WrongKey, wrong_keys, wrong_keys_elsewhere
 from tallystick.ledger.verify.report import Asked, Progress, Results
 from tallystick.ledger.verify.scan import Missing, NeededEvent, Range, Scanned, ranges, scan, scan_elsewhere
-from tallystick.ledger.verify.views_check import views_elsewhere
+from tallystick.ledger.verify.views_check import views_differences, views_elsewhere
 
 PARALLEL_EVENTS = 100_000
 MOST_WORKERS = 8
@@ -94,7 +94,7 @@ class Contents:
         self._gaps()
         last_seq = self.log.commit(self.size - 1).last_seq
         if pool and not self.asked.of_a_stranger:
-            self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events)
+            self.compared = pool.submit(views_elsewhere, self.log.path.parent, self.events, not self.start)
         if pool and genesis is not None:
             self._keys = pool.submit(
                 wrong_keys_elsewhere, self.log.path.parent, self.start, self.size, genesis.timezone
@@ -121,6 +121,13 @@ class Contents:
             found: list[WrongKey] = result_of(self._keys)
             return found
         return wrong_keys(self.log, self.start, self.size, self.ledger.genesis.timezone)
+
+    def views_differences(self) -> list[str]:
+        """How the stored views differ from what the events give, in words."""
+        if self.compared is not None:
+            found: list[str] = result_of(self.compared)
+            return found
+        return views_differences(self.ledger, self.progress, self.events, hashed_already=not self.start)
 
     def _gaps(self) -> None:
         """Commits are numbered without gaps from 0; what is numbered otherwise has no place in the tree."""

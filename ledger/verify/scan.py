@@ -36,7 +36,7 @@ from tallystick.ledger.storage.key_history import Identity, open_stored
 from tallystick.ledger.storage.log import Commit, Log, Stored
 from tallystick.ledger.tlog import merkle
 from tallystick.ledger.tlog.note import Checkpoint
-from tallystick.ledger.verify.batch_decode import Alike
+from tallystick.ledger.verify.batch_decode import Alike, version_written
 from tallystick.ledger.verify.bounds import Beyond, about_words, event_words, head_words
 
 Class = Literal[
@@ -138,6 +138,8 @@ _TOLD = (AnchorRecorded, DecisionApproved, EventRedacted, EventRedactedV1, ForkA
 _TOLD_TYPES = {body.TYPE for body in _TOLD}
 Row = tuple[int, str, Any, bytes, bytes]
 """An event as it lies in the file, see :class:`ledger.storage.log.Stored`; a plain tuple for readers of millions."""
+_Kind = tuple[str, int, str | None]
+"""What events are read together: their type and version, and what their names are read under."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -194,7 +196,7 @@ class _Scan:
         self.wanted = given.wanted | self.notes.keys()
         self.result = Scanned(given.first, given.stop, next_seq=given.first_seq)
         self.frontier = merkle.Frontier()
-        self.alike: dict[tuple[str, str | None], Alike] = {}
+        self.alike: dict[_Kind, Alike] = {}
         self.last_seqs: dict[str, int] = {}
         # One pass over all events of the range, some at a time. What was read of events whose commit comes later
         # waits here: where they stand, both hashes of each in turn, and those that verification itself needs.
@@ -266,12 +268,13 @@ class _Scan:
             rows = [row for row in rows if self._is_intact(Stored(*row))]
         if self.spans or CommitImported.TYPE in types:
             self._imported(rows)
-        alike: dict[tuple[str, str | None], list[Row]] = {}
+        alike: dict[_Kind, list[Row]] = {}
         for row in rows:
-            alike.setdefault((row[1], self._under(row[0]) if self.spans else None), []).append(row)
+            kind = row[1], version_written(row[1], row[2]), self._under(row[0]) if self.spans else None
+            alike.setdefault(kind, []).append(row)
         unusual = []
         for kind, some in alike.items():
-            if not self._are_usual(*kind, some):
+            if not self._are_usual(kind, some):
                 unusual += some
         for row in sorted(unusual):
             self._carefully(Stored(*row))
@@ -311,11 +314,11 @@ class _Scan:
             return False
         return True
 
-    def _are_usual(self, event_type: str, under: str | None, rows: list[Row]) -> bool:
+    def _are_usual(self, kind: _Kind, rows: list[Row]) -> bool:
         """Read events that are filed under one type; False, and nothing of them is kept, if one wants a closer look."""
-        kind = event_type, under
+        event_type = kind[0]
         if kind not in self.alike:
-            self.alike[kind] = Alike(event_type, under)
+            self.alike[kind] = Alike(*kind)
         bodies = self.alike[kind].read([row[0] for row in rows], [row[2] for row in rows])
         if bodies is None:
             return False

@@ -27,14 +27,14 @@ from tallystick.ledger.storage.sqlite import NAMED_UNDER_FORMAT, PLAIN_FORMAT, c
 from tallystick.ledger.system.provenance import this_program
 from tallystick.ledger.tlog import pins
 from tallystick.ledger.verify.artifact_check import ArtifactCheck
-from tallystick.ledger.verify.file_check import check_file, journal_finding
+from tallystick.ledger.verify.file_check import check_file, danger_finding
 from tallystick.ledger.verify.imports_check import Imports, check_imports, has_imports, said_of
-from tallystick.ledger.verify.log_check import Contents, result_of
+from tallystick.ledger.verify.log_check import Contents
 from tallystick.ledger.verify.place import placed
 from tallystick.ledger.verify.report import Asked, Progress, Results, Verdict, silent
 from tallystick.ledger.verify.scan import Class, Contradiction, NeededEvent
 from tallystick.ledger.verify.trust_check import TrustCheck, check_trust
-from tallystick.ledger.verify.views_check import UNCOMPARED, views_differences
+from tallystick.ledger.verify.views_check import UNCOMPARED
 
 
 def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = silent) -> Verdict:
@@ -45,8 +45,8 @@ def verify(ledger: Ledger, asked: Asked | None = None, progress: Progress = sile
     InvalidInput, NewerFormat, Damaged
         When there is nothing that could be checked at all.
     """
-    if (journal := journal_finding(ledger.log.path)) is not None:
-        return _unread(journal)
+    if (danger := danger_finding(ledger.log.path)) is not None:
+        return _unread(danger)
     try:
         return _verdict(ledger, asked or Asked(), progress)
     except (UnicodeDecodeError, sqlite3.OperationalError) as error:
@@ -323,11 +323,7 @@ class _Examination:
         if self.events_are_damaged:
             self.report.lines.append(("views", "not compared, because the events they follow from are damaged"))
             return
-        words = (
-            views_differences(self.ledger, self.progress, self.contents.events)
-            if self.contents.compared is None
-            else result_of(self.contents.compared)
-        )
+        words = self.contents.views_differences()
         if words and self.report.findings and all(line.startswith(UNCOMPARED) for line in words):
             self.report.lines.append(("views", "not compared, because what they follow from is damaged"))
             return

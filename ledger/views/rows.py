@@ -83,7 +83,7 @@ class _Made:
         """Take a new state of an entity."""
         before = current[key]
         fields = None if before is None or state is None else changed_fields(before, state)
-        self.changed.append(_words(fields))
+        self.changed.append(words_of(fields))
         self.rows_before.append(current.rows.get(key))
         self.rows.append(row)
         self.keys.append(key)
@@ -163,12 +163,8 @@ class VersionTables:
                 current.clear()
 
 
-def changed_words(before: State | None, after: State | None) -> str:
-    """How a version row names what it changed: ``,status,reason,``, or ``*`` where there was nothing before."""
-    return _words(None if before is None or after is None else changed_fields(before, after))
-
-
-def _words(changed: list[str] | None) -> str:
+def words_of(changed: list[str] | None) -> str:
+    """How a version row names what it changed: ``,status,reason,``; ``*`` if nothing was there before, or is after."""
     return NEW if changed is None else f",{','.join(changed)},"
 
 

@@ -246,8 +246,10 @@ class StateParts(NamedTuple):
         held : sequence of int or None
             The rows of the state before; None for a group whose fields have their defaults.
         """
-        if state is None:
+        if state is None or not self.steady:
             return (None,) * len(self.steady)
+        if changed is not None and self.group_of.keys().isdisjoint(changed):
+            return tuple(held)
         touched = range(len(self.steady)) if changed is None else {self.group_of.get(field) for field in changed}
         return tuple(
             (None if part.is_default(state) else row) if group in touched else held[group]

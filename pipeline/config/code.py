@@ -8,12 +8,21 @@ from pathlib import Path
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, Mistake
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.recipes import RECIPE_PARAMETERS, code_beside, is_recipe, look_beside, parameters, resolve
+from tallystick.pipeline.recipes import (
+    RECIPE_PARAMETERS,
+    code_beside,
+    code_elsewhere,
+    is_recipe,
+    look_beside,
+    parameters,
+    resolve,
+)
 
 
 def files_named(loaded: LoadedPipeline) -> list[Path]:
-    """The modules beside the file that its candidates name. Nothing is imported."""
-    found = {code_beside(item.estimator, loaded.path.parent) for item in loaded.settings.candidates.values()}
+    """The modules that the candidates of a file name and that are not installed. Nothing is imported."""
+    named = [item.estimator for item in loaded.settings.candidates.values()]
+    found = {code_beside(name, loaded.path.parent) or code_elsewhere(name) for name in named}
     return sorted(path for path in found if path is not None)
 
 

@@ -6,6 +6,7 @@ the ledger before, or as a stranger who never had and who keeps nothing: what he
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import sqlite3
@@ -262,6 +263,137 @@ def add_a_page_and_an_empty_log(scene: Scene) -> str:
     return add_a_page_behind_the_end(scene)
 
 
+def add_a_page_behind_a_live_log(scene: Scene) -> str:
+    """Newer pages in the log excuse a file of another length, but not one that is longer than it ever was."""
+    kept = bytes(log_of_an_append(scene))
+    scene.book.log.path.with_name("ledger.db-wal").write_bytes(kept)
+    return add_a_page_behind_the_end(scene)
+
+
+def beside_it(scene: Scene, ending: str) -> Path:
+    scene.book.close()
+    path = scene.book.log.path.with_name(f"ledger.db{ending}")
+    path.unlink(missing_ok=True)
+    return path
+
+
+def put_a_pipe_in_the_logs_place(scene: Scene) -> str:
+    os.mkfifo(beside_it(scene, "-wal"))  # who opens it waits until somebody writes
+    return str(scene.book.log.path)
+
+
+def put_a_pipe_in_the_place_of_its_index(scene: Scene) -> str:
+    os.mkfifo(beside_it(scene, "-shm"))
+    return str(scene.book.log.path)
+
+
+def put_a_folder_in_the_logs_place(scene: Scene) -> str:
+    beside_it(scene, "-wal").mkdir()
+    return str(scene.book.log.path)
+
+
+def lead_the_log_out_of_the_folder(scene: Scene) -> str:
+    beside_it(scene, "-wal").symlink_to(scene.old / "of the victim")
+    return str(scene.book.log.path)
+
+
+def lead_the_log_to_an_endless_file(scene: Scene) -> str:
+    beside_it(scene, "-wal").symlink_to("/dev/zero")
+    return str(scene.book.log.path)
+
+
+def put_a_journal_where_a_link_leads(scene: Scene) -> str:
+    """SQLite looks for the journal beside the file itself."""
+    path, real = scene.book.log.path, scene.old / "real.db"
+    scene.book.close()
+    path.rename(real)
+    path.symlink_to(real)
+    real.with_name("real.db-journal").write_bytes(b"x" * 512)
+    return str(path)
+
+
+def change_the_header(scene: Scene, at: int, data: bytes) -> str:
+    path = scene.book.log.path
+    scene.book.close()
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+    return str(path)
+
+
+def claim_free_pages(scene: Scene) -> str:
+    return change_the_header(scene, 32, bytes([0, 0, 0, 2, 0, 0, 0, 1]))
+
+
+def claim_a_map_of_pages(scene: Scene) -> str:
+    return change_the_header(scene, 64, bytes([0, 0, 0, 1]))
+
+
+def add_an_index(scene: Scene) -> str:
+    sql(scene.book.log.path, "CREATE INDEX hidden ON events(type)")
+    return str(scene.book.log.path)
+
+
+def add_a_virtual_table(scene: Scene) -> str:
+    sql(scene.book.log.path, "CREATE VIRTUAL TABLE hidden USING fts5(x)")
+    return str(scene.book.log.path)
+
+
+def hide_a_comment_in_the_schema(scene: Scene) -> str:
+    write_the_schema(scene, "UPDATE sqlite_schema SET sql = sql || ' -- hidden' WHERE name = 'keys'")
+    return str(scene.book.log.path)
+
+
+def file_an_event_under_another_type(scene: Scene) -> str:
+    damage(scene.book, "UPDATE events SET type = 'run.failed' WHERE seq = 5")
+    return "#5"
+
+
+def file_a_commit_under_another_time(scene: Scene) -> str:
+    damage(scene.book, "UPDATE commits SET recorded_at = recorded_at + 1 WHERE n = 3")
+    return "c3"
+
+
+def exchange_two_events(scene: Scene) -> str:
+    damage(scene.book, *(f"UPDATE events SET seq = {new} WHERE seq = {old}" for old, new in ((5, 99), (6, 5), (99, 6))))
+    return "c1"
+
+
+def file_a_note_under_another_size(scene: Scene) -> str:
+    newest, oldest = (f"(SELECT {which}(size) FROM checkpoints)" for which in ("max", "min"))
+    note = f"(SELECT note FROM checkpoints WHERE size = {oldest})"
+    damage(scene.book, f"UPDATE checkpoints SET note = {note} WHERE size = {newest}")
+    return f"checkpoint {scene.book.log.size()}"
+
+
+def take_a_checkpoint_out(scene: Scene) -> str:
+    damage(scene.book, "DELETE FROM checkpoints WHERE size = (SELECT min(size) FROM checkpoints)")
+    return "checkpoint 1"
+
+
+def take_an_entity_out(scene: Scene) -> str:
+    damage(scene.book, "DELETE FROM entities WHERE entity = 'pipeline:p'")
+    return "pipeline:p"
+
+
+def stored_artifact(scene: Scene) -> Path:
+    return next(path for path in (scene.book.folder / "objects").rglob("*") if path.is_file())
+
+
+def put_a_pipe_in_an_artifacts_place(scene: Scene) -> str:
+    path = stored_artifact(scene)
+    path.unlink()
+    os.mkfifo(path)
+    return f"artifact:{path.parent.name}{path.name}"[: len("artifact:") + 64]
+
+
+def lead_an_artifact_to_an_endless_file(scene: Scene) -> str:
+    path = stored_artifact(scene)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    return f"artifact:{path.parent.name}{path.name}"
+
+
 def convert_to_utf16(scene: Scene) -> str:
     path = scene.book.log.path
     old, new = sqlite3.connect(path), sqlite3.connect(path.with_name("new"), isolation_level=None)
@@ -468,6 +600,26 @@ ROWS: list[tuple[Callable[[Scene], str], str, tuple[str, ...]]] = [
     (add_bytes_behind_the_end, "FILE", ()),
     (add_a_page_behind_the_end, "FILE", ()),
     (add_a_page_and_an_empty_log, "FILE", ()),
+    (add_a_page_behind_a_live_log, "FILE", ()),
+    (put_a_pipe_in_the_logs_place, "FILE", ()),
+    (put_a_pipe_in_the_place_of_its_index, "FILE", ()),
+    (put_a_folder_in_the_logs_place, "FILE", ()),
+    (lead_the_log_out_of_the_folder, "FILE", ()),
+    (lead_the_log_to_an_endless_file, "FILE", ()),
+    (put_a_journal_where_a_link_leads, "FILE", ()),
+    (claim_free_pages, "FILE", ()),
+    (claim_a_map_of_pages, "FILE", ()),
+    (add_an_index, "SCHEMA", ()),
+    (add_a_virtual_table, "SCHEMA", ()),
+    (hide_a_comment_in_the_schema, "SCHEMA", ()),
+    (file_an_event_under_another_type, "INDEX", ()),
+    (file_a_commit_under_another_time, "INDEX", ()),
+    (exchange_two_events, "LEAF REWRITTEN", ()),
+    (file_a_note_under_another_size, "SIGNATURE", ()),
+    (take_a_checkpoint_out, "SIGNATURE", ()),
+    (take_an_entity_out, "INDEX", ()),
+    (put_a_pipe_in_an_artifacts_place, "ARTIFACT", ("--read-data",)),
+    (lead_an_artifact_to_an_endless_file, "ARTIFACT", ("--read-data",)),
     (convert_to_utf16, "FILE", ()),
     (add_an_event_before_the_first, "INDEX", ()),
     (add_a_commit_before_the_first, "INDEX", ()),
@@ -521,6 +673,19 @@ def test_a_journal_beside_the_ledger_is_never_rolled_in(scene: Scene) -> None:
     assert (copy / "ledger.db").read_bytes() != before
     # The advice that was given: move it away, and verify again.
     path.with_name("ledger.db-journal").rename(folder / "evidence")
+    assert verdict(scene)[0] == 0
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm"])
+def test_a_ledger_is_not_opened_beside_what_is_no_plain_file(scene: Scene, ending: str) -> None:
+    victim, link = scene.old / "of the victim", beside_it(scene, ending)
+    link.symlink_to(victim)
+    for arguments in (("status",), ("receipt",), ("promote", "p-v1", "--reason", "x"), ("verify",)):
+        answer = tally(scene.book.folder.parent, *arguments)
+        assert (answer.code, victim.exists()) == (1, False), arguments
+        assert "is no plain file" in " ".join((answer.out + answer.err).split()), arguments
+    # The advice that was given: move it away, and verify again.
+    link.unlink()
     assert verdict(scene)[0] == 0
 
 

@@ -17,7 +17,15 @@ from shell import tally
 
 from tallystick import ledger
 from tallystick.ledger.publish.tiles import export_tiles
-from tallystick.ledger.tlog.note import Checkpoint, SignerKey, parse_receipt, receipt_line, sign_checkpoint
+from tallystick.ledger.tlog import pins
+from tallystick.ledger.tlog.note import (
+    Checkpoint,
+    SignerKey,
+    VerifierKey,
+    parse_receipt,
+    receipt_line,
+    sign_checkpoint,
+)
 
 
 class Site(NamedTuple):
@@ -192,6 +200,26 @@ def test_another_history_and_a_cut_one_are_told_by_a_receipt(site: Site) -> None
         assert (page.code, verdict in page.err) == (1, True), page.err
     other = receipt_line(Checkpoint("other", 100, bytes(32)))
     assert tally(site.folder.parent, "audit-tiles", place, "--key", site.key, "--against", other).code == 2
+
+
+def test_the_last_audit_is_remembered_and_must_be_continued(site: Site, tmp_path: Path) -> None:
+    """A publisher who shows less, or another history, is caught by the account alone, with no receipt in hand."""
+    first = tally(tmp_path, "audit-tiles", str(site.folder), "--key", site.key, "--json")
+    assert (first.code, first.json["continues_last_audit"]) == (0, None)
+    again = tally(tmp_path, "audit-tiles", str(site.folder), "--key", site.key, "--json")
+    assert (again.code, again.json["continues_last_audit"]) == (0, first.json["receipt"])
+    remembered = pins.audit_path(VerifierKey.parse(site.key))
+    origin, root = VerifierKey.parse(site.key).name, first.json["receipt"].split()[-1]
+    for line, words in (
+        (f"receipt {origin}@301 {root}", "TAIL CUT"),
+        (f"receipt {origin}@299 {root}", "FORK"),
+    ):
+        remembered.write_text(f"{line}\n")
+        refused = tally(tmp_path, "audit-tiles", str(site.folder), "--key", site.key)
+        assert (refused.code, words in refused.err) == (1, True)
+        assert remembered.read_text() == f"{line}\n"
+    remembered.write_text("nothing of the kind")
+    assert tally(tmp_path, "audit-tiles", str(site.folder), "--key", site.key).code == 2
 
 
 def test_tiles_that_were_all_rewritten_to_fit_do_not_fit_the_signature(site: Site, tmp_path: Path) -> None:

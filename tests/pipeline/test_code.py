@@ -137,6 +137,23 @@ def test_check_names_a_file_beside_before_it_is_imported(tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*.pyc"))
 
 
+def test_every_command_names_a_file_beside_before_its_code_runs(tmp_path: Path) -> None:
+    file = using(tmp_path, "ours_here:plain")
+    kept = tmp_path / "kept.txt"
+    kept.write_text(f"import sys\nprint('IMPORTED', file=sys.stderr, flush=True)\n{RECIPE}")
+    code = tmp_path / "ours_here.py"
+    code.symlink_to(kept)
+    run = tally(tmp_path, "run", str(file), "--workers", "1", "--json")
+    assert run.json["code"] == [str(code)], run.err
+    name = run.json["run"]["name"]
+    refit = tally(tmp_path, "refit", name, "other", "--reason", "to see")
+    again = tally(tmp_path, "reproduce", name, "--workers", "1")
+    for found in (run, refit, again):
+        assert found.err.index(str(code)) < found.err.index("IMPORTED")
+        assert f"a link to {kept}" in found.err
+    assert (refit.code, again.code) == (0, 0)
+
+
 def test_check_reports_estimators_that_are_not_there_and_params_they_do_not_take(tmp_path: Path) -> None:
     for estimator, params, words in (
         ("no_such_module:plain", "", "There is no no_such_module:plain"),

@@ -81,6 +81,21 @@ def say(kind: str, words: str) -> None:
         )
 
 
+def name_code() -> list[str]:
+    """Name each file beside the pipeline file before its code runs; returns the list to which its path is added."""
+    from tallystick.pipeline.recipes import name_before_import
+
+    named: list[str] = []
+
+    def say_it(path: Path) -> None:
+        named.append(str(path))
+        leads_to = f" (a link to {path.resolve()})" if path.is_symlink() else ""
+        say("note", f"The pipeline file names code in {path}{leads_to}, which is imported now.")
+
+    name_before_import(say_it)
+    return named
+
+
 def exit_with(code: int) -> None:
     """End the current command with an exit code."""
     click.get_current_context().exit(code)

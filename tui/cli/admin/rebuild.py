@@ -30,7 +30,7 @@ def rebuild_command(check: bool, ledger_path: Path | None, as_json: bool) -> Non
             clock_line(book)
         if check:
             with ProgressBar() as bar:
-                words = views_differences(book, bar, total)
+                words = views_differences(book, bar, total, hashed_already=False)
             if as_json:
                 print_json("tally.rebuild/1", {"checked": True, "events": total, "differences": words})
             elif words:

@@ -10,7 +10,7 @@ import click
 
 from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
-from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.opening import exit_with, name_code, open_ledger
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
@@ -43,7 +43,7 @@ def final_test_command(
     with open_ledger(ledger_path, records=True) as book, ProgressBar() as progress:
         from tallystick.pipeline.runs.final_test import look
 
-        command = shlex.join(["tally", *sys.argv[1:]])
+        command, code = shlex.join(["tally", *sys.argv[1:]]), name_code()
         announced, body, gate = look(
             book, model, command=command, file=file, workers=workers or cores(), on_progress=progress
         )
@@ -61,6 +61,7 @@ def final_test_command(
                 "discounted": body.discounted,
                 "sentence": body.sentence,
                 "gate": None if gate is None else {"verdict": gate.verdict, "sentence": gate.sentence},
+                "code": code,
                 "receipt": receipt_json(book),
             }
             print_json("tally.final-test/1", content)
@@ -94,6 +95,7 @@ def refit_command(
     with open_ledger(ledger_path, records=True) as book:
         from tallystick.pipeline.runs.propose import propose
 
+        code = name_code()
         made = propose(book, run, candidate, reason, file)
         commit = book.commit_handle(made.appended.n)
         if as_json:
@@ -107,6 +109,7 @@ def refit_command(
                     {"name": gate.name, "verdict": gate.verdict, "sentence": gate.sentence} for gate in made.gates
                 ],
                 "commit": commit,
+                "code": code,
                 "receipt": receipt_json(book),
             }
             print_json("tally.refit/1", content)

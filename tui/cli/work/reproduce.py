@@ -11,7 +11,7 @@ from tallystick import ledger
 from tallystick.ledger.system.processors import cores
 from tallystick.ledger.views.entities import ModelState
 from tallystick.tui.cli.main import tally
-from tallystick.tui.cli.opening import exit_with, open_ledger
+from tallystick.tui.cli.opening import exit_with, name_code, open_ledger
 from tallystick.tui.cli.options import FILE, json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
@@ -51,12 +51,12 @@ def reproduce_command(
     from tallystick.pipeline.runs.reproduce import reproduce
 
     with ProgressBar() as progress, open_ledger(ledger_path, records=True) as book:
-        made = book.now().find(run)
+        code, made = name_code(), book.now().find(run)
         name = made.made_by_run if isinstance(made, ModelState) else run
         done = reproduce(book, name, workers=workers or cores(), data=data, on_progress=progress)
         progress.close()
         if as_json:
-            print_json("tally.reproduce/1", _json(done, book))
+            print_json("tally.reproduce/1", {**_json(done, book), "code": code})
         else:
             _print(done, book)
         exit_with(EXIT_CODES[done.body.verdict])

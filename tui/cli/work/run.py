@@ -12,7 +12,7 @@ from tallystick.ledger.errors import Refused
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.system.processors import cores
 from tallystick.tui.cli.main import tally
-from tallystick.tui.cli.opening import announce, open_ledger
+from tallystick.tui.cli.opening import announce, name_code, open_ledger
 from tallystick.tui.cli.options import FILE, json_option, labels_option, ledger_option, moment_of
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
 from tallystick.tui.output.console import print_json, wrap
@@ -77,6 +77,7 @@ def run_command(
             engine(kind, scheduler, workers or cores()) as at_a_time,
             _ledger_for(ledger_path, loaded.settings.time.timezone) as book,
         ):
+            code = name_code()
             report = run(
                 book,
                 loaded,
@@ -87,7 +88,7 @@ def run_command(
                 labels_as_of=moment_of(labels_as_of, book),
             )
             if as_json:
-                print_json("tally.run/1", _report_json(report, book))
+                print_json("tally.run/1", {**_report_json(report, book), "code": code})
             else:
                 progress.close()
                 _print_report(report, book)
