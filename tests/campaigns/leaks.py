@@ -2,8 +2,9 @@
 
     python tests/campaigns/leaks.py [--conditions NAME,…] [--seeds 10] [--first-seed 0]
 
-An honest table must never have a failure and seldom a question; each kind of leak must be failed or asked about. One
-core, one line for each condition as it is done, and a summary at the end. The suite runs a sample.
+An honest table must never have a failure, and on average at most 0.3 questions where no feature has nearly all signal;
+95 of 100 leaks of each kind must be failed or asked about. It ends with 1 where that does not hold. One core, one line
+for each condition as it is done, and a summary at the end. The suite runs a sample.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Random = np.random.Generator
 DAY = 86_400_000_000
+LEAST_CAUGHT = 0.95
+MOST_QUESTIONS = 0.3
 START = 1_609_459_200_000_000
 """2021-01-01 UTC."""
 
@@ -541,6 +544,41 @@ def scheduled_closures(rng: Random) -> World:
     return World(table(yes(rng, sum_of(x, 1.0) + 1.2 * closed, 0.2), times, {**x, "note": note}))
 
 
+@honest
+def defaults_known_early(rng: Random) -> World:
+    """A yes is known within days, a no only after two months: the newest answers are nearly all yes."""
+    x = weak(rng, ROWS)
+    times = days(rng, ROWS)
+    y = yes(rng, sum_of(x, 1.5), 0.2)
+    evidence = table(y, times, x, delay_days=60, waiting_days=60)
+    early = (y == 1.0) & (rng.random(ROWS) < 0.8) & (times <= times[-1] - 5 * DAY)
+    return World(evidence._replace(y=np.where(early, 1.0, evidence.y), waiting=evidence.waiting & ~early))
+
+
+@honest
+def small_table(rng: Random) -> World:
+    x = weak(rng, 900, 4)
+    return World(table(yes(rng, sum_of(x, 1.2), 0.12), days(rng, 900), x))
+
+
+@honest
+def small_table_of_numbers(rng: Random) -> World:
+    x = weak(rng, 500, 4)
+    y = np.exp(sum_of(x, 0.6) + rng.normal(size=500))
+    return World(table(y, days(rng, 500), x, task="regression", windows=4))
+
+
+@honest
+def slow_states(rng: Random) -> World:
+    """A state of each machine that hardly ever changes, and a feature that follows it."""
+    machines, steps = 40, 120
+    state = (rng.random((machines, steps)) < 0.01).cumsum(axis=1) % 2
+    machine = np.tile(np.arange(machines), steps)
+    times = np.repeat(START + np.arange(steps) * 2 * DAY, machines)
+    x = {"heat": state.T.ravel() + rng.normal(scale=1.5, size=len(machine)), "noise": rng.normal(size=len(machine))}
+    return World(table(state.T.ravel().astype(float), times, x, series=machine, delay_days=3))
+
+
 # Leaking tables --------------------------------------------------------------------------------------------
 
 
@@ -842,17 +880,24 @@ def main() -> int:
     print(f"{'condition':45} {'runs':>4} {'FAIL':>6} {'LOOK':>6} {'ask':>5} {'cpu s':>6}  by")
     honest_runs: list[Told] = []
     quiet: list[Told] = []
+    missed: list[str] = []
     for name, told in runs(names, range(options.first_seed, options.first_seed + options.seeds)):
         print(row(name, told), flush=True)
         if name in HONEST:
             honest_runs += told
+            missed += [name] if any(item.failed for item in told) else []
             quiet += [] if HONEST[name](np.random.default_rng(0)).all_signal else told
+        elif name in LEAKS and np.mean([item.failed or item.asked for item in told]) < LEAST_CAUGHT:
+            missed.append(name)
     if honest_runs:
         print(
             f"honest: {sum(item.failed for item in honest_runs)} of {len(honest_runs)} failed; "
             f"{np.mean([item.questions for item in quiet]):.3f} questions a run where no feature has nearly all signal"
         )
-    return 0
+    if quiet and np.mean([item.questions for item in quiet]) > MOST_QUESTIONS:
+        missed.append("questions")
+    print(f"beyond the bounds: {', '.join(missed) or 'nothing'}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
