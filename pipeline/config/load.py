@@ -394,6 +394,7 @@ LATER = {
     (Join, "csv"): None,
     (Candidate, "estimator"): None,
     (Candidate, "from"): None,
+    (Candidate, "trained_until"): None,
     (Candidate, "predictions"): None,
     (Candidate, "declared_by"): None,
     (Time, "labels"): "first day",
@@ -412,7 +413,7 @@ UNSAID = frozenset({"proposed", "time.labels", "leakage"})
 and ``labels`` follows from another."""
 
 
-OTHER_WAYS = frozenset({"estimator", "from", "predictions", "declared_by"})
+OTHER_WAYS = frozenset({"estimator", "from", "trained_until", "predictions", "declared_by"})
 """No defaults either: what makes a candidate is said in one of these, and the others do not apply."""
 
 
