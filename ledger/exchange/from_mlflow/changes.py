@@ -147,7 +147,10 @@ def _new_run(held: Run, imported_from: str) -> Iterator[Draft]:
 def _end(held: Run) -> Iterator[Draft]:
     if held.status not in ("running", "scheduled"):
         ended = None if held.ended_ms is None else draft(TrialChanged(trial=held.id), held.ended_ms).occurred_at
-        yield draft(TrialChanged(trial=held.id, status=held.status, ended_at=ended), held.ended_ms, held.started_ms)
+        changed = TrialChanged(trial=held.id, status=held.status, ended_at=ended)
+        yield draft(
+            changed, None if held.ended_ms is None else max(held.ended_ms, held.started_ms or 0), held.started_ms
+        )
     if held.removed:
         yield draft(TrialChanged(trial=held.id, removed=True), held.removed_ms, held.ended_ms, held.started_ms)
 
@@ -200,13 +203,14 @@ def _missing_links(known: Known, held: Run) -> TrialLinked | None:
 def _series(held: Run, curves: Iterable[Curve]) -> Iterator[Draft]:
     """Events with the numbers of a run, as few as hold them."""
     part: list[Series] = []
-    count, newest = 0, 0
+    began = held.started_ms or 0  # nothing of a run occurred before it, whatever the clock of a number says
+    count, newest = 0, began
     for curve in curves:
         for start in range(0, len(curve.values), MOST_NUMBERS_AN_EVENT):
             piece = _piece(curve, start)
             if part and count + len(piece.values) > MOST_NUMBERS_AN_EVENT:
                 yield draft(TrialSeries(trial=held.id, series=part), newest, held.ended_ms, held.started_ms)
-                part, count, newest = [], 0, 0
+                part, count, newest = [], 0, began
             part.append(piece)
             count += len(piece.values)
             newest = max(newest, *piece.at_ms)

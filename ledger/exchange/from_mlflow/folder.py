@@ -311,13 +311,15 @@ class FolderStore:
             raise InvalidInput(f"{META} is missing")
         try:
             text = read_foreign(file, MOST_FILE_BYTES).decode()
+            if not text.endswith("\n"):
+                raise InvalidInput("it is half written" if text else "it is empty")
             found = read_mapping(text)
         except UnicodeDecodeError as error:
             raise InvalidInput(f"{META} is not UTF-8") from error
         except InvalidInput as error:
             raise InvalidInput(f"{META}: {error.message}") from error
-        if needed not in found or not text.endswith("\n"):
-            raise InvalidInput(f"{META} is half written" if text else f"{META} is empty")
+        if needed not in found:
+            raise InvalidInput(f"{META}: it is half written")
         return found
 
     def _read(self, file: Path) -> str:
