@@ -387,6 +387,7 @@ LATER = {
     (Data, "unit"): None,
     (Join, "csv"): None,
     (Time, "labels"): "first day",
+    (Time, "empty_windows"): None,
     (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
@@ -397,9 +398,9 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed", "time.labels", "leakage"})
+UNSAID = frozenset({"proposed", "time.labels", "time.empty_windows", "leakage"})
 """No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
-and ``labels`` follows from another."""
+without ``empty_windows`` no window is empty, and ``labels`` follows from another."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

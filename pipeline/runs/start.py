@@ -121,7 +121,7 @@ def begin(
     refuse_silent_loosening(now, loaded)
     look_beside(loaded.path.parent)
     captured = environment.capture()
-    windows = _with_labels(settings, as_of)
+    windows = with_labels(settings, as_of)
     recipes = recipes_of(now, loaded, slice_)
     check_kept(settings, recipes, slice_, windows[0], as_of)
     earlier = [
@@ -182,7 +182,7 @@ def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Dr
     return [say.ExperimentCrossed(run=run, experiment=crossed.run, pipeline=pipeline, reason=reason)]
 
 
-def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
+def with_labels(settings: Pipeline, as_of: int) -> list[Window]:
     """The windows to develop on, as far as labels of them can be known by ``as_of``."""
     delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
     development = development_windows(settings.time)
