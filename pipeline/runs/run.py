@@ -27,7 +27,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, Pipeline
 from tallystick.pipeline.config.windows import window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.empty_windows import refuse_holes
@@ -59,8 +59,9 @@ from tallystick.pipeline.runs.start import (
     ids_of,
     record_failure,
     rows_until,
-    with_labels,
+    windows_with_labels,
 )
+from tallystick.pipeline.runs.steadiness import UNSTEADY, Unsteady
 from tallystick.pipeline.runs.window_record import (
     about_window,
     described_body,
@@ -145,7 +146,7 @@ def run(
         if rows_until(book, as_of) is None:
             # A table that is replayed may not have got so far yet.
             refuse_idle_rules(loaded.settings, loaded.path.parent, slice_)
-        windows = with_labels(loaded.settings, as_of)
+        windows = windows_with_labels(loaded.settings, as_of)
         refuse_holes(loaded.settings.time, numbers(open_table(slice_), TIME), windows)
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
@@ -323,16 +324,13 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible={
-                name: why or (None if is_kept(self.settings, name) else JUDGED_ONLY)
-                for name in (score.candidate for score in scores.candidates)
-            },
+            eligible=_eligible(self.settings, scores, self.outline.unsteady, why),
         )
         return choose(scores, rule)
 
     def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
-        others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
+        others = [item for item in self.outline.recipes if item.name != self.reference and item.delivered is None]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
@@ -367,7 +365,7 @@ class _Running:
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
-        result_hash = result_hash_of(self.described, self.judged)
+        result_hash = result_hash_of(self.described, _steady(self.judged, self.outline))
         same, differs = self._compare(result_hash)
         decided = say.DecisionTaken(
             decision=self.name,
@@ -473,6 +471,21 @@ class _Running:
         if earlier is None:
             return None, None
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _eligible(
+    settings: Pipeline, scores: Scores, unsteady: Sequence[Unsteady], for_all: str | None
+) -> dict[str, str | None]:
+    """Candidate -> why it cannot be chosen; None where it can."""
+    why = {item.candidate: UNSTEADY for item in unsteady}
+    names = [score.candidate for score in scores.candidates]
+    return {name: why.get(name) or for_all or (None if is_kept(settings, name) else JUDGED_ONLY) for name in names}
+
+
+def _steady(judged: Sequence[Judged], outline: Outline) -> list[Judged]:
+    """What can be done again: the cells of candidates that answer the same each time."""
+    unsteady = {item.candidate for item in outline.unsteady}
+    return [item for item in judged if item.candidate not in unsteady]
 
 
 def _period(window: str) -> str:

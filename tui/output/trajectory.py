@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tallystick.pipeline.config.windows import with_empty
+from tallystick.pipeline.evaluate.figures import short
 from tallystick.tui.output.console import aligned, sparkline, terminal_columns
 
 
@@ -26,11 +27,8 @@ def trajectory_table(
     for candidate in candidates:
         series = [values.get((label, candidate)) for label in labels]
         present = [value for value in series if value is not None]
-        mean = f"{sum(present) / len(present):.3f}" if present else "–"
-        cells = [
-            "no rows" if label in empty else "–" if value is None else f"{value:.3f}"
-            for label, value in zip(labels, series, strict=True)
-        ]
+        mean = short(sum(present) / len(present)) if present else "–"
+        cells = ["no rows" if label in empty else short(value) for label, value in zip(labels, series, strict=True)]
         rows.append((candidate, sparkline(series, low, high), mean, *cells))
     common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
     headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))

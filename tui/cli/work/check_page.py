@@ -210,9 +210,12 @@ def _candidates(settings: Pipeline) -> Iterator[tuple[str, str]]:
     for name, item in settings.candidates.items():
         role = "the reference that others must beat" if item.role == "reference" else f"complexity {item.complexity}"
         params = ", ".join(f"{key} = {value}" for key, value in item.params.items())
-        built = f"{item.estimator}({params})"
-        weighted = _class_weight_words(item)
-        yield name, _because(f"{role}; {built}{weighted}", item.why)
+        built = f"{item.made_of}({params})"
+        if item.predictions is not None:
+            built = f"computed elsewhere, as declared by {item.declared_by}: {item.predictions}"
+        elif item.trial is not None:
+            built = f"an unfitted copy of the model of {item.trial}" + (f" with {params}" if params else "")
+        yield name, _because(f"{role}; {built}{_class_weight_words(item)}", item.why)
 
 
 def _class_weight_words(item: Candidate) -> str:
