@@ -16,7 +16,7 @@ out therefore have the same configuration, and the hash of one is the hash of th
     [validity]                twice the length of a window (a month counts 31 days); outside it predictions are refused
     [automation]              manual
     [monitoring]              every window, compared to the same windows of the model's own back-test, from 100 rows
-                              on; a notice outside 8 of 10 own windows, an alarm outside every one by half its range
+                              on; a notice in at most 1 of 10 quiet periods, an alarm in at most 1 of 100
 """
 
 from __future__ import annotations
@@ -208,8 +208,8 @@ def _monitoring(window: str) -> Raw:
         "compare_to": "same windows of the model's own back-test",
         "segments": [],
         "min_rows": 100,
-        "notice": "outside 8 of 10 own windows",
-        "alarm": "outside every own window by half its range",
+        "notice": "fewer than 1 in 10 quiet periods",
+        "alarm": "fewer than 1 in 100 quiet periods",
         "estimate_before_labels": True,
         "why": WHY,
     }

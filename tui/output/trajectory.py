@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tallystick.pipeline.evaluate.figures import short
 from tallystick.tui.output.console import aligned, sparkline, terminal_columns
 
 
@@ -20,8 +21,8 @@ def trajectory_table(
     for candidate in candidates:
         series = [values.get((label, candidate)) for label in labels]
         present = [value for value in series if value is not None]
-        mean = f"{sum(present) / len(present):.3f}" if present else "–"
-        cells = [f"{value:.3f}" if value is not None else "–" for value in series]
+        mean = short(sum(present) / len(present)) if present else "–"
+        cells = [short(value) for value in series]
         rows.append((candidate, sparkline(series, low, high), mean, *cells))
     common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""
     headers = ("candidate", "trajectory", "mean", *(label.removeprefix(common) for label in labels))
