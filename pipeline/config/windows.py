@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -64,13 +64,23 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def all_windows(time: Time) -> list[Window]:
-    """Every window from the first to the last tested one, sealed ones included.
+    """Every window from the first to the last tested one, sealed ones included, without those declared empty.
 
     Raises
     ------
     InvalidInput
         When there are over 1,000 of them, or a bound is no date of this calendar.
     """
+    return [window for window in _calendar(time) if window.label not in time.skipped]
+
+
+def empty_windows(time: Time) -> list[Window]:
+    """The windows between the first and the last tested one that the file declares empty."""
+    return [window for window in _calendar(time) if window.label in time.skipped]
+
+
+def _calendar(time: Time) -> list[Window]:
+    """Every window of the calendar, whether or not it has rows."""
     try:
         return _made(time, ZoneInfo(time.timezone))
     except (ValueError, OverflowError):
@@ -139,7 +149,7 @@ def period_window(time: Time, label: str) -> Window:
     if found is None or (found.label != label and label not in _other_names(time, as_day(day))):
         raise InvalidInput(
             f"{label!r} is not a period of {time.window}.",
-            f"Write it like {all_windows(time)[-1].label}, the last window of the file.",
+            f"Write it like {_calendar(time)[-1].label}, the last window of the file.",
         )
     return found
 
@@ -205,6 +215,26 @@ def window_names(time: Time, labels: Iterable[str]) -> dict[str, str]:
     """Label -> words, for the labels that do not say how long their window is."""
     said = {label: window_said(time, label) for label in labels}
     return {label: words for label, words in said.items() if words != label}
+
+
+def label_order(label: str) -> tuple[int, str]:
+    """Puts labels in the order of time: steps are whole numbers, all others sort as they are written."""
+    return (int(label), "") if re.fullmatch("-?[0-9]+", label) else (0, label)
+
+
+def with_empty(labels: Sequence[str], skipped: Iterable[str]) -> list[str]:
+    """Labels of windows, with those declared empty that lie between the first and the last of them.
+
+    Examples
+    --------
+    >>> with_empty(["2020-01", "2020-03"], ["2020-02", "2021-02"])
+    ['2020-01', '2020-02', '2020-03']
+    """
+    if not labels:
+        return []
+    first, last = label_order(labels[0]), label_order(labels[-1])
+    between = {label for label in skipped if first < label_order(label) < last}
+    return sorted({*labels, *between}, key=label_order) if between else list(labels)
 
 
 def periods_between(time: Time, first: str, last: str) -> list[Window]:

@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from given import Ticking
-from orders import file_for, orders
+from orders import STEPS, by_step, file_for, orders
 from shell import tally
-from tiny import done, silent
+from tiny import done, promoted, silent
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput, Refused
-from tallystick.ledger.events import types as say
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import FIRST_READING, READING
@@ -32,7 +31,7 @@ from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.check_data import check_data
 from tallystick.pipeline.runs.reopen import taken_up
 from tallystick.pipeline.runs.reproduce import reproduce
-from tallystick.pipeline.runs.run import RunReport, run
+from tallystick.pipeline.runs.run import run
 
 SEPTEMBER = dt.datetime(2024, 9, 5, 12, tzinfo=dt.UTC)
 
@@ -58,17 +57,6 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ledger.Led
     monkeypatch.chdir(tmp_path)
     with ledger.create(tmp_path, timezone="Europe/Berlin", clock=Ticking(SEPTEMBER)) as made:
         yield made
-
-
-def promoted(book: ledger.Ledger, report: RunReport) -> str:
-    assert report.model is not None
-    book.append(
-        say.ModelPromoted(
-            model=report.model, pipeline="returns", previous=None, run=report.outline.run,
-            decision=report.outline.run, reason="test",
-        )
-    )  # fmt: skip
-    return report.model
 
 
 # Text stays text --------------------------------------------------------------------------------------------
@@ -604,24 +592,6 @@ def test_weeks_are_called_as_people_write_them_from_run_to_reproduction(book: le
 
 
 # Steps ------------------------------------------------------------------------------------------------------
-
-STEPS = {
-    'column = "ordered_at"': 'column = "day"\nunit = "step"',
-    '"ordered_at"': '"day"',
-    '"Europe/Berlin"': '"UTC"',
-    'window = "1 month"': 'window = "30 steps"',
-    "2024-03-01": "60",
-    "2024-07-01": "180",
-    '"0d"': '"0 steps"',
-    '"1d"': '"1 step"',
-    '"200 days"': '"60 steps"',
-    'every = "1 month"': 'every = "30 steps"',
-}
-
-
-def by_step(frame: pd.DataFrame) -> pd.DataFrame:
-    """The orders by the number of their day, 0 for the first one."""
-    return frame.assign(day=(frame["ordered_at"].dt.normalize() - pd.Timestamp("2024-01-01")).dt.days)
 
 
 def test_steps_are_never_shown_as_dates(book: ledger.Ledger, tmp_path: Path) -> None:
