@@ -28,7 +28,7 @@ from tallystick.ledger.events.types import (
     TrialSeries,
 )
 from tallystick.ledger.exchange.from_mlflow.held import Curve, Experiment, KeptModel, Run, Tags
-from tallystick.ledger.exchange.from_mlflow.known import Known
+from tallystick.ledger.exchange.from_mlflow.known import KnownBefore
 from tallystick.ledger.query.trials import CurvePoint
 from tallystick.ledger.tracking.cleaning import chunks
 from tallystick.ledger.views.entities import ExperimentState, LoggedModelState, TrialState
@@ -64,7 +64,7 @@ def parts(values: Tags) -> tuple[Tags, list[Tags]]:
 # Experiments -----------------------------------------------------------------------------------------------
 
 
-def experiment_changes(known: Known, held: Experiment) -> list[Draft]:
+def experiment_changes(known: KnownBefore, held: Experiment) -> list[Draft]:
     """Events for one experiment."""
     state = known.experiments.get(held.id)
     if state is None:
@@ -103,7 +103,7 @@ def _new_experiment(held: Experiment) -> list[Draft]:
 # Runs ------------------------------------------------------------------------------------------------------
 
 
-def run_changes(known: Known, held: Run, curves: list[Curve], imported_from: str) -> list[Draft]:
+def run_changes(known: KnownBefore, held: Run, curves: list[Curve], imported_from: str) -> list[Draft]:
     """Events for one run and its numbers."""
     state = known.trials.get(held.id)
     if state is None:
@@ -155,7 +155,7 @@ def _end(held: Run) -> Iterator[Draft]:
         yield draft(TrialChanged(trial=held.id, removed=True), held.removed_ms, held.ended_ms, held.started_ms)
 
 
-def _noted(known: Known, held: Run) -> list[Draft]:
+def _noted(known: KnownBefore, held: Run) -> list[Draft]:
     there = known.now.trial_params(held.id)
     params = {name: value for name, value in held.params.items() if name not in there}
     known.kept += [
@@ -169,7 +169,7 @@ def _noted(known: Known, held: Run) -> list[Draft]:
     return found + ([draft(TrialNoted(trial=held.id, removed_tags=removed))] if removed else [])
 
 
-def _changed(known: Known, held: Run, state: TrialState) -> list[Draft]:
+def _changed(known: KnownBefore, held: Run, state: TrialState) -> list[Draft]:
     name, ended = held.name or held.id, differing(held.ended_ms, state.ended_at)
     if (held.status, name, held.removed) == (state.status, state.name, state.removed) and not ended:
         return []
@@ -186,7 +186,7 @@ def _changed(known: Known, held: Run, state: TrialState) -> list[Draft]:
     return [draft(changed, held.ended_ms if ended else held.removed_ms if held.removed else None)]
 
 
-def _missing_links(known: Known, held: Run) -> TrialLinked | None:
+def _missing_links(known: KnownBefore, held: Run) -> TrialLinked | None:
     there = {(link.role, link.name, link.digest) for link in known.now.trial_links(held.id)}
     linked = TrialLinked(
         trial=held.id,
@@ -272,7 +272,7 @@ def _same(
 # Kept models -----------------------------------------------------------------------------------------------
 
 
-def kept_model_changes(known: Known, held: KeptModel) -> list[Draft]:
+def kept_model_changes(known: KnownBefore, held: KeptModel) -> list[Draft]:
     """Events for one kept model."""
     state = known.kept_models.get(held.id)
     if state is None:

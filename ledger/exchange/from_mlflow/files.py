@@ -18,7 +18,7 @@ from tallystick.ledger.events.encoding import Draft
 from tallystick.ledger.events.types import ArtifactStored, FileFiled
 from tallystick.ledger.exchange.from_mlflow.changes import draft
 from tallystick.ledger.exchange.from_mlflow.held import KeptModel, Loss, Run, Store
-from tallystick.ledger.exchange.from_mlflow.known import Known
+from tallystick.ledger.exchange.from_mlflow.known import KnownBefore
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.storage.artifacts import Artifact
 
@@ -58,7 +58,9 @@ class Files:
         Folders that hold files and were not named as ones to be read.
     """
 
-    def __init__(self, ledger: Ledger, known: Known, store: Store, keeping: Keeping, extra: tuple[Path, ...]) -> None:
+    def __init__(
+        self, ledger: Ledger, known: KnownBefore, store: Store, keeping: Keeping, extra: tuple[Path, ...]
+    ) -> None:
         self._ledger, self._known, self._keeping, self._losses = ledger, known, keeping, store.losses
         self._roots = [root.resolve() for root in (store.root, *extra)]
         self._stored: set[str] = set()

@@ -95,7 +95,7 @@ class KeptModel(msgspec.Struct, frozen=True, kw_only=True):
     tags: Tags
 
 
-class Version(msgspec.Struct, frozen=True, kw_only=True):
+class HeldVersion(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a registered model."""
 
     number: int
@@ -126,7 +126,7 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True):
     changed_ms: int | None
     tags: Tags
     aliases: dict[str, int]
-    versions: list[Version]
+    versions: list[HeldVersion]
 
 
 class Store(Protocol):

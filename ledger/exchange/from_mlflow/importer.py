@@ -37,7 +37,7 @@ from tallystick.ledger.exchange.from_mlflow.database import DatabaseStore
 from tallystick.ledger.exchange.from_mlflow.files import Files, Keeping, Owner, local_steps
 from tallystick.ledger.exchange.from_mlflow.folder import FolderStore
 from tallystick.ledger.exchange.from_mlflow.held import Curve, Experiment, KeptModel, Loss, Registered, Run, Store, Tags
-from tallystick.ledger.exchange.from_mlflow.known import NOTE, Known
+from tallystick.ledger.exchange.from_mlflow.known import NOTE, KnownBefore
 from tallystick.ledger.exchange.from_mlflow.registry_changes import conflict, registered_changes
 from tallystick.ledger.exchange.session import LONG_TEXT, MOST_TEXT
 from tallystick.ledger.ledger import Ledger
@@ -52,7 +52,7 @@ MOST_VALUE_BYTES = 400_000
 LONGEST_WORDS = 10_000
 
 
-class Asked(NamedTuple):
+class ImportOptions(NamedTuple):
     """How a store is imported."""
 
     artifacts: Keeping = "copy"
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
     dry_run: bool = False
 
 
-IN_FULL = Asked()
+IN_FULL = ImportOptions()
 
 
 class Brought(msgspec.Struct, kw_only=True):
@@ -94,7 +94,9 @@ class Brought(msgspec.Struct, kw_only=True):
     """What was changed here since the last import, and stays as it is here."""
 
 
-def import_store(ledger: Ledger, path: Path | str, asked: Asked = IN_FULL, progress: Progress = silent) -> Brought:
+def import_store(
+    ledger: Ledger, path: Path | str, options: ImportOptions = IN_FULL, progress: Progress = silent
+) -> Brought:
     """Import the ``mlruns`` folder or the ``mlflow.db`` at a path, or what is new in it since the last time.
 
     Raises
@@ -112,7 +114,7 @@ def import_store(ledger: Ledger, path: Path | str, asked: Asked = IN_FULL, progr
     ledger.refuse_mixed_times()
     with contextlib.closing(open_store(path)) as store:
         try:
-            return _Import(ledger, store, asked, progress).run()
+            return _Import(ledger, store, options, progress).run()
         except sqlite3.Error as error:
             raise InvalidInput(
                 f"{path} cannot be read to its end: {error}. What was read until then was imported.",
@@ -158,12 +160,12 @@ def _open_folder(place: Path) -> Store:
 class _Import:
     """One import on its way."""
 
-    def __init__(self, ledger: Ledger, store: Store, asked: Asked, progress: Progress) -> None:
-        self._ledger, self._store, self._asked, self._progress = ledger, store, asked, progress
-        self._known = Known(ledger)
-        self._files = Files(ledger, self._known, store, asked.artifacts, asked.artifacts_from)
+    def __init__(self, ledger: Ledger, store: Store, options: ImportOptions, progress: Progress) -> None:
+        self._ledger, self._store, self._options, self._progress = ledger, store, options, progress
+        self._known = KnownBefore(ledger)
+        self._files = Files(ledger, self._known, store, options.artifacts, options.artifacts_from)
         self._where = str(store.root if isinstance(store, FolderStore) else getattr(store, "path", store.root))
-        self._brought = Brought(source=f"{store.words}, {self._where}", dry_run=asked.dry_run)
+        self._brought = Brought(source=f"{store.words}, {self._where}", dry_run=options.dry_run)
         self._waiting: list[Draft] = []
         self._numbers_waiting = 0
         self._written: dict[str, int] = {}
@@ -231,7 +233,7 @@ class _Import:
             artifact_uri=self._address(owner, f"runs:/{held.id}"),
         )
         found = run_changes(self._known, held, curves, imported_from)
-        self._count("run", is_known, [*found, *self._files.changes(owner, dry_run=self._asked.dry_run)])
+        self._count("run", is_known, [*found, *self._files.changes(owner, dry_run=self._options.dry_run)])
 
     def _kept_model(self, held: KeptModel) -> None:
         if self._is_unfit("kept model", held.id, held.name):
@@ -245,7 +247,7 @@ class _Import:
         )
         found = kept_model_changes(self._known, held)
         is_known = held.id in self._known.kept_models
-        self._count("kept model", is_known, [*found, *self._files.changes(owner, dry_run=self._asked.dry_run)])
+        self._count("kept model", is_known, [*found, *self._files.changes(owner, dry_run=self._options.dry_run)])
 
     def _registered(self, held: Registered) -> None:
         if self._is_unfit("registered model", held.name, held.name):
@@ -300,7 +302,7 @@ class _Import:
         long = {
             field: LONG_TEXT + self._ledger.store(text.encode()).hash
             for field in ("source", "schema", "profile")
-            if (text := getattr(table, field)) is not None and len(text) > MOST_TEXT and not self._asked.dry_run
+            if (text := getattr(table, field)) is not None and len(text) > MOST_TEXT and not self._options.dry_run
         }
         return msgspec.structs.replace(table, **long)
 
@@ -324,7 +326,7 @@ class _Import:
     def _flush(self, *, last: bool = False) -> None:
         drafts, self._waiting, self._numbers_waiting = self._waiting, [], 0
         self._brought.events += len(drafts)
-        if self._asked.dry_run or not (drafts or (last and self._brought.last_commit is not None)):
+        if self._options.dry_run or not (drafts or (last and self._brought.last_commit is not None)):
             return
         if not drafts:
             self._ledger.checkpoint()

@@ -10,7 +10,7 @@ NOTE = "import from MLflow: "
 """How the remark of each commit begins that an import writes."""
 
 
-class Known:
+class KnownBefore:
     """The ledger as it was when the import began.
 
     Attributes

@@ -12,7 +12,7 @@ _VALUE = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(in
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 
 
-class Point(NamedTuple):
+class MeasuredPoint(NamedTuple):
     """One number with what its line says of it."""
 
     at_ms: int
@@ -23,17 +23,17 @@ class Point(NamedTuple):
     dataset_digest: str | None = None
 
 
-class Lines(NamedTuple):
+class NumberLines(NamedTuple):
     """The numbers of one file, and its lines that are none."""
 
-    points: list[Point]
+    points: list[MeasuredPoint]
     odd: list[int]
     """Numbers of the lines that could not be read, from 1."""
 
 
-def read_lines(text: str, *, of_model: bool) -> Lines:
+def read_lines(text: str, *, of_model: bool) -> NumberLines:
     """The numbers in a file of a run, or of a kept model, whose lines name the run as well."""
-    points: list[Point] = []
+    points: list[MeasuredPoint] = []
     odd: list[int] = []
     lines = text.split("\n")
     if not lines[-1]:
@@ -44,10 +44,10 @@ def read_lines(text: str, *, of_model: bool) -> Lines:
             odd.append(number)
         else:
             points.append(point)
-    return Lines(points, odd)
+    return NumberLines(points, odd)
 
 
-def _point(parts: list[str], of_model: bool) -> Point | None:
+def _point(parts: list[str], of_model: bool) -> MeasuredPoint | None:
     """One line; None where it is malformed."""
     if len(parts) not in ((4, 6) if of_model else (2, 3, 5)):
         return None
@@ -58,7 +58,7 @@ def _point(parts: list[str], of_model: bool) -> Point | None:
     names = parts[3:]
     run = names.pop(0) if of_model else None
     dataset, digest = names or (None, None)
-    return Point(at_ms, float(value), step, run, dataset, digest)
+    return MeasuredPoint(at_ms, float(value), step, run, dataset, digest)
 
 
 def _integer(text: str) -> int | None:
@@ -90,7 +90,7 @@ About = tuple[str | None, str | None, str | None]
 """Which model a number was measured of, on which table: its name and digest."""
 
 
-def joined(key: str, of_run: list[Point], of_models: dict[str, list[Point]]) -> list[Curve]:
+def joined(key: str, of_run: list[MeasuredPoint], of_models: dict[str, list[MeasuredPoint]]) -> list[Curve]:
     """The numbers of a metric of a run, each with the model and the table that it was measured of.
 
     MLflow writes a number of a model twice: to the run, without the model's name and in a database without the table's,
@@ -98,7 +98,7 @@ def joined(key: str, of_run: list[Point], of_models: dict[str, list[Point]]) -> 
     """
     if not of_models and not any(point.dataset for point in of_run):
         return [_curve(key, of_run, (None, None, None))] if of_run else []
-    groups: dict[About, list[Point]] = {}
+    groups: dict[About, list[MeasuredPoint]] = {}
     wanted: dict[Measured, list[About]] = {}
     for model, points in of_models.items():
         for point in points:
@@ -120,11 +120,11 @@ def joined(key: str, of_run: list[Point], of_models: dict[str, list[Point]]) -> 
     return [_curve(key, points, about) for about, points in groups.items()]
 
 
-def _measured(point: Point) -> Measured:
+def _measured(point: MeasuredPoint) -> Measured:
     return point.at_ms, repr(point.value), point.step
 
 
-def _curve(key: str, points: list[Point], about: About) -> Curve:
+def _curve(key: str, points: list[MeasuredPoint], about: About) -> Curve:
     model, dataset, digest = about
     return Curve(
         key=key,

@@ -15,20 +15,20 @@ from tallystick.ledger.events.types import (
     VersionCreated,
 )
 from tallystick.ledger.exchange.from_mlflow.changes import differing, draft, millis
-from tallystick.ledger.exchange.from_mlflow.held import Loss, Registered, Version
-from tallystick.ledger.exchange.from_mlflow.known import Known
+from tallystick.ledger.exchange.from_mlflow.held import HeldVersion, Loss, Registered
+from tallystick.ledger.exchange.from_mlflow.known import KnownBefore
 from tallystick.ledger.views.entities import ModelVersionState, RegisteredModelState
 
 LONGEST_KEY = 180
 _OF_MODEL = re.compile(r"models:/(m-[0-9a-zA-Z]{1,60})/?")
 
 
-def named(known: Known, name: str) -> RegisteredModelState | None:
+def named(known: KnownBefore, name: str) -> RegisteredModelState | None:
     """The registered model of the ledger that has a name now."""
     return next((state for state in known.registered.values() if state.name == name and not state.removed), None)
 
 
-def registered_changes(known: Known, held: Registered, losses: list[Loss]) -> list[Draft]:
+def registered_changes(known: KnownBefore, held: Registered, losses: list[Loss]) -> list[Draft]:
     """Events for one registered model, its versions and its aliases.
 
     A version that the store holds in part, or an alias of none, is among the ``losses``.
@@ -43,7 +43,7 @@ def registered_changes(known: Known, held: Registered, losses: list[Loss]) -> li
     return found + _aliases(known, held, key, losses)
 
 
-def _free_key(known: Known, name: str) -> str:
+def _free_key(known: KnownBefore, name: str) -> str:
     key, count = name[:LONGEST_KEY], 1
     while key in known.registered:
         count += 1
@@ -59,7 +59,7 @@ def _new(held: Registered, key: str) -> list[Draft]:
     return found
 
 
-def _further(known: Known, held: Registered, state: RegisteredModelState) -> list[Draft]:
+def _further(known: KnownBefore, held: Registered, state: RegisteredModelState) -> list[Draft]:
     tags, removed_tags = known.tag_changes(f"registered:{state.registered}", held.tags)
     changed = RegisteredChanged(registered=state.registered, tags=tags, removed_tags=removed_tags)
     described = held.description is not None and held.description != state.description
@@ -71,7 +71,7 @@ def _further(known: Known, held: Registered, state: RegisteredModelState) -> lis
     return [draft(changed)] if tags or removed_tags else []
 
 
-def _new_version(held: Version, key: str) -> list[Draft]:
+def _new_version(held: HeldVersion, key: str) -> list[Draft]:
     version = f"{key}/{held.number}"
     of_model = _OF_MODEL.fullmatch(held.source)
     created = VersionCreated(
@@ -95,7 +95,7 @@ def _new_version(held: Version, key: str) -> list[Draft]:
     return found
 
 
-def _further_version(known: Known, held: Version, state: ModelVersionState) -> list[Draft]:
+def _further_version(known: KnownBefore, held: HeldVersion, state: ModelVersionState) -> list[Draft]:
     tags, removed_tags = known.tag_changes(f"version:{state.version}", held.tags)
     changed = VersionChanged(version=state.version, registered=state.registered, tags=tags, removed_tags=removed_tags)
     stage = state.stage if held.removed else held.stage or state.stage
@@ -114,7 +114,7 @@ def _further_version(known: Known, held: Version, state: ModelVersionState) -> l
     return [draft(changed)] if tags or removed_tags else []
 
 
-def _aliases(known: Known, held: Registered, key: str, losses: list[Loss]) -> list[Draft]:
+def _aliases(known: KnownBefore, held: Registered, key: str, losses: list[Loss]) -> list[Draft]:
     """Aliases as they point at this import; since when, and who moved them, no store of MLflow says."""
     there = {state.name: state for state in known.now.aliases(key)} if key in known.registered else {}
     numbers = {version.number for version in held.versions if not version.removed}
@@ -140,7 +140,7 @@ def _moved(key: str, name: str, version: str | None, previous: str | None) -> Dr
     )
 
 
-def conflict(known: Known, held: Registered) -> str | None:
+def conflict(known: KnownBefore, held: Registered) -> str | None:
     """In words, why a name cannot be imported: the ledger calls another model so."""
     state = named(known, held.name)
     if state is None or held.created_ms is None or not differing(held.created_ms, state.created_at):

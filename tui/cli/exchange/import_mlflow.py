@@ -13,7 +13,7 @@ import click
 from tallystick import ledger
 from tallystick.ledger.events.sentences import commit_range, count
 from tallystick.ledger.exchange.from_mlflow.files import Keeping
-from tallystick.ledger.exchange.from_mlflow.importer import Asked, Brought, import_store
+from tallystick.ledger.exchange.from_mlflow.importer import Brought, ImportOptions, import_store
 from tallystick.tui.cli.opening import open_ledger, say
 from tallystick.tui.cli.options import json_option, ledger_option
 from tallystick.tui.cli.receipts import print_receipt, receipt_json
@@ -62,9 +62,9 @@ def import_mlflow_command(
     What cannot be read is listed, and the rest is imported. What MLflow does not record, such as who moved an alias
     and when, is listed as unknown.
     """
-    asked = Asked(artifacts, artifacts_from, dry_run)
+    options = ImportOptions(artifacts, artifacts_from, dry_run)
     with open_ledger(ledger_path, records=True) as book, ProgressBar() as bar, _resumable(path):
-        done = import_store(book, path, asked, bar)
+        done = import_store(book, path, options, bar)
         bar.close()
         if as_json:
             print_json("tally.import-mlflow/1", _json(book, done))
