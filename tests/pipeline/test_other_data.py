@@ -662,3 +662,21 @@ def test_a_date_says_nothing_about_steps(book: ledger.Ledger, tmp_path: Path) ->
             command(book, loaded, labels_as_of=SEPTEMBER, **more)
     replayed = tally(tmp_path, "replay", file.name, "--from", "60", "--to", "180")
     assert (replayed.code, "its past cannot be replayed" in replayed.err) == (2, True), replayed.err
+
+
+@pytest.mark.parametrize("command", ["run", "monitor"])
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [("2024-03-31 02:30", "was never read"), ("2023-10-29 02:30", "was read twice")],
+)
+def test_a_doubtful_hour_is_refused_as_the_time_that_labels_are_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, when: str, words: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ledger.create(tmp_path, timezone="Europe/Berlin").close()
+    file = file_for(tmp_path, orders())
+    more = ["--period", "2024-08"] if command == "monitor" else []
+    refused = tally(tmp_path, command, file.name, *more, "--labels-as-of", when)
+    assert refused.code != 0
+    assert words in refused.err and "+02:00" in refused.err and "+01:00" in refused.err, refused.err
