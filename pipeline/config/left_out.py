@@ -84,6 +84,9 @@ def _dated(time: Raw) -> Raw:
     final = time.get("final")
     if isinstance(final, dict) and isinstance(final.get("test"), list):
         made["final"] = {**final, "test": [_label_of(made, item) for item in final["test"]]}
+    empty = time.get("empty_windows")
+    if isinstance(empty, dict) and isinstance(empty.get("skip"), list):
+        made["empty_windows"] = {**empty, "skip": [_label_of(made, item) for item in empty["skip"]]}
     return made
 
 
@@ -100,6 +103,7 @@ def _label_of(time: Raw, written: object) -> object:
     if not isinstance(written, str) or named_by(written) == labels or time.get("unit") == "step":
         return written
     unsealed = {**time, "final": msgspec.to_builtins(Final(test=[], looks=1, why=WHY)), "why": time.get("why", WHY)}
+    unsealed.pop("empty_windows", None)
     complete_time = {"train": "expanding", "gap": "0d", "refit": "every window", **unsealed}
     try:
         return period_window(msgspec.convert(complete_time, Time, strict=True), written).label

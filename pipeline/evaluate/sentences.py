@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from tallystick.ledger.events.sentences import count
-from tallystick.pipeline.config.settings import RANKINGS
-from tallystick.pipeline.config.windows import first_day
+from tallystick.pipeline.config.settings import RANKINGS, Time
+from tallystick.pipeline.config.windows import first_day, with_empty
 from tallystick.pipeline.evaluate import selection as rule
 from tallystick.pipeline.evaluate.figures import figure
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
@@ -151,6 +151,19 @@ def window_words(label: str, context: Context | None = None) -> str:
         return label
     day = f"{int(parts[2])} " if len(parts) == 3 else ""
     return f"{day}{MONTHS.split()[int(parts[1]) - 1]} {parts[0]}"
+
+
+def empty_windows_sentence(labels: Sequence[str], why: str, context: Context | None = None) -> str:
+    """Windows that the file declares empty: ``No rows in February 2020, as declared: the counters were off.``"""
+    return f"No rows in {windows_words(labels, context)}, as declared: {_stop(why)}"
+
+
+def empty_between(time: Time, labels: Sequence[str], context: Context | None = None) -> list[str]:
+    """The sentence about windows declared empty among these; nothing where there are none."""
+    empty = [label for label in with_empty(labels, time.skipped) if label not in labels]
+    if not empty or time.empty_windows is None:
+        return []
+    return [empty_windows_sentence(empty, time.empty_windows.why, context)]
 
 
 def starting(text: str) -> str:

@@ -42,7 +42,7 @@ class Unsteady(NamedTuple):
         )
 
 
-class Tried(NamedTuple):
+class TrialFits(NamedTuple):
     """What the trial of the candidates on a few rows came to."""
 
     unsteady: list[Unsteady]
@@ -50,7 +50,7 @@ class Tried(NamedTuple):
     """The first of the two models of each, to be stored and loaded again."""
 
 
-def try_candidates(recipes: list[Recipe], slice_: Slice, first: Window, settings: Pipeline, as_of: int) -> Tried:
+def try_candidates(recipes: list[Recipe], slice_: Slice, first: Window, settings: Pipeline, as_of: int) -> TrialFits:
     """Fit each candidate twice on a few rows of the first window's training set.
 
     Those of the program's own recipes are left out: they are known to be steady and to be kept.
@@ -62,12 +62,12 @@ def try_candidates(recipes: list[Recipe], slice_: Slice, first: Window, settings
     """
     tried = [recipe for recipe in recipes if recipe.is_fitted and not recipe.estimator.startswith(KNOWN)]
     if not tried:
-        return Tried([], [])
+        return TrialFits([], [])
     table = open_table(slice_)
     train = split(table, first, as_of, None).train
     rows = few_rows(numbers(table, TARGET), train)
     if not len(rows):
-        return Tried([], [])  # the first window says so itself
+        return TrialFits([], [])  # the first window says so itself
     unsteady, fitted = [], []
     weight = settings.data.weight.column if settings.data.weight else None
     for recipe in tried:
@@ -80,7 +80,7 @@ def try_candidates(recipes: list[Recipe], slice_: Slice, first: Window, settings
         if found.apart > 0.0:
             unsteady.append(Unsteady(recipe.name, len(rows), found.apart))
         fitted.append(found.candidate)
-    return Tried(unsteady, fitted)
+    return TrialFits(unsteady, fitted)
 
 
 class _Twice(NamedTuple):
