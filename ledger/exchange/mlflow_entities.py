@@ -72,16 +72,16 @@ def experiment_of(snapshot: Snapshot, state: ExperimentState, session: Session) 
     )
 
 
-def default_experiment(session: Session) -> Experiment:
-    """The one that is there before anything was recorded."""
+def default_experiment(session: Session, began: Any) -> Experiment:
+    """The one that is there before anything is recorded in it: as old as the ledger."""
     return Experiment(
         experiment_id=DEFAULT_EXPERIMENT,
         name="Default",
         artifact_location=f"{session.location.files}/{DEFAULT_EXPERIMENT}",
         lifecycle_stage=LifecycleStage.ACTIVE,
         tags=[],
-        creation_time=0,
-        last_update_time=0,
+        creation_time=millis(began),
+        last_update_time=millis(began),
     )
 
 
@@ -144,7 +144,8 @@ def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Obj
 def tags_of(snapshot: Snapshot, trial: TrialState) -> dict[str, str]:
     """The tags of a trial, and what other recorders say in tags."""
     tags = snapshot.tags(f"trial:{trial.trial}")
-    tags.setdefault("mlflow.user", trial.user or trial.by)
+    if "mlflow.runName" not in tags:  # of another recorder: MLflow's own clients set the user's tag, or leave it out
+        tags.setdefault("mlflow.user", trial.user or trial.by)
     tags["mlflow.runName"] = trial.name
     if trial.parent is not None:
         tags.setdefault("mlflow.parentRunId", run_id_of(trial.parent))

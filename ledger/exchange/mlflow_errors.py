@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -12,6 +13,7 @@ from mlflow.protos import databricks_pb2 as codes
 
 from tallystick.ledger.errors import Busy, Conflict, InvalidInput, NotFound, Refused, TallyError
 
+_log = logging.getLogger(__name__)
 C = TypeVar("C", bound=type)
 
 _CODES: tuple[tuple[type[TallyError], int], ...] = (
@@ -56,5 +58,12 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
             raise translated(error) from error
         except OSError as error:
             raise MlflowException(f"The ledger could not be used: {error}.", error_code=codes.BAD_REQUEST) from error
+        except MlflowException:
+            raise
+        except Exception as error:
+            # Anything else would be a 500, which clients repeat for minutes, although it fails in the same way each time.
+            _log.exception("%s failed", method.__qualname__)
+            words = f"The ledger could not answer {method.__name__}: {type(error).__name__}: {error}"
+            raise MlflowException(words, error_code=codes.BAD_REQUEST) from error
 
     return call

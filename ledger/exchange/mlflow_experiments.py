@@ -31,6 +31,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 
 DEFAULT = show.DEFAULT_EXPERIMENT
 SEARCH_MOST = 50_000
+NEWEST_FIRST = ["creation_time DESC", "experiment_id ASC"]
 
 
 @in_mlflows_words
@@ -57,14 +58,14 @@ class ExperimentStore(AbstractStore):
             fail(f"Invalid value {max_results} for parameter 'max_results' supplied. It must be at most {SEARCH_MOST}")
         stages = ViewType.to_lifecycle_stages(view_type) if hasattr(ViewType, "to_lifecycle_stages") else None
         found = [one for one in self._experiments() if is_shown(one.lifecycle_stage, view_type, stages)]
-        found = SearchExperimentsUtils.sort(SearchExperimentsUtils.filter(found, filter_string), order_by)
+        found = SearchExperimentsUtils.sort(SearchExperimentsUtils.filter(found, filter_string), order_by or NEWEST_FIRST)
         return PagedList(*SearchUtils.paginate(found, page_token, max_results))
 
     def _experiments(self) -> list[Any]:
         def listed(now: Snapshot) -> list[Any]:
             found = [show.experiment_of(now, state, self._session) for state in now.experiments()]
             if all(one.experiment_id != DEFAULT for one in found):
-                found.insert(0, show.default_experiment(self._session))
+                found.insert(0, show.default_experiment(self._session, began(now)))
             return found
 
         return self._session.ask(listed)
@@ -171,6 +172,11 @@ class ExperimentStore(AbstractStore):
     @property
     def _default_uri(self) -> str | None:
         return f"{self._artifact_uri.rstrip('/')}/{DEFAULT}" if self._artifact_uri else None
+
+
+def began(now: Snapshot) -> Any:
+    """When the ledger was made."""
+    return now.commit(0).recorded_at
 
 
 def is_shown(stage: str, view_type: int, stages: Any) -> bool:

@@ -36,12 +36,13 @@ from tallystick.ledger.exchange.mlflow_registered import RegisteredStore
 from tallystick.ledger.exchange.mlflow_versions import (
     at_most,
     by_name,
+    files_of,
     last_move,
     no_prompts,
+    origin,
     page,
     pointed,
     registered_named,
-    trial_named,
     version_of,
     versions,
 )
@@ -76,7 +77,7 @@ class TallyRegistryStore(RegisteredStore):
             _validate_model_version_tag(tag.key, tag.value)
         given = {tag.key: str(tag.value) for tag in tags or ()}
         key = self._registered(name).registered
-        trial = self._session.ask(lambda now: trial_named(now, run_id))
+        trial, logged = self._session.ask(lambda now: origin(now, source, run_id, model_id))
         for _ in range(MOST_TRIES):
             number = 1 + self._session.ask(lambda now: max((v.number for v in now.model_versions(key)), default=0))
             version = f"{key}/{number}"
@@ -86,7 +87,7 @@ class TallyRegistryStore(RegisteredStore):
                 number=number,
                 source=source or "",
                 trial=trial,
-                logged=model_id or None,
+                logged=logged,
                 run_link=run_link or None,
                 user=getpass.getuser(),
                 description=description,
@@ -147,7 +148,8 @@ class TallyRegistryStore(RegisteredStore):
 
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where its files are."""
-        return self._version(name, version).source
+        state = self._version(name, version)
+        return self._session.ask(lambda now: files_of(now, state))
 
     def search_model_versions(
         self,

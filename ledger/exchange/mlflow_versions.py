@@ -22,11 +22,9 @@ from tallystick.ledger.exchange.mlflow_entities import millis
 from tallystick.ledger.exchange.mlflow_errors import fail
 from tallystick.ledger.exchange.session import run_id_of
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.views.entities import ModelVersionState, RegisteredModelState
+from tallystick.ledger.views.entities import LoggedModelState, ModelVersionState, RegisteredModelState
 
-REASON_TAG = "tally.reason"
-REASON_VARIABLE = "TALLY_REASON"
-MOST_TRIES = 100
+MODELS = "models:/"
 SEARCH_MOST = 200_000
 
 
@@ -54,7 +52,7 @@ def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVers
     tags = now.tags(f"version:{state.version}")
     return ModelVersion(
         name=registered.name,
-        version=str(state.number),
+        version=state.number,
         creation_timestamp=millis(state.created_at),
         last_updated_timestamp=millis(state.changed_at),
         description=state.description,
@@ -109,6 +107,38 @@ def last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, s
     """The last move of an alias: its event, and where it points to."""
     found = next((one for one in now.aliases(registered) if one.name == alias), None)
     return (None, None) if found is None else (found.seq, found.version)
+
+
+def origin(
+    now: Snapshot, source: str, run_id: str | None, model_id: str | None
+) -> tuple[str | None, str | None]:
+    """The trial and the kept model that a version comes from, as far as they are in this ledger.
+
+    A client that registers a kept model names only that; which run made it is recorded there.
+    """
+    kept = model_id or None
+    if kept is None and (source or "").startswith(f"{MODELS}m-"):
+        kept = source.removeprefix(MODELS).partition("/")[0]
+    state = None if kept is None else now.find(f"logged:{kept}")
+    trial = trial_named(now, run_id)
+    if trial is None and isinstance(state, LoggedModelState):
+        trial = state.trial
+    return trial, kept
+
+
+def files_of(now: Snapshot, state: ModelVersionState) -> str:
+    """The address of the files of a version; that of the kept model or of the version which it was made from."""
+    kept = None if state.logged is None else now.find(f"logged:{state.logged}")
+    if isinstance(kept, LoggedModelState) and kept.artifact_uri and state.source.startswith(MODELS):
+        return kept.artifact_uri
+    name, slash, version = state.source.removeprefix(MODELS).rpartition("/")
+    if state.source.startswith(MODELS) and slash and version.isdigit():
+        registered = by_name(now, name)
+        earlier = [] if registered is None else versions(now, registered.registered)
+        found = next((one for one in earlier if one.number == int(version)), None)
+        if found is not None and found.seq < state.seq:
+            return files_of(now, found)
+    return state.source
 
 
 def trial_named(now: Snapshot, run_id: str | None) -> str | None:
