@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from tallystick.pipeline.runs.propose import propose
     from tallystick.pipeline.runs.reproduce import reproduce
     from tallystick.pipeline.runs.run import RunReport, run
+    from tallystick.pipeline.runs.study import Studied, study
 
 PLACES = {
     "LoadedPipeline": "config.load:LoadedPipeline",
     "RunReport": "runs.run:RunReport",
+    "Studied": "runs.study:Studied",
     "audit": "governance.audit:audit",
     "confirm": "runs.confirm:confirm_here",
     "final_test": "runs.final_test:look",
@@ -42,6 +44,7 @@ PLACES = {
     "reproduce": "runs.reproduce:reproduce",
     "retire": "governance.promotion:retire",
     "run": "runs.run:run",
+    "study": "runs.study:study",
     "table": "records.frames:table",
     "waive": "governance.waivers:waive",
 }
@@ -50,6 +53,7 @@ PLACES = {
 __all__ = [
     "LoadedPipeline",
     "RunReport",
+    "Studied",
     "audit",
     "confirm",
     "final_test",
@@ -62,6 +66,7 @@ __all__ = [
     "reproduce",
     "retire",
     "run",
+    "study",
     "table",
     "waive",
 ]

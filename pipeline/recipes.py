@@ -21,12 +21,14 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.ledger.system.files import read_foreign
 from tallystick.pipeline.extra import lacking
+from tallystick.pipeline.own_code import OwnCode, gather, main_module, module_file
+from tallystick.pipeline.own_code import name_before_import as own_code_runs
 
 Task = Literal["classification", "regression"]
 RECIPE_PARAMETERS = ["columns", "task", "seed"]
-LARGEST_MODULE_BYTES = 1 << 20
+SEEDS = ("random_state", "seed", "random_seed")
+"""What libraries call the parameter that takes a seed, in the order in which it is looked for."""
 
 
 class Columns(NamedTuple):
@@ -99,7 +101,9 @@ def trees(
     return Pipeline([("columns", columns_to_matrix), ("model", model)])
 
 
-def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, seed: int) -> Any:
+def build(
+    estimator: str, params: dict[str, Any], columns: Columns, task: Task, seed: int, code: OwnCode | None = None
+) -> Any:
     """An unfitted estimator from its name in a pipeline file.
 
     Parameters
@@ -108,28 +112,60 @@ def build(estimator: str, params: dict[str, Any], columns: Columns, task: Task, 
         ``"module:callable"``: a recipe (takes ``columns``, ``task`` and ``seed`` first) or an estimator class.
     params : dict
         Keyword arguments from the pipeline file.
+    seed : int
+        Given to whatever can take one: the function or class itself, and each part of the estimator that has a
+        ``random_state`` which neither the file nor the code sets.
+    code : OwnCode, optional
+        As of :func:`resolve`.
 
     Raises
     ------
     InvalidInput
         When there is no such callable or it does not take these parameters.
     """
-    found = resolve(estimator)
-    signature = inspect.signature(found)
+    found = resolve(estimator, code)
     params = copy.deepcopy(params)  # an estimator may change a list that it is given
     try:
-        if is_recipe(found):
-            made = found(columns, task, seed, **params)
-        elif "random_state" in signature.parameters and "random_state" not in params:
-            made = found(**params, random_state=seed)
-        else:
-            made = found(**params)
+        made = _called(found, params, columns, task, seed)
     except TypeError as error:
         raise InvalidInput(
             f"{estimator} does not take these params: {error}.", f"It takes {', '.join(parameters(found))}."
         ) from error
     if not callable(getattr(made, "fit", None)):
         raise InvalidInput(f"{estimator} returned a {type(made).__name__}, which has no `fit`.")
+    return seeded(made, seed, params)
+
+
+def _called(found: Any, params: dict[str, Any], columns: Columns, task: Task, seed: int) -> Any:
+    """The estimator that a recipe, class or function makes, given a seed where it takes one."""
+    if is_recipe(found):
+        return found(columns, task, seed, **params)
+    if any(name in params for name in SEEDS):
+        return found(**params)
+    known = inspect.signature(found).parameters
+    for name in SEEDS:
+        if name in known:
+            return found(**params, **{name: seed})
+    if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in known.values()):
+        try:
+            return found(**params, random_state=seed)
+        except TypeError:
+            pass  # it hands its arguments on to something that takes no seed
+    return found(**params)
+
+
+def seeded(made: Any, seed: int, given: dict[str, Any]) -> Any:
+    """An estimator with the seed in each of its parts that can take one and has none.
+
+    A ``random_state`` that the file gives, be it None, or that the code sets, stays as it is.
+    """
+    try:
+        known = made.get_params(deep=True)
+    except (AttributeError, TypeError, ValueError, NotImplementedError):
+        return made
+    names = [name for name, value in known.items() if value is None and name.rpartition("__")[2] == "random_state"]
+    if wanted := {name: seed for name in names if name not in given}:
+        made.set_params(**wanted)
     return made
 
 
@@ -143,8 +179,13 @@ def parameters(found: Any) -> list[str]:
     return [name for name in inspect.signature(found).parameters if name not in RECIPE_PARAMETERS]
 
 
-def resolve(estimator: str) -> Any:
+def resolve(estimator: str, code: OwnCode | None = None) -> Any:
     """The class or function behind ``"module:name"``, imported but not called.
+
+    Parameters
+    ----------
+    code : OwnCode, optional
+        The modules to take it from; else they are looked for beside the pipeline file.
 
     Raises
     ------
@@ -160,9 +201,11 @@ def resolve(estimator: str) -> Any:
     if words[0] in sys.stdlib_module_names or "__main__" in words:
         raise InvalidInput(f"{estimator} makes no model.", "Name a class or function that makes one.")
     try:
-        found = getattr(module_of(module_name), name)
+        found = getattr(module_of(module_name, code), name)
     except (Exception, SystemExit) as error:
         if lacking(error):
+            raise
+        if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(
             f"There is no {estimator}: {error or type(error).__name__}.",
@@ -200,7 +243,7 @@ OURS = frozenset({"tallystick"})
 
 
 class _Beside:
-    """The folder of the pipeline file in use, and the modules that were read there."""
+    """The folder of the pipeline file in use."""
 
     folder: Path | None = None
     on_import: Callable[[Path], None] = staticmethod(lambda _path: None)
@@ -209,31 +252,23 @@ class _Beside:
 def name_before_import(on_import: Callable[[Path], None]) -> None:
     """Call this with the file of each module that is not installed, before any of its code runs in this process."""
     _Beside.on_import = staticmethod(on_import)
+    own_code_runs(on_import)
 
 
 def look_beside(folder: Path | None) -> None:
-    """Let estimators be named in modules that lie in this folder, for this process and the workers that it starts.
-
-    The folder does not become one that Python imports from: a file named like some optional library would then be run
-    by whoever asks for that library.
-    """
+    """Let estimators be named in modules that lie in this folder, for this process."""
     _Beside.folder = None if folder is None else folder.resolve()
 
 
-def beside() -> Path | None:
-    """The folder given to :func:`look_beside`."""
-    return _Beside.folder
-
-
 def code_beside(estimator: str, folder: Path) -> Path | None:
-    """The file in a folder that naming this estimator would run; None if it comes from elsewhere."""
-    module_name = estimator.partition(":")[0]
-    path = folder / f"{module_name}.py"
-    if "." in module_name or not path.is_file() or module_name in sys.stdlib_module_names:
-        return None
-    # Where Python also searches this folder, since it is the current one or in PYTHONPATH, it finds the same file.
-    found = _origin(module_name)
-    return path if found is None or found.resolve() == path.resolve() else None
+    """The file in a folder that naming this estimator would run; None if it comes from an installed library.
+
+    Raises
+    ------
+    InvalidInput
+        Where a file there would hide an installed module.
+    """
+    return module_file(estimator.partition(":")[0], folder)
 
 
 def code_elsewhere(estimator: str) -> Path | None:
@@ -276,38 +311,25 @@ def _origin(module_name: str) -> Path | None:
     return Path(next(iter(spec.submodule_search_locations or ()), spec.origin or module_name))
 
 
-_read: dict[Path, tuple[bytes, ModuleType]] = {}
-"""Modules that lay beside a pipeline file, with the bytes that were run."""
+def own_code(estimator: str) -> OwnCode | None:
+    """The code of an estimator's module as it lies beside the pipeline file now; None if it comes from elsewhere."""
+    name = estimator.partition(":")[0]
+    if name == RECIPES or _Beside.folder is None:
+        return None
+    return gather(name, _Beside.folder)
 
 
-def module_of(name: str) -> ModuleType:
-    """The module that an estimator's name begins with.
+def module_of(name: str, code: OwnCode | None = None) -> ModuleType:
+    """The module that an estimator's name begins with: from the code given, else beside the file, else installed.
 
     ``pipeline.recipes`` is this module under the name that pipeline files and recorded events have for it, whatever
     else of that name a program could import.
     """
     if name == RECIPES:
         return sys.modules[__name__]
-    folder = _Beside.folder
-    path = None if folder is None else code_beside(f"{name}:", folder)
-    if path is not None:
-        return _module_from(name, path)
+    found = own_code(f"{name}:") if code is None else code
+    if found is not None:
+        return main_module(found)
     if name not in sys.modules and (elsewhere := code_elsewhere(name)) is not None:
         _Beside.on_import(elsewhere)
     return importlib.import_module(name)
-
-
-def _module_from(name: str, path: Path) -> ModuleType:
-    """A module from the text of its file, never from a compiled copy that somebody may have put beside it."""
-    data = read_foreign(path.resolve(), LARGEST_MODULE_BYTES)
-    known = _read.get(path)
-    if known is not None and known[0] == data:
-        return known[1]
-    _Beside.on_import(path)
-    # Under a name of its own: whoever imports something called `name` shall not get this, and dataclasses look there.
-    module = ModuleType(f"tallystick_beside.{name}")
-    module.__file__ = str(path)
-    sys.modules[module.__name__] = module
-    exec(compile(data, str(path), "exec"), module.__dict__)
-    _read[path] = data, module
-    return module

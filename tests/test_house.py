@@ -213,6 +213,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "pipeline": (
         "extra",
+        "own_code",
         "recipes",
         "config",
         "data",
@@ -225,6 +226,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "runs",
         "monitoring",
         "replay",
+        "notebook",
         "__init__",
     ),
     "tui": (
@@ -430,6 +432,8 @@ def reads_past_snapshots(code: str, *, appends: bool = False) -> list[str]:
                 named.add(id(node.value))  # what is appended names the log's newest event about a thing
             case ast.Attribute(value=ast.Name(id="np")):
                 pass
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="trial"), attr="log")):
+                named.add(id(node.func))  # numbers that a trial notes, as a notebook's does
             case ast.Attribute(attr="log" | "caught_up") if id(node) not in named:
                 found.append(f"line {node.lineno}: .{node.attr}")
             case ast.Constant(value="log" | "caught_up") if id(node) in looked_up:

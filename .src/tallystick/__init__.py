@@ -51,8 +51,12 @@ __all__ = sorted(["__version__", *FROM_PIPELINE, *ledger.__all__])  # noqa: PLE0
 
 
 def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     if name not in __all__:
         raise AttributeError(f"module 'tallystick' has no attribute {name!r}")
+    if name == "run":
+        import_module("tallystick.pipeline.notebook")  # what makes files of a trial's models
     found: object = _from_pipeline(name) if name in FROM_PIPELINE else getattr(ledger, name)
     globals()[name] = found
     return found

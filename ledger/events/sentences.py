@@ -89,7 +89,30 @@ def _optimism(body: say.OptimismMeasured) -> str:
     return body.sentence
 
 
+def _declared_candidate(body: say.CandidateDeclared) -> str:
+    match body.kind:
+        case "code":
+            modules = body.source.get("modules")
+            names = ", ".join(sorted(modules)) if isinstance(modules, dict) else "?"
+            return f"candidate {body.candidate} of run {body.run} is {body.estimator}, made of {names} as stored"
+        case "trial":
+            return f"candidate {body.candidate} of run {body.run} is an unfitted copy of the model of {body.estimator}"
+    return (
+        f"candidate {body.candidate} of run {body.run} was computed elsewhere, as declared by "
+        f"{body.source.get('declared_by')}: {body.source.get('source')}"
+    )
+
+
+def _tried(body: say.CandidateTried) -> str:
+    return body.sentence
+
+
 def _refitted(body: say.CandidateRefitted) -> str:
+    if isinstance(body, say.CandidateDelivered):
+        return (
+            f"run {body.run} made model {body.model}: {body.candidate}, computed elsewhere, as declared by "
+            f"{body.declared_by}; {count(body.rows, 'prediction')}, file {body.artifact[:12]}…"
+        )
     return (
         f"run {body.run} made model {body.model}: {body.candidate} fitted on {count(body.rows, 'row')}, "
         f"file {body.artifact[:12]}…"
@@ -253,6 +276,10 @@ def _trial_measured(body: say.TrialMeasured) -> str:
 
 def _trial_stored(body: say.TrialStored) -> str:
     return f"trial {body.trial} stored {body.name} ({body.size_bytes:,} bytes)"
+
+
+def _trial_modelled(body: say.TrialModelled) -> str:
+    return f"trial {body.trial} stored its model {body.name} ({body.estimator}), which no pipeline has judged"
 
 
 def _trial_finished(body: say.TrialFinished) -> str:
@@ -444,6 +471,8 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "window.described": _window,
     "window.evaluated": _evaluated,
     "optimism.measured": _optimism,
+    "candidate.declared": _declared_candidate,
+    "candidate.tried": _tried,
     "candidate.refitted": _refitted,
     "decision.taken": _decided,
     "run.finished": _finished,
@@ -479,6 +508,7 @@ _SENTENCES: dict[str, Callable[[Any], str]] = {
     "trial.started": _trial_started,
     "trial.measured": _trial_measured,
     "trial.stored": _trial_stored,
+    "trial.modelled": _trial_modelled,
     "trial.finished": _trial_finished,
     "experiment.created": _experiment_created,
     "experiment.changed": _experiment_changed,

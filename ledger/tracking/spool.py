@@ -32,6 +32,7 @@ from tallystick.ledger.events.types import (
     TrialChanged,
     TrialFinished,
     TrialMeasured,
+    TrialModelled,
     TrialNoted,
     TrialSeries,
     TrialStarted,
@@ -48,7 +49,7 @@ BODIES: dict[str, type[Body]] = {
     body.TYPE: body
     for body in (
         *(TrialStarted, TrialMeasured, TrialStored, ArtifactStored, TrialFinished),
-        *(TrialBegun, TrialNoted, TrialSeries, TrialChanged),
+        *(TrialBegun, TrialNoted, TrialSeries, TrialChanged, TrialModelled),
     )
 }
 

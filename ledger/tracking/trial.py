@@ -43,6 +43,7 @@ from tallystick.ledger.events.types import (
     Series,
     TrialBegun,
     TrialChanged,
+    TrialModelled,
     TrialNoted,
     TrialSeries,
     TrialStatus,
@@ -84,6 +85,57 @@ def _guarded(
             self._told.warn(method.__name__, error, "It was left out.")
 
     return guarded
+
+
+class StoredModel(NamedTuple):
+    """A model as files, with what a loader must know."""
+
+    estimator: str
+    """Module and name of its class."""
+    fitted: bytes
+    unfitted: bytes
+    media_type: str
+    trusted_types: list[str]
+    libraries: dict[str, str]
+    params: Mapping[str, object]
+    features: list[str]
+
+
+class _Maker:
+    """What makes files of models: a layer above knows how."""
+
+    of_files: Callable[[object], StoredModel] | None = None
+
+
+def make_models_with(of_files: Callable[[object], StoredModel]) -> None:
+    """Say what makes files of the models of all trials of this process."""
+    _Maker.of_files = staticmethod(of_files)
+
+
+def _modelled(trial: str, name: str, model: StoredModel) -> tuple[list[Body], dict[str, bytes]]:
+    """The events of a stored model and its two files by hash."""
+    parts = {"fitted": model.fitted, "unfitted": model.unfitted}
+    digests = {part: blake3(data).hexdigest() for part, data in parts.items()}
+    bodies: list[Body] = []
+    for part, data in parts.items():
+        digest, size = digests[part], len(data)
+        bodies += [
+            ArtifactStored(artifact=digest, size_bytes=size, media_type=model.media_type, role="trial", run=None),
+            TrialStored(trial=trial, artifact=digest, name=f"{name} ({part})", size_bytes=size),
+        ]
+    described = TrialModelled(
+        trial=trial,
+        name=name,
+        estimator=model.estimator,
+        artifact=digests["fitted"],
+        unfitted=digests["unfitted"],
+        media_type=model.media_type,
+        trusted_types=model.trusted_types,
+        libraries=model.libraries,
+        params=cleaning.params(model.params).values,
+        features=model.features,
+    )
+    return [*bodies, described], {digests[part]: data for part, data in parts.items()}
 
 
 class Trial:
@@ -218,6 +270,25 @@ class Trial:
                 self._add([stored, kept], {digest: made.data})
         except Exception as error:  # noqa: BLE001 - a missing file, a figure that does not draw: the training goes on
             self._told.warn(f"file {title}", error, f"{title} was left out.")
+
+    @_guarded
+    def model(self, fitted: object, *, name: object = "model") -> None:
+        """Keep a fitted scikit-learn estimator, and an unfitted copy that a pipeline can judge in time.
+
+        A pipeline file names it: ``from = "trial:NAME"``. What cannot be kept as a model file is left out, with a
+        warning that says why. Trials that ``tallystick.run`` began know how to make model files.
+        """
+        if self._refused("model"):
+            return
+        title = cleaning.text(name, cleaning.MOST_NAME) or "model"
+        try:
+            if _Maker.of_files is None:
+                raise NotFound("This trial does not know how to make model files.", "Begin it with tallystick.run(…).")
+            made = _Maker.of_files(fitted)
+            bodies, files = _modelled(self.name, title, made)
+            self._add(bodies, files)
+        except Exception as error:  # noqa: BLE001 - a type that no file holds, a missing library: the training goes on
+            self._told.warn(f"model {title}", error, f"{title} was left out.")
 
     def child(self, name: object, *, params: object = None, tags: Mapping[str, object] | None = None) -> Trial:
         """Begin a trial that is a part of this one: a fold, a point of a search. It has an end of its own."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.load import ConfigurationError, LoadedPipeline, Mistake
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
+from tallystick.pipeline.own_code import gather, module_file
 from tallystick.pipeline.recipes import (
     RECIPE_PARAMETERS,
-    code_beside,
     code_elsewhere,
     is_recipe,
     look_beside,
@@ -20,9 +20,19 @@ from tallystick.pipeline.recipes import (
 
 
 def files_named(loaded: LoadedPipeline) -> list[Path]:
-    """The modules that the candidates of a file name and that are not installed. Nothing is imported."""
-    named = [item.estimator for item in loaded.settings.candidates.values()]
-    found = {code_beside(name, loaded.path.parent) or code_elsewhere(name) for name in named}
+    """The modules that the candidates of a file name and that are not installed, with those that they import beside it.
+
+    Nothing is imported. One that would hide an installed module is left out: it is not run.
+    """
+    folder, found = loaded.path.parent, set()
+    for item in loaded.settings.candidates.values():
+        if item.estimator is None:
+            continue
+        try:
+            code = gather(item.estimator.partition(":")[0], folder)
+        except InvalidInput:
+            continue
+        found |= {module_file(name, folder) for name in code.sources} if code else {code_elsewhere(item.estimator)}
     return sorted(path for path in found if path is not None)
 
 
@@ -43,6 +53,8 @@ def check_code(loaded: LoadedPipeline) -> list[str]:
     lines = find_lines(loaded.text)
     mistakes, unseen = [], []
     for name, item in loaded.settings.candidates.items():
+        if item.estimator is None:
+            continue
         try:
             found = resolve(item.estimator)
         except ModuleNotFoundError:

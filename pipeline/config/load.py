@@ -145,7 +145,7 @@ def parse(data: bytes, path: FilePath) -> LoadedPipeline:
         settings=settings,
         meaning=meaning,
         meaning_hash=blake3(encode_canonical(meaning)).hexdigest(),
-        defaulted=sorted({*walk.defaulted, *left_out} - UNSAID),
+        defaulted=sorted({name for name in {*walk.defaulted, *left_out} - UNSAID if not _is_other_way(name)}),
         notes=notes_about(settings),
     )
 
@@ -372,6 +372,12 @@ def _split_features(raw: dict[str, Any]) -> dict[str, Any]:
     return {**raw, "data": {**raw["data"], "features": {"known_at": known_at, "forbidden": forbidden}}}
 
 
+def _is_other_way(name: str) -> bool:
+    """Whether a setting is one of the ways to name a candidate, of which a file uses one."""
+    first, _, rest = name.partition(".")
+    return first == "candidates" and rest.rpartition(".")[2] in OTHER_WAYS
+
+
 # Meaning ---------------------------------------------------------------------------------------------------
 
 PROSE = frozenset({"why", "owner", "decision", "used_for", "cost_of_wrong", "not_for"})
@@ -386,6 +392,10 @@ LATER = {
     (Data, "infinite"): "refuse",
     (Data, "unit"): None,
     (Join, "csv"): None,
+    (Candidate, "estimator"): None,
+    (Candidate, "from"): None,
+    (Candidate, "predictions"): None,
+    (Candidate, "declared_by"): None,
     (Time, "labels"): "first day",
     (Candidate, "keep"): None,
     (Data, "weight"): None,
@@ -400,6 +410,10 @@ CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 UNSAID = frozenset({"proposed", "time.labels", "leakage"})
 """No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
 and ``labels`` follows from another."""
+
+
+OTHER_WAYS = frozenset({"estimator", "from", "predictions", "declared_by"})
+"""No defaults either: what makes a candidate is said in one of these, and the others do not apply."""
 
 
 def meaning_of(settings: Pipeline) -> dict[str, Any]:

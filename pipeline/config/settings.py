@@ -190,8 +190,16 @@ class ClassWeight(Setting, frozen=True, kw_only=True):
 
 
 class Candidate(Setting, frozen=True, kw_only=True):
-    estimator: Words
-    """``"module:callable"``."""
+    """One of three: an estimator that is built, a notebook's model, or predictions that were computed elsewhere."""
+
+    estimator: Words | None = None
+    """``"module:callable"``: a module beside the file, or an installed one."""
+    trial: Words | None = msgspec.field(default=None, name="from")
+    """``"trial:NAME"``, written as ``from``: an unfitted copy of the model that a trial stored."""
+    predictions: Words | None = None
+    """A source as of ``[data] source``: the key, ``prediction``, and ``window`` or ``trained_until``."""
+    declared_by: Words | None = None
+    """Who says how those predictions were made."""
     complexity: Count
     why: Words
     params: dict[str, Parameter] = {}
@@ -200,6 +208,13 @@ class Candidate(Setting, frozen=True, kw_only=True):
     """``"no"``: the candidate is judged, and no model of it is ever stored or promoted."""
     class_weight: Literal["balanced"] | ClassWeight | None = None
     """``"balanced"``: both answers count the same in fitting. Judging does not know of it."""
+
+    @property
+    def made_of(self) -> str:
+        """The one of the three that the file says, as it is shown and recorded."""
+        if self.predictions is not None:
+            return f"predictions:{self.predictions}"
+        return self.estimator or self.trial or ""
 
 
 class Costs(Setting, frozen=True, kw_only=True):

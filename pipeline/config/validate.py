@@ -20,7 +20,7 @@ from tallystick.pipeline.config.durations import (
     words,
 )
 from tallystick.pipeline.config.gate_rules import parse_share, parse_standard_errors
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Pipeline, Rolling
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Candidate, Pipeline, Rolling
 from tallystick.pipeline.config.toml_lines import Path
 from tallystick.pipeline.config.windows import all_windows, as_day, development_windows, midnight
 
@@ -290,9 +290,39 @@ def _candidates(settings: Pipeline) -> Iterator[Wrong]:
         if not re.fullmatch(r"[A-Za-z_]\w{0,59}", name):
             words_ = f"{name!r} cannot name a candidate; use letters, digits and underscores."
             yield (*path, name), words_
-        if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", candidate.estimator):
-            words_ = f"estimator = {candidate.estimator!r} does not have the form module:callable."
-            yield (*path, name, "estimator"), words_
+        yield from _made_of(name, candidate)
+
+
+def _made_of(name: str, candidate: Candidate) -> Iterator[Wrong]:
+    """Exactly one thing that makes a candidate, and what belongs to it."""
+    path: Path = ("candidates", name)
+    ways = {"estimator": candidate.estimator, "from": candidate.trial, "predictions": candidate.predictions}
+    said = [way for way, value in ways.items() if value is not None]
+    if len(said) != 1:
+        found = " and ".join(said) or "none of them"
+        words_ = f"[candidates.{name}] says one of estimator, from and predictions; found {found}."
+        if not said:
+            words_ = (
+                f"[candidates.{name}] must say estimator, from or predictions. We never guess this one: it changes "
+            )
+            words_ += "what the result means."
+        yield path, words_
+        return
+    (way,) = said
+    if candidate.estimator is not None and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", candidate.estimator):
+        words_ = f"estimator = {candidate.estimator!r} does not have the form module:callable."
+        yield (*path, "estimator"), words_
+    if candidate.trial is not None and not re.fullmatch(r"trial:[^\s/]+/[^\s/#]+(#.+)?", candidate.trial):
+        words_ = f"from = {candidate.trial!r} does not have the form trial:NAME/DATE, as `tally trials` shows it."
+        yield (*path, "from"), words_
+    if (candidate.predictions is None) != (candidate.declared_by is None):
+        words_ = f"[candidates.{name}] predictions and declared_by go together: who says how they were computed."
+        yield path, words_
+    given = [word for word in ("params", "class_weight") if getattr(candidate, word)]
+    if candidate.predictions is not None and given:
+        yield (*path, given[0]), f"[candidates.{name}] {given[0]}: predictions that were computed elsewhere take none."
+    if candidate.role == "reference" and way != "estimator":
+        yield (*path, way), f"[candidates.{name}] is the reference, which is fitted in every window; say estimator."
 
 
 def _selection(settings: Pipeline) -> Iterator[Wrong]:

@@ -265,6 +265,27 @@ def rows_without_answers(
     return _sorted(table, settings)
 
 
+def keyed_rows(settings: Pipeline, base: Path, source: str, wanted: Sequence[str], slice_: Slice) -> pa.Table:
+    """A table that names rows of the slice: the key as the slice has it, and other columns as the source has them.
+
+    Raises
+    ------
+    InvalidInput
+        Where the source cannot be read or lacks a column.
+    """
+    key, time = settings.data.key, settings.time
+    there = open_table(slice_)
+    text = frozenset(name for name in key if pa.types.is_dictionary(there[name].type))
+    raw = read_source(source, base, [*key, *wanted], Reading(slice_.reading, Csv(), text, frozenset(key)))
+    parts = {
+        name: pa.array(row_times(raw[name], name, time))
+        if name == time.column
+        else compact(_canonical(raw[name], name, named=True))
+        for name in key
+    }
+    return pa.table({**parts, **{name: raw[name] for name in wanted}})
+
+
 def _sorted(table: pa.Table, settings: Pipeline) -> pa.Table:
     key, time_column = settings.data.key, settings.time.column
     if key:

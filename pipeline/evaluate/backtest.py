@@ -40,10 +40,10 @@ from tallystick.pipeline.data.slice import (
 )
 from tallystick.pipeline.evaluate import metrics as measure
 from tallystick.pipeline.evaluate import sentences
-from tallystick.pipeline.evaluate.fitting import Fitted, Recipe, fitted, training_rows, weights_in
-from tallystick.pipeline.evaluate.losses import Measure, measure_of
+from tallystick.pipeline.evaluate.fitting import Fitted, Recipe, asked, fitted, training_rows, weights_in
+from tallystick.pipeline.evaluate.losses import Measure, measure_of, threshold_by_costs
 from tallystick.pipeline.evaluate.metrics import SCORE_EDGES, Floats, Scored, Units
-from tallystick.pipeline.models.model_file import predict, prediction_hash
+from tallystick.pipeline.models.model_file import prediction_hash
 from tallystick.pipeline.models.workers import parallel
 from tallystick.pipeline.recipes import Task
 
@@ -233,15 +233,8 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
             f"Window {window.label} has no rows to {what}.", "Check first_test, last_test and label_delay."
         )
     train, test = rows_of(table, rows.train), rows_of(table, rows.test)
-    learnt = training_rows(train, recipe.columns, plan.weight)
-    started = time.perf_counter()
-    with one_thread(), warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        made = fitted(recipe, learnt, plan.measure, seed_for(plan.seed, recipe.name, window.label), window.label)
-        ready = time.perf_counter()
-        p = predict(made.model, frame_of(test, recipe.columns))
-        predicted = time.perf_counter()
-    scored = scored_rows(test, p, plan, made.threshold)
+    told = _predictions(plan, recipe, window, train, test)
+    p, scored = told.p, scored_rows(test, told.p, plan, told.threshold)
     by_overlap = {}
     if plan.slice.group is not None and plan.group_overlap == "allowed" and not cell.random_split:
         seen = _seen(train, test, plan.slice.group)
@@ -249,7 +242,6 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
             name: measure.metrics(plan.task, scored.only(mask))
             for name, mask in (("seen groups", seen), ("unseen groups", ~seen))
         }
-    said = {f"{item.category.__name__}: {item.message}" for item in caught}
     return Judged(
         label=window.label,
         candidate=recipe.name,
@@ -260,10 +252,39 @@ def judge(plan: BacktestPlan, cell: Cell) -> Judged:
         reliability=measure.reliability(scored.y, p),
         scores=measure.histogram(p, plan.target_edges),
         losses=measure.loss_table(scored, segments_of(test, plan)),
-        fit_seconds=ready - started,
-        predict_seconds=predicted - ready,
-        warnings=sorted(said | set(_remarks(made, plan.measure, p))),
+        fit_seconds=told.fit_seconds,
+        predict_seconds=told.predict_seconds,
+        warnings=told.warnings,
     )
+
+
+class _Told(NamedTuple):
+    """What a candidate says of a window's rows."""
+
+    p: Floats
+    threshold: float | None
+    fit_seconds: float
+    predict_seconds: float
+    warnings: list[str]
+
+
+def _predictions(plan: BacktestPlan, recipe: Recipe, window: Window, train: pa.Table, test: pa.Table) -> _Told:
+    """What a candidate predicts for a window's rows."""
+    started = time.perf_counter()
+    if recipe.delivered is not None:
+        p = recipe.delivered.of_window(recipe.name, window, test)
+        costs = plan.measure.costs
+        return _Told(p, None if costs is None else threshold_by_costs(costs), 0.0, time.perf_counter() - started, [])
+    learnt = training_rows(train, recipe.columns, plan.weight)
+    with one_thread(), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = fitted(recipe, learnt, plan.measure, seed_for(plan.seed, recipe.name, window.label), window.label)
+        ready = time.perf_counter()
+        p = asked(recipe, made.model, frame_of(test, recipe.columns), window.label)
+        predicted = time.perf_counter()
+    said = {f"{item.category.__name__}: {item.message}" for item in caught}
+    remarks = sorted(said | set(_remarks(made, plan.measure, p)))
+    return _Told(p, made.threshold, ready - started, predicted - ready, remarks)
 
 
 def scored_rows(test: pa.Table, p: Floats, plan: BacktestPlan, threshold: float | None) -> Scored:

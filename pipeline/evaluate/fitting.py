@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,15 +15,21 @@ from blake3 import blake3
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.data.delivered import Delivered
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, frame_of, numbers
 from tallystick.pipeline.evaluate.losses import Measure, chosen_threshold, relative, threshold_by_costs
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
+from tallystick.pipeline.models.conduct import watched
 from tallystick.pipeline.models.model_file import predict
 from tallystick.pipeline.models.settle import settle
+from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.models.training_rows import trainable
-from tallystick.pipeline.recipes import Columns, Task, build
+from tallystick.pipeline.own_code import OwnCode
+from tallystick.pipeline.recipes import Columns, Task, build, own_code
 
+Source = OwnCode | Template | Delivered
+"""What a candidate is made of beside installed libraries."""
 Floats = npt.NDArray[np.float64]
 
 HELD_OUT_SHARE = 0.2
@@ -42,20 +49,41 @@ class Recipe(msgspec.Struct, frozen=True):
     task: Task
     class_weight: str | dict[str, float] | None = None
     """``"balanced"``, or the weights of ``yes`` and ``no``; in fitting alone."""
+    source: Source | None = None
+    """What it is made of beside installed libraries: it travels with the recipe to whatever process needs it."""
 
     @property
     def content(self) -> dict[str, Any]:
         """What the hash is taken of, and enough to build it again."""
-        weighted = {} if self.class_weight is None else {"class_weight": self.class_weight}
+        more: dict[str, Any] = {} if self.class_weight is None else {"class_weight": self.class_weight}
+        if isinstance(self.source, Template):
+            more["file"] = self.source.artifact
+        if isinstance(self.source, Delivered):
+            more["declared_by"] = self.source.declared_by
         return {
             "estimator": self.estimator,
             "params": self.params,
             "numeric": list(self.columns.numeric),
             "categorical": list(self.columns.categorical),
             "task": self.task,
-            "code": code_hash(self.estimator),
-            **weighted,
+            "code": code_hash(self.estimator, self.code) if self.is_coded else "",
+            **more,
         }
+
+    @property
+    def code(self) -> OwnCode | None:
+        """The modules of the pipeline's own that it is made of."""
+        return self.source if isinstance(self.source, OwnCode) else None
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether its estimator names code."""
+        return not isinstance(self.source, Template | Delivered)
+
+    @property
+    def delivered(self) -> Delivered | None:
+        """Its predictions, where they were computed elsewhere."""
+        return self.source if isinstance(self.source, Delivered) else None
 
     @property
     def hash(self) -> str:
@@ -65,29 +93,49 @@ class Recipe(msgspec.Struct, frozen=True):
     @property
     def packages(self) -> frozenset[str]:
         """The packages that it names; see :func:`tallystick.pipeline.models.allowed_types.packages_named`."""
-        return packages_named(self.estimator, self.params)
+        named = packages_named(self.estimator, self.params)
+        return named | self.source.packages if isinstance(self.source, Template) else named
 
     @property
     def hashes(self) -> frozenset[str]:
         """Every hash under which this recipe has been recorded; earlier ones were taken of the whole source file."""
         content = self.content
-        return frozenset(
-            blake3(encode_canonical({**content, "code": code})).hexdigest()
-            for code in equivalent_hashes(self.estimator)
-        )
+        codes = equivalent_hashes(self.estimator, self.code) if self.is_coded else [""]
+        return frozenset(blake3(encode_canonical({**content, "code": code})).hexdigest() for code in codes)
+
+    def built(self, seed: int) -> Any:
+        """The unfitted estimator."""
+        if isinstance(self.source, Template):
+            return self.source.built(seed, self.params)
+        return build(self.estimator, self.params, self.columns, self.task, seed, self.code)
 
 
-def recipe_for(settings: Pipeline, name: str, columns: Columns) -> Recipe:
-    """The recipe of a candidate of the pipeline file, on these features."""
+def recipe_for(settings: Pipeline, name: str, columns: Columns, sources: Mapping[str, Source] | None = None) -> Recipe:
+    """The recipe of a candidate of the pipeline file, on these features.
+
+    Parameters
+    ----------
+    sources : mapping, optional
+        What its candidates are made of, as it was recorded. Without it, code is taken from beside the file as it is.
+    """
     item = settings.candidates[name]
+    source = own_code(item.estimator) if sources is None and item.estimator else (sources or {}).get(name)
+    if isinstance(source, Delivered):
+        columns = Columns((), ())
     weighted = item.class_weight
     if isinstance(weighted, msgspec.Struct):
         weighted = msgspec.to_builtins(weighted)
-    return Recipe(name, item.estimator, dict(item.params), item.complexity, columns, settings.task, weighted)
+    return Recipe(name, item.made_of, dict(item.params), item.complexity, columns, settings.task, weighted, source)
 
 
-def recipe_from(name: str, content: dict[str, Any], task: Task) -> Recipe:
-    """A recipe from its recorded content."""
+def recipe_from(name: str, content: dict[str, Any], task: Task, source: Source | None = None) -> Recipe:
+    """A recipe from its recorded content.
+
+    Parameters
+    ----------
+    source : optional
+        What it was made of, as recorded; else code is taken from beside the pipeline file as it is.
+    """
     return Recipe(
         name,
         content["estimator"],
@@ -96,6 +144,7 @@ def recipe_from(name: str, content: dict[str, Any], task: Task) -> Recipe:
         Columns(tuple(content["numeric"]), tuple(content["categorical"])),
         task,
         content.get("class_weight"),
+        own_code(content["estimator"]) if source is None else source,
     )
 
 
@@ -154,7 +203,7 @@ def fitted(recipe: Recipe, rows: TrainingRows, measure: Measure, seed: int, wher
     older, newest = held_out
     part = None if rows.weights is None else rows.weights[older]
     before = fit(recipe, rows.frame.iloc[older], rows.y[older], seed, where, part)
-    p = predict(before, rows.frame.iloc[newest])
+    p = asked(recipe, before, rows.frame.iloc[newest], where)
     part = None if rows.weights is None else rows.weights[newest]
     return Fitted(model, chosen_threshold(measure.costs, rows.y[newest], p, part), None)
 
@@ -175,19 +224,53 @@ def _held_out(rows: TrainingRows) -> tuple[npt.NDArray[np.int64], npt.NDArray[np
 
 
 def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str, weights: Floats | None = None) -> Any:
-    """A fitted estimator; InvalidInput naming candidate and window where the library refuses."""
-    model = settle(build(recipe.estimator, recipe.params, recipe.columns, recipe.task, seed))
+    """A fitted estimator; InvalidInput naming candidate and window where the library refuses.
+
+    Raises
+    ------
+    InvalidInput
+        Also where the code behind the candidate writes a file or uses the network.
+    """
     target = y.astype(np.int8) if recipe.task == "classification" else y
     weights = _with_answers(recipe, y, weights)
     try:
-        if weights is None:
-            return model.fit(trainable(model, frame), target)
-        return model.fit(trainable(model, frame), target, **{weight_parameter(model, recipe.name): weights})
-    except ValueError as error:
+        with watched(recipe.name, f"it is fitted in {where}"):
+            model = settle(recipe.built(seed))
+            if weights is None:
+                return model.fit(trainable(model, frame), target)
+            return model.fit(trainable(model, frame), target, **{weight_parameter(model, recipe.name): weights})
+    except (ValueError, KeyError) as error:
         raise InvalidInput(
-            f"{recipe.name} cannot be fitted in {where}: {str(error).splitlines()[0]}",
+            f"{recipe.name} cannot be fitted in {where}: {_first_line(error)}",
             "Look at that candidate's params and at the training rows of that window.",
         ) from error
+
+
+def asked(recipe: Recipe, model: Any, frame: pd.DataFrame, where: str) -> Floats:
+    """The predictions of a fitted estimator.
+
+    Raises
+    ------
+    InvalidInput
+        Naming candidate and window, where it fails, gives no number for each row, or does what :func:`fit` refuses.
+    """
+    try:
+        with watched(recipe.name, f"it predicts {where}"):
+            p = predict(model, frame)
+    except (ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise InvalidInput(f"{recipe.name} cannot predict {where}: {_first_line(error)}") from error
+    if p.shape != (len(frame),):
+        raise InvalidInput(f"{recipe.name} predicts {where} with {p.shape} numbers for {len(frame):,} rows.")
+    if bad := int((~np.isfinite(p)).sum()):
+        raise InvalidInput(
+            f"{recipe.name} predicts {where} with {bad:,} of {len(p):,} values missing or infinite.",
+            "Look at how that candidate treats missing values and values that it has not seen.",
+        )
+    return p
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _with_answers(recipe: Recipe, y: Floats, weights: Floats | None) -> Floats | None:

@@ -28,7 +28,7 @@ RESTS_ON: dict[str, tuple[type[say.Body], ...]] = {
     "calibration_in_large": JUDGED,
     "optimism_gap": (say.OptimismMeasured,),
     "leakage": (say.LeakageChecked, say.QuestionAnswered),
-    "reproduced": (say.RunReproduced,),
+    "reproduced": (say.RunReproduced, say.CandidateTried),
     "final_test": (say.FinalLooked, say.FinalEvaluated),
     "approved_by": (say.DecisionApproved,),
 }
@@ -74,6 +74,8 @@ class GateEvidence(NamedTuple):
     """What gains are counted in; empty where nobody asks."""
     lost_windows: Sequence[str] = ()
     """Labels of windows that the run judged and of which something does not count any more."""
+    unsteady: str | None = None
+    """The sentence that says so, where it answers differently each time that it is fitted."""
 
 
 class Measured(NamedTuple):
@@ -136,6 +138,7 @@ def evidence_of(
         withdrawn=_withdrawn(now, record, model, {candidate, configuration.reference}, same_result, ids),
         metric=configuration.selection.metric,
         lost_windows=_lost_windows(record, candidate),
+        unsteady=record.unsteady.get(candidate),
     )
 
 
@@ -206,7 +209,7 @@ def _withdrawn(
 
     def concerns(body: object) -> bool:
         match body:
-            case say.WindowEvaluated() | say.OptimismMeasured():
+            case say.WindowEvaluated() | say.OptimismMeasured() | say.CandidateTried():
                 return body.run == record.state.run and body.candidate in candidates
             case say.WindowDescribed() | say.LeakageChecked() | say.QuestionAnswered():
                 return body.run == record.state.run

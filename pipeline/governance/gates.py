@@ -227,6 +227,8 @@ def _questions(checked: say.LeakageJudged, evidence: GateEvidence, facts: dict[s
 
 def _reproduced(rule: ReproducedGate, evidence: GateEvidence) -> Judgement:
     done = evidence.reproduction
+    if evidence.unsteady is not None:
+        return "failed", None, {"unsteady": evidence.candidate}, evidence.unsteady
     if done is None:
         return "open", None, {}, f"Run {evidence.run} has not been done again."
     facts = {"verdict": done.verdict, "reproduction": done.reproduction}

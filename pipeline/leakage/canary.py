@@ -18,6 +18,7 @@ from tallystick.pipeline.leakage.yardstick import Bench, Single, whole_model
 
 SHUFFLES = 9
 LEAST = 0.02
+FEWEST_CHANGES = 300
 TREES: dict[str, Any] = {"max_iter": 20, "max_leaf_nodes": 15, "learning_rate": 0.1, "early_stopping": False}
 ANSWERS, LAG, FILLED = "planted answers", "planted young answers", "planted afterwards"
 
@@ -133,9 +134,8 @@ def _young(evidence: LeakEvidence) -> Check | None:
     values = np.where(source >= 0, evidence.y[source], np.nan)
     verdict = repeated_answer(evidence, [order], LAG, values)
     if verdict is None or verdict.result != "fail":
-        known = evidence.y[evidence.known]
-        usual = np.unique(known, return_counts=True)[1].max() if len(known) else 0
-        if verdict is not None or len(known) - usual < 2 * odds.FEWEST_FILLED * 10:
+        there = np.isfinite(values) & evidence.known
+        if verdict is not None or (values != evidence.y)[there].sum() < FEWEST_CHANGES:
             return _silent(LAG, "Answers repeat so often that a planted answer of the next row does not stand out.")
     return _planted(LAG, verdict is not None and verdict.result == "fail", "A planted column of the next row's answers")
 

@@ -55,13 +55,22 @@ def blocks_of(evidence: LeakEvidence) -> list[Any]:
     waiting = np.flatnonzero(evidence.waiting)
     if len(waiting) < FEWEST_ROWS:
         return []
-    known = np.flatnonzero(~evidence.waiting)
+    known = settled(evidence)
     size = len(waiting)
     number = min(MOST_BLOCKS, len(known) // size)
     if number < 2 and len(known) >= 4 * FEWEST_ROWS:
         # Many rows wait: shorter blocks, or nothing could be compared.
         size, number = len(known) // 4, 4
     return [known[len(known) - (place + 1) * size : len(known) - place * size] for place in range(number)][::-1]
+
+
+def settled(evidence: LeakEvidence) -> Any:
+    """Rows from before the first that waits.
+
+    Where a yes is known sooner than a no, the newest rows with an answer are nearly all yes, and no measure of what a
+    feature usually holds.
+    """
+    return np.flatnonzero(~evidence.waiting & (evidence.times < evidence.times[evidence.waiting].min()))
 
 
 def emptied(evidence: LeakEvidence, name: str, blocks: list[Any]) -> Emptied | None:
@@ -82,7 +91,7 @@ def emptied(evidence: LeakEvidence, name: str, blocks: list[Any]) -> Emptied | N
     fails = now <= FAIL_SHARE * lowest and chance < FAIL_CHANCE
     if not fails and not (now <= LOOK_SHARE * lowest and chance < LOOK_CHANCE):
         return None
-    known = np.flatnonzero(~evidence.waiting)
+    known = settled(evidence)
     last = filled[known[-int(np.ceil(STOPPED / expected)) :]]
     stopped = not last.any()
     return Emptied(fails and not stopped, stopped, int(waiting.sum()), len(waiting), lowest, chance)

@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from tallystick.pipeline import recipes
-from tallystick.pipeline.recipes import module_of
+from tallystick.pipeline.own_code import OwnCode
+from tallystick.pipeline.recipes import module_of, own_code
 
 SCHEME = "syntax-1:"
+SEVERAL = "modules-1:"
+"""Of a module that imports others of its own folder: its own hash, and those of the whole of each other module."""
 SEES_EVERYTHING = frozenset({"globals", "locals", "vars", "eval", "exec", "__import__", "getattr", "import_module"})
 """What can reach names that the syntax does not show: a module that uses one is hashed whole."""
 _FIRST = {
@@ -38,24 +41,38 @@ RELEASED = {
 """SHA-256 of ``pipeline/recipes.py`` as it was released -> the hash of each recipe that it held."""
 
 
-def code_hash(estimator: str) -> str:
+def code_hash(estimator: str, code: OwnCode | None = None) -> str:
     """The hash of the code behind ``"module:callable"``, for recipes outside installed libraries.
 
     scikit-learn's own classes are identified by the library's version instead, which the environment records. Of a
     module without readable source the bytes of its file are hashed; without a file the answer is empty.
+
+    Parameters
+    ----------
+    code : OwnCode, optional
+        The modules that it is made of; else those that lie beside the pipeline file, or are installed.
     """
-    source = _source(estimator)
+    code = own_code(estimator) if code is None else code
+    source = _source(estimator) if code is None else code.sources[code.main].encode()
     if source is None:
         return ""
-    return syntax_hash(source, estimator.partition(":")[2]) or hashlib.sha256(source).hexdigest()
+    own = syntax_hash(source, estimator.partition(":")[2]) or hashlib.sha256(source).hexdigest()
+    others = [] if code is None else [name for name in code.sources if name != code.main]
+    if code is None or not others:
+        return own
+    content = json.dumps([own, [[name, _whole_hash(code.sources[name])] for name in sorted(others)]])
+    return SEVERAL + hashlib.sha256(content.encode()).hexdigest()
 
 
-def equivalent_hashes(estimator: str) -> list[str]:
+def equivalent_hashes(estimator: str, code: OwnCode | None = None) -> list[str]:
     """Every hash that has been recorded for code like the present one, the present hash first."""
-    source = _source(estimator)
+    code = own_code(estimator) if code is None else code
+    source = _source(estimator) if code is None else code.sources[code.main].encode()
     if source is None:
         return [""]
-    name, present = estimator.partition(":")[2], code_hash(estimator)
+    name, present = estimator.partition(":")[2], code_hash(estimator, code)
+    if code is not None and len(code.sources) > 1:
+        return [present]
     file_hash = hashlib.sha256(source).hexdigest()
     ours = source == Path(recipes.__file__).read_bytes()
     released = [file for file, held in RELEASED.items() if ours and held.get(name) == present]
@@ -67,6 +84,16 @@ def _source(estimator: str) -> bytes | None:
         return None
     file = getattr(module_of(estimator.partition(":")[0]), "__file__", None)
     return Path(file).read_bytes() if file else None
+
+
+def _whole_hash(text: str) -> str:
+    """The hash of all of a module but what is only written for people."""
+    try:
+        statements = _without_text(ast.parse(text).body)
+    except (SyntaxError, ValueError, RecursionError):
+        return hashlib.sha256(text.encode()).hexdigest()
+    content = json.dumps([_plain(node) for node in statements], ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 @lru_cache(maxsize=256)

@@ -30,6 +30,7 @@ from tallystick.ledger.errors import Damaged, Refused, TallyError
 from tallystick.pipeline.models.allowed_types import refused_types
 from tallystick.pipeline.models.native import libraries_of, walk, with_native, without_native
 from tallystick.pipeline.models.sklearn_trees import check_trees
+from tallystick.pipeline.own_code import is_own
 from tallystick.pipeline.recipes import Columns
 
 MEDIA_TYPE = "application/vnd.skops"
@@ -180,7 +181,7 @@ def _refuse_bomb(data: bytes) -> None:
 
 
 def _refuse_untrusted(types: list[str], packages: Collection[str]) -> None:
-    strange = refused_types(types, packages)
+    strange = [name for name in refused_types(types, packages) if not is_own(name)]
     if strange:
         raise Refused(
             f"The model contains types that are not on the list of types that may be loaded: {', '.join(strange)}.",

@@ -29,6 +29,7 @@ from tallystick.ledger.errors import Damaged, MissingExtra, Refused, TallyError
 from tallystick.ledger.system.processes import end_with_parent
 from tallystick.pipeline.models.allowed_types import needs_a_process
 from tallystick.pipeline.models.model_file import load, predict, probe_frame, types_in
+from tallystick.pipeline.own_code import OwnCode, activate, active
 from tallystick.pipeline.recipes import Columns
 
 SECONDS = 30
@@ -53,6 +54,8 @@ class TrialOfModel(NamedTuple):
     frame: pd.DataFrame
     columns: Columns
     packages: frozenset[str] = frozenset()
+    code: OwnCode | None = None
+    """The modules of the pipeline's own that it is made of; those that are active here where it is None."""
 
 
 def load_after_trial(trial: TrialOfModel, expected_hash: str) -> Any:
@@ -104,7 +107,9 @@ def _write(folder: Path, trial: TrialOfModel) -> None:
     (folder / "model").write_bytes(trial.data)
     columns = [*trial.columns.numeric, *trial.columns.categorical]
     trial.frame[columns].to_parquet(folder / "rows.parquet", index=False)
-    about = {"columns": [list(part) for part in trial.columns], "packages": sorted(trial.packages)}
+    about: dict[str, Any] = {"columns": [list(part) for part in trial.columns], "packages": sorted(trial.packages)}
+    if (code := trial.code or active()) is not None:
+        about["code"] = {"main": code.main, "sources": code.sources, "packages": code.packages}
     (folder / "about.json").write_text(json.dumps(about))
 
 
@@ -167,6 +172,7 @@ def _try(folder: Path) -> None:
     about = json.loads((folder / "about.json").read_text())
     columns = Columns(*(tuple(part) for part in about["columns"]))
     data = (folder / "model").read_bytes()
+    activate(OwnCode(**about["code"]) if "code" in about else None)
     try:
         estimator = load(data, blake3(data).hexdigest(), frozenset(about["packages"]))
         found = predict(estimator, probe_frame((folder / "rows.parquet").read_bytes(), columns))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from tallystick.ledger.system.processes import end_with_parent
-from tallystick.pipeline.recipes import beside, look_beside
 
 
 def parallel(workers: int, **settings: Any) -> Any:
@@ -24,11 +22,5 @@ def parallel(workers: int, **settings: Any) -> Any:
     backend, _ = get_active_backend()
     # A cluster's workers belong to the cluster; threads and loops in this process end with it anyway.
     if type(backend).__name__ == "LokyBackend":
-        settings |= {"initializer": _begin, "initargs": (os.getpid(), beside())}
+        settings |= {"initializer": end_with_parent, "initargs": (os.getpid(),)}
     return Parallel(n_jobs=workers, **settings)
-
-
-def _begin(parent: int, folder: Path | None) -> None:
-    """The beginning of a worker."""
-    end_with_parent(parent)
-    look_beside(folder)

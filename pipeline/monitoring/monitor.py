@@ -37,10 +37,18 @@ from tallystick.pipeline.monitoring.columns import faults_of
 from tallystick.pipeline.monitoring.data_sentences import PeriodFinding
 from tallystick.pipeline.monitoring.facts import RULES, Facts, Judging, estimate_error, facts_of
 from tallystick.pipeline.monitoring.judgement import Ground
-from tallystick.pipeline.monitoring.period_data import Live, columns_known, live_of, period_cut, trained_until
+from tallystick.pipeline.monitoring.period_data import (
+    Live,
+    columns_known,
+    delivered_for,
+    live_of,
+    period_cut,
+    trained_until,
+)
 from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.monitoring.statistics import expected_losses, weighted
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause
+from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
@@ -107,7 +115,8 @@ def monitor(
     rules = thresholds(settings.monitoring)
     history = history_of(book.now(), book.objects.get, state, settings, before=window)
     made = how_made(book.now(), state)
-    estimator = open_model(book, made)
+    look_beside(loaded.path.parent)
+    estimator = None if isinstance(made, say.CandidateDelivered) else open_model(book, made)
     known, until = columns_known(book.now(), made.run), rows_until(book, as_of)
     terms = Terms(
         reading=reading_of_run(book.now(), made.run),
@@ -116,7 +125,10 @@ def monitor(
         labels_as_of=as_of,
         overdue="count",
     )
-    with period_cut(settings, loaded.path.parent, made, known=known, until=until, terms=terms) as (slice_, schema):
+    base = loaded.path.parent
+    with period_cut(settings, base, made, known=known, until=until, terms=terms) as (slice_, schema):
+        if isinstance(made, say.CandidateDelivered):
+            estimator = delivered_for(settings, made, base, slice_, window)
         live = live_of(
             settings,
             slice_,

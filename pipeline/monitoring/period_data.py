@@ -23,6 +23,7 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.delivered import Delivered, read_delivered
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TARGET,
@@ -168,6 +169,26 @@ def _odd_words(table: pa.Table, name: str) -> tuple[int, list[str]]:
     return len(odd), [str(text) for text in odd.unique()[:MOST_ODD_WORDS]]
 
 
+def delivered_for(
+    settings: Pipeline, made: say.CandidateDelivered, base: Path, slice_: Slice, window: Window
+) -> Delivered:
+    """What was delivered for a period.
+
+    Raises
+    ------
+    InvalidInput
+        Where the pipeline file names no predictions of this model any more, or they cannot be used.
+    """
+    item = settings.candidates.get(made.candidate)
+    if item is None or item.predictions is None:
+        raise InvalidInput(
+            f"{made.model} was computed elsewhere, as declared by {made.declared_by}, and the file does not say where "
+            "its predictions are delivered now.",
+            f"[candidates.{made.candidate}] predictions = …",
+        )
+    return read_delivered(settings, made.candidate, base, slice_, [window])
+
+
 def live_of(
     settings: Pipeline,
     slice_: Slice,
@@ -195,8 +216,11 @@ def live_of(
     columns = Columns(tuple(made.recipe["numeric"]), tuple(made.recipe["categorical"]))
     if not period.num_rows or schema.changed or not ask:
         return _not_asked(slice_, schema, period.num_rows, (waiting, overdue), plan.measure)
-    with backtest.one_thread():
-        p = predict(estimator, frame_of(period, columns))
+    if isinstance(estimator, Delivered):
+        p = estimator.of_window(made.candidate, window, period)
+    else:
+        with backtest.one_thread():
+            p = predict(estimator, frame_of(period, columns))
     mature = rows_of(period, np.flatnonzero(known))
     histograms = _histograms(mature if mature.num_rows else period, history)
     arrived = _arrived(period, rows_of(table, np.flatnonzero(numbers(table, TIME) < trained_until)), columns, known)

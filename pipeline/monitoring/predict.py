@@ -56,8 +56,10 @@ from tallystick.pipeline.evaluate.backtest import one_thread
 from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.model_file import MEDIA_TYPE, predict, prediction_hash, probe_frame, version_of
 from tallystick.pipeline.models.separate_process import EndedProcess, TrialOfModel, load_after_trial
+from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.recipes import Columns
 from tallystick.pipeline.records.run_record import reading_of_run, registered_for
+from tallystick.pipeline.runs.sources import model_source
 from tallystick.pipeline.runs.start import how_made
 
 Floats = npt.NDArray[np.float64]
@@ -255,12 +257,23 @@ def open_model(book: Ledger, made: say.CandidateRefitted) -> Any:
     NotFound
         When the file is not here.
     """
+    if isinstance(made, say.CandidateDelivered):
+        raise RefusedToPredict(
+            "computed-elsewhere",
+            f"{made.model} ({made.candidate}) was computed elsewhere, as declared by {made.declared_by}; the model is "
+            "not here, so nothing can be predicted with it.",
+            f"Have new rows predicted there and delivered to {made.source}; `tally monitor` judges them.",
+            {"declared_by": made.declared_by, "source": made.source},
+        )
     try:
+        now = book.now()
+        source = model_source(now, book.objects.get, now.model(made.model).made_by_event, made)
         data = book.objects.get(made.artifact)
         if made.media_type != MEDIA_TYPE:
             raise Refused(f"The model file is {made.media_type}; only {MEDIA_TYPE} is loaded.")
         probe = probe_frame(book.objects.get(made.probe), _columns(made))
         packages = packages_named(str(made.recipe["estimator"]), made.recipe["params"])
+        packages |= source.packages if isinstance(source, Template) else frozenset()
         estimator = load_after_trial(TrialOfModel(data, probe, _columns(made), packages), made.artifact)
     except (Damaged, Refused) as error:
         kind = "wrong-file" if isinstance(error, Damaged) else "types"

@@ -18,7 +18,7 @@ TYPES = frozenset(
     body.TYPE
     for body in (
         say.RunStarted, say.SliceTaken, say.WindowDescribed, say.WindowEvaluated, say.OptimismMeasured,
-        say.CandidateRefitted, say.DecisionTaken, say.RunFinished, say.RunFailed,
+        say.CandidateRefitted, say.CandidateTried, say.DecisionTaken, say.RunFinished, say.RunFailed,
     )
 )  # fmt: skip
 
@@ -44,6 +44,8 @@ class RunRecord(NamedTuple):
     decision: say.DecisionTaken | None
     decided: Entry | None
     """The event of the decision with its place."""
+    unsteady: dict[str, str]
+    """Candidate that answers differently each time it is fitted -> the sentence that says so."""
 
 
 def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRecord:
@@ -89,6 +91,7 @@ def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRe
         cast("say.CandidateRefitted | None", last(say.CandidateRefitted)),
         decided.event.body if decided else None,
         decided,
+        {body.candidate: body.sentence for body in cast("list[say.CandidateTried]", bodies(say.CandidateTried))},
     )
 
 

@@ -30,6 +30,7 @@ from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
 from tallystick.pipeline.config.windows import all_windows, development_windows
 from tallystick.pipeline.data.answers import Terms
+from tallystick.pipeline.data.delivered import read_delivered
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.slice import (
     TARGET,
@@ -44,10 +45,10 @@ from tallystick.pipeline.data.slice import (
 from tallystick.pipeline.data.sources import column_names, read_source
 from tallystick.pipeline.data.timestamps import day_of, row_times
 from tallystick.pipeline.evaluate.backtest import one_thread, split
-from tallystick.pipeline.evaluate.fitting import fit, recipe_for, weights_in
-from tallystick.pipeline.models import model_file
+from tallystick.pipeline.evaluate.fitting import asked, fit, recipe_for, weights_in
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
+from tallystick.pipeline.runs.sources import check_windows
 
 MOST_NAMES = 6
 
@@ -229,6 +230,7 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
         times = numbers(table, "__time")
         windows = {window.label: int(window.test_rows(times).sum()) for window in all_windows(settings.time)}
         fitted, found = _tried(settings, slice_, table) if candidates else ([], [])
+        found += _wrong_deliveries(settings, base, slice_)
     small = [label for label, rows in windows.items() if rows < settings.time.min_rows]
     kinds = {column.name: column.kind for column in slice_.columns}
     return DataChecked(slice_.source_rows, kinds, windows, small, fitted), found
@@ -246,14 +248,16 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     weights = weights_in(rows, weight.column if weight else None)
     fitted: list[FittedCandidate] = []
     found: list[_Found] = []
-    for name in settings.candidates:
+    for name, item in settings.candidates.items():
+        if item.estimator is None:
+            continue  # a trial's model is in a ledger, which is not asked here; predictions are read by themselves
         try:
+            recipe = recipe_for(settings, name, slice_.features)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                recipe = recipe_for(settings, name, slice_.features)
                 with one_thread():
                     model = fit(recipe, frame, answers, settings.selection.seed, first.label, weights)
-                    model_file.predict(model, frame)
+                    asked(recipe, model, frame, first.label)
         except ModuleNotFoundError:
             continue
         except TallyError as error:
@@ -268,3 +272,17 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     problems = not_kept(kept)
     found += [_Found(("candidates", name, "estimator"), _words(error)) for name, error in problems.items()]
     return [item.name for item in fitted if item.name not in problems], found
+
+
+def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
+    """Predictions that were computed elsewhere and cannot be judged."""
+    found = []
+    windows, as_of = development_windows(settings.time), to_micros(utc_now())
+    for name, item in settings.candidates.items():
+        if item.predictions is None:
+            continue
+        try:
+            check_windows(name, read_delivered(settings, name, base, slice_, windows), slice_, windows, as_of)
+        except InvalidInput as error:
+            found.append(_Found(("candidates", name, "predictions"), _words(error)))
+    return found

@@ -43,9 +43,12 @@ from tallystick.pipeline.governance.evidence import evidence_of, judged_run
 from tallystick.pipeline.governance.gates import gate_events, judge
 from tallystick.pipeline.models.model_file import prediction_hash
 from tallystick.pipeline.runs.reopen import Again, recipe_of, taken_up
+from tallystick.pipeline.runs.sources import model_source
 from tallystick.pipeline.runs.start import how_made
 
 Progress = Callable[[str, int, int], None]
+STUDY_OF = "study of pipeline"
+"""The parameter by which a trial of a study says whose windows it was judged on."""
 
 
 def look(
@@ -69,7 +72,11 @@ def look(
         windows = sealed_windows(again.loaded.settings.time)
         if not windows:
             raise NotFound(f"The configuration of run {run.run} seals no window.", "[time.final] test names them.")
-        recipes = [_reference(again), recipe_of(how_made(now, model))]
+        made = how_made(now, model)
+        source = (again.sources or {}).get(made.candidate) or model_source(
+            now, book.objects.get, model.made_by_event, made
+        )
+        recipes = [_reference(again), recipe_of(made, source)]
         announced = _announce(book, again, model, windows, recipes, command)
         described, judged = _compute(again, windows, recipes, workers, on_progress)
         return _conclude(book, again, model, announced, described, judged)
@@ -133,7 +140,7 @@ def _who_looked(now: Snapshot, look_taken: RecordedEvent) -> str:
 
 def _reference(again: Again) -> Recipe:
     settings = again.loaded.settings
-    return recipe_for(settings, settings.reference, again.slice.features)
+    return recipe_for(settings, settings.reference, again.slice.features, again.sources)
 
 
 def _announce(
@@ -302,9 +309,12 @@ def _tables(described: list[Described], judged: list[Judged]) -> tuple[pd.DataFr
 
 
 def _compared(now: Snapshot, again: Again) -> int:
-    """How many different recipes the development windows have compared so far, the reference left out."""
+    """How many different recipes the development windows have compared so far, trials of studies among them.
+
+    The reference is left out.
+    """
     settings = again.loaded.settings
-    recipes = [recipe_for(settings, name, again.slice.features) for name in settings.candidates]
+    recipes = [recipe_for(settings, name, again.slice.features, again.sources) for name in settings.candidates]
     # One recipe may be recorded under two hashes, of its file and of its syntax.
     same = {recorded: recipe.hash for recipe in recipes for recorded in recipe.hashes}
     hashes = {
@@ -312,7 +322,8 @@ def _compared(now: Snapshot, again: Again) -> int:
         for state in now.evaluations()
         if state.pipeline == settings.name and state.gain is not None
     }
-    return max(1, len(hashes))
+    studied = sum(1 for state in now.trials() if state.params.get(STUDY_OF) == settings.name)
+    return max(1, len(hashes) + studied)
 
 
 # Statistics ------------------------------------------------------------------------------------------------

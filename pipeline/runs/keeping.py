@@ -23,6 +23,7 @@ from tallystick.pipeline.evaluate.metrics import Floats
 from tallystick.pipeline.models.allowed_types import needs_a_process
 from tallystick.pipeline.models.model_file import NOT_KEPT, dump, load, predict, types_in
 from tallystick.pipeline.models.separate_process import TrialOfModel, ask_elsewhere
+from tallystick.pipeline.own_code import activate
 
 TRIAL_ROWS = 500
 """Rows that a candidate is fitted on: enough to be built and stored, too few to say how good it is."""
@@ -71,6 +72,7 @@ def check_kept(settings: Pipeline, recipes: Iterable[Recipe], slice_: Slice, fir
         if recipe.name in settings.candidates
         and recipe.name != settings.reference
         and is_kept(settings, recipe.name)
+        and recipe.delivered is None
         and not recipe.estimator.startswith(KEPT_FOR_CERTAIN)
     ]
     fitted = list(_fitted(tried, settings, slice_, first, as_of)) if tried else []
@@ -122,12 +124,14 @@ def not_kept(fitted: Iterable[FittedCandidate]) -> dict[str, TallyError]:
         try:
             with backtest.one_thread(), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
+                activate(item.recipe.code)
                 before = predict(item.model, item.frame)
                 data = dump(item.model, item.recipe.packages).data
         except TallyError as error:
             problems[item.name] = _said(item.name, "stored", error)
             continue
-        waiting.append((item.name, TrialOfModel(data, item.frame, item.recipe.columns, item.recipe.packages), before))
+        made = TrialOfModel(data, item.frame, item.recipe.columns, item.recipe.packages, item.recipe.code)
+        waiting.append((item.name, made, before))
     elsewhere = [trial for _, trial, _ in waiting if needs_a_process(types_in(trial.data))]
     answers = dict(zip(map(id, elsewhere), ask_elsewhere(elsewhere) if elsewhere else [], strict=True))
     for name, trial, before in waiting:
@@ -144,6 +148,7 @@ def not_kept(fitted: Iterable[FittedCandidate]) -> dict[str, TallyError]:
 
 
 def _asked_here(trial: TrialOfModel) -> Floats | TallyError | str:
+    activate(trial.code)
     try:
         with backtest.one_thread():
             return predict(load(trial.data, blake3(trial.data).hexdigest(), trial.packages), trial.frame)

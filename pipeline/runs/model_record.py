@@ -9,10 +9,12 @@ import msgspec
 from tallystick.ledger.events import types as say
 from tallystick.ledger.events.event import About
 from tallystick.ledger.ledger import Ledger
+from tallystick.pipeline.data.delivered import Delivered
 from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.evaluate.result_tables import PARQUET, parquet
 from tallystick.pipeline.models.model_file import MEDIA_TYPE
 from tallystick.pipeline.runs.refit import Refit
+from tallystick.pipeline.runs.sources import facts_of
 
 
 class Refitted(NamedTuple):
@@ -31,6 +33,9 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
     """Store the files of a refit and describe the model that they are, under the name that is free now."""
     stored, probe = book.store(made.file.data), book.store(parquet(made.probe))
     pipeline = book.now().run(run).pipeline
+    recorded = {**recipe.content, "complexity": recipe.complexity, **_threshold(made)}
+    if recipe.source is not None:
+        recorded["source"] = facts_of(recipe.source)
     body = say.CandidateRefitted(
         model="unnamed",
         run=run,
@@ -38,7 +43,7 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
         slice=slice_name,
         environment=environment,
         candidate=recipe.name,
-        recipe={**recipe.content, "complexity": recipe.complexity, **_threshold(made)},
+        recipe=recorded,
         recipe_hash=recipe.hash,
         artifact=stored.hash,
         media_type=MEDIA_TYPE,
@@ -49,11 +54,24 @@ def refitted(book: Ledger, made: Refit, recipe: Recipe, *, run: str, slice_name:
         probe=probe.hash,
         probe_hash=made.probe_hash,
     )
+    if recipe.delivered is not None:
+        body = _elsewhere(body, recipe.delivered)
     files = [
         say.ArtifactStored(artifact=item.hash, size_bytes=item.size_bytes, media_type=media_type, role=role, run=run)
-        for item, media_type, role in ((stored, MEDIA_TYPE, "model"), (probe, PARQUET, "probe"))
+        for item, media_type, role in ((stored, body.media_type, "model"), (probe, PARQUET, "probe"))
     ]
     return named(book, Refitted(body, made.about, files, None, None))
+
+
+def _elsewhere(body: say.CandidateRefitted, delivered: Delivered) -> say.CandidateDelivered:
+    """The same of a model that lives elsewhere."""
+    parts = {field: getattr(body, field) for field in body.__struct_fields__}
+    return say.CandidateDelivered(
+        **{**parts, "media_type": PARQUET},
+        declared_by=delivered.declared_by,
+        source=delivered.source,
+        models=list(delivered.models),
+    )
 
 
 def _threshold(made: Refit) -> dict[str, float]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from tallystick.ledger.events.commit import from_micros
 from tallystick.ledger.events.event import About
+from tallystick.pipeline.data.delivered import PREDICTION, UNTIL, Delivered
 from tallystick.pipeline.data.slice import (
     LABEL_KNOWN,
     TIME,
@@ -20,6 +21,7 @@ from tallystick.pipeline.data.slice import (
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import BacktestPlan
 from tallystick.pipeline.evaluate.fitting import Recipe, fitted, training_rows
+from tallystick.pipeline.evaluate.result_tables import parquet
 from tallystick.pipeline.models.model_file import ModelFile, dump, predict, prediction_hash
 
 PROBE_ROWS = 1_000
@@ -42,8 +44,11 @@ class Refit(NamedTuple):
 def refit(recipe: Recipe, plan: BacktestPlan, *, valid_for: int) -> Refit:
     """Fit on every row whose label is known by the plan's ``as_of``; both it and ``valid_for`` in microseconds.
 
-    On one thread: the file records the number of threads, and equal models should be equal files.
+    On one thread: the file records the number of threads, and equal models should be equal files. Predictions that
+    were computed elsewhere are not fitted: the model is their table.
     """
+    if recipe.delivered is not None:
+        return _delivered(recipe.delivered, plan, valid_for)
     table = open_table(plan.slice)
     label_known = numbers(table, LABEL_KNOWN)
     rows = np.flatnonzero(answered(table, plan.as_of))
@@ -63,3 +68,16 @@ def refit(recipe: Recipe, plan: BacktestPlan, *, valid_for: int) -> Refit:
     )
     file = dump(model, recipe.packages)
     return Refit(file, len(rows), probe.reset_index(drop=True), probe_hash, made.threshold, about)
+
+
+def _delivered(delivered: Delivered, plan: BacktestPlan, valid_for: int) -> Refit:
+    """A model that lives elsewhere, as the table of its predictions for the windows that were judged."""
+    table, whole = delivered.table, open_table(plan.slice)
+    last_label = int(numbers(whole, LABEL_KNOWN)[np.flatnonzero(answered(whole, plan.as_of))].max())
+    until = int(table[UNTIL].max()) if UNTIL in table else last_label
+    about = About(
+        trained_on=(from_micros(min(plan.slice.first_time, until)), from_micros(until)),
+        intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
+    )
+    file = ModelFile(parquet(table), [], {})
+    return Refit(file, len(table), table, prediction_hash(table[PREDICTION].to_numpy()), None, about)

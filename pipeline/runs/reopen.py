@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, make_plan
 from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.records.run_record import RunRecord, record_of
+from tallystick.pipeline.runs.sources import Source, recorded_sources, same_deliveries
 from tallystick.pipeline.runs.start import rows_until
 
 
@@ -36,6 +37,8 @@ class Again(NamedTuple):
     plan: BacktestPlan
     as_of: int
     """Labels known by this moment were used, microseconds UTC."""
+    sources: Mapping[str, Source] | None
+    """What its candidates were made of, as recorded; predictions from elsewhere are read again."""
 
 
 @contextmanager
@@ -67,8 +70,22 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
                 f"{record.slice.slice}. {_difference(record.slice, slice_)}",
                 "Bring the data of that time back, or run the pipeline again on the new data: tally run FILE.toml",
             )
+        sources = _sources_again(book, record, settings, base, slice_)
         first = development_windows(loaded.settings.time)[0]
-        yield Again(record, loaded, slice_, make_plan(loaded.settings, slice_, first, as_of=as_of), as_of)
+        plan = make_plan(loaded.settings, slice_, first, as_of=as_of)
+        yield Again(record, loaded, slice_, plan, as_of, sources)
+
+
+def _sources_again(
+    book: Ledger, record: RunRecord, settings: Pipeline, base: Path, slice_: Slice
+) -> Mapping[str, Source] | None:
+    """What the run's candidates were made of; Refused where predictions are not those that were delivered then."""
+    now, run = book.now(), record.state.run
+    assert record.started is not None
+    sources = recorded_sources(now, book.objects.get, record.started, settings, base, slice_)
+    if other := same_deliveries(run, now, sources or {}):
+        raise Refused(f"{other[0][0].upper()}{other[0][1:]} then.", "Bring the table of that time back.")
+    return sources
 
 
 def terms_of(record: RunRecord) -> Terms:
@@ -98,15 +115,21 @@ def _cut_again(settings: Pipeline, base: Path, folder: Path, record: RunRecord, 
     return min(attempts, key=lambda attempt: len(_changed_columns(taken, attempt)))
 
 
-def recipe_of(model: say.CandidateRefitted) -> Recipe:
+def recipe_of(model: say.CandidateRefitted, source: Source | None = None) -> Recipe:
     """The recipe of a recorded model, provided that its code is still the same.
+
+    Parameters
+    ----------
+    source : optional
+        What it was made of, as recorded; else code is taken from beside the pipeline file as it is.
 
     Raises
     ------
     Refused
         When the code that the recipe is made of has changed since.
     """
-    return _same_code(recipe_from(model.candidate, model.recipe, model.recipe["task"]), model.recipe_hash)
+    recipe = recipe_from(model.candidate, model.recipe, model.recipe["task"], source)
+    return _same_code(recipe, model.recipe_hash)
 
 
 def candidate_recipe(again: Again, name: str) -> Recipe:
@@ -123,7 +146,7 @@ def candidate_recipe(again: Again, name: str) -> Recipe:
     if judged is None or name not in again.loaded.settings.candidates:
         names = ", ".join(dict.fromkeys(known for _, known in again.record.evaluations))
         raise NotFound(f"Run {again.record.state.run} judged no candidate {name!r}.", f"It judged {names}.")
-    return _same_code(recipe_for(again.loaded.settings, name, again.slice.features), judged.recipe_hash)
+    return _same_code(recipe_for(again.loaded.settings, name, again.slice.features, again.sources), judged.recipe_hash)
 
 
 def _same_code(recipe: Recipe, recorded: str) -> Recipe:

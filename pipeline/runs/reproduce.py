@@ -27,6 +27,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import RunState
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
+from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import development_windows
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
@@ -41,6 +42,7 @@ from tallystick.pipeline.records.stored_tables import stored_table
 from tallystick.pipeline.runs.refit import refit
 from tallystick.pipeline.runs.reopen import terms_of
 from tallystick.pipeline.runs.result_hash import result_hash
+from tallystick.pipeline.runs.sources import recorded_sources
 from tallystick.pipeline.runs.start import recipes_of, rows_until
 
 DEFAULT_TOLERANCE = 1e-9
@@ -187,6 +189,7 @@ class _Repetition:
         self.found = found
         self.workers = workers
         self.progress = progress
+        self.unsteady = record.unsteady
         self.done = 0
         self.total = len(self.started.windows) * len(self.started.candidates) + (record.model is not None)
 
@@ -198,7 +201,7 @@ class _Repetition:
             self.found.slice = slice_
             windows = [item for item in development_windows(settings.time) if item.label in self.started.windows]
             self.found.windows = [window.label for window in windows]
-            recipes = self._recipes(slice_)
+            recipes = self._recipes(slice_, settings, base)
             plan = backtest.make_plan(settings, slice_, windows[0], as_of=as_of)
             cells = [Cell(window, recipe) for window in windows for recipe in recipes]
             described, judged = [], []
@@ -207,8 +210,9 @@ class _Repetition:
                     described.append(result)
                     self._compare_data(result)
                     continue
-                judged.append(result)
-                self._compare_predictions(described[-1], result, plan)
+                if result.candidate not in self.unsteady:
+                    judged.append(result)
+                    self._compare_predictions(described[-1], result, plan)
                 self._step(f"judging {result.candidate} in {result.label}")
             self.found.result_hash = result_hash(described, judged)
             if self.record.model is not None:
@@ -218,10 +222,11 @@ class _Repetition:
         self.done += 1
         self.progress(what, self.done, self.total)
 
-    def _recipes(self, slice_: Slice) -> list[Recipe]:
-        """The candidates of the run, among them the champion of that moment, not of today's."""
-        then = self.book.at(f"before:#{self.record.began}")
-        recipes = {recipe.name: recipe for recipe in recipes_of(then, self.loaded, slice_)}
+    def _recipes(self, slice_: Slice, settings: Pipeline, base: Path) -> list[Recipe]:
+        """The candidates of the run, made of what it recorded; the champion is that of the moment, not of today."""
+        then, now, stored = self.book.at(f"before:#{self.record.began}"), self.book.now(), self.book.objects.get
+        sources = recorded_sources(now, stored, self.started, settings, base, slice_)
+        recipes = {recipe.name: recipe for recipe in recipes_of(then, stored, self.loaded, slice_, sources)}
         absent = [name for name in self.started.candidates if name not in recipes]
         if absent:
             raise InvalidInput(f"The candidate {absent[0]} cannot be built from this data: columns are missing.")
@@ -286,6 +291,9 @@ class _Repetition:
         made = refit(recipe, plan, valid_for=valid_for)
         self._step("refitting")
         if made.probe_hash == model.probe_hash:
+            return
+        if recipe.delivered is not None:
+            self._differ(REFIT, model.candidate, None, np.zeros(0), {}, plan)
             return
         try:
             probe = probe_frame(self.book.objects.get(model.probe), recipe.columns)

@@ -27,7 +27,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, Pipeline
 from tallystick.pipeline.config.windows import window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import columns_there, cut
@@ -59,6 +59,7 @@ from tallystick.pipeline.runs.start import (
     record_failure,
     rows_until,
 )
+from tallystick.pipeline.runs.steadiness import UNSTEADY, Unsteady
 from tallystick.pipeline.runs.window_record import (
     about_window,
     described_body,
@@ -319,16 +320,13 @@ class _Running:
             confidence=scores.confidence,
             reference=self.reference,
             champion=champion_name,
-            eligible={
-                name: why or (None if is_kept(self.settings, name) else JUDGED_ONLY)
-                for name in (score.candidate for score in scores.candidates)
-            },
+            eligible=_eligible(self.settings, scores, self.outline.unsteady, why),
         )
         return choose(scores, rule)
 
     def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
-        others = [recipe for recipe in self.outline.recipes if recipe.name != self.reference]
+        others = [item for item in self.outline.recipes if item.name != self.reference and item.delivered is None]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
@@ -360,7 +358,7 @@ class _Running:
         champion = champion_of(self.book.now(), self.pipeline)
         model = self._model(plan, selection.chosen) if selection.chosen is not None else None
         self._step("refitting" if model else "concluding")
-        result_hash = result_hash_of(self.described, self.judged)
+        result_hash = result_hash_of(self.described, _steady(self.judged, self.outline))
         same, differs = self._compare(result_hash)
         decided = say.DecisionTaken(
             decision=self.name,
@@ -466,6 +464,21 @@ class _Running:
         if earlier is None:
             return None, None
         return (earlier.run, None) if earlier.result_hash == result_hash else (None, earlier.run)
+
+
+def _eligible(
+    settings: Pipeline, scores: Scores, unsteady: Sequence[Unsteady], for_all: str | None
+) -> dict[str, str | None]:
+    """Candidate -> why it cannot be chosen; None where it can."""
+    why = {item.candidate: UNSTEADY for item in unsteady}
+    names = [score.candidate for score in scores.candidates]
+    return {name: why.get(name) or for_all or (None if is_kept(settings, name) else JUDGED_ONLY) for name in names}
+
+
+def _steady(judged: Sequence[Judged], outline: Outline) -> list[Judged]:
+    """What can be done again: the cells of candidates that answer the same each time."""
+    unsteady = {item.candidate for item in outline.unsteady}
+    return [item for item in judged if item.candidate not in unsteady]
 
 
 def _period(window: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from tallystick.ledger import Appended
@@ -28,6 +29,9 @@ from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import check_kept
+from tallystick.pipeline.runs.sources import Source, Stored, model_source, new_sources
+from tallystick.pipeline.runs.sources import declared as sources_declared
+from tallystick.pipeline.runs.steadiness import Unsteady, try_candidates
 
 CHAMPION = "champion"
 """Name of the champion's recipe where no candidate of the file has it."""
@@ -44,6 +48,8 @@ class Outline(NamedTuple):
     run: str
     earlier: RunState | None
     """A finished run of the same configuration on the same slice."""
+    unsteady: list[Unsteady] = []  # noqa: RUF012 - never changed
+    """Candidates that answer differently when they are fitted twice: judged, never chosen."""
 
 
 class Purpose(NamedTuple):
@@ -121,8 +127,10 @@ def begin(
     refuse_silent_loosening(now, loaded)
     look_beside(loaded.path.parent)
     captured = environment.capture()
-    windows = _with_labels(settings, as_of)
-    recipes = recipes_of(now, loaded, slice_)
+    windows = windows_with_labels(settings, as_of)
+    sources = new_sources(now, book.objects.get, loaded, slice_, windows, as_of)
+    recipes = recipes_of(now, book.objects.get, loaded, slice_, sources)
+    unsteady = try_candidates(recipes, slice_, windows[0], settings, as_of)
     check_kept(settings, recipes, slice_, windows[0], as_of)
     earlier = [
         state
@@ -156,13 +164,29 @@ def begin(
         taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
         try:
             declared = _purpose(book, run_name, settings.name, purpose)
-            appended = book.append(*drafts, started, *declared, taken, expected={f"run:{run_name}": None})
+            made_of = [*sources_declared(book, run_name, settings.name, recipes), *_tried(run_name, settings, unsteady)]
+            appended = book.append(*drafts, started, *declared, taken, *made_of, expected={f"run:{run_name}": None})
             break
         except Conflict:
             continue  # another process took the number first
-    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, earlier[-1] if earlier else None)
-    ids = ids_of(book, appended)
-    return outline, ids[-2 - len(declared) :]
+    before = earlier[-1] if earlier else None
+    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, before, unsteady)
+    first = len(drafts)
+    return outline, ids_of(book, appended)[first : first + 2 + len(declared)]
+
+
+def _tried(run: str, settings: Pipeline, unsteady: list[Unsteady]) -> list[say.CandidateTried]:
+    return [
+        say.CandidateTried(
+            run=run,
+            pipeline=settings.name,
+            candidate=item.candidate,
+            rows=item.rows,
+            largest_difference=item.largest_difference,
+            sentence=item.sentence,
+        )
+        for item in unsteady
+    ]
 
 
 def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Draft | say.Body]:
@@ -182,7 +206,7 @@ def _purpose(book: Ledger, run: str, pipeline: str, purpose: Purpose) -> list[Dr
     return [say.ExperimentCrossed(run=run, experiment=crossed.run, pipeline=pipeline, reason=reason)]
 
 
-def _with_labels(settings: Pipeline, as_of: int) -> list[Window]:
+def windows_with_labels(settings: Pipeline, as_of: int) -> list[Window]:
     """The windows to develop on, as far as labels of them can be known by ``as_of``."""
     delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
     development = development_windows(settings.time)
@@ -211,22 +235,31 @@ def _registered_text(now: Snapshot, name: str) -> str | None:
     return body.text_hash if body is not None else None
 
 
-def recipes_of(known: Snapshot, loaded: LoadedPipeline, slice_: Slice) -> list[Recipe]:
-    """The candidates of the file, and the recipe of the champion at that moment where it is not among them."""
+def recipes_of(
+    known: Snapshot, stored: Stored, loaded: LoadedPipeline, slice_: Slice, sources: Mapping[str, Source] | None
+) -> list[Recipe]:
+    """The candidates of the file, and the recipe of the champion at that moment where it is not among them.
+
+    Parameters
+    ----------
+    sources
+        What the candidates are made of; see :func:`pipeline.evaluate.backtest.recipe_for`.
+    """
     settings = loaded.settings
-    recipes = [recipe_for(settings, name, slice_.features) for name in settings.candidates]
+    recipes = [recipe_for(settings, name, slice_.features, sources) for name in settings.candidates]
     champion = champion_of(known, settings.name)
     if champion is None:
         return recipes
     body = how_made(known, champion)
-    if any(body.recipe_hash in recipe.hashes for recipe in recipes):
-        return recipes
+    if any(body.recipe_hash in recipe.hashes for recipe in recipes) or isinstance(body, say.CandidateDelivered):
+        return recipes  # predictions that the file does not name any more are delivered no more
     content = body.recipe
     made = recipe_from(CHAMPION, content, settings.task)
     columns = made.columns
     if not set(columns.numeric) <= set(slice_.numeric) or not set(columns.categorical) <= set(slice_.categorical):
         return recipes  # the champion needs columns that this slice does not have; it cannot be compared
-    return [*recipes, made]
+    source = model_source(known, stored, champion.made_by_event, body)
+    return [*recipes, recipe_from(CHAMPION, content, settings.task, source)]
 
 
 def how_made(now: Snapshot, model: ModelState) -> say.CandidateRefitted:

@@ -541,6 +541,41 @@ def scheduled_closures(rng: Random) -> World:
     return World(table(yes(rng, sum_of(x, 1.0) + 1.2 * closed, 0.2), times, {**x, "note": note}))
 
 
+@honest
+def defaults_known_early(rng: Random) -> World:
+    """A yes is known within days, a no only after two months: the newest answers are nearly all yes."""
+    x = weak(rng, ROWS)
+    times = days(rng, ROWS)
+    y = yes(rng, sum_of(x, 1.5), 0.2)
+    evidence = table(y, times, x, delay_days=60, waiting_days=60)
+    early = (y == 1.0) & (rng.random(ROWS) < 0.8) & (times <= times[-1] - 5 * DAY)
+    return World(evidence._replace(y=np.where(early, 1.0, evidence.y), waiting=evidence.waiting & ~early))
+
+
+@honest
+def small_table(rng: Random) -> World:
+    x = weak(rng, 900, 4)
+    return World(table(yes(rng, sum_of(x, 1.2), 0.12), days(rng, 900), x))
+
+
+@honest
+def small_table_of_numbers(rng: Random) -> World:
+    x = weak(rng, 500, 4)
+    y = np.exp(sum_of(x, 0.6) + rng.normal(size=500))
+    return World(table(y, days(rng, 500), x, task="regression", windows=4))
+
+
+@honest
+def slow_states(rng: Random) -> World:
+    """A state of each machine that hardly ever changes, and a feature that follows it."""
+    machines, steps = 40, 120
+    state = (rng.random((machines, steps)) < 0.01).cumsum(axis=1) % 2
+    machine = np.tile(np.arange(machines), steps)
+    times = np.repeat(START + np.arange(steps) * 2 * DAY, machines)
+    x = {"heat": state.T.ravel() + rng.normal(scale=1.5, size=len(machine)), "noise": rng.normal(size=len(machine))}
+    return World(table(state.T.ravel().astype(float), times, x, series=machine, delay_days=3))
+
+
 # Leaking tables --------------------------------------------------------------------------------------------
 
 

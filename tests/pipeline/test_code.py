@@ -16,9 +16,9 @@ from tiny import done, silent, tiny
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput
-from tallystick.pipeline import recipes
 from tallystick.pipeline.config.code import check_code, files_named
 from tallystick.pipeline.config.load import ConfigurationError, read
+from tallystick.pipeline.own_code import forget
 from tallystick.pipeline.recipes import Columns, build, look_beside, resolve
 from tallystick.pipeline.runs.reproduce import reproduce
 
@@ -36,7 +36,7 @@ def nowhere() -> Iterator[None]:
     """No folder is left to look in, and no module from it."""
     yield
     look_beside(None)
-    recipes._read.clear()
+    forget()
 
 
 def beside(folder: Path, text: str, name: str = "ours_here") -> str:
@@ -148,8 +148,9 @@ def test_every_command_names_a_file_beside_before_its_code_runs(tmp_path: Path) 
     name = run.json["run"]["name"]
     refit = tally(tmp_path, "refit", name, "other", "--reason", "to see")
     again = tally(tmp_path, "reproduce", name, "--workers", "1")
-    for found in (run, refit, again):
-        assert found.err.index(str(code)) < found.err.index("IMPORTED")
+    # A refit and a reproduction run the text that the run stored, by the name that its file had.
+    for found, named in ((run, str(code)), (refit, code.name), (again, code.name)):
+        assert found.err.index(named) < found.err.index("IMPORTED")
         assert f"a link to {kept}" in found.err
     assert (refit.code, again.code) == (0, 0)
 

@@ -17,6 +17,7 @@ from tallystick.ledger.errors import Refused
 from tallystick.ledger.events import types as say
 from tallystick.pipeline import recipes
 from tallystick.pipeline.models.code_hash import RELEASED, SCHEME, code_hash, equivalent_hashes, syntax_hash
+from tallystick.pipeline.own_code import forget
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.reopen import recipe_of
 
@@ -121,7 +122,7 @@ def test_a_module_beside_the_file_is_known_by_its_syntax_and_by_its_bytes(tmp_pa
         assert first[1] not in equivalent_hashes("ours_code:make")
     finally:
         look_beside(None)
-        recipes._read.clear()
+        forget()
     assert code_hash("sklearn.dummy:DummyClassifier") == ""
 
 

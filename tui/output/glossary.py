@@ -29,6 +29,7 @@ GLOSSARY: dict[str, str] = {
     "pipeline": "One question, asked repeatedly, with its data, candidates, rules and gates; one file describes it.",
     "projection": "A table computed from events alone, which can be computed again at any time.",
     "proposed setting": "A setting that a program chose and no person has confirmed; a promotion needs it confirmed.",
+    "question": "What a leakage check asks a person about a feature that stands out; a promotion waits for the answer.",
     "receipt": "One line that states and signs the state of the ledger, to be kept elsewhere.",
     "redaction": "The erasure of an event's content; its place and hash stay, so that everything else is still proved.",
     "reference": "The simple candidate that every other candidate must beat.",

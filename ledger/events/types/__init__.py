@@ -73,7 +73,10 @@ from tallystick.ledger.events.types.monitoring import (
     PredictionRefused,
 )
 from tallystick.ledger.events.types.runs import (
+    CandidateDeclared,
+    CandidateDelivered,
     CandidateRefitted,
+    CandidateTried,
     Column,
     DecisionTaken,
     Dropped,
@@ -142,7 +145,14 @@ from tallystick.ledger.events.types.schema import (
     references,
     released,
 )
-from tallystick.ledger.events.types.trials import Point, TrialFinished, TrialMeasured, TrialStarted, TrialStored
+from tallystick.ledger.events.types.trials import (
+    Point,
+    TrialFinished,
+    TrialMeasured,
+    TrialModelled,
+    TrialStarted,
+    TrialStored,
+)
 
 __all__ = [
     "BY_CONTENT",
@@ -157,8 +167,11 @@ __all__ = [
     "AutomationChanged",
     "AutomationRef",
     "Body",
+    "CandidateDeclared",
+    "CandidateDelivered",
     "CandidateProposed",
     "CandidateRefitted",
+    "CandidateTried",
     "Check",
     "Column",
     "CommitImported",
@@ -252,6 +265,7 @@ __all__ = [
     "TrialFinished",
     "TrialLinked",
     "TrialMeasured",
+    "TrialModelled",
     "TrialNoted",
     "TrialRef",
     "TrialSeries",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tallystick.ledger.events.event import Instant
 from tallystick.ledger.events.types.schema import (
     ArtifactRef,
@@ -16,6 +18,7 @@ from tallystick.ledger.events.types.schema import (
     PipelineRef,
     RunRef,
     SliceRef,
+    TrialRef,
     WindowRef,
     Words,
     released,
@@ -55,6 +58,34 @@ class RunStarted(Body, frozen=True, kw_only=True):
     process: Count
     host: str
     """Machine of the process; with the process id it tells a run that died in silence."""
+
+
+@released("candidate.declared", 1)
+class CandidateDeclared(Body, frozen=True, kw_only=True):
+    """What a candidate of a run is made of, where that is more than installed libraries."""
+
+    run: RunRef
+    pipeline: PipelineRef
+    candidate: str
+    kind: Literal["code", "trial", "delivered"]
+    estimator: str
+    """As the pipeline file names it."""
+    source: Json
+    """Of code: its modules, each with the hash of its text. Of a trial: the hash of the unfitted copy. Of predictions
+    that were delivered: the table, who declares it, the models behind it, and a hash for each window."""
+    trial: TrialRef | None = None
+
+
+@released("candidate.tried", 1)
+class CandidateTried(Body, frozen=True, kw_only=True):
+    """A candidate that answered differently when it was fitted twice on the same rows with the same seed."""
+
+    run: RunRef
+    pipeline: PipelineRef
+    candidate: str
+    rows: Count
+    largest_difference: float
+    sentence: str
 
 
 class Dropped(Fact, frozen=True, kw_only=True):
@@ -242,6 +273,20 @@ class CandidateRefitted(Body, frozen=True, kw_only=True):
     """A small table of stored rows."""
     probe_hash: HexHash
     """Hash of the model's predictions on the probe, checked whenever it is loaded."""
+
+
+@released("candidate.refitted", 2)
+class CandidateDelivered(CandidateRefitted, frozen=True, kw_only=True):
+    """A model that lives elsewhere: its predictions are delivered, and ``artifact`` is their table.
+
+    Nothing was fitted here. ``rows`` are the predictions that were judged, and the probe is the table itself.
+    """
+
+    declared_by: Words
+    """Who says how the predictions were computed."""
+    source: str
+    models: list[str]
+    """Names and hashes of the models behind it, as declared."""
 
 
 @released("decision.taken", 1)

@@ -48,6 +48,28 @@ class TrialStored(Body, frozen=True, kw_only=True):
     size_bytes: Count
 
 
+@released("trial.modelled", 1)
+class TrialModelled(Body, frozen=True, kw_only=True):
+    """A fitted model of a trial, as it is, and an unfitted copy that a pipeline can judge in time.
+
+    It was judged by nobody but the trial itself: it is an experiment's model, and cannot be promoted.
+    """
+
+    trial: TrialRef
+    name: Words
+    estimator: str
+    """Module and name of its class."""
+    artifact: ArtifactRef
+    """The fitted model's file."""
+    unfitted: ArtifactRef
+    media_type: str
+    trusted_types: list[str]
+    libraries: dict[str, str]
+    params: Json
+    features: list[str]
+    """Columns that it was fitted on, where it knows them."""
+
+
 @released("trial.finished", 1)
 class TrialFinished(Body, frozen=True, kw_only=True):
     """A trial came to its end, or broke off."""

@@ -59,6 +59,9 @@ def _edges(entry: Entry) -> Iterator[tuple[str, str, str]]:
             yield f"slice:{body.slice}", "fed", f"run:{body.run}"
         case say.WindowDescribed() as body:
             yield f"run:{body.run}", "opened", f"window:{body.window}"
+        case say.CandidateDeclared() as body:
+            if body.trial is not None:
+                yield f"trial:{body.trial}", "gave a candidate to", f"run:{body.run}"
         case say.CandidateRefitted() as body:
             yield f"run:{body.run}", "made", f"model:{body.model}"
             yield f"slice:{body.slice}", "trained", f"model:{body.model}"
@@ -143,6 +146,7 @@ LINKS = projection(
         say.RunStarted,
         say.SliceTaken,
         say.WindowDescribed,
+        say.CandidateDeclared,
         say.CandidateRefitted,
         say.DecisionTaken,
         say.DecisionApproved,

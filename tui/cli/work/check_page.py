@@ -208,9 +208,12 @@ def _candidates(settings: Pipeline) -> Iterator[tuple[str, str]]:
     for name, item in settings.candidates.items():
         role = "the reference that others must beat" if item.role == "reference" else f"complexity {item.complexity}"
         params = ", ".join(f"{key} = {value}" for key, value in item.params.items())
-        built = f"{item.estimator}({params})"
-        weighted = _class_weight_words(item)
-        yield name, _because(f"{role}; {built}{weighted}", item.why)
+        built = f"{item.made_of}({params})"
+        if item.predictions is not None:
+            built = f"computed elsewhere, as declared by {item.declared_by}: {item.predictions}"
+        elif item.trial is not None:
+            built = f"an unfitted copy of the model of {item.trial}" + (f" with {params}" if params else "")
+        yield name, _because(f"{role}; {built}{_class_weight_words(item)}", item.why)
 
 
 def _class_weight_words(item: Candidate) -> str:
@@ -283,7 +286,9 @@ def _refused(settings: Pipeline) -> Sequence[str]:
         said.append(f"Times of the clock that occur twice or never in {time.timezone} when clocks change.")
     needed = _moment(settings.questions.prediction_at)
     said.append(f"Features that are not listed above, and any that is known later than {needed}.")
-    said.append("A choice where a leakage check fails: a feature that knows too much, copied rows, rewritten history.")
+    if settings.gates.leakage is not None:
+        said.append("A choice where leakage is proved: a feature from later, copied rows, rewritten history.")
+        said.append("A promotion while a question of the leakage checks is open: one about a feature that stands out.")
     said.append(
         f"To count a window with fewer than {count(time.min_rows, 'row')}, or with more than 5% of its answers unknown."
     )
