@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -64,7 +66,7 @@ def experiment_of(snapshot: Snapshot, state: ExperimentState, session: Session) 
     return Experiment(
         experiment_id=state.experiment,
         name=state.name,
-        artifact_location=state.artifact_uri or f"{session.location.files}/{state.experiment}",
+        artifact_location=session.location.then(state.artifact_uri or f"{session.location.files}/{state.experiment}"),
         lifecycle_stage=stage(state.removed),
         tags=[ExperimentTag(name, value) for name, value in tags.items()],
         creation_time=millis(state.created_at),
@@ -77,7 +79,7 @@ def default_experiment(session: Session, began: Any) -> Experiment:
     return Experiment(
         experiment_id=DEFAULT_EXPERIMENT,
         name="Default",
-        artifact_location=f"{session.location.files}/{DEFAULT_EXPERIMENT}",
+        artifact_location=session.location.then(f"{session.location.files}/{DEFAULT_EXPERIMENT}"),
         lifecycle_stage=LifecycleStage.ACTIVE,
         tags=[],
         creation_time=millis(began),
@@ -85,11 +87,16 @@ def default_experiment(session: Session, began: Any) -> Experiment:
     )
 
 
+def shown_number(value: float) -> float:
+    """A number as MLflow's own database shows it: its pages fail on a run with an infinite one."""
+    return math.copysign(sys.float_info.max, value) if math.isinf(value) else value
+
+
 def metric_of(state: TrialMetricState) -> Metric:
     """The newest number of a metric."""
     return Metric(
         key=state.name,
-        value=number_of(state),
+        value=shown_number(number_of(state)),
         timestamp=state.at_ms,
         step=state.step or 0,
         model_id=state.model,
@@ -107,7 +114,7 @@ def newest(metrics: Iterable[TrialMetricState]) -> list[Metric]:
         if before is None or _order(state) >= _order(before):
             found[state.name] = state
     return [
-        Metric(key=state.name, value=number_of(state), timestamp=state.at_ms, step=state.step or 0)
+        Metric(key=state.name, value=shown_number(number_of(state)), timestamp=state.at_ms, step=state.step or 0)
         for state in found.values()
     ]
 
@@ -130,7 +137,9 @@ def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Obj
         start_time=millis(trial.started_at),
         end_time=millis(trial.ended_at),
         lifecycle_stage=stage(trial.removed),
-        artifact_uri=trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts",
+        artifact_uri=session.location.then(
+            trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts"
+        ),
         run_name=tags.get("mlflow.runName", trial.name),
     )
     data = RunData(
@@ -205,7 +214,7 @@ def logged_of(
         experiment_id=experiment,
         model_id=state.logged,
         name=state.name,
-        artifact_location=state.artifact_uri or location,
+        artifact_location=session.location.then(state.artifact_uri or location),
         creation_timestamp=millis(state.created_at),
         last_updated_timestamp=millis(state.changed_at),
         model_type=state.model_type,

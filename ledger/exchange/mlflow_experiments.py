@@ -58,7 +58,9 @@ class ExperimentStore(AbstractStore):
             fail(f"Invalid value {max_results} for parameter 'max_results' supplied. It must be at most {SEARCH_MOST}")
         stages = ViewType.to_lifecycle_stages(view_type) if hasattr(ViewType, "to_lifecycle_stages") else None
         found = [one for one in self._experiments() if is_shown(one.lifecycle_stage, view_type, stages)]
-        found = SearchExperimentsUtils.sort(SearchExperimentsUtils.filter(found, filter_string), order_by or NEWEST_FIRST)
+        found = SearchExperimentsUtils.sort(
+            SearchExperimentsUtils.filter(found, filter_string), order_by or NEWEST_FIRST
+        )
         return PagedList(*SearchUtils.paginate(found, page_token, max_results))
 
     def _experiments(self) -> list[Any]:

@@ -31,7 +31,7 @@ from tallystick.ledger.events.types import (
     VersionChanged,
     VersionCreated,
 )
-from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
+from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, refusing_the_rest
 from tallystick.ledger.exchange.mlflow_registered import RegisteredStore
 from tallystick.ledger.exchange.mlflow_versions import (
     at_most,
@@ -55,6 +55,7 @@ MOST_TRIES = 100
 SEARCH_MOST = 200_000
 
 
+@refusing_the_rest
 @in_mlflows_words
 class TallyRegistryStore(RegisteredStore):
     """See :class:`mlflow.store.model_registry.abstract_store.AbstractStore`."""
@@ -149,7 +150,7 @@ class TallyRegistryStore(RegisteredStore):
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where its files are."""
         state = self._version(name, version)
-        return self._session.ask(lambda now: files_of(now, state))
+        return self._session.location.then(self._session.ask(lambda now: files_of(now, state)))
 
     def search_model_versions(
         self,

@@ -20,7 +20,7 @@ from mlflow.utils.search_utils import SearchUtils
 
 from tallystick.ledger.exchange.mlflow_entities import millis
 from tallystick.ledger.exchange.mlflow_errors import fail
-from tallystick.ledger.exchange.session import run_id_of
+from tallystick.ledger.exchange.session import run_id_of, trial_of
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import LoggedModelState, ModelVersionState, RegisteredModelState
 
@@ -109,9 +109,7 @@ def last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, s
     return (None, None) if found is None else (found.seq, found.version)
 
 
-def origin(
-    now: Snapshot, source: str, run_id: str | None, model_id: str | None
-) -> tuple[str | None, str | None]:
+def origin(now: Snapshot, source: str, run_id: str | None, model_id: str | None) -> tuple[str | None, str | None]:
     """The trial and the kept model that a version comes from, as far as they are in this ledger.
 
     A client that registers a kept model names only that; which run made it is recorded there.
@@ -120,7 +118,7 @@ def origin(
     if kept is None and (source or "").startswith(f"{MODELS}m-"):
         kept = source.removeprefix(MODELS).partition("/")[0]
     state = None if kept is None else now.find(f"logged:{kept}")
-    trial = trial_named(now, run_id)
+    trial = trial_of(now, run_id) if run_id else None
     if trial is None and isinstance(state, LoggedModelState):
         trial = state.trial
     return trial, kept
@@ -139,13 +137,6 @@ def files_of(now: Snapshot, state: ModelVersionState) -> str:
         if found is not None and found.seq < state.seq:
             return files_of(now, found)
     return state.source
-
-
-def trial_named(now: Snapshot, run_id: str | None) -> str | None:
-    """The trial of a run, or None."""
-    if not run_id:
-        return None
-    return next((trial.trial for trial in now.trials(removed=True) if run_id_of(trial.trial) == run_id), None)
 
 
 def number(version: str) -> int:

@@ -17,6 +17,7 @@ import json
 import os
 import sys
 import tempfile
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -369,11 +370,17 @@ class Shown:
             "name": model.name,
             "run": self.names.get(model.source_run_id),
             "status": str(model.status),
-            "type": model.model_type,
+            "type": model.model_type or None,  # an empty text over the wire
             "params": model.params,
-            "tags": {name: self.plain(text) for name, text in model.tags.items() if "git" not in name},
+            "tags": {name: self.tag(name, text) for name, text in model.tags.items() if "git" not in name},
             "metrics": sorted([m.key, m.step, repr(m.value), m.dataset_name] for m in model.metrics or ()),
         }
+
+    def tag(self, name: str, text: str) -> Any:
+        """A tag's text; of versions that a client lists, their numbers, which are texts over the wire."""
+        if name == "mlflow.modelVersions":
+            return sorted({f"{one['name']} {one['version']}" for one in json.loads(text)})
+        return self.plain(text)
 
     def registered(self, one: Any) -> dict[str, Any]:
         """A registered model."""
@@ -406,11 +413,13 @@ def main() -> None:
     what, uri = sys.argv[1:3]
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     mlflow.set_tracking_uri(uri)
-    if what == "show":
-        print(json.dumps(Shown().everything(), indent=1, sort_keys=True))
-    else:
-        (act if what == "act" else small)()
-        print(json.dumps(said, indent=1))
+    with redirect_stdout(sys.stderr):  # MLflow prints addresses of pages
+        if what == "show":
+            answer: Any = Shown().everything()
+        else:
+            (act if what == "act" else small)()
+            answer = said
+    print(json.dumps(answer, indent=1, sort_keys=True))
 
 
 if __name__ == "__main__":
