@@ -21,7 +21,7 @@ from types import FunctionType, ModuleType
 from typing import Any, Literal, NamedTuple
 
 from tallystick.ledger.errors import InvalidInput
-from tallystick.pipeline.extra import lacking
+from tallystick.pipeline.extra import MODEL_LIBRARIES, lacking, missing_library
 from tallystick.pipeline.own_code import OwnCode, gather, main_module, module_file
 from tallystick.pipeline.own_code import name_before_import as own_code_runs
 
@@ -99,6 +99,28 @@ def trees(
         random_state=seed,
     )
     return Pipeline([("columns", columns_to_matrix), ("model", model)])
+
+
+def encoded(columns: Columns, task: Task, seed: int, *, model: str, **params: Any) -> Any:
+    """Any estimator, on a table whose text has become numbers.
+
+    In a pipeline file: ``params = { model = "lightgbm:LGBMClassifier", n_estimators = 200 }``. Categories become
+    ordinal numbers, unknown and missing ones are missing; numbers stay as they are. The other parameters go to the
+    model.
+    """
+    import numpy as np
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OrdinalEncoder
+
+    # By the module's face: how an estimator is found and given a seed is no part of this recipe's own code.
+    from tallystick.pipeline import recipes
+
+    categories = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
+    columns_to_matrix = ColumnTransformer(
+        [("categories", categories, list(columns.categorical)), ("numbers", "passthrough", list(columns.numeric))]
+    )
+    return Pipeline([("columns", columns_to_matrix), ("model", recipes.build(model, params, columns, task, seed))])
 
 
 def build(
@@ -194,6 +216,8 @@ def resolve(estimator: str, code: OwnCode | None = None) -> Any:
         such a class.
     ModuleNotFoundError
         Where it needs a library of the extra that is not installed.
+    MissingExtra
+        Where it needs a library of models that is not installed.
     """
     module_name, _, name = estimator.partition(":")
     words = module_name.split(".")
@@ -205,6 +229,8 @@ def resolve(estimator: str, code: OwnCode | None = None) -> Any:
     except (Exception, SystemExit) as error:
         if lacking(error):
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name in MODEL_LIBRARIES:
+            raise missing_library(error.name, estimator) from error
         if isinstance(error, InvalidInput):
             raise
         raise InvalidInput(

@@ -16,6 +16,7 @@ from shell import Answer, Demo, Done, copy_of, tally
 from tiny import tiny
 
 from tallystick import ledger
+from tallystick.ledger.events import types
 from tallystick.pipeline import extra
 from tallystick.tui.cli.main import COMMANDS
 
@@ -83,11 +84,12 @@ WATCHED: tuple[tuple[str, ...], ...] = (
 UNTIL = (dt.date.today() + dt.timedelta(days=30)).isoformat()
 WRITES: tuple[tuple[str, ...], ...] = (
     ("confirm", "tiny.toml", "--all"),
+    ("answer", "RUN", "seats", "--why", "Read from the register of aircraft, a month before."),
     ("approve", "RUN"),
     *(
         ("waive", gate, "--model", MODEL, "--reason", "three windows are too few for this gate", "--owner",
          "ann@example.org", "--approver", "ben@example.org", "--until", UNTIL)
-        for gate in ("calibration_in_large", "reproduced")
+        for gate in ("calibration_in_large", "reproduced", "leakage")
     ),
     ("promote", MODEL, "--reason", "steady in all three windows"),
     ("retire", MODEL, "--reason", "it was a trial of the commands"),
@@ -202,7 +204,18 @@ def test_what_records_works_without(made: Done, tmp_path: Path) -> None:
     team, own = copy_of(made, tmp_path)
     (team / "other").mkdir()
     assert core(team / "other", "init", **own).code == 0
-    run, receipt = run_of(team), core(team, "receipt", **own).out.strip()
+    run = run_of(team)
+    question = types.LeakQuestion(
+        subject="seats", checks=["a value tells"], sentence="seats tells.", left=None, left_error=None, answers=[],
+        open_because=None,
+    )  # fmt: skip
+    with ledger.open(team) as book:
+        book.append(
+            types.LeakageJudged(
+                run=run, pipeline="late-arrivals", result="look", checks=[], rule=2, questions=[question]
+            )
+        )
+    receipt = core(team, "receipt", **own).out.strip()
     for arguments in WRITES:
         answer = core(team, *filled(arguments, run, receipt), **own)
         assert answer.code == 0, (arguments, answer.err)

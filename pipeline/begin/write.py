@@ -284,8 +284,8 @@ def _afterwards(draft: NewPipeline) -> Iterator[str]:
     yield 'compare_to = "same windows of the model\'s own back-test"'
     yield f"segments   = {listed(draft.segments)}"
     yield f"min_rows   = {_min_rows(draft.windows)}"
-    yield 'notice     = "outside 8 of 10 own windows"'
-    yield 'alarm      = "outside every own window by half its range, or worse than the reference"'
+    yield 'notice     = "fewer than 1 in 10 quiet periods"'
+    yield 'alarm      = "fewer than 1 in 100 quiet periods, or worse than the reference"'
     yield "estimate_before_labels = true"
     yield 'why        = "A number is only news against this model\'s own history."'
     yield ""

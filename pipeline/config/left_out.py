@@ -16,7 +16,7 @@ out therefore have the same configuration, and the hash of one is the hash of th
     [validity]                twice the length of a window (a month counts 31 days); outside it predictions are refused
     [automation]              manual
     [monitoring]              every window, compared to the same windows of the model's own back-test, from 100 rows
-                              on; a notice outside 8 of 10 own windows, an alarm outside every one by half its range
+                              on; a notice in at most 1 of 10 quiet periods, an alarm in at most 1 of 100
 """
 
 from __future__ import annotations
@@ -84,6 +84,9 @@ def _dated(time: Raw) -> Raw:
     final = time.get("final")
     if isinstance(final, dict) and isinstance(final.get("test"), list):
         made["final"] = {**final, "test": [_label_of(made, item) for item in final["test"]]}
+    empty = time.get("empty_windows")
+    if isinstance(empty, dict) and isinstance(empty.get("skip"), list):
+        made["empty_windows"] = {**empty, "skip": [_label_of(made, item) for item in empty["skip"]]}
     return made
 
 
@@ -100,6 +103,7 @@ def _label_of(time: Raw, written: object) -> object:
     if not isinstance(written, str) or named_by(written) == labels or time.get("unit") == "step":
         return written
     unsealed = {**time, "final": msgspec.to_builtins(Final(test=[], looks=1, why=WHY)), "why": time.get("why", WHY)}
+    unsealed.pop("empty_windows", None)
     complete_time = {"train": "expanding", "gap": "0d", "refit": "every window", **unsealed}
     try:
         return period_window(msgspec.convert(complete_time, Time, strict=True), written).label
@@ -208,8 +212,8 @@ def _monitoring(window: str) -> Raw:
         "compare_to": "same windows of the model's own back-test",
         "segments": [],
         "min_rows": 100,
-        "notice": "outside 8 of 10 own windows",
-        "alarm": "outside every own window by half its range",
+        "notice": "fewer than 1 in 10 quiet periods",
+        "alarm": "fewer than 1 in 100 quiet periods",
         "estimate_before_labels": True,
         "why": WHY,
     }

@@ -397,6 +397,7 @@ LATER = {
     (Candidate, "predictions"): None,
     (Candidate, "declared_by"): None,
     (Time, "labels"): "first day",
+    (Time, "empty_windows"): None,
     (Candidate, "keep"): None,
     (Data, "weight"): None,
     (Candidate, "class_weight"): None,
@@ -407,9 +408,9 @@ LATER = {
 left out of the meaning, so that those files keep theirs."""
 CHECKS = frozenset({"fingerprint", "rows_expected", "proposed"})
 """Settings that can only refuse something, a slice or a promotion; the slice is identified by its content."""
-UNSAID = frozenset({"proposed", "time.labels", "leakage"})
+UNSAID = frozenset({"proposed", "time.labels", "time.empty_windows", "leakage"})
 """No defaults: without ``proposed`` no setting is still to be confirmed, without ``leakage`` no question is answered,
-and ``labels`` follows from another."""
+without ``empty_windows`` no window is empty, and ``labels`` follows from another."""
 
 
 OTHER_WAYS = frozenset({"estimator", "from", "predictions", "declared_by"})

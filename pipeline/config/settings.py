@@ -156,6 +156,14 @@ class Final(Setting, frozen=True, kw_only=True):
     why: Words
 
 
+class EmptyWindows(Setting, frozen=True, kw_only=True):
+    """``[time.empty_windows]``: periods in which there was nothing to predict, such as a closed season."""
+
+    skip: Annotated[list[Words], Meta(min_length=1)]
+    """Labels of windows without any row; no candidate is judged in them."""
+    why: Words
+
+
 class Time(Setting, frozen=True, kw_only=True):
     column: Words
     timezone: Words
@@ -180,6 +188,13 @@ class Time(Setting, frozen=True, kw_only=True):
     labels: Literal["first day", "quarter", "week"] = "first day"
     """How windows are named that are neither days, months nor years: ``2017-07-01``, ``2017-Q3`` or ``2017-W31``.
     It follows from how ``first_test`` is written."""
+    empty_windows: EmptyWindows | None = None
+    """Without it a window that has no row between others that do is refused."""
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Labels of the windows that are declared empty."""
+        return tuple(self.empty_windows.skip) if self.empty_windows else ()
 
 
 class ClassWeight(Setting, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from tallystick.ledger.events.commit import from_micros
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span
 from tallystick.pipeline.config.settings import Time
-from tallystick.pipeline.config.windows import Window, all_windows
+from tallystick.pipeline.config.windows import Window, all_windows, empty_windows
 
 COLUMNS = 60
 MOST_LINES = 24
@@ -24,7 +24,8 @@ def timeline(time: Time, valid_for: str) -> list[str]:
 
     Data may begin earlier than the drawing; it then says so with ``«``.
     """
-    windows = all_windows(time)
+    empty = empty_windows(time)
+    windows = sorted([*all_windows(time), *empty], key=lambda window: window.start)
     length = windows[0].end - windows[0].start
     starts = [window.train_start for window in windows if window.train_start is not None]
     left = min(starts) if starts else windows[0].start - 3 * length
@@ -46,6 +47,9 @@ def timeline(time: Time, valid_for: str) -> list[str]:
     for window in shown:
         if window is None:
             lines.append(f"{'…'.ljust(width)}  ({len(windows) - MOST_LINES} more)")
+            continue
+        if window in empty:
+            lines.append(f"{window.label.ljust(width)}  (no rows, as declared)")
             continue
         drawn = [" "] * COLUMNS
         begin = 0 if window.train_start is None else at(window.train_start)

@@ -9,6 +9,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.events.commit import from_micros
 from tallystick.pipeline.config.alert_rules import compares_live, parse_alarm, parse_notice
 from tallystick.pipeline.config.conditions import parse_condition, parse_rule
 from tallystick.pipeline.config.durations import (
@@ -20,9 +21,16 @@ from tallystick.pipeline.config.durations import (
     words,
 )
 from tallystick.pipeline.config.gate_rules import parse_share, parse_standard_errors
-from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Candidate, Pipeline, Rolling
+from tallystick.pipeline.config.settings import FEWEST_WINDOWS, HOUR_BAND, Candidate, Pipeline, Rolling, Time
 from tallystick.pipeline.config.toml_lines import Path
-from tallystick.pipeline.config.windows import all_windows, as_day, development_windows, midnight
+from tallystick.pipeline.config.windows import (
+    all_windows,
+    as_day,
+    development_windows,
+    empty_windows,
+    midnight,
+    period_window,
+)
 
 Wrong = tuple[Path, str]
 T = TypeVar("T")
@@ -172,12 +180,13 @@ def _windows(settings: Pipeline) -> list[Wrong]:
     except InvalidInput as error:
         return [(("time", "window"), error.message)]
     last = midnight(as_day(settings.time.last_test), ZoneInfo(settings.time.timezone))
-    if windows[-1].start != last:
+    if windows and windows[-1].start != last and as_day(settings.time.last_test) not in _skipped_days(settings.time):
         words_ = (
             f"last_test {settings.time.last_test} does not begin a window: counted in steps of {settings.time.window} "
             f"from {settings.time.first_test}, the last before it is {windows[-1].label}."
         )
         wrong.append((("time", "last_test"), words_))
+    wrong += _empty(settings.time)
     labels = [window.label for window in windows]
     for label in settings.time.final.test:
         if label not in labels:
@@ -192,6 +201,32 @@ def _windows(settings: Pipeline) -> list[Wrong]:
         words_ = f"Windows left to judge candidates on: {development}; at least {FEWEST_WINDOWS} are needed."
         wrong.append((("time", "last_test"), words_))
     return wrong
+
+
+def _skipped_days(time: Time) -> set[dt.date]:
+    """First days of the windows that are declared empty."""
+    zone = ZoneInfo(time.timezone)
+    return {from_micros(window.start).astimezone(zone).date() for window in empty_windows(time)}
+
+
+def _empty(time: Time) -> Iterator[Wrong]:
+    """Windows that are declared empty are windows, lie between others, and are not sealed."""
+    path: Path = ("time", "empty_windows")
+    tested = {window.label for window in [*all_windows(time), *empty_windows(time)]}
+    skipped = _skipped_days(time)
+    for name in ("first_test", "last_test"):
+        if as_day(getattr(time, name)) in skipped:
+            yield path, f"{name} is in a window that is declared empty; begin and end with windows that have rows."
+    for label in time.skipped:
+        try:
+            window = period_window(time, label)
+        except InvalidInput as error:
+            yield path, f"{error.message} {error.hint}"
+            continue
+        if label in time.final.test:
+            yield path, f"{label} is sealed and declared empty at once."
+        elif label not in tested and window.start < midnight(as_day(time.last_test), ZoneInfo(time.timezone)):
+            yield path, f"{label!r} is neither one of the test windows nor a period after them."
 
 
 def _countable(settings: Pipeline) -> bool:
@@ -424,6 +459,7 @@ def _rest(settings: Pipeline) -> list[Wrong]:
     lists: list[tuple[Path, list[str]]] = [
         (("data", "key"), settings.data.key),
         (("time", "final", "test"), settings.time.final.test),
+        (("time", "empty_windows"), list(settings.time.skipped)),
         (("monitoring", "segments"), settings.monitoring.segments),
     ]
     for path, names in lists:

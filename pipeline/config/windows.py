@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ import msgspec
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
-from tallystick.pipeline.config.durations import STEP_MICROS, Span, parse_span
+from tallystick.pipeline.config.durations import LARGEST_STEP, STEP_MICROS, Span, parse_span
 from tallystick.pipeline.config.settings import Rolling, Time
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Labels = Literal["first day", "quarter", "week"]
 QUARTER_MONTHS = 3
 DAY_MICROS = 86_400_000_000
 WEEK_MICROS = 7 * DAY_MICROS
+AFTER_ALL_STEPS = 3 * LARGEST_STEP * STEP_MICROS
 _QUARTER = re.compile(r"([0-9]{4})-Q([1-4])")
 _WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 _DAY_MONTH_YEAR = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
@@ -64,13 +65,23 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def all_windows(time: Time) -> list[Window]:
-    """Every window from the first to the last tested one, sealed ones included.
+    """Every window from the first to the last tested one, sealed ones included, without those declared empty.
 
     Raises
     ------
     InvalidInput
         When there are over 1,000 of them, or a bound is no date of this calendar.
     """
+    return [window for window in _calendar(time) if window.label not in time.skipped]
+
+
+def empty_windows(time: Time) -> list[Window]:
+    """The windows between the first and the last tested one that the file declares empty."""
+    return [window for window in _calendar(time) if window.label in time.skipped]
+
+
+def _calendar(time: Time) -> list[Window]:
+    """Every window of the calendar, whether or not it has rows."""
     try:
         return _made(time, ZoneInfo(time.timezone))
     except (ValueError, OverflowError):
@@ -139,7 +150,7 @@ def period_window(time: Time, label: str) -> Window:
     if found is None or (found.label != label and label not in _other_names(time, as_day(day))):
         raise InvalidInput(
             f"{label!r} is not a period of {time.window}.",
-            f"Write it like {all_windows(time)[-1].label}, the last window of the file.",
+            f"Write it like {_calendar(time)[-1].label}, the last window of the file.",
         )
     return found
 
@@ -207,6 +218,26 @@ def window_names(time: Time, labels: Iterable[str]) -> dict[str, str]:
     return {label: words for label, words in said.items() if words != label}
 
 
+def label_order(label: str) -> tuple[int, str]:
+    """Puts labels in the order of time: steps are whole numbers, all others sort as they are written."""
+    return (int(label), "") if re.fullmatch("-?[0-9]+", label) else (0, label)
+
+
+def with_empty(labels: Sequence[str], skipped: Iterable[str]) -> list[str]:
+    """Labels of windows, with those declared empty that lie between the first and the last of them.
+
+    Examples
+    --------
+    >>> with_empty(["2020-01", "2020-03"], ["2020-02", "2021-02"])
+    ['2020-01', '2020-02', '2020-03']
+    """
+    if not labels:
+        return []
+    first, last = label_order(labels[0]), label_order(labels[-1])
+    between = {label for label in skipped if first < label_order(label) < last}
+    return sorted({*labels, *between}, key=label_order) if between else list(labels)
+
+
 def periods_between(time: Time, first: str, last: str) -> list[Window]:
     """The windows from one label to another, both included.
 
@@ -232,6 +263,28 @@ def periods_between(time: Time, first: str, last: str) -> list[Window]:
             f"The nearest is {found[-1].label}.",
         )
     return found
+
+
+def labels_until(time: Time, moment: int) -> int:
+    """The time that a label must be known by, as the rows count it; both in microseconds.
+
+    Steps belong to no calendar, so no date tells which of them are over: every label that is there is known.
+    """
+    return AFTER_ALL_STEPS if time.unit == "step" else moment
+
+
+def refuse_date_of_steps(time: Time, given: dt.datetime | None) -> None:
+    """Refuse a date where steps are counted.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if given is not None and time.unit == "step":
+        raise InvalidInput(
+            "labels_as_of is a date, and this pipeline counts time in steps: no date says which of them are over.",
+            "Leave it out: every answer that the table holds is known. Or end the windows earlier.",
+        )
 
 
 def midnight(day: dt.date, zone: ZoneInfo) -> int:

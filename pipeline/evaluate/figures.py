@@ -40,13 +40,19 @@ def amount(value: float, unit: str | None, error: float | None = None) -> str:
     return f"{figure(value, error)} {unit}" if unit else figure(value, error)
 
 
-def short(value: float | None, width: int = 7) -> str:
-    """A number for a narrow column: ``0.571``, ``315,663``, ``12.7M``, ``–`` for none."""
+SHORT = ((1e12, "T"), (1e9, "G"), (1e6, "M"))
+
+
+def short(value: float | None) -> str:
+    """At most seven signs for a narrow column: ``0.571``, ``315,663``, ``12.7M``, ``–`` for none."""
     if value is None:
         return "–"
-    text = f"{value:.3f}" if abs(value) < 100.0 else figure(value)
-    for divisor, letter in ((1e6, "M"), (1e9, "G"), (1e12, "T")):
-        if len(text) <= width:
-            break
-        text = f"{value / divisor:,.3g}{letter}" if abs(value) < 1000 * divisor else text
-    return text if len(text) <= width + 2 else f"{value:.2e}"
+    if not math.isfinite(value):
+        return str(value)
+    size = abs(value)
+    if size < 1e6:
+        return f"{value:.3f}" if size < 100.0 else f"{value:,.1f}" if size < 1000.0 else f"{value:,.0f}"
+    for divisor, letter in SHORT:
+        if divisor <= size < 1000.0 * divisor:
+            return f"{value / divisor:.1f}{letter}"
+    return f"{value:.1e}"

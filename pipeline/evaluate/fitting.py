@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 from blake3 import blake3
 
-from tallystick.ledger.errors import InvalidInput
+from tallystick.ledger.errors import InvalidInput, TallyError
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.data.delivered import Delivered
@@ -239,7 +239,10 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str, w
             if weights is None:
                 return model.fit(trainable(model, frame), target)
             return model.fit(trainable(model, frame), target, **{weight_parameter(model, recipe.name): weights})
-    except (ValueError, KeyError) as error:
+    except TallyError:
+        raise
+    except Exception as error:
+        # Libraries of models have errors of their own, which are no ValueErrors.
         raise InvalidInput(
             f"{recipe.name} cannot be fitted in {where}: {_first_line(error)}",
             "Look at that candidate's params and at the training rows of that window.",

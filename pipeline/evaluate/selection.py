@@ -48,6 +48,10 @@ SIMPLER = "simpler"
 """An equal with a worst quarter like the best one's, and a lower declared complexity: it is taken."""
 EARLIER_IN_FILE = "earlier-in-file"
 """The same with equal complexity, standing earlier in the pipeline file: it is taken."""
+EXPLODES = "explodes"
+"""A candidate lost many times as much as the reference in one window. It is said before everything else."""
+BEHIND_REFERENCE = "behind-reference"
+"""A candidate cannot be told apart from the leader and loses more than the reference: it is no equal."""
 REFERENCE_IS_ENOUGH = "reference-is-enough"
 """The leader's gain is within the margin, and the rule arrives at the reference: nobody is selected."""
 NEVER_WORSE = "never-worse"
@@ -75,6 +79,8 @@ CODES = (
     WINDOWS_DISAGREE,
     EQUAL,
     NOT_EQUAL,
+    BEHIND_REFERENCE,
+    EXPLODES,
     BEST_WORST_QUARTER,
     LOWER_WORST_QUARTER,
     SIMPLER,
@@ -89,6 +95,10 @@ CODES = (
     BEATS_CHAMPION,
 )
 """Every reason code. Codes stand in ledgers: they are added, never renamed."""
+
+
+MANY_TIMES = 10.0
+"""How many times the loss of the reference in one window is an explosion."""
 
 
 class RuleStep(msgspec.Struct, frozen=True):
@@ -155,7 +165,8 @@ def choose(scores: Scores, rule: ChoiceRule) -> Selection:
     _agree(scores, names, rule)
     complexity, order, margin, _, reference, champion, eligible = rule
     names.sort(key=order.index)
-    reasons = [
+    reasons = [step for name in names if (step := _explosion(scores, name)) is not None]
+    reasons += [
         RuleStep(NOT_ELIGIBLE, {"candidate": ", ".join(name for name in names if eligible[name] == why), "why": why})
         for why in dict.fromkeys(eligible[name] for name in names)
         if why is not None
@@ -211,10 +222,36 @@ def _equals(scores: Scores, leader: Score, others: Sequence[str], margin: float,
         # The reference is compared by the margin alone: that it can be told apart was settled with the leader.
         if name == scores.reference and pair.mean_difference > margin:
             continue
+        if because is not None and name != scores.reference and _is_behind(scores, name, margin):
+            # A wide interval is no merit: what loses more than the reference is no equal of what beats it.
+            reasons.append(RuleStep(BEHIND_REFERENCE, _equal_facts(pair, scores, margin, because)))
+            continue
         if because is not None:
             equals.append(name)
         reasons.append(RuleStep(EQUAL if because else NOT_EQUAL, _equal_facts(pair, scores, margin, because)))
     return equals
+
+
+def _explosion(scores: Scores, name: str) -> RuleStep | None:
+    """The window in which a candidate lost at least ten times as much as the reference; the worst, where several."""
+    score = scores.of(name)
+    worst = min(range(len(score.gains)), key=score.gains.__getitem__, default=None)
+    if worst is None or 1.0 - score.gains[worst] < MANY_TIMES:
+        return None
+    times, loss = 1.0 - score.gains[worst], score.losses[worst]
+    facts: dict[str, Fact] = {
+        "candidate": name,
+        "window": scores.windows[worst],
+        "times": times,
+        "loss": loss,
+        "reference_loss": loss / times,
+    }
+    return RuleStep(EXPLODES, facts)
+
+
+def _is_behind(scores: Scores, name: str, margin: float) -> bool:
+    """Whether a candidate loses more than the reference on average, by more than the margin."""
+    return scores.of(name).mean_gain < -margin
 
 
 def _agree(scores: Scores, names: Sequence[str], rule: ChoiceRule) -> None:
@@ -295,7 +332,11 @@ def _equal_facts(pair: Pair, scores: Scores, margin: float, because: str | None)
     }
     if pair.second != scores.reference:
         score = scores.of(pair.second)
-        facts |= {"worst_window": score.worst_window, "worst_gain": score.worst_gain}
+        facts |= {
+            "worst_window": score.worst_window,
+            "worst_gain": score.worst_gain,
+            "mean_gain": score.mean_gain,
+        }
     return facts
 
 

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from tallystick.ledger.events.sentences import count
-from tallystick.pipeline.config.settings import RANKINGS
-from tallystick.pipeline.config.windows import first_day
+from tallystick.pipeline.config.settings import RANKINGS, Time
+from tallystick.pipeline.config.windows import first_day, with_empty
 from tallystick.pipeline.evaluate import selection as rule
+from tallystick.pipeline.evaluate.figures import figure
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS
 from tallystick.pipeline.evaluate.selection import RuleStep
 from tallystick.pipeline.evaluate.stability import Pair, Score, Scores
@@ -152,6 +153,19 @@ def window_words(label: str, context: Context | None = None) -> str:
     return f"{day}{MONTHS.split()[int(parts[1]) - 1]} {parts[0]}"
 
 
+def empty_windows_sentence(labels: Sequence[str], why: str, context: Context | None = None) -> str:
+    """Windows that the file declares empty: ``No rows in February 2020, as declared: the counters were off.``"""
+    return f"No rows in {windows_words(labels, context)}, as declared: {_stop(why)}"
+
+
+def empty_between(time: Time, labels: Sequence[str], context: Context | None = None) -> list[str]:
+    """The sentence about windows declared empty among these; nothing where there are none."""
+    empty = [label for label in with_empty(labels, time.skipped) if label not in labels]
+    if not empty or time.empty_windows is None:
+        return []
+    return [empty_windows_sentence(empty, time.empty_windows.why, context)]
+
+
 def starting(text: str) -> str:
     """Words as a sentence begins with them."""
     return text[:1].upper() + text[1:]
@@ -188,6 +202,14 @@ def reason_sentence(reason: RuleStep, context: Context) -> str:
 
 def _not_eligible(facts: Facts, _: Context) -> str:
     return f"{facts['candidate']} does not take part: {_stop(facts['why'])}"
+
+
+def _explodes(facts: Facts, context: Context) -> str:
+    when = window_words(facts["window"], context)
+    return (
+        f"{facts['candidate']} lost {figure(facts['times'])} times as much as {context.reference} in {when}: "
+        f"{context.name} {figure(facts['loss'])} instead of {figure(facts['reference_loss'])}."
+    )
 
 
 def _too_few_windows(facts: Facts, _: Context) -> str:
@@ -268,6 +290,13 @@ def _not_equal(facts: Facts, context: Context) -> str:
             f"({context.gain(facts['worst_gain'])})"
         )
     return f"{facts['candidate']} is not an equal: {_lower(facts)}{worse}."
+
+
+def _behind(facts: Facts, context: Context) -> str:
+    return (
+        f"{facts['candidate']} is not an equal: it is {context.gain(-facts['mean_gain'])} worse than "
+        f"{context.reference} on average, however little it can be told apart from {facts['leader']}."
+    )
 
 
 def _best_worst_quarter(facts: Facts, context: Context) -> str:
@@ -391,6 +420,7 @@ def _stop(text: str) -> str:
 
 
 _REASONS: dict[str, Callable[[Facts, Context], str]] = {
+    rule.EXPLODES: _explodes,
     rule.NOT_ELIGIBLE: _not_eligible,
     rule.TOO_FEW_WINDOWS: _too_few_windows,
     rule.FEW_WINDOWS: _few_windows,
@@ -400,6 +430,7 @@ _REASONS: dict[str, Callable[[Facts, Context], str]] = {
     rule.WINDOWS_DISAGREE: _windows_disagree,
     rule.EQUAL: _equal,
     rule.NOT_EQUAL: _not_equal,
+    rule.BEHIND_REFERENCE: _behind,
     rule.BEST_WORST_QUARTER: _best_worst_quarter,
     rule.LOWER_WORST_QUARTER: _lower_worst_quarter,
     rule.SIMPLER: _simpler,
@@ -511,14 +542,16 @@ def optimism_sentence(
         return f"What a random split would promise of {candidate} is not known: {name} has no value in any window."
     mean = math.fsum(gaps) / len(gaps)
     limit = SMALL_AUC_GAP if metric in RANKINGS else SMALL_LOSS_GAP * walk_forward_mean
-    numbers = f"{random_mean:.3f} instead of {walk_forward_mean:.3f}"
-    spread = f"({min(gaps):.3f} to {max(gaps):.3f}; positive in {sum(gap > 0 for gap in gaps)} of"
+    numbers = f"{figure(random_mean)} instead of {figure(walk_forward_mean)}"
+    if metric not in RANKINGS and walk_forward_mean > 0.0:
+        numbers += f", {percent(abs(mean) / walk_forward_mean)} {'less' if mean >= 0.0 else 'more'}"
+    spread = f"({figure(min(gaps))} to {figure(max(gaps))}; positive in {sum(gap > 0 for gap in gaps)} of"
     evidence = f"{spread} {count(len(gaps), 'window')}): {numbers}"
     if mean < -limit:
-        return f"A random split would undersell {candidate} by {-mean:.3f} {name} on average {evidence}."
+        return f"A random split would undersell {candidate} by {figure(-mean)} {name} on average {evidence}."
     if mean <= limit:
         return f"A random split would say nearly the same about {candidate}: {name} {numbers}, a small difference."
-    return f"A random split would flatter {candidate} by {mean:.3f} {name} on average {evidence}."
+    return f"A random split would flatter {candidate} by {figure(mean)} {name} on average {evidence}."
 
 
 def random_choice_sentence(by_random: str, by_time: str, metric: str) -> str:
@@ -575,4 +608,4 @@ def group_overlap_sentence(column: str, share: float, seen: float | None, unseen
     known = f"{percent(share)} of the test rows share their {column} with training rows"
     if seen is None or unseen is None:
         return f"{known}; {name} cannot be compared between the two kinds of rows."
-    return f"{known}: {name} is {seen:.3f} on these and {unseen:.3f} on the others."
+    return f"{known}: {name} is {figure(seen)} on these and {figure(unseen)} on the others."

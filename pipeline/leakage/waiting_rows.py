@@ -125,9 +125,8 @@ def jump(evidence: LeakEvidence, name: str, blocks: list[Any]) -> Jump | None:
         return None
     if way <= 0.0:
         return None
-    return Jump(
-        abs(size), float(moves.max()), abs(size) / max(error, 1e-300), abs(size) / way, float(waiting.mean()), means[-1]
-    )
+    parts = (abs(size), moves.max(), abs(size) / max(error, 1e-300), abs(size) / way, waiting.mean(), means[-1])
+    return Jump(*(float(part) for part in parts))
 
 
 def _foretold(column: pd.Series, rows: Any, answers: Floats) -> Floats:

@@ -19,7 +19,7 @@ from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import compares_live
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, periods_between
+from tallystick.pipeline.config.windows import Window, label_order, periods_between
 from tallystick.pipeline.evaluate.backtest import WEIGHT
 from tallystick.pipeline.evaluate.losses import measure_of, relative, row_losses
 from tallystick.pipeline.evaluate.metrics import THRESHOLD, Scored, Units
@@ -127,20 +127,15 @@ def history_of(
     first = next(iter(record.windows.values()), None)
     histograms = first.histograms if first else {}
     return OwnHistory(
-        past=[known_labels[label] for label in sorted(known_labels, key=_place)],
+        past=[known_labels[label] for label in sorted(known_labels, key=label_order)],
         edges={name: list(item.edges) for name, item in histograms.items() if item.edges is not None},
         levels={name: list(item.levels) for name, item in histograms.items() if item.levels is not None},
-        live=_earlier([newest[label] for label in sorted(newest, key=_place)], settings, before),
+        live=_earlier([newest[label] for label in sorted(newest, key=label_order)], settings, before),
     )
 
 
-def _place(label: str) -> tuple[int, str]:
-    """Labels in the order of time: steps are whole numbers, all others sort as they are written."""
-    return (int(label), "") if label.isdecimal() else (0, label)
-
-
 def _is_before(label: str, other: str) -> bool:
-    return _place(label) < _place(other)
+    return label_order(label) < label_order(other)
 
 
 def month_of(start: dt.datetime) -> float:
@@ -252,6 +247,7 @@ def _earlier(bodies: Sequence[say.PeriodMonitored], settings: Pipeline, before: 
         facts = _recorded(body)
         if facts.measured:
             placed = {name: Placed(item, facts.month) for name, item in facts.measured.items()}
-            adjacent = len(periods_between(settings.time, body.label, before.label)) == 1
+            following = periods_between(settings.time, body.label, before.label)
+            adjacent = len([window for window in following if window.label not in settings.time.skipped]) == 1
             found.append(Earlier(body.label, placed, facts.noticed, adjacent))
     return found

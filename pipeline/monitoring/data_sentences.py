@@ -10,7 +10,7 @@ import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.pipeline.evaluate.figures import figure
-from tallystick.pipeline.evaluate.sentences import and_words, percent, window_words
+from tallystick.pipeline.evaluate.sentences import and_words, empty_windows_sentence, percent, window_words
 from tallystick.pipeline.monitoring.columns import Fault
 from tallystick.pipeline.monitoring.verdict import Level
 
@@ -203,6 +203,16 @@ def expires_within(model: str, label: str, until: str) -> PeriodFinding:
         level="notable",
         facts={"until": until},
         sentence=f"{model} is meant to be used until {until}, which lies inside {window_words(label)}.",
+    )
+
+
+def declared_empty(label: str, why: str) -> PeriodFinding:
+    """The source is silent, as the file says it would be."""
+    return PeriodFinding(
+        code="data",
+        level="normal",
+        facts={"rows": 0, "declared_empty": True},
+        sentence=empty_windows_sentence([label], why),
     )
 
 

@@ -23,7 +23,14 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, period_window, window_said
+from tallystick.pipeline.config.windows import (
+    Window,
+    labels_until,
+    period_window,
+    refuse_date_of_steps,
+    window_said,
+    with_empty,
+)
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
@@ -106,11 +113,12 @@ def monitor(
         For a label, a rule of ``[monitoring]`` or a source that cannot be used.
     """
     settings = loaded.settings
+    refuse_date_of_steps(settings.time, labels_as_of)
     state = _watched_model(book, settings.name, model)
     window = period_window(settings.time, label)
     as_of = to_micros(labels_as_of or book.clock())
     _refuse_hindsight(settings, state, window)
-    if as_of <= window.start:
+    if labels_until(settings.time, as_of) <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
     history = history_of(book.now(), book.objects.get, state, settings, before=window)
@@ -138,7 +146,7 @@ def monitor(
             made=made,
             trained_until=trained_until(state),
             history=history,
-            as_of=as_of,
+            as_of=labels_until(settings.time, as_of),
             ask=not _is_expired(settings, state, window),
         )
     verdict = _verdict(settings, state, window, live, history, rules)
@@ -214,6 +222,10 @@ def _verdict(
         if live.schema.odd and settings.data.source.startswith("csv:"):
             mend = f"{words.SUGGESTIONS['schema']} {data_words.mend_words(live.schema.odd)}"
         return _Verdict("schema", found.sentence, [found, *beside], next=mend)
+    declared = settings.time.empty_windows
+    if not live.rows and declared is not None and window.label in declared.skip:
+        found = data_words.declared_empty(when, declared.why)
+        return _Verdict("declared empty", found.sentence, [found, *beside])
     if not live.rows:
         found = data_words.no_rows(when)
         return _Verdict("rows", found.sentence, [found, *beside])
@@ -323,7 +335,7 @@ def _record(
         reference=live.reference_metrics,
         history=tuple(past.label for past in history.past),
         estimate=verdict.estimate,
-        facts={} if verdict.facts is None else _plain(verdict.facts),
+        facts=_facts_with_empty(settings, window, history, verdict.facts),
         reliability=live.reliability,
         histograms=live.histograms,
         columns=live.columns,
@@ -355,6 +367,15 @@ def _record(
         drafts.append(Draft(made, about=about, cause=tuple(cause)))
     appended = book.append(*drafts, sign=True)
     return Watched(body, verdict.findings, verdict.facts, book.commit_handle(appended.n))
+
+
+def _facts_with_empty(settings: Pipeline, window: Window, history: OwnHistory, facts: Facts | None) -> dict[str, Any]:
+    """The facts of a look, with the periods declared empty among those that its pictures draw."""
+    if facts is None:
+        return {}
+    drawn = [*(past.label for past in history.past), window.label]
+    empty = [label for label in with_empty(drawn, settings.time.skipped) if label not in drawn]
+    return _plain(facts) | ({"empty_windows": empty} if empty else {})
 
 
 def _plain(facts: object) -> dict[str, Any]:

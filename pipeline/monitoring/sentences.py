@@ -66,6 +66,7 @@ LONGER = "Suggest: wait for more rows, or watch longer periods: a longer window 
 SUGGESTIONS: dict[Cause, str] = {
     "expired": "Suggest: do not use this model for this period.",
     "schema": MEND,
+    "declared empty": NOTHING,
     "rows": MEND,
     "column": MEND,
     "unseen": MEND,

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import msgspec
 
 Cause = Literal[
-    "expired", "schema", "rows", "column", "unseen", "class gone", "labels", "few", "day", "one class", "ranking",
-    "level", "small level", "spread", "reference", "notice", "note", "blind", "quiet",
+    "expired", "schema", "declared empty", "rows", "column", "unseen", "class gone", "labels", "few", "day",
+    "one class", "ranking", "level", "small level", "spread", "reference", "notice", "note", "blind", "quiet",
 ]  # fmt: skip
 Status = Literal["quiet", "notable", "alarm", "waiting", "not judged"]
 Decision = Literal["nothing", "wait", "recalibrate", "challenger", "fix data", "refuse"]
@@ -19,6 +19,7 @@ LEVEL_SHARE = 0.5
 OUTCOMES: dict[Cause, tuple[Status, Decision]] = {
     "expired": ("alarm", "refuse"),
     "schema": ("alarm", "fix data"),
+    "declared empty": ("not judged", "nothing"),
     "rows": ("alarm", "fix data"),
     "column": ("alarm", "fix data"),
     "unseen": ("alarm", "fix data"),
@@ -56,6 +57,8 @@ class Signals(NamedTuple):
     expired: bool = False
     schema: bool = False
     no_rows: bool = False
+    declared_empty: bool = False
+    """No rows, in a period that the file declares empty."""
     column: bool = False
     unseen: bool = False
     one_class: Literal["gone", "rare"] | None = None
@@ -87,6 +90,7 @@ def cause_of(found: Signals) -> Cause:
     table: list[tuple[Cause, bool]] = [
         ("expired", found.expired),
         ("schema", found.schema),
+        ("declared empty", found.declared_empty),
         ("rows", found.no_rows),
         ("column", found.column),
         ("unseen", found.unseen),

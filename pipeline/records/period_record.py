@@ -13,6 +13,7 @@ from tallystick.ledger.events import types as say
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import PeriodState
+from tallystick.pipeline.config.windows import with_empty
 
 
 class PeriodRecord(NamedTuple):
@@ -133,14 +134,15 @@ class _Drawable(msgspec.Struct):
     movements: list[_Movement]
     standings: dict[str, _Standing] = {}
     rule: str | None = None
+    empty_windows: list[str] = []
 
 
 class Path(NamedTuple):
     """One statistic over the own windows and the period itself, with where it was expected."""
 
     name: str
-    values: list[float]
-    """The period last."""
+    values: list[float | None]
+    """By :func:`drawn_labels`, the period last; None where the file declares that there are no rows."""
     low: float | None
     high: float | None
     foretold: bool
@@ -170,12 +172,18 @@ def paths_of(facts: dict[str, Any]) -> list[Path]:
     return [Path(name, values, *bands.get(name, (None, None)), True) for name, values in _series(facts, names)]
 
 
-def _series(facts: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, list[float]]]:
+def drawn_labels(facts: dict[str, Any]) -> list[str]:
+    """The own windows and the period itself, with those between that the file declares empty."""
+    return with_empty([*facts["own_windows"], facts["label"]], facts.get("empty_windows", []))
+
+
+def _series(facts: dict[str, Any], names: tuple[str, ...]) -> list[tuple[str, list[float | None]]]:
     found = []
     for name in names:
         own, now = facts["own"].get(name, []), facts["statistics"].get(name)
         if now is not None and len(own) == len(facts["own_windows"]):
-            found.append((name, [*own, now]))
+            values = dict(zip([*facts["own_windows"], facts["label"]], [*own, now], strict=True))
+            found.append((name, [values.get(label) for label in drawn_labels(facts)]))
     return found
 
 

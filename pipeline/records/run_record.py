@@ -13,6 +13,7 @@ from tallystick.ledger.events.unknown import is_unknown
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import EnvironmentState, PipelineState, RunState
+from tallystick.pipeline.config.windows import with_empty
 
 TYPES = frozenset(
     body.TYPE
@@ -46,6 +47,15 @@ class RunRecord(NamedTuple):
     """The event of the decision with its place."""
     unsteady: dict[str, str]
     """Candidate that answers differently each time it is fitted -> the sentence that says so."""
+
+    @property
+    def empty(self) -> list[str]:
+        """Labels of the windows between the judged ones that the file declares empty."""
+        time = self.registered.meaning.get("time")
+        declared = time.get("empty_windows") if isinstance(time, dict) else None
+        skipped = declared.get("skip") if isinstance(declared, dict) else None
+        names = [label for label in skipped if isinstance(label, str)] if isinstance(skipped, list) else []
+        return [label for label in with_empty(list(self.windows), names) if label not in self.windows]
 
 
 def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRecord:

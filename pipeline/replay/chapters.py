@@ -337,7 +337,10 @@ def _excused(bodies: Sequence[say.WaiverGranted], book: Ledger) -> str:
 
 
 LINES: dict[type, Callable[[Any], str]] = {
-    say.PeriodMonitored: lambda body: f"Watched {body.model}, {body.status}: {body.headline} {body.suggestion}",
+    **dict.fromkeys(
+        (say.PeriodMonitored, say.PeriodJudged),
+        lambda body: f"Watched {body.model}, {body.status}: {body.headline} {body.suggestion}",
+    ),
     say.RunFailed: lambda body: f"Run {body.run} broke off ({body.message}); it was done again.",
     say.DecisionTaken: _decided,
     say.CandidateProposed: lambda body: (

@@ -28,9 +28,10 @@ from tallystick.pipeline.config.load import LoadedPipeline, Mistake
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.config.windows import all_windows, development_windows
+from tallystick.pipeline.config.windows import all_windows, development_windows, labels_until
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.delivered import read_delivered
+from tallystick.pipeline.data.empty_windows import wrong_windows
 from tallystick.pipeline.data.reading import csv_reading
 from tallystick.pipeline.data.slice import (
     TARGET,
@@ -43,14 +44,12 @@ from tallystick.pipeline.data.slice import (
     rows_of,
 )
 from tallystick.pipeline.data.sources import column_names, read_source
-from tallystick.pipeline.data.timestamps import day_of, row_times
+from tallystick.pipeline.data.timestamps import row_times
 from tallystick.pipeline.evaluate.backtest import one_thread, split
 from tallystick.pipeline.evaluate.fitting import asked, fit, recipe_for, weights_in
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
 from tallystick.pipeline.runs.sources import check_windows
-
-MOST_NAMES = 6
 
 
 class DataChecked(NamedTuple):
@@ -208,13 +207,8 @@ def _wrong_values(settings: Pipeline, base: Path) -> Iterator[_Found]:
     except InvalidInput as error:
         yield _Found(("time", "column"), _words(error))
         return
-    empty = [window.label for window in all_windows(time) if not window.test_rows(times).any()]
-    if empty:
-        shown = ", ".join(empty[:MOST_NAMES]) + (" …" if empty[MOST_NAMES:] else "")
-        first, last = (day_of(int(moment), time.timezone) for moment in (times.min(), times.max()))
-        which = f"{count(len(empty), 'window')} without any row: {shown}."
-        covered = "" if time.unit == "step" else f" The table covers {first} to {last}."
-        yield _Found(("time", "first_test"), which + covered)
+    for problem in wrong_windows(time, times):
+        yield _Found(("time", "first_test"), problem)
 
 
 # The slice and the candidates -------------------------------------------------------------------------------
@@ -239,7 +233,8 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
 def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str], list[_Found]]:
     """Every candidate on a few rows of the first window's training set: built, fitted, asked and stored."""
     first = development_windows(settings.time)[0]
-    chosen = few_rows(numbers(table, TARGET), split(table, first, to_micros(utc_now()), None).train)
+    until = labels_until(settings.time, to_micros(utc_now()))
+    chosen = few_rows(numbers(table, TARGET), split(table, first, until, None).train)
     if not len(chosen):
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
@@ -277,7 +272,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
 def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
     """Predictions that were computed elsewhere and cannot be judged."""
     found = []
-    windows, as_of = development_windows(settings.time), to_micros(utc_now())
+    windows, as_of = development_windows(settings.time), labels_until(settings.time, to_micros(utc_now()))
     for name, item in settings.candidates.items():
         if item.predictions is None:
             continue

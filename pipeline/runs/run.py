@@ -28,9 +28,10 @@ from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS, Pipeline
-from tallystick.pipeline.config.windows import window_names
+from tallystick.pipeline.config.windows import labels_until, refuse_date_of_steps, window_names
 from tallystick.pipeline.data.answers import Terms
-from tallystick.pipeline.data.slice import columns_there, cut
+from tallystick.pipeline.data.empty_windows import refuse_holes
+from tallystick.pipeline.data.slice import TIME, columns_there, cut, numbers, open_table
 from tallystick.pipeline.evaluate import backtest, sentences
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
 from tallystick.pipeline.evaluate.metric_words import metric_detail
@@ -58,6 +59,7 @@ from tallystick.pipeline.runs.start import (
     ids_of,
     record_failure,
     rows_until,
+    windows_with_labels,
 )
 from tallystick.pipeline.runs.steadiness import UNSTEADY, Unsteady
 from tallystick.pipeline.runs.window_record import (
@@ -130,6 +132,7 @@ def run(
         For input that does not fit; nothing is recorded then. What breaks after the run has started is recorded
         as ``run.failed`` and raised.
     """
+    refuse_date_of_steps(loaded.settings.time, labels_as_of)
     started = time.monotonic()
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
@@ -144,6 +147,8 @@ def run(
         if rows_until(book, as_of) is None:
             # A table that is replayed may not have got so far yet.
             refuse_idle_rules(loaded.settings, loaded.path.parent, slice_)
+        windows = windows_with_labels(loaded.settings, as_of)
+        refuse_holes(loaded.settings.time, numbers(open_table(slice_), TIME), windows)
         outline, cause = begin(book, loaded, slice_, workers, as_of, purpose)
         stage = "starting"
 
@@ -169,7 +174,7 @@ def _context(outline: Outline) -> sentences.Context:
         reference=settings.reference,
         confidence=settings.selection.confidence,
         period=_period(settings.time.window),
-        labels=window_names(settings.time, [window.label for window in outline.windows]),
+        labels=window_names(settings.time, [*(window.label for window in outline.windows), *settings.time.skipped]),
         detail=metric_detail(settings.selection),
     )
 
@@ -193,7 +198,7 @@ class _Running:
         self.settings = outline.loaded.settings
         self.name = outline.run
         self.pipeline = self.settings.name
-        self.as_of = as_of
+        self.as_of = labels_until(self.settings.time, as_of)
         self.cause = cause
         self.progress = progress
         self.started = started
@@ -353,6 +358,9 @@ class _Running:
             headline += questions.provisional(self.questions)
         by_chance = random_choice(optimism)
         remarks = remarks_on(scores, selection, self.described, self.judged, self.settings, self.context)
+        remarks += sentences.empty_between(
+            self.settings.time, [item.window.label for item in self.described], self.context
+        )
         if self.settings.gates.leakage is None:
             remarks = [questions.not_judged(self.checks, self.questions), *remarks]
         champion = champion_of(self.book.now(), self.pipeline)

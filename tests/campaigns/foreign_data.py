@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import random
+import re
 import sqlite3
 import zipfile
 from collections.abc import Callable
@@ -73,6 +75,45 @@ def _model_members() -> Target:
     parse(corpus[0])
     allow_no_new_packages()
     return Target(parse, corpus, sample=50, change=change_json)
+
+
+def _light_text() -> Target:
+    """A LightGBM model's text, as the check reads it before LightGBM does."""
+    from tallystick.pipeline.models import lightgbm_text
+
+    corpus = (ROOT / "tests" / "support" / "lightgbm-model.txt").read_text()
+    lightgbm_text.check(corpus.encode())
+
+    def parse(text: str) -> object:
+        lightgbm_text.check(as_bytes(text))
+        return True
+
+    return Target(parse, [corpus], sample=150, change=_change_trees)
+
+
+def _change_trees(source: random.Random, text: str, corpus: list[str]) -> str:
+    """Mostly another number somewhere, and the sizes that the trees have then; else any change."""
+    from fuzz_parsers import change
+
+    places = [found.span() for found in re.finditer(r"(?<=[= ])-?[0-9.]+(?=[ \n])", text)]
+    if not places or source.random() < 0.2:
+        return change(source, text, corpus)
+    begin, end = source.choice(places)
+    number = source.choice(("-3", "-2", "-1", "0", "1", "2", "5", "0.5", "1e308", "nan", "99999999999", "2147483648"))
+    text = text[:begin] + number + text[end:]
+    sizes = " ".join(str(len(tree)) for tree in re.findall(r"Tree=[^=]*?\n.*?\n\n\n", text, re.DOTALL))
+    return re.sub(r"tree_sizes=.*", f"tree_sizes={sizes}", text) if source.random() < 0.9 else text
+
+
+def _xgboost_json() -> Target:
+    """An XGBoost model, as the check reads it before XGBoost does."""
+    from foreign_ledgers import change_json
+
+    from tallystick.pipeline.models import xgboost_json
+
+    corpus = (ROOT / "tests" / "support" / "xgboost-model.json").read_text()
+    xgboost_json.checked(corpus.encode())
+    return Target(lambda text: xgboost_json.checked(as_bytes(text)), [corpus], sample=150, change=change_json)
 
 
 def _probe() -> Target:
@@ -205,6 +246,8 @@ def _shown() -> Target:
 DATA: dict[str, Callable[[], Target]] = {
     "model file": _model,
     "model members": _model_members,
+    "LightGBM text": _light_text,
+    "XGBoost JSON": _xgboost_json,
     "probe": _probe,
     "stored table": _stored,
     "parquet file": _parquet,

@@ -2,8 +2,9 @@
 
     python tests/campaigns/leaks.py [--conditions NAME,…] [--seeds 10] [--first-seed 0]
 
-An honest table must never have a failure and seldom a question; each kind of leak must be failed or asked about. One
-core, one line for each condition as it is done, and a summary at the end. The suite runs a sample.
+An honest table must never have a failure, and on average at most 0.3 questions where no feature has nearly all signal;
+95 of 100 leaks of each kind must be failed or asked about. It ends with 1 where that does not hold. One core, one line
+for each condition as it is done, and a summary at the end. The suite runs a sample.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Random = np.random.Generator
 DAY = 86_400_000_000
+LEAST_CAUGHT = 0.95
+MOST_QUESTIONS = 0.3
 START = 1_609_459_200_000_000
 """2021-01-01 UTC."""
 
@@ -877,17 +880,24 @@ def main() -> int:
     print(f"{'condition':45} {'runs':>4} {'FAIL':>6} {'LOOK':>6} {'ask':>5} {'cpu s':>6}  by")
     honest_runs: list[Told] = []
     quiet: list[Told] = []
+    missed: list[str] = []
     for name, told in runs(names, range(options.first_seed, options.first_seed + options.seeds)):
         print(row(name, told), flush=True)
         if name in HONEST:
             honest_runs += told
+            missed += [name] if any(item.failed for item in told) else []
             quiet += [] if HONEST[name](np.random.default_rng(0)).all_signal else told
+        elif name in LEAKS and np.mean([item.failed or item.asked for item in told]) < LEAST_CAUGHT:
+            missed.append(name)
     if honest_runs:
         print(
             f"honest: {sum(item.failed for item in honest_runs)} of {len(honest_runs)} failed; "
             f"{np.mean([item.questions for item in quiet]):.3f} questions a run where no feature has nearly all signal"
         )
-    return 0
+    if quiet and np.mean([item.questions for item in quiet]) > MOST_QUESTIONS:
+        missed.append("questions")
+    print(f"beyond the bounds: {', '.join(missed) or 'nothing'}")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """How often the judgement of a watched period is wrong, by simulation: worlds × causes × seeds, on one core.
 
     python tests/campaigns/monitoring.py                    all three tables, 40 seeds
-    python tests/campaigns/monitoring.py --only quiet --seeds 1000 --world "20% / 8 windows / 3,000 rows"
+    python tests/campaigns/monitoring.py --only quiet --seeds 1000 --world "0.2 / 8 windows / 3,000 rows"
 
 ``quiet`` watches one period in which nothing happened: every alarm and every notice is false. ``causes`` makes one
 period worse in a known way and counts right decisions. ``series`` watches twelve quiet periods in a row, each with

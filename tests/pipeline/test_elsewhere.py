@@ -6,9 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
+from elsewhere import KEY, deliver, scored
 from shell import tally
 from tiny import done, silent, table, tiny
 
@@ -19,7 +19,6 @@ from tallystick.pipeline import final_test, monitor, predict, promote, reproduce
 from tallystick.pipeline.config.load import ConfigurationError, read
 from tallystick.pipeline.runs.check_data import check_data
 
-KEY = ["time_hour", "carrier", "flight", "origin"]
 WHO = "Risk Analytics, SAS 9.4"
 WINDOWS = ["2013-08", "2013-09", "2013-10"]
 CANDIDATE = f'''[candidates.sas_score]
@@ -30,21 +29,6 @@ why = "The team's score runs on the mainframe."
 '''
 
 
-def scored(since: str = "2013-08-01") -> pd.DataFrame:
-    """A prediction for every flight from a day on: the answer seen through noise, so that it is good."""
-    flights = table().to_pandas()
-    local = flights["time_hour"].dt.tz_convert("America/New_York")
-    flights = flights[local >= since]
-    late = (flights["arr_delay"] > 15).astype(float)
-    noise = np.random.default_rng(7).normal(0.0, 0.1, len(flights))
-    found = flights[KEY].copy()
-    found["prediction"] = np.clip(0.15 + 0.4 * late + noise, 0.01, 0.99)
-    found["window"] = local.dt.strftime("%Y-%m")
-    found["trained_until"] = pd.to_datetime(found["window"] + "-01").dt.tz_localize("America/New_York")
-    found["model"] = "PD_2013"
-    return found
-
-
 def delivering(folder: Path, delivered: pd.DataFrame, **changes: str) -> Path:
     """The tiny pipeline whose second candidate is delivered in two files."""
     file = tiny(folder, **changes)
@@ -52,13 +36,6 @@ def delivering(folder: Path, delivered: pd.DataFrame, **changes: str) -> Path:
     file.write_text(text)
     deliver(folder, delivered)
     return file
-
-
-def deliver(folder: Path, delivered: pd.DataFrame) -> None:
-    (folder / "sas").mkdir(exist_ok=True)
-    half = len(delivered) // 2
-    delivered[:half].to_parquet(folder / "sas" / "a.parquet", index=False)
-    delivered[half:].to_parquet(folder / "sas" / "b.parquet", index=False)
 
 
 @pytest.fixture

@@ -86,8 +86,8 @@ every = "1 month"
 compare_to = "same windows of the model's own back-test"
 segments = []
 min_rows = 100
-notice = "outside 8 of 10 own windows"
-alarm = "outside every own window by half its range"
+notice = "fewer than 1 in 10 quiet periods"
+alarm = "fewer than 1 in 100 quiet periods"
 estimate_before_labels = true
 why = "x"
 """,

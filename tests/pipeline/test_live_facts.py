@@ -159,7 +159,7 @@ flags = st.booleans()
 
 @given(
     st.builds(
-        Signals, expired=flags, schema=flags, no_rows=flags, column=flags, unseen=flags,
+        Signals, expired=flags, schema=flags, no_rows=flags, declared_empty=flags, column=flags, unseen=flags,
         one_class=st.sampled_from([None, "gone", "rare"]), waiting=flags, few=flags, days=flags, rest=flags,
         level=signals, ranking=signals, spread=signals, reference=signals, gain=st.floats(-0.5, 0.9),
         excess=st.floats(-0.5, 0.9), margin=st.sampled_from([0.0, 0.01]), noted=flags, blind=flags,
@@ -172,7 +172,9 @@ def test_the_verdict_says_one_thing_of_all_combinations(found: Signals) -> None:
     assert cause in words.SUGGESTIONS
     model = (found.level, found.ranking, found.spread, found.reference)
     before = found.expired or found.schema or found.no_rows or found.column or found.unseen
-    if before or found.one_class == "gone":
+    if found.declared_empty and not (found.expired or found.schema):
+        assert (status, decision) == ("not judged", "nothing")
+    elif before or found.one_class == "gone":
         assert decision in ("refuse", "fix data")
     elif found.waiting or found.few:
         assert decision == "wait" and status in ("waiting", "not judged")

@@ -15,13 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from given import Ticking
-from orders import file_for, orders
+from orders import STEPS, by_step, file_for, orders
 from shell import tally
-from tiny import done, silent
+from tiny import done, promoted, silent
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput, Refused
-from tallystick.ledger.events import types as say
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import FIRST_READING, READING
@@ -32,7 +31,7 @@ from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.check_data import check_data
 from tallystick.pipeline.runs.reopen import taken_up
 from tallystick.pipeline.runs.reproduce import reproduce
-from tallystick.pipeline.runs.run import RunReport, run
+from tallystick.pipeline.runs.run import run
 
 SEPTEMBER = dt.datetime(2024, 9, 5, 12, tzinfo=dt.UTC)
 
@@ -58,17 +57,6 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ledger.Led
     monkeypatch.chdir(tmp_path)
     with ledger.create(tmp_path, timezone="Europe/Berlin", clock=Ticking(SEPTEMBER)) as made:
         yield made
-
-
-def promoted(book: ledger.Ledger, report: RunReport) -> str:
-    assert report.model is not None
-    book.append(
-        say.ModelPromoted(
-            model=report.model, pipeline="returns", previous=None, run=report.outline.run,
-            decision=report.outline.run, reason="test",
-        )
-    )  # fmt: skip
-    return report.model
 
 
 # Text stays text --------------------------------------------------------------------------------------------
@@ -605,24 +593,6 @@ def test_weeks_are_called_as_people_write_them_from_run_to_reproduction(book: le
 
 # Steps ------------------------------------------------------------------------------------------------------
 
-STEPS = {
-    'column = "ordered_at"': 'column = "day"\nunit = "step"',
-    '"ordered_at"': '"day"',
-    '"Europe/Berlin"': '"UTC"',
-    'window = "1 month"': 'window = "30 steps"',
-    "2024-03-01": "60",
-    "2024-07-01": "180",
-    '"0d"': '"0 steps"',
-    '"1d"': '"1 step"',
-    '"200 days"': '"60 steps"',
-    'every = "1 month"': 'every = "30 steps"',
-}
-
-
-def by_step(frame: pd.DataFrame) -> pd.DataFrame:
-    """The orders by the number of their day, 0 for the first one."""
-    return frame.assign(day=(frame["ordered_at"].dt.normalize() - pd.Timestamp("2024-01-01")).dt.days)
-
 
 def test_steps_are_never_shown_as_dates(book: ledger.Ledger, tmp_path: Path) -> None:
     file = file_for(tmp_path, by_step(orders(last="2024-07-28")), **STEPS)
@@ -644,8 +614,51 @@ def test_steps_are_never_shown_as_dates(book: ledger.Ledger, tmp_path: Path) -> 
     said = [watched.body.headline, watched.body.suggestion, *(finding.sentence for finding in watched.findings)]
     assert "teps 210 to 239" in watched.body.headline
     assert not [sentence for sentence in said if "1970" in sentence]
-    for command in ("models", "champion returns", "status", f"show {model}", "runs", "audit", "check orders.toml"):
-        shown = tally(tmp_path, *command.split()).out
-        assert shown, command
-        assert "1970" not in shown, command
+    slice_ = f"slice:{report.outline.slice.name}"
+    for command in (
+        "models", "champion returns", "status", f"show {model}", "runs", "audit", "check orders.toml",
+        f"show {slice_}", f"why model:{model}.trained_on", f"why model:{model}.intended_for", f"story model:{model}",
+        f"story {slice_}", "diff c0 now --all", "explain returns/210",
+    ):  # fmt: skip
+        for form in ([], ["--json"]):
+            if command.startswith("check") and form:
+                continue
+            shown = tally(tmp_path, *command.split(), *form)
+            assert shown.out, (command, shown.err)
+            assert "1970" not in shown.out, (command, form, shown.out)
+    assert tally(tmp_path, "show", model, "--json").json["state"]["trained_on"] == [0, 209]
+    made = tally(tmp_path, "show", slice_, "--json").json["state"]
+    assert made["period"] == [0, 209]
+    assert (
+        "about steps 0 to 208; a step n is kept as n days after 1970-01-01"
+        in tally(tmp_path, "show", f"#{made['seq']}").out
+    )
     assert "steps 0 to 208" in tally(tmp_path, "models").out
+
+
+def test_steps_beyond_those_that_would_be_dates_to_come_are_known_too(book: ledger.Ledger, tmp_path: Path) -> None:
+    """Step 100,000 would be a day of the year 2243, and is over all the same."""
+    far = by_step(orders(last="2024-09-30")).assign(day=lambda frame: frame["day"] + 100_000)
+    changes = STEPS | {"2024-03-01": "100060", "2024-07-01": "100180"}
+    file = file_for(tmp_path, far[far["day"] < 100_209], **changes)
+    report = done(book, file)
+    assert [item.window.label for item in report.described] == ["100060", "100090", "100120", "100150", "100180"]
+    assert {item.immature_rows for item in report.described} == {0}
+    promoted(book, report)
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    far.to_parquet(tmp_path / "orders.parquet", index=False)
+    watched = watch(book, file, "100210").body
+    assert (watched.rows, watched.immature_rows) == (30 * 6, 0)
+
+
+def test_a_date_says_nothing_about_steps(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, by_step(orders(last="2024-07-28")), **STEPS)
+    loaded = read(file)
+    for command in (run, monitor):
+        more: dict[str, Any] = (
+            {"workers": 1, "on_outline": silent, "on_progress": silent} if command is run else {"label": "180"}
+        )
+        with pytest.raises(InvalidInput, match="no date says which of them are over"):
+            command(book, loaded, labels_as_of=SEPTEMBER, **more)
+    replayed = tally(tmp_path, "replay", file.name, "--from", "60", "--to", "180")
+    assert (replayed.code, "its past cannot be replayed" in replayed.err) == (2, True), replayed.err

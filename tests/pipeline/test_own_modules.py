@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from elsewhere import deliver, scored
 from tiny import done, silent, table, tiny
 
 from tallystick import ledger
@@ -306,3 +307,21 @@ def test_reading_and_importing_are_no_misconduct(tmp_path: Path) -> None:
     file = alone(tmp_path, UNSTEADY.replace("        return self\n", f"        {body}\n        return self\n"))
     with ledger.create(tmp_path, timezone="America/New_York") as book:
         assert done(book, file).outline.unsteady
+
+
+def test_the_example_of_the_readme_runs_with_one_worker_and_with_two(tmp_path: Path) -> None:
+    readme = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
+    (example,) = re.findall(r"```toml\n(\[candidates\.calendar\].*?)```", readme, re.DOTALL)
+    file = own(tmp_path)
+    file.write_text(
+        re.sub(r"\[candidates\.calendar\].*?(?=\n\[)", lambda _: example, file.read_text(), flags=re.DOTALL)
+    )
+    deliver(tmp_path, scored())
+    hashes = set()
+    with ledger.create(tmp_path, timezone="America/New_York") as book:
+        for workers in (1, 2):
+            report = done(book, file, workers=workers)
+            assert {item.candidate for item in report.judged} == {"base_rate", "calendar", "sas_score"}
+            hashes.add(report.result_hash)
+        assert reproduce(book, report.outline.run, workers=2, on_progress=silent).body.verdict == "identical"
+    assert len(hashes) == 1

@@ -264,3 +264,27 @@ def test_codes_are_unique_words_in_kebab_case() -> None:
     constants = {value for name, value in vars(rule).items() if name.isupper() and isinstance(value, str)}
     assert constants == set(rule.CODES)
     assert all(part.isalpha() and part.islower() for code in rule.CODES for part in code.split("-"))
+
+
+def test_what_loses_more_than_the_reference_is_no_equal() -> None:
+    """A candidate that differs from window to window cannot be told apart from any other; that is no merit."""
+    steady = [0.04, 0.05, 0.04, 0.03, 0.05, 0.04, 0.04, 0.05]
+    wild = [0.5, -0.9, 0.4, -0.8, 0.4, -0.7, 0.3, 0.06]
+    found = chosen({"plain": steady, "middle": wild})
+    assert found.chosen == "plain"
+    assert "middle" not in found.equals
+    assert facts(found, rule.BEHIND_REFERENCE)["candidate"] == "middle"
+    assert facts(found, rule.BEHIND_REFERENCE)["mean_gain"] < 0.0
+    within = chosen({"plain": steady, "rich": [gain - 0.001 for gain in steady]})
+    assert "rich" in within.equals
+
+
+def test_a_candidate_that_explodes_in_one_window_is_said_first() -> None:
+    gains = {"plain": [0.2] * 8, "rich": [0.3] * 7 + [-39.0]}
+    found = chosen(gains)
+    assert codes(found)[0] == rule.EXPLODES
+    told = facts(found, rule.EXPLODES)
+    assert told["candidate"] == "rich"
+    assert told["times"] == pytest.approx(40.0)
+    assert told["loss"] == pytest.approx(40.0 * told["reference_loss"])
+    assert rule.EXPLODES not in codes(chosen({"plain": [0.2] * 8, "rich": [0.3] * 7 + [-8.5]}))

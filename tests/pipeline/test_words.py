@@ -159,6 +159,17 @@ GOLDEN: list[tuple[str, dict[str, Any], str]] = [
         "logistic is not an equal: 3.8 points lower on average [2.1, 5.6].",
     ),
     (
+        rule.BEHIND_REFERENCE,
+        EQUALITY | {"candidate": "logistic", "mean_gain": -0.093},
+        "logistic is not an equal: it is 9.3% worse than base_rate on average, however little it can be told apart "
+        "from small_trees.",
+    ),
+    (
+        rule.EXPLODES,
+        {"candidate": "linear", "window": "2013-05", "times": 40.38, "loss": 12_747_038.0, "reference_loss": 315_663.0},
+        "linear lost 40.4 times as much as base_rate in May 2013: log-loss 12,747,038 instead of 315,663.",
+    ),
+    (
         rule.BEST_WORST_QUARTER,
         {"candidate": "small_trees", "among": 2, "worst_quarter": 0.048},
         "Among the 2 equals small_trees has the best worst quarter of windows: a gain of 4.8%.",

@@ -67,6 +67,7 @@ def tell(folder: Path, elsewhere: Path) -> None:
     live(folder, say)
     try_something(folder)
     record_elsewhere(folder)
+    take_others_models(folder)
     with ledger.open(folder) as book:
         book.append(started("2013-01-05.1", "late-arrivals"))
         personal = book.append(failed("2013-01-05.1", "late-arrivals")).last_seq
@@ -249,6 +250,32 @@ def record_elsewhere(folder: Path) -> None:
                 reason="the first one",
             ),
         )
+
+
+def take_others_models(folder: Path) -> None:
+    """What is told of models that were not made here: a notebook's, one that is unsteady, one that lives elsewhere."""
+    from tallystick.ledger.events import types as say
+
+    with ledger.open(folder) as book:
+        run = book.now().runs()[-1]
+        made = next(
+            entry.event.body
+            for entry in book.now().counted_events(types=["candidate.refitted"])
+            if type(entry.event.body) is say.CandidateRefitted
+        )
+        delivered = {"source": "parquet:sas/*.parquet", "declared_by": "the risk team", "models": ["PD"]}
+        names = {"run": run.run, "pipeline": run.pipeline, "candidate": "score"}
+        fields = {name: getattr(made, name) for name in made.__struct_fields__}
+        described = {"media_type": made.media_type, "trusted_types": [], "libraries": {"numpy": "2.0"}}
+        book.append(
+            say.TrialModelled(
+                trial="c0ffee", name="trees", estimator="sklearn.tree:DecisionTreeClassifier", artifact=made.artifact,
+                unfitted=made.artifact, params={"max_depth": 3}, features=["distance"], **described,
+            ),
+            say.CandidateDeclared(**names, kind="delivered", estimator="predictions:sas", source=delivered),
+            say.CandidateTried(**names, rows=500, largest_difference=0.1, sentence="It answers differently."),
+            say.CandidateDelivered(**{**fields, "model": f"{run.pipeline}-v99"}, **delivered),
+        )  # fmt: skip
 
 
 def corpus(folder: Path) -> dict[str, str]:

@@ -124,3 +124,22 @@ def file_for(folder: Path, frame: pd.DataFrame | None = None, name: str = "order
     if frame is not None:
         frame.to_parquet(folder / "orders.parquet", index=False)
     return folder / name
+
+
+STEPS = {
+    'column = "ordered_at"': 'column = "day"\nunit = "step"',
+    '"ordered_at"': '"day"',
+    '"Europe/Berlin"': '"UTC"',
+    'window = "1 month"': 'window = "30 steps"',
+    "2024-03-01": "60",
+    "2024-07-01": "180",
+    '"0d"': '"0 steps"',
+    '"1d"': '"1 step"',
+    '"200 days"': '"60 steps"',
+    'every = "1 month"': 'every = "30 steps"',
+}
+
+
+def by_step(frame: pd.DataFrame) -> pd.DataFrame:
+    """The orders by the number of their day, 0 for the first one."""
+    return frame.assign(day=(frame["ordered_at"].dt.normalize() - pd.Timestamp("2024-01-01")).dt.days)

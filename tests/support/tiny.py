@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from given import FIXTURES
 
 from tallystick import ledger
+from tallystick.ledger.events import types as say
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.runs.run import RunReport, run
 
@@ -48,3 +49,15 @@ def done(book: ledger.Ledger, file: Path, workers: int = 1) -> RunReport:
 
 def silent(_what: str, _done: int, _total: int) -> None:
     """Progress that nobody watches."""
+
+
+def promoted(book: ledger.Ledger, report: RunReport) -> str:
+    """The model of a run, made champion without its gates."""
+    assert report.model is not None
+    book.append(
+        say.ModelPromoted(
+            model=report.model, pipeline=report.outline.loaded.settings.name, previous=None, run=report.outline.run,
+            decision=report.outline.run, reason="test",
+        )
+    )  # fmt: skip
+    return report.model

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.types import FindingMade, PeriodJudged, PeriodMonitored, Reliability
-from tallystick.pipeline.records.period_record import PeriodRecord, drawable, paths_of
+from tallystick.pipeline.records.period_record import PeriodRecord, drawable, drawn_labels, paths_of
 from tallystick.tui.output.period_text import change_words, signed
 from tallystick.tui.output.svg_charts import bars, calibration, text_of, trajectory
 from tallystick.tui.output.values import moment_words
@@ -162,13 +162,15 @@ def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
     if not facts:
         return ""
     found = []
-    labels = [*facts["own_windows"], facts["label"]]
+    labels = drawn_labels(facts)
     for path in paths_of(facts):
         title, words, has_zero = (STATISTICS if path.foretold else BEFORE)[path.name]
         band = None if path.low is None and path.high is None else (path.low, path.high)
         if band is not None:
             words += "; the band is what the own windows foretell" if path.foretold else "; the band is the own range"
         drawn = trajectory(title, labels, path.values, signed=has_zero, unit="", band=band)
+        if empty := [label for label in facts.get("empty_windows", []) if label in labels]:
+            words += f"; no rows in {', '.join(empty)}, as declared"
         found.append(_figure(title, drawn, words))
     if reliability:
         drawn = calibration(

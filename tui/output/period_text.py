@@ -21,14 +21,17 @@ def plot_lines(facts: dict[str, Any], reliability: list[Reliability]) -> list[st
         return []
     columns = max(60, terminal_columns() - 2)
     lines = [f"Own windows {', '.join(facts['own_windows'])}, then {facts['label']}"]
+    if empty := facts.get("empty_windows", []):
+        lines.append(f"No rows in {', '.join(empty)}, as declared; a dot stands for them")
     rows = []
     paths = paths_of(facts)
     for path in paths:
         ends = ("–" if end is None else figure(end) for end in (path.low, path.high))
         expected = "–" if path.low is None and path.high is None else " to ".join(ends)
         title = NAMES.get(path.name, path.name)
-        drawn = sparkline(path.values, min(path.values), max(path.values))
-        rows.append((title, drawn, figure(path.values[-1]), expected))
+        known = [value for value in path.values if value is not None]
+        drawn = sparkline(path.values, min(known), max(known))
+        rows.append((title, drawn, figure(known[-1]), expected))
     last = "foretold" if paths and paths[0].foretold else "own range"
     lines += aligned(("", "trajectory", "now", last), rows, columns)
     if reliability:

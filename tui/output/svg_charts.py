@@ -18,15 +18,23 @@ def text_of(value: object) -> str:
 
 
 def trajectory(
-    title: str, labels: Sequence[str], values: Sequence[float], *, signed: bool, unit: str, band: Band | None = None
+    title: str,
+    labels: Sequence[str],
+    values: Sequence[float | None],
+    *,
+    signed: bool,
+    unit: str,
+    band: Band | None = None,
 ) -> str:
     """Own windows as dots, the period itself last and filled, over the band in which it was expected.
 
-    ``unit`` is ``"%"`` for shares and empty otherwise. A band without a lower or upper end goes to the edge.
+    None stands for a window without rows, which has a dashed line of its own and breaks the path. ``unit`` is ``"%"``
+    for shares and empty otherwise. A band without a lower or upper end goes to the edge.
     """
-    now = values[-1]
+    known = [value for value in values if value is not None]
+    now = known[-1]
     ends = [end for end in (band or ()) if end is not None]
-    low, high = min([*values, *ends]), max([*values, *ends])
+    low, high = min([*known, *ends]), max([*known, *ends])
     if signed:
         low, high = min(low, 0.0), max(high, 0.0)
     span = (high - low) or 1.0
@@ -48,9 +56,16 @@ def trajectory(
         )
     if signed:
         parts.append(f'<line class="axis" x1="{left:.1f}" x2="{WIDTH - right:.1f}" y1="{y(0):.1f}" y2="{y(0):.1f}"/>')
-    points = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in enumerate(values))
-    parts.append(f'<polyline class="line" points="{points}"/>')
+    for stretch in _stretches(values):
+        points = " ".join(f"{x(index):.1f},{y(value):.1f}" for index, value in stretch)
+        parts.append(f'<polyline class="line" points="{points}"/>')
     for index, value in enumerate(values):
+        if value is None:
+            parts.append(
+                f'<line class="axis" stroke-dasharray="2 3" x1="{x(index):.1f}" x2="{x(index):.1f}" y1="{top:.1f}" '
+                f'y2="{bottom:.1f}"><title>{text_of(labels[index])}: no rows, as declared</title></line>'
+            )
+            continue
         kind = "now" if index == len(values) - 1 else "own"
         said = f"{text_of(labels[index])}: {number(value, unit)}"
         parts.append(
@@ -63,6 +78,17 @@ def trajectory(
         parts.append(_tick(at, 136, anchor, labels[index]))
     words = f"{title}: {number(now, unit)}"
     return _svg(words, 142, parts)
+
+
+def _stretches(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
+    """Values that follow one another without a gap, with their places."""
+    found: list[list[tuple[int, float]]] = [[]]
+    for index, value in enumerate(values):
+        if value is None:
+            found.append([])
+        else:
+            found[-1].append((index, value))
+    return [stretch for stretch in found if stretch]
 
 
 def calibration(predicted: Sequence[float], observed: Sequence[float], rows: Sequence[int]) -> str:

@@ -175,7 +175,7 @@ def _run_page(moment: Moment, snapshot: ledger.Snapshot, run: RunState) -> list[
         if any(value is not None for value in values.values()):
             candidates = list(dict.fromkeys(candidate for _, candidate in record.evaluations))
             lines += [Line(""), Line(f"{name.replace('_', '-')} by window", "bold")]
-            table = trajectory_table(list(record.windows), candidates, values, 400)
+            table = trajectory_table(list(record.windows), candidates, values, 400, record.empty)
             lines += [Line(text, "dim" if not at else "", as_it_is=True) for at, text in enumerate(table)]
     lines += [Line(item.sentence) for item in record.optimism]
     if record.decision is not None and record.decided is not None:

@@ -49,10 +49,10 @@ def champion_command(
                     "pipeline": {"handle": f"pipeline:{state.pipeline}", "name": state.pipeline},
                     "champion": found
                     if isinstance(found, Unknown)
-                    else state_json(found, f"model:{found.model}" if found else ""),
+                    else state_json(snapshot, found, f"model:{found.model}" if found else ""),
                     "promotion": state.champion,
                     "waivers": [
-                        state_json(waiver, f"waiver:{waiver.waiver}")
+                        state_json(snapshot, waiver, f"waiver:{waiver.waiver}")
                         for waiver in (snapshot.waivers_in_force(champion.model) if champion else [])
                     ],
                     "expired": [

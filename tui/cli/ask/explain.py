@@ -101,6 +101,7 @@ def _reasoning_json(snapshot: ledger.Snapshot, reasoning: _Reasoning) -> dict[st
         "questions": record.registered.questions,
         "slice": record.slice,
         "windows": list(record.windows.values()),
+        "empty_windows": record.empty,
         "evaluations": [
             {"window": label, "candidate": candidate, "metrics": judged.metrics, "gain": judged.gain}
             for (label, candidate), judged in record.evaluations.items()
@@ -271,4 +272,4 @@ def _trajectories(record: RunRecord, metric: str) -> list[str]:
     if all(value is None for value in values.values()):
         return []
     candidates = list(dict.fromkeys(candidate for _, candidate in record.evaluations))
-    return trajectory_table(list(record.windows), candidates, values)
+    return trajectory_table(list(record.windows), candidates, values, empty=record.empty)

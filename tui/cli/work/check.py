@@ -52,6 +52,7 @@ def check_command(file: Path, no_data: bool, as_json: bool) -> None:
                 "text_hash": loaded.text_hash,
                 "meaning_hash": loaded.meaning_hash,
                 "windows": [window.label for window in development],
+                "empty_windows": list(loaded.settings.time.skipped),
                 "sealed": [window.label for window in sealed],
                 "candidates": list(loaded.settings.candidates),
                 "code": [str(path) for path in named],

@@ -192,6 +192,8 @@ def _time(settings: Pipeline) -> Iterator[tuple[str, str]]:
         f"{development[-1].label}, in {time.timezone}; before each, every candidate learns from {train}"
     )
     yield "judged on", _because(text, time.why)
+    if time.empty_windows is not None:
+        yield "empty", _because(f"no rows in {', '.join(time.skipped)}, as declared", time.empty_windows.why)
     gap = "" if parse_span(time.gap).micros == 0 else f", and {time.gap} more are left between training and test"
     yield "labels", f"usable {time.label_delay} after {time.column}{gap}"
     if sealed:

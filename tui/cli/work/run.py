@@ -112,7 +112,7 @@ def _ledger_for(path: Path | None, timezone: str) -> ledger.Ledger:
 def _print_outline(outline: Outline) -> None:
     from tallystick.pipeline.data.slice import features_read, rows_waiting
     from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS, metric_name
-    from tallystick.pipeline.evaluate.sentences import dropped_rows_sentence
+    from tallystick.pipeline.evaluate.sentences import dropped_rows_sentence, empty_between
 
     settings, slice_ = outline.loaded.settings, outline.slice
     click.secho(f"Run {outline.run} of {show(settings.name)}", bold=True)
@@ -137,6 +137,8 @@ def _print_outline(outline: Outline) -> None:
         f"  windows     {len(windows)} of {show(settings.time.window)}, {windows[0].label} to {windows[-1].label}, "
         f"training set {train}{sealed}"
     )
+    for words in empty_between(settings.time, [window.label for window in windows]):
+        click.echo(_hanging("", words))
     click.echo(f"  candidates  {', '.join(show(recipe.name) for recipe in outline.recipes)}")
     rule = settings.selection
     judged = rule.metric if metric_name(rule) == METRIC_WORDS[rule.metric] else metric_name(rule)
@@ -244,7 +246,8 @@ def _print_report(report: RunReport, book: ledger.Ledger) -> None:
 def _trajectories(report: RunReport, metric: str) -> list[str]:
     labels = [described.window.label for described in report.described]
     values = {(item.label, item.candidate): item.metrics[metric].value for item in report.judged}
-    return trajectory_table(labels, [recipe.name for recipe in report.outline.recipes], values)
+    skipped = report.outline.loaded.settings.time.skipped
+    return trajectory_table(labels, [recipe.name for recipe in report.outline.recipes], values, empty=skipped)
 
 
 def _report_json(report: RunReport, book: ledger.Ledger) -> dict[str, Any]:
@@ -270,6 +273,7 @@ def _report_json(report: RunReport, book: ledger.Ledger) -> dict[str, Any]:
             }
             for described in report.described
         ],
+        "empty_windows": list(outline.loaded.settings.time.skipped),
         "evaluations": [
             {
                 "window": item.label,
