@@ -29,6 +29,7 @@ from mlflow.entities import (
 )
 
 from tallystick.ledger.events.types import TrialStatus
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.session import Session, run_id_of
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.trials import number_of
@@ -62,6 +63,7 @@ def millis(moment: Any) -> int | None:
 
 def experiment_of(snapshot: Snapshot, state: ExperimentState, session: Session) -> Experiment:
     """An experiment with its tags."""
+    state = readable(state)
     tags = snapshot.tags(f"experiment:{state.experiment}")
     return Experiment(
         experiment_id=state.experiment,
@@ -126,6 +128,7 @@ def _order(state: TrialMetricState) -> tuple[int, int, float]:
 
 def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Objects) -> Run:
     """A trial with all that belongs to it."""
+    trial = readable(trial)
     run_id = run_id_of(trial.trial)
     experiment = trial.experiment or DEFAULT_EXPERIMENT
     tags = tags_of(snapshot, trial)
@@ -134,11 +137,11 @@ def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Obj
         experiment_id=experiment,
         user_id=trial.user or trial.by,
         status=_SHOWN[trial.status],
-        start_time=millis(trial.started_at),
+        start_time=millis(trial.started_at) or 0,  # MLflow demands one, also where it was erased
         end_time=millis(trial.ended_at),
         lifecycle_stage=stage(trial.removed),
-        artifact_uri=session.location.then(
-            trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts"
+        artifact_uri=session.files_address(
+            trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts",
         ),
         run_name=tags.get("mlflow.runName", trial.name),
     )
@@ -158,7 +161,7 @@ def tags_of(snapshot: Snapshot, trial: TrialState) -> dict[str, str]:
     tags["mlflow.runName"] = trial.name
     if trial.parent is not None:
         tags.setdefault("mlflow.parentRunId", run_id_of(trial.parent))
-    notes = [note.text for note in snapshot.notes(trial.trial)]
+    notes = [str(note.text) for note in snapshot.notes(trial.trial)]
     if notes:
         tags.setdefault("mlflow.note.content", "\n\n".join(notes))
     return tags
@@ -208,13 +211,14 @@ def logged_of(
     snapshot: Snapshot, state: LoggedModelState, session: Session, metrics: dict[str, list[Metric]]
 ) -> LoggedModel:
     """A kept model with its tags, parameters and numbers."""
+    state = readable(state)
     experiment = state.experiment or DEFAULT_EXPERIMENT
     location = f"{session.location.files}/{experiment}/models/{state.logged}/artifacts"
     return LoggedModel(
         experiment_id=experiment,
         model_id=state.logged,
         name=state.name,
-        artifact_location=session.location.then(state.artifact_uri or location),
+        artifact_location=session.files_address(state.artifact_uri or location),
         creation_timestamp=millis(state.created_at),
         last_updated_timestamp=millis(state.changed_at),
         model_type=state.model_type,

@@ -26,7 +26,7 @@ from tallystick.ledger.events.types import (
 )
 from tallystick.ledger.exchange import mlflow_entities as show
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
-from tallystick.ledger.exchange.session import Session
+from tallystick.ledger.exchange.session import HANDED_ON, Session
 from tallystick.ledger.query.snapshot import Snapshot
 
 DEFAULT = show.DEFAULT_EXPERIMENT
@@ -41,6 +41,7 @@ class ExperimentStore(AbstractStore):
     def __init__(self, session: Session, artifact_uri: str | None = None) -> None:
         self._session = session
         self._artifact_uri = artifact_uri
+        session.behind_server = bool(artifact_uri) and str(artifact_uri).startswith(HANDED_ON)
         self._runs: dict[str, Run] = {}
         self._runs_upto = -1
         super().__init__()

@@ -31,6 +31,7 @@ from tallystick.ledger.events.types import (
     VersionChanged,
     VersionCreated,
 )
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, refusing_the_rest
 from tallystick.ledger.exchange.mlflow_registered import RegisteredStore
 from tallystick.ledger.exchange.mlflow_versions import (
@@ -42,6 +43,7 @@ from tallystick.ledger.exchange.mlflow_versions import (
     origin,
     page,
     pointed,
+    registered_models,
     registered_named,
     version_of,
     versions,
@@ -134,7 +136,7 @@ class TallyRegistryStore(RegisteredStore):
         """Remove it; what it was stays in the past."""
         state = self._version(name, version)
         pointing = self._session.ask(
-            lambda now: [a for a in now.aliases(state.registered) if a.version == state.version]
+            lambda now: [readable(a) for a in now.aliases(state.registered) if a.version == state.version]
         )
         self._session.write(
             *(self._moved(state.registered, alias.name, None, alias.version, None) for alias in pointing),
@@ -150,7 +152,7 @@ class TallyRegistryStore(RegisteredStore):
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where its files are."""
         state = self._version(name, version)
-        return self._session.location.then(self._session.ask(lambda now: files_of(now, state)))
+        return self._session.ask(lambda now: files_of(now, state, self._session))
 
     def search_model_versions(
         self,
@@ -165,8 +167,7 @@ class TallyRegistryStore(RegisteredStore):
         def listed(now: Snapshot) -> list[ModelVersion]:
             return [
                 version_of(now, registered, version)
-                for registered in now.registered_models()
-                if not registered.removed
+                for registered in registered_models(now)
                 for version in versions(now, registered.registered)
             ]
 

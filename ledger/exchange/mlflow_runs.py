@@ -31,6 +31,7 @@ from tallystick.ledger.events.types import (
     TrialNoted,
 )
 from tallystick.ledger.exchange import mlflow_entities as show
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
 from tallystick.ledger.exchange.mlflow_experiments import DEFAULT, ExperimentStore
 from tallystick.ledger.exchange.session import Number, drafted, trial_of
@@ -118,7 +119,7 @@ class RunStore(ExperimentStore):
     def _state(self, run_id: str) -> TrialState:
         _validate_run_id(run_id)
         trial = self._session.trial_name(run_id)
-        return self._session.ask(lambda now: now.trial(trial))
+        return self._session.ask(lambda now: readable(now.trial(trial)))
 
     def _active(self, run_id: str) -> str:
         state = self._state(run_id)

@@ -23,6 +23,7 @@ from tallystick.ledger.events.types import (
     LoggedCreated,
 )
 from tallystick.ledger.exchange import mlflow_entities as show
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, not_kept, refusing_the_rest
 from tallystick.ledger.exchange.mlflow_experiments import DEFAULT
 from tallystick.ledger.exchange.mlflow_search import SearchStore
@@ -74,8 +75,9 @@ class TallyTrackingStore(SearchStore):
         """One kept model."""
 
         def shown(now: Snapshot) -> LoggedModel:
-            state = now.find(f"logged:{model_id}")
-            if not isinstance(state, LoggedModelState) or (state.removed and not allow_deleted):
+            found = now.find(f"logged:{model_id}")
+            state = readable(found) if isinstance(found, LoggedModelState) else None
+            if state is None or (state.removed and not allow_deleted):
                 fail(f"Logged model with ID '{model_id}' not found.", codes.RESOURCE_DOES_NOT_EXIST)
             return show.logged_of(now, state, self._session, show.metrics_by_model(now))
 
@@ -127,7 +129,7 @@ class TallyTrackingStore(SearchStore):
             metrics = show.metrics_by_model(now)
             return [
                 show.logged_of(now, state, self._session, metrics)
-                for state in now.logged_models()
+                for state in map(readable, now.logged_models())
                 if not state.removed and (state.experiment or DEFAULT) in wanted
             ]
 
@@ -193,6 +195,6 @@ class TallyTrackingStore(SearchStore):
 def _never_erased() -> NoReturn:
     fail(
         "A Tallystick ledger keeps what was deleted, so that the past stays readable; nothing was erased. "
-        "To erase the content of one event, with a reason, use: tally redact '#EVENT' --reason REASON",
+        "To erase the content of one event, with a reason, use: tally redact '#EVENT' --reason REASON --authority WHO",
         codes.INVALID_STATE,
     )

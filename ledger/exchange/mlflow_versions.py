@@ -18,9 +18,10 @@ from mlflow.entities.model_registry.model_version_stages import (
 from mlflow.protos import databricks_pb2 as codes
 from mlflow.utils.search_utils import SearchUtils
 
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_entities import millis
 from tallystick.ledger.exchange.mlflow_errors import fail
-from tallystick.ledger.exchange.session import run_id_of, trial_of
+from tallystick.ledger.exchange.session import Session, run_id_of, trial_of
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import LoggedModelState, ModelVersionState, RegisteredModelState
 
@@ -33,7 +34,7 @@ def registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel
     newest: dict[str, ModelVersionState] = {}
     for version in versions(now, state.registered):
         newest[version.stage or STAGE_NONE] = version
-    aliases = [one for one in now.aliases(state.registered) if one.version is not None]
+    aliases = [readable(one) for one in now.aliases(state.registered) if one.version is not None]
     tags = now.tags(f"registered:{state.registered}")
     return RegisteredModel(
         name=state.name,
@@ -48,7 +49,7 @@ def registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel
 
 def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVersionState) -> ModelVersion:
     """A version with what belongs to it."""
-    aliases = [one.name for one in now.aliases(state.registered) if one.version == state.version]
+    aliases = [readable(one).name for one in now.aliases(state.registered) if one.version == state.version]
     tags = now.tags(f"version:{state.version}")
     return ModelVersion(
         name=registered.name,
@@ -70,12 +71,18 @@ def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVers
 
 def versions(now: Snapshot, registered: str) -> list[ModelVersionState]:
     """Versions that were not removed, by their number."""
-    return sorted((one for one in now.model_versions(registered) if not one.removed), key=lambda one: one.number)
+    known = (readable(one) for one in now.model_versions(registered))
+    return sorted((one for one in known if not one.removed), key=lambda one: one.number)
+
+
+def registered_models(now: Snapshot) -> list[RegisteredModelState]:
+    """Registered models that were not removed."""
+    return [one for one in map(readable, now.registered_models()) if not one.removed]
 
 
 def by_name(now: Snapshot, name: str) -> RegisteredModelState | None:
     """The registered model that has a name now, or None."""
-    return next((state for state in now.registered_models() if state.name == name and not state.removed), None)
+    return next((state for state in registered_models(now) if state.name == name), None)
 
 
 def registered_named(now: Snapshot, name: str) -> RegisteredModelState:
@@ -100,12 +107,12 @@ def free_key(now: Snapshot, name: str) -> tuple[str, int | None]:
 
 def pointed(now: Snapshot, registered: str, alias: str) -> str | None:
     """The version that an alias points to, or None."""
-    return next((one.version for one in now.aliases(registered) if one.name == alias), None)
+    return next((one.version for one in now.aliases(registered) if one.alias == f"{registered}/{alias}"), None)
 
 
 def last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, str | None]:
     """The last move of an alias: its event, and where it points to."""
-    found = next((one for one in now.aliases(registered) if one.name == alias), None)
+    found = next((one for one in now.aliases(registered) if one.alias == f"{registered}/{alias}"), None)
     return (None, None) if found is None else (found.seq, found.version)
 
 
@@ -124,19 +131,19 @@ def origin(now: Snapshot, source: str, run_id: str | None, model_id: str | None)
     return trial, kept
 
 
-def files_of(now: Snapshot, state: ModelVersionState) -> str:
+def files_of(now: Snapshot, state: ModelVersionState, session: Session) -> str:
     """The address of the files of a version; that of the kept model or of the version which it was made from."""
     kept = None if state.logged is None else now.find(f"logged:{state.logged}")
     if isinstance(kept, LoggedModelState) and kept.artifact_uri and state.source.startswith(MODELS):
-        return kept.artifact_uri
+        return session.files_address(kept.artifact_uri)
     name, slash, version = state.source.removeprefix(MODELS).rpartition("/")
     if state.source.startswith(MODELS) and slash and version.isdigit():
         registered = by_name(now, name)
         earlier = [] if registered is None else versions(now, registered.registered)
         found = next((one for one in earlier if one.number == int(version)), None)
         if found is not None and found.seq < state.seq:
-            return files_of(now, found)
-    return state.source
+            return files_of(now, found, session)
+    return session.files_address(state.source)
 
 
 def number(version: str) -> int:

@@ -25,6 +25,7 @@ from tallystick.ledger.tracking.worker import KeptOpen
 from tallystick.ledger.views.entities import TrialState
 
 GATHER_SECONDS = 2.0
+HANDED_ON = "mlflow-artifacts:"
 MOST_NUMBERS_HELD = 5_000
 MOST_NUMBERS_AN_EVENT = 20_000
 T = TypeVar("T")
@@ -73,6 +74,8 @@ class Session:
 
     def __init__(self, location: Location) -> None:
         self.location = location
+        self.behind_server = False
+        """Whether MLflow's server asks, whose clients reach files through it."""
         self._names: dict[str, str] = {}
         self._measured: dict[str, str] = {}
         self._begin_here()
@@ -99,6 +102,15 @@ class Session:
         found: list[T] = []
         self._open.do(lambda book: found.append(work(book)))
         return found[0]
+
+    def files_address(self, uri: str) -> str:
+        """An address of files, as whoever asks can reach it, as of the date of this session.
+
+        What a server handed on is named by an address that only its clients can use; here the ledger itself is at hand.
+        """
+        if uri.startswith(HANDED_ON) and not self.behind_server:
+            uri = f"{self.location.files}/{uri.removeprefix(HANDED_ON).lstrip('/')}"
+        return self.location.then(uri)
 
     def trial_name(self, run_id: str) -> str:
         """The name of a trial by its id; NotFound where there is none."""

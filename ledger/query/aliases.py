@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tallystick.ledger.errors import NotFound
+from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import AliasState, ModelVersionState, RegisteredModelState
 
@@ -37,11 +38,12 @@ def alias_of(snapshot: Snapshot, model: str, name: str) -> AliasAnswer:
     """
     registered = _registered(snapshot, model)
     aliases = snapshot.aliases(registered.registered)
-    alias = next((one for one in aliases if one.name == name), None)
+    # By its key: where the event of a move was erased, the name in it is unknown, and the key is still known.
+    alias = next((one for one in aliases if one.alias == f"{registered.registered}/{name}"), None)
     if alias is None:
-        listed = ", ".join(one.name for one in aliases) or "none"
+        listed = ", ".join(one.alias.rpartition("/")[2] for one in aliases) or "none"
         raise NotFound(
-            f"{registered.name} has no alias {name!r}, {snapshot.as_of.words}.", f"Aliases that it has: {listed}."
+            f"{_name(registered)} has no alias {name!r}, {snapshot.as_of.words}.", f"Aliases that it has: {listed}."
         )
     versions = {version.version: version for version in snapshot.model_versions(registered.registered)}
     pipelines = {pipeline.pipeline for pipeline in snapshot.pipelines()}
@@ -50,18 +52,23 @@ def alias_of(snapshot: Snapshot, model: str, name: str) -> AliasAnswer:
         alias,
         None if alias.version is None else versions.get(alias.version),
         snapshot.alias_moves(alias.alias),
-        registered.name if registered.name in pipelines else None,
+        _name(registered) if _name(registered) in pipelines else None,
     )
 
 
 def _registered(snapshot: Snapshot, name: str) -> RegisteredModelState:
     models = snapshot.registered_models()
-    named = [model for model in models if model.name == name]
+    named = [model for model in models if _name(model) == name]
     # A name can be given again after a removal: the model that has it now is meant, else the newest that had it.
-    found = [model for model in named if not model.removed] or named
+    found = [model for model in named if model.removed is not True] or named
     if not found:
-        listed = ", ".join(sorted({model.name for model in models if not model.removed})) or "none"
+        listed = ", ".join(sorted({_name(model) for model in models if model.removed is not True})) or "none"
         raise NotFound(
             f"There is no registered model {name!r}, {snapshot.as_of.words}.", f"Registered models: {listed}."
         )
     return found[-1]
+
+
+def _name(model: RegisteredModelState) -> str:
+    """The name of a model; where that was erased, the one that it was first registered under."""
+    return model.registered if isinstance(model.name, Unknown) else model.name

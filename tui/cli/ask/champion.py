@@ -8,9 +8,10 @@ import click
 
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.unknown import Unknown
+from tallystick.ledger.query.aliases import alias_of
 from tallystick.pipeline.governance.waivers import expired_under
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
-from tallystick.tui.cli.ask.champion_alias import print_alias
+from tallystick.tui.cli.ask.champion_alias import alias_json, print_alias
 from tallystick.tui.cli.ask.commits import print_source
 from tallystick.tui.cli.ask.waivers import print_waivers
 from tallystick.tui.cli.main import tally
@@ -36,7 +37,13 @@ def champion_command(
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         if alias is not None:
-            print_alias(book, snapshot, pipeline, alias, as_of, as_json)
+            answer = alias_of(snapshot, pipeline, alias)
+            if as_json:
+                content = {"as_of": as_of_json(snapshot.as_of, book), **alias_json(snapshot, answer)}
+                print_json("tally.alias/1", content)
+            else:
+                head_line(snapshot, as_of)
+                print_alias(snapshot, answer, book.zone)
             return
         state = snapshot.pipeline(pipeline)
         found = snapshot.champion_if_known(pipeline)
