@@ -99,7 +99,7 @@ def started(python: Path, *words: str | Path, cwd: Path, **environment: str) -> 
     )  # fmt: skip
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 300) -> Said:
+def ended(process: subprocess.Popen[str], seconds: float = 600) -> Said:
     """The same, once it has ended."""
     try:
         out, err = process.communicate(timeout=seconds)
