@@ -30,16 +30,13 @@ from mlflow.entities import (
 
 from tallystick.ledger.events.types import TrialStatus
 from tallystick.ledger.exchange.erased import readable
-from tallystick.ledger.exchange.session import Session, run_id_of
+from tallystick.ledger.exchange.session import LONG_TEXT, Session, run_id_of
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.trials import number_of
 from tallystick.ledger.storage.artifacts import Objects
 from tallystick.ledger.views.entities import ExperimentState, LoggedModelState, TrialMetricState, TrialState
 
 DEFAULT_EXPERIMENT = "0"
-LONG_TEXT = "tally-artifact:"
-"""Begins a text that is kept as a file, because it is longer than an event should be."""
-MOST_TEXT = 100_000
 
 STATUS: dict[str, TrialStatus] = {
     "RUNNING": "running",

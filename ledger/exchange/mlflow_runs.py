@@ -34,7 +34,7 @@ from tallystick.ledger.exchange import mlflow_entities as show
 from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
 from tallystick.ledger.exchange.mlflow_experiments import DEFAULT, ExperimentStore
-from tallystick.ledger.exchange.session import Number, drafted, trial_of
+from tallystick.ledger.exchange.session import LONG_TEXT, MOST_TEXT, Number, drafted, trial_of
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import TrialState
@@ -213,9 +213,9 @@ class RunStore(ExperimentStore):
         )
 
     def _kept_text(self, text: str | None) -> str | None:
-        if text is None or len(text) <= show.MOST_TEXT:
+        if text is None or len(text) <= MOST_TEXT:
             return text
-        return show.LONG_TEXT + self._session.store(text.encode())
+        return LONG_TEXT + self._session.store(text.encode())
 
     def log_outputs(self, run_id: str, models: list[Any]) -> None:
         """Models that a run made."""

@@ -28,6 +28,9 @@ GATHER_SECONDS = 2.0
 HANDED_ON = "mlflow-artifacts:"
 MOST_NUMBERS_HELD = 5_000
 MOST_NUMBERS_AN_EVENT = 20_000
+LONG_TEXT = "tally-artifact:"
+"""Begins a text that is kept as a file, because it is longer than an event should be."""
+MOST_TEXT = 100_000
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 

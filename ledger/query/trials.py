@@ -196,6 +196,17 @@ class TrialReader(EntityReader):
                 points += _points(event.content.body, metric)
         return points
 
+    def numbers(self, trial: str) -> dict[str, list[CurvePoint]]:
+        """Every number of a trial by its whole name, by metric, in the order in which it was recorded."""
+        found: dict[str, list[CurvePoint]] = {}
+        curves = self._curves(f"{trial}{SEPARATOR}")
+        names = {state.name for state in curves}
+        for event in self.some_events(sorted({state.seq for state in curves})):
+            if isinstance(event.content, Event) and event.counts:
+                for name in names:
+                    found.setdefault(name, []).extend(_points(event.content.body, name))
+        return found
+
     def _curves(self, prefix: str) -> list[CurveState]:
         return cast("list[CurveState]", self._views.beginning(CURVES, prefix, self._position))
 
@@ -231,6 +242,11 @@ class TrialReader(EntityReader):
         """Tags of an entity by its name with its kind, ``version:fraud-model/3``."""
         found = cast("list[TagState]", self._views.beginning(TAGS, f"{owner}{SEPARATOR}", self._position))
         return {state.name: state.value for state in found if state.value is not None}
+
+    def tag_states(self, owner: str) -> dict[str, TagState]:
+        """The same with the event that each follows from, and with those that were removed."""
+        found = cast("list[TagState]", self._views.beginning(TAGS, f"{owner}{SEPARATOR}", self._position))
+        return {state.name: state for state in found}
 
     def filed(self, owner: str) -> list[FiledState]:
         """Files of an entity by its name with its kind, ``logged:m-1``."""

@@ -24,11 +24,13 @@ from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import FIRST_READING, READING
-from tallystick.pipeline.data.slice import TARGET, Slice, cut, open_table
+from tallystick.pipeline.data.slice import TARGET, Slice, cut, numbers, open_table
 from tallystick.pipeline.monitoring.monitor import Watched, monitor
 from tallystick.pipeline.monitoring.predict import answer
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.check_data import check_data
+from tallystick.pipeline.runs.final_test import look
+from tallystick.pipeline.runs.propose import propose
 from tallystick.pipeline.runs.reopen import taken_up
 from tallystick.pipeline.runs.reproduce import reproduce
 from tallystick.pipeline.runs.run import run
@@ -167,6 +169,17 @@ def test_any_column_can_be_group_segment_and_unit(
     tested = frame[frame.ordered_at.between("2024-05-01", "2024-08-01", inclusive="left")]
     named = {name for item in report.judged for name in item.losses["unit"].astype(str)}
     assert len(named - {"(missing)"}) == tested["who"].nunique()
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    model = promoted(book, report)
+    later = orders("2024-09-01", "2024-09-04")
+    later["who"] = values.take(np.arange(len(later)) % 3)
+    pd.concat([frame, later]).to_parquet(tmp_path / "orders.parquet", index=False)
+    watched = watch(book, file, "2024-09").body
+    assert watched.rows == len(later)
+    assert watched.status != "alarm" or watched.cause not in ("schema", "rows", "column"), watched.headline
+    today = later[later.ordered_at >= "2024-09-02"].drop(columns="returned")
+    today.to_parquet(tmp_path / "today.parquet", index=False)
+    assert answer(book, model, "today.parquet", tmp_path / "out.parquet").body.rows == len(today)
 
 
 # Rows without a key -----------------------------------------------------------------------------------------
@@ -473,6 +486,24 @@ def test_what_came_later_makes_no_run_different(book: ledger.Ledger, tmp_path: P
         assert opened.slice.name == report.outline.slice.name
 
 
+def test_a_model_is_put_forward_and_finally_tested_after_the_source_has_grown(
+    book: ledger.Ledger, tmp_path: Path
+) -> None:
+    weak = '[candidates.weak]\nestimator = "pipeline.recipes:linear"\nparams = { C = 1e-6 }\ncomplexity = 2\nwhy = "-"'
+    sealed = {"test = []": 'test = ["2024-06"]', "3 of 5": "2 of 3", "[selection]\n": f"{weak}\n\n[selection]\n"}
+    file = file_for(tmp_path, waiting_orders(), **DELAY | sealed)
+    report = done(book, file)
+    assert report.selection.chosen == "logistic"
+    assert report.model is not None
+    with taken_up(book, book.now().run(report.outline.run), None) as opened:
+        rows = int(np.isfinite(numbers(open_table(opened.slice), TARGET)).sum())
+    grown(waiting_orders()).to_parquet(tmp_path / "orders.parquet", index=False)
+    put = propose(book, report.outline.run, "weak", "to see its gates", file).body
+    assert put.rows == rows, "labels that came later trained it"
+    _, evaluated, _ = look(book, report.model, command="t", file=None, workers=1, on_progress=silent)
+    assert [window.label for window in evaluated.windows] == ["2024-06"]
+
+
 def test_an_old_row_that_changed_is_named(book: ledger.Ledger, tmp_path: Path) -> None:
     file = file_for(tmp_path, waiting_orders(), **DELAY)
     report = done(book, file)
@@ -662,3 +693,21 @@ def test_a_date_says_nothing_about_steps(book: ledger.Ledger, tmp_path: Path) ->
             command(book, loaded, labels_as_of=SEPTEMBER, **more)
     replayed = tally(tmp_path, "replay", file.name, "--from", "60", "--to", "180")
     assert (replayed.code, "its past cannot be replayed" in replayed.err) == (2, True), replayed.err
+
+
+@pytest.mark.parametrize("command", ["run", "monitor"])
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [("2024-03-31 02:30", "was never read"), ("2023-10-29 02:30", "was read twice")],
+)
+def test_a_doubtful_hour_is_refused_as_the_time_that_labels_are_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, when: str, words: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ledger.create(tmp_path, timezone="Europe/Berlin").close()
+    file = file_for(tmp_path, orders())
+    more = ["--period", "2024-08"] if command == "monitor" else []
+    refused = tally(tmp_path, command, file.name, *more, "--labels-as-of", when)
+    assert refused.code != 0
+    assert words in refused.err and "+02:00" in refused.err and "+01:00" in refused.err, refused.err
