@@ -25,6 +25,7 @@ from tallystick.ledger.views.tables import (
     encode_states,
     first_row,
     index_of,
+    numbered,
     parts,
     rows_table,
     schema,
@@ -206,7 +207,7 @@ class _Digests:
         return self.rows[projection.name].newest.lookup()
 
     def add(self, seq: int, made: list[Changed]) -> None:
-        for row, (projection, key, state) in enumerate(made, first_row(seq)):
+        for row, (projection, key, state) in numbered(seq, made):
             self.rows[projection.name].add(row, seq, key, state)
 
     def is_kept_in(self, connection: sqlite3.Connection, projection: Projection, total: int) -> bool:
@@ -256,7 +257,7 @@ class _Comparison:
 
     def run(self, ledger: Ledger, progress: Callable[[str, int, int], None], total: int) -> list[str]:
         for seq, made in _folded(ledger, lambda projection: self.newest[projection.name].lookup(), progress, total):
-            for place, change in enumerate(made, first_row(seq)):
+            for place, change in numbered(seq, made):
                 self._compare(place, seq, change)
             if len(self.words) >= MOST_WORDS:
                 return self.words

@@ -15,7 +15,7 @@ from tallystick.ledger.views.tables import (
     ROWS_AN_EVENT,
     decoder,
     encode_states,
-    first_row,
+    numbered,
     parts,
     rows_table,
     steady_table,
@@ -150,7 +150,7 @@ class VersionTables:
 
     def keep(self, position: int, changed: list[Changed]) -> None:
         """Hold on to what an event made, to be written later."""
-        for row, (projection, key, state) in enumerate(changed, first_row(position)):
+        for row, (projection, key, state) in numbered(position, changed):
             self.made[projection.name].add(row, key, state, self.current[projection.name])
 
     def write(self) -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
@@ -33,9 +33,10 @@ from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.views import fold
 from tallystick.ledger.views.entities import PROJECTIONS
 from tallystick.ledger.views.event_index import EVENT_TYPES
+from tallystick.ledger.views.fold import Changed
 from tallystick.ledger.views.projection import Projection, S, State
 
-VIEWS_FORMAT = 5
+VIEWS_FORMAT = 6
 LAST_SEQ = (1 << 63) - 1
 NEW = "*"
 """In place of the changed fields: the entity was not there before."""
@@ -57,6 +58,19 @@ INDEX_FORMAT = 2
 def first_row(seq: int) -> int:
     """The number that the first row of an event has, or would have."""
     return seq * ROWS_AN_EVENT
+
+
+def numbered(seq: int, made: Iterable[Changed]) -> Iterator[tuple[int, Changed]]:
+    """What an event changes, each with the number of its row.
+
+    Each projection counts its own rows: one that is built again alone must get the numbers that it has among others.
+    """
+    counts: dict[str, int] = {}
+    for change in made:
+        name = change[0].name
+        count = counts.get(name, 0)
+        counts[name] = count + 1
+        yield first_row(seq) + count, change
 
 
 def rows_table(projection: Projection) -> str:

@@ -18,7 +18,7 @@ import msgspec
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
-from tallystick.pipeline.config.durations import STEP_MICROS, Span, parse_span
+from tallystick.pipeline.config.durations import LARGEST_STEP, STEP_MICROS, Span, parse_span
 from tallystick.pipeline.config.settings import Rolling, Time
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ Labels = Literal["first day", "quarter", "week"]
 QUARTER_MONTHS = 3
 DAY_MICROS = 86_400_000_000
 WEEK_MICROS = 7 * DAY_MICROS
+AFTER_ALL_STEPS = 3 * LARGEST_STEP * STEP_MICROS
 _QUARTER = re.compile(r"([0-9]{4})-Q([1-4])")
 _WEEK = re.compile(r"([0-9]{4})-W([0-9]{2})")
 _DAY_MONTH_YEAR = re.compile(r"[0-9]{4}(-[0-9]{2}){0,2}")
@@ -262,6 +263,28 @@ def periods_between(time: Time, first: str, last: str) -> list[Window]:
             f"The nearest is {found[-1].label}.",
         )
     return found
+
+
+def labels_until(time: Time, moment: int) -> int:
+    """The time that a label must be known by, as the rows count it; both in microseconds.
+
+    Steps belong to no calendar, so no date tells which of them are over: every label that is there is known.
+    """
+    return AFTER_ALL_STEPS if time.unit == "step" else moment
+
+
+def refuse_date_of_steps(time: Time, given: dt.datetime | None) -> None:
+    """Refuse a date where steps are counted.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if given is not None and time.unit == "step":
+        raise InvalidInput(
+            "labels_as_of is a date, and this pipeline counts time in steps: no date says which of them are over.",
+            "Leave it out: every answer that the table holds is known. Or end the windows earlier.",
+        )
 
 
 def midnight(day: dt.date, zone: ZoneInfo) -> int:

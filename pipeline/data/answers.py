@@ -22,6 +22,7 @@ from tallystick.ledger.events.commit import from_micros
 from tallystick.pipeline.config.conditions import Rule, parse_rule
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import labels_until
 from tallystick.pipeline.data.reading import FIRST_READING, READING
 from tallystick.pipeline.data.sources import is_text
 
@@ -61,7 +62,8 @@ def not_due(table: pa.Table, time_column: str, settings: Pipeline, terms: Terms)
         return np.zeros(table.num_rows, dtype=np.bool_)
     delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
     times = np.asarray(table[time_column].to_numpy())
-    return still_open(times, np.asarray(table[settings.data.target.column].is_valid()), delay, terms.labels_as_of)
+    until = labels_until(settings.time, terms.labels_as_of)
+    return still_open(times, np.asarray(table[settings.data.target.column].is_valid()), delay, until)
 
 
 def still_open(times: Micros, answered: Mask, delay: int, labels_as_of: int) -> Mask:

@@ -180,11 +180,12 @@ def _localised(walls: pd.Series, name: str, timezone: str, ambiguous: Ambiguous)
         skipped = sum(_is_skipped(wall, zone) for wall in walls[doubtful])
         counts = [(int(doubtful.sum()) - skipped, "occur twice"), (skipped, "never occur")]
         said = " and ".join(f"{count:,} {what}" for count, what in counts if count)
-        examples = ", ".join(str(wall) for wall in list(readings)[:_EXAMPLES])
+        examples = ", ".join(_doubt_words(wall, zone) for wall in list(readings)[:_EXAMPLES])
         raise InvalidInput(
             f"{name}: of {len(walls):,} wall-clock times in {timezone}, {said} at a change of the clocks, for example "
             f"{examples}.",
-            'Give times with an offset, or say ambiguous = "earlier" or "later" in [time].',
+            'Give times with an offset, or write in [time] which of the two is meant: ambiguous = "earlier" or '
+            'ambiguous = "later"',
         )
     chosen = {wall: min(both) if ambiguous == "earlier" else max(both) for wall, both in readings.items()}
     resolved = pd.to_datetime(walls[doubtful].map(chosen), unit="us", utc=True).dt.as_unit("us")
@@ -195,6 +196,14 @@ def _readings(wall: dt.datetime, zone: ZoneInfo) -> tuple[int, int]:
     """The moments that a doubtful wall-clock time means by the offset before and after the change (PEP 495)."""
     before, after = (wall.replace(tzinfo=zone, fold=fold).astimezone(dt.UTC) for fold in (0, 1))
     return to_micros(before), to_micros(after)
+
+
+def _doubt_words(wall: pd.Timestamp, zone: ZoneInfo) -> str:
+    """``2013-10-27 02:30:00 (+02:00 or +01:00)``; a reading that never occurs with what the clocks did instead."""
+    before, after = (wall.to_pydatetime().replace(tzinfo=zone, fold=fold).isoformat()[-6:] for fold in (0, 1))
+    if _is_skipped(wall, zone):
+        return f"{wall} (skipped: the clocks went from {before} to {after})"
+    return f"{wall} ({before} or {after})"
 
 
 def _is_skipped(wall: pd.Timestamp, zone: ZoneInfo) -> bool:

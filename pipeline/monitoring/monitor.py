@@ -23,7 +23,14 @@ from tallystick.ledger.views.entities import ModelState
 from tallystick.pipeline.config.alert_rules import Thresholds, thresholds
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, period_window, window_said, with_empty
+from tallystick.pipeline.config.windows import (
+    Window,
+    labels_until,
+    period_window,
+    refuse_date_of_steps,
+    window_said,
+    with_empty,
+)
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.timestamps import day_of, day_said
 from tallystick.pipeline.evaluate.backtest import LARGEST_IMMATURE_SHARE
@@ -106,11 +113,12 @@ def monitor(
         For a label, a rule of ``[monitoring]`` or a source that cannot be used.
     """
     settings = loaded.settings
+    refuse_date_of_steps(settings.time, labels_as_of)
     state = _watched_model(book, settings.name, model)
     window = period_window(settings.time, label)
     as_of = to_micros(labels_as_of or book.clock())
     _refuse_hindsight(settings, state, window)
-    if as_of <= window.start:
+    if labels_until(settings.time, as_of) <= window.start:
         raise InvalidInput(f"{label} had not begun at that time; there is nothing to watch.")
     rules = thresholds(settings.monitoring)
     history = history_of(book.now(), book.objects.get, state, settings, before=window)
@@ -138,7 +146,7 @@ def monitor(
             made=made,
             trained_until=trained_until(state),
             history=history,
-            as_of=as_of,
+            as_of=labels_until(settings.time, as_of),
             ask=not _is_expired(settings, state, window),
         )
     verdict = _verdict(settings, state, window, live, history, rules)

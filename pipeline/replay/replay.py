@@ -124,6 +124,11 @@ def refuse_proposed(loaded: LoadedPipeline) -> None:
 
 def refuse_unlived(loaded: LoadedPipeline, months: Sequence[Window]) -> None:
     """InvalidInput when the last of some months has not matured today."""
+    if loaded.settings.time.unit == "step":
+        raise InvalidInput(
+            "This pipeline counts time in steps, and no date says when each of them was: its past cannot be replayed.",
+            "`tally run` judges it in time all the same.",
+        )
     last = months[-1]
     if opening(loaded, last) > utc_now():
         raise InvalidInput(

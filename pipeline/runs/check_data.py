@@ -28,7 +28,7 @@ from tallystick.pipeline.config.load import LoadedPipeline, Mistake
 from tallystick.pipeline.config.settings import HOUR_BAND, Pipeline
 from tallystick.pipeline.config.toml_lines import Path as Setting
 from tallystick.pipeline.config.toml_lines import find_lines, line_of
-from tallystick.pipeline.config.windows import all_windows, development_windows
+from tallystick.pipeline.config.windows import all_windows, development_windows, labels_until
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.delivered import read_delivered
 from tallystick.pipeline.data.empty_windows import wrong_windows
@@ -233,7 +233,8 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
 def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str], list[_Found]]:
     """Every candidate on a few rows of the first window's training set: built, fitted, asked and stored."""
     first = development_windows(settings.time)[0]
-    chosen = few_rows(numbers(table, TARGET), split(table, first, to_micros(utc_now()), None).train)
+    until = labels_until(settings.time, to_micros(utc_now()))
+    chosen = few_rows(numbers(table, TARGET), split(table, first, until, None).train)
     if not len(chosen):
         return [], [_Found(("time", "first_test"), f"The first window, {first.label}, has no rows to train on.")]
     rows = rows_of(table, chosen)
@@ -271,7 +272,7 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
 def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
     """Predictions that were computed elsewhere and cannot be judged."""
     found = []
-    windows, as_of = development_windows(settings.time), to_micros(utc_now())
+    windows, as_of = development_windows(settings.time), labels_until(settings.time, to_micros(utc_now()))
     for name, item in settings.candidates.items():
         if item.predictions is None:
             continue

@@ -17,7 +17,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.views.entities import RunState
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.config.windows import development_windows, labels_until
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
@@ -72,8 +72,9 @@ def taken_up(book: Ledger, run: RunState, file: Path | None) -> Iterator[Again]:
             )
         sources = _sources_again(book, record, settings, base, slice_)
         first = development_windows(loaded.settings.time)[0]
-        plan = make_plan(loaded.settings, slice_, first, as_of=as_of)
-        yield Again(record, loaded, slice_, plan, as_of, sources)
+        until = labels_until(loaded.settings.time, as_of)
+        plan = make_plan(loaded.settings, slice_, first, as_of=until)
+        yield Again(record, loaded, slice_, plan, until, sources)
 
 
 def _sources_again(

@@ -28,7 +28,7 @@ from tallystick.ledger.views.entities import RunState
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import development_windows
+from tallystick.pipeline.config.windows import development_windows, labels_until
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate import backtest
@@ -202,7 +202,7 @@ class _Repetition:
             windows = [item for item in development_windows(settings.time) if item.label in self.started.windows]
             self.found.windows = [window.label for window in windows]
             recipes = self._recipes(slice_, settings, base)
-            plan = backtest.make_plan(settings, slice_, windows[0], as_of=as_of)
+            plan = backtest.make_plan(settings, slice_, windows[0], as_of=labels_until(settings.time, as_of))
             cells = [Cell(window, recipe) for window in windows for recipe in recipes]
             described, judged = [], []
             for result in backtest.backtest(plan, cells, windows, self.workers):

@@ -28,7 +28,7 @@ from tallystick.pipeline.begin.rules import refuse_idle_rules
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import FEWEST_WINDOWS, Pipeline
-from tallystick.pipeline.config.windows import window_names
+from tallystick.pipeline.config.windows import labels_until, refuse_date_of_steps, window_names
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.empty_windows import refuse_holes
 from tallystick.pipeline.data.slice import TIME, columns_there, cut, numbers, open_table
@@ -132,6 +132,7 @@ def run(
         For input that does not fit; nothing is recorded then. What breaks after the run has started is recorded
         as ``run.failed`` and raised.
     """
+    refuse_date_of_steps(loaded.settings.time, labels_as_of)
     started = time.monotonic()
     close_dead_runs(book)
     with tempfile.TemporaryDirectory(prefix="tally-slice-", ignore_cleanup_errors=True) as folder:
@@ -197,7 +198,7 @@ class _Running:
         self.settings = outline.loaded.settings
         self.name = outline.run
         self.pipeline = self.settings.name
-        self.as_of = as_of
+        self.as_of = labels_until(self.settings.time, as_of)
         self.cause = cause
         self.progress = progress
         self.started = started

@@ -22,7 +22,7 @@ from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.loosening import refuse_silent_loosening
 from tallystick.pipeline.config.registration import registration
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window, development_windows
+from tallystick.pipeline.config.windows import Window, development_windows, labels_until
 from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
 from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
@@ -127,11 +127,11 @@ def begin(
     refuse_silent_loosening(now, loaded)
     look_beside(loaded.path.parent)
     captured = environment.capture()
-    windows = windows_with_labels(settings, as_of)
-    sources = new_sources(now, book.objects.get, loaded, slice_, windows, as_of)
+    windows, until = windows_with_labels(settings, as_of), labels_until(settings.time, as_of)
+    sources = new_sources(now, book.objects.get, loaded, slice_, windows, until)
     recipes = recipes_of(now, book.objects.get, loaded, slice_, sources)
-    unsteady = try_candidates(recipes, slice_, windows[0], settings, as_of)
-    check_kept(settings, recipes, slice_, windows[0], as_of)
+    unsteady = try_candidates(recipes, slice_, windows[0], settings, until)
+    check_kept(settings, recipes, slice_, windows[0], until)
     earlier = [
         state
         for state in now.runs()
@@ -210,7 +210,7 @@ def windows_with_labels(settings: Pipeline, as_of: int) -> list[Window]:
     """The windows to develop on, as far as labels of them can be known by ``as_of``."""
     delay = parse_span(settings.time.label_delay).exact_micros("label_delay")
     development = development_windows(settings.time)
-    windows = [window for window in development if window.start + delay <= as_of]
+    windows = [window for window in development if window.start + delay <= labels_until(settings.time, as_of)]
     if not windows:
         raise InvalidInput(
             f"On {day_of(as_of, settings.time.timezone)} no label of {development[0].label}, the first window, was "

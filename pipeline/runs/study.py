@@ -22,7 +22,7 @@ from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.tracking.trial import run as begin
 from tallystick.pipeline.config.load import LoadedPipeline
 from tallystick.pipeline.config.settings import Scalar
-from tallystick.pipeline.config.windows import Window, sealed_windows
+from tallystick.pipeline.config.windows import Window, labels_until, sealed_windows
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.slice import cut
 from tallystick.pipeline.evaluate import backtest
@@ -106,8 +106,8 @@ def study(
         until, terms = rows_until(book, as_of), Terms(labels_as_of=as_of)
         slice_ = cut(settings, loaded.path.parent, Path(folder), until=until, terms=terms)
         windows = windows_with_labels(settings, as_of)
-        sources = new_sources(book.now(), book.objects.get, loaded, slice_, windows, as_of)
-        plan = backtest.make_plan(settings, slice_, windows[0], as_of=as_of)
+        sources = new_sources(book.now(), book.objects.get, loaded, slice_, windows, labels_until(settings.time, as_of))
+        plan = backtest.make_plan(settings, slice_, windows[0], as_of=labels_until(settings.time, as_of))
         reference, recipe = (
             recipe_for(settings, name, slice_.features, sources) for name in (settings.reference, candidate)
         )

@@ -24,11 +24,13 @@ from tallystick.ledger.errors import InvalidInput, Refused
 from tallystick.pipeline.config.load import read
 from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.reading import FIRST_READING, READING
-from tallystick.pipeline.data.slice import TARGET, Slice, cut, open_table
+from tallystick.pipeline.data.slice import TARGET, Slice, cut, numbers, open_table
 from tallystick.pipeline.monitoring.monitor import Watched, monitor
 from tallystick.pipeline.monitoring.predict import answer
 from tallystick.pipeline.records.run_record import reading_of_run
 from tallystick.pipeline.runs.check_data import check_data
+from tallystick.pipeline.runs.final_test import look
+from tallystick.pipeline.runs.propose import propose
 from tallystick.pipeline.runs.reopen import taken_up
 from tallystick.pipeline.runs.reproduce import reproduce
 from tallystick.pipeline.runs.run import run
@@ -167,6 +169,17 @@ def test_any_column_can_be_group_segment_and_unit(
     tested = frame[frame.ordered_at.between("2024-05-01", "2024-08-01", inclusive="left")]
     named = {name for item in report.judged for name in item.losses["unit"].astype(str)}
     assert len(named - {"(missing)"}) == tested["who"].nunique()
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    model = promoted(book, report)
+    later = orders("2024-09-01", "2024-09-04")
+    later["who"] = values.take(np.arange(len(later)) % 3)
+    pd.concat([frame, later]).to_parquet(tmp_path / "orders.parquet", index=False)
+    watched = watch(book, file, "2024-09").body
+    assert watched.rows == len(later)
+    assert watched.status != "alarm" or watched.cause not in ("schema", "rows", "column"), watched.headline
+    today = later[later.ordered_at >= "2024-09-02"].drop(columns="returned")
+    today.to_parquet(tmp_path / "today.parquet", index=False)
+    assert answer(book, model, "today.parquet", tmp_path / "out.parquet").body.rows == len(today)
 
 
 # Rows without a key -----------------------------------------------------------------------------------------
@@ -473,6 +486,24 @@ def test_what_came_later_makes_no_run_different(book: ledger.Ledger, tmp_path: P
         assert opened.slice.name == report.outline.slice.name
 
 
+def test_a_model_is_put_forward_and_finally_tested_after_the_source_has_grown(
+    book: ledger.Ledger, tmp_path: Path
+) -> None:
+    weak = '[candidates.weak]\nestimator = "pipeline.recipes:linear"\nparams = { C = 1e-6 }\ncomplexity = 2\nwhy = "-"'
+    sealed = {"test = []": 'test = ["2024-06"]', "3 of 5": "2 of 3", "[selection]\n": f"{weak}\n\n[selection]\n"}
+    file = file_for(tmp_path, waiting_orders(), **DELAY | sealed)
+    report = done(book, file)
+    assert report.selection.chosen == "logistic"
+    assert report.model is not None
+    with taken_up(book, book.now().run(report.outline.run), None) as opened:
+        rows = int(np.isfinite(numbers(open_table(opened.slice), TARGET)).sum())
+    grown(waiting_orders()).to_parquet(tmp_path / "orders.parquet", index=False)
+    put = propose(book, report.outline.run, "weak", "to see its gates", file).body
+    assert put.rows == rows, "labels that came later trained it"
+    _, evaluated, _ = look(book, report.model, command="t", file=None, workers=1, on_progress=silent)
+    assert [window.label for window in evaluated.windows] == ["2024-06"]
+
+
 def test_an_old_row_that_changed_is_named(book: ledger.Ledger, tmp_path: Path) -> None:
     file = file_for(tmp_path, waiting_orders(), **DELAY)
     report = done(book, file)
@@ -614,8 +645,69 @@ def test_steps_are_never_shown_as_dates(book: ledger.Ledger, tmp_path: Path) -> 
     said = [watched.body.headline, watched.body.suggestion, *(finding.sentence for finding in watched.findings)]
     assert "teps 210 to 239" in watched.body.headline
     assert not [sentence for sentence in said if "1970" in sentence]
-    for command in ("models", "champion returns", "status", f"show {model}", "runs", "audit", "check orders.toml"):
-        shown = tally(tmp_path, *command.split()).out
-        assert shown, command
-        assert "1970" not in shown, command
+    slice_ = f"slice:{report.outline.slice.name}"
+    for command in (
+        "models", "champion returns", "status", f"show {model}", "runs", "audit", "check orders.toml",
+        f"show {slice_}", f"why model:{model}.trained_on", f"why model:{model}.intended_for", f"story model:{model}",
+        f"story {slice_}", "diff c0 now --all", "explain returns/210",
+    ):  # fmt: skip
+        for form in ([], ["--json"]):
+            if command.startswith("check") and form:
+                continue
+            shown = tally(tmp_path, *command.split(), *form)
+            assert shown.out, (command, shown.err)
+            assert "1970" not in shown.out, (command, form, shown.out)
+    assert tally(tmp_path, "show", model, "--json").json["state"]["trained_on"] == [0, 209]
+    made = tally(tmp_path, "show", slice_, "--json").json["state"]
+    assert made["period"] == [0, 209]
+    assert (
+        "about steps 0 to 208; a step n is kept as n days after 1970-01-01"
+        in tally(tmp_path, "show", f"#{made['seq']}").out
+    )
     assert "steps 0 to 208" in tally(tmp_path, "models").out
+
+
+def test_steps_beyond_those_that_would_be_dates_to_come_are_known_too(book: ledger.Ledger, tmp_path: Path) -> None:
+    """Step 100,000 would be a day of the year 2243, and is over all the same."""
+    far = by_step(orders(last="2024-09-30")).assign(day=lambda frame: frame["day"] + 100_000)
+    changes = STEPS | {"2024-03-01": "100060", "2024-07-01": "100180"}
+    file = file_for(tmp_path, far[far["day"] < 100_209], **changes)
+    report = done(book, file)
+    assert [item.window.label for item in report.described] == ["100060", "100090", "100120", "100150", "100180"]
+    assert {item.immature_rows for item in report.described} == {0}
+    promoted(book, report)
+    assert reproduce(book, report.outline.run, workers=1, on_progress=silent).body.verdict == "identical"
+    far.to_parquet(tmp_path / "orders.parquet", index=False)
+    watched = watch(book, file, "100210").body
+    assert (watched.rows, watched.immature_rows) == (30 * 6, 0)
+
+
+def test_a_date_says_nothing_about_steps(book: ledger.Ledger, tmp_path: Path) -> None:
+    file = file_for(tmp_path, by_step(orders(last="2024-07-28")), **STEPS)
+    loaded = read(file)
+    for command in (run, monitor):
+        more: dict[str, Any] = (
+            {"workers": 1, "on_outline": silent, "on_progress": silent} if command is run else {"label": "180"}
+        )
+        with pytest.raises(InvalidInput, match="no date says which of them are over"):
+            command(book, loaded, labels_as_of=SEPTEMBER, **more)
+    replayed = tally(tmp_path, "replay", file.name, "--from", "60", "--to", "180")
+    assert (replayed.code, "its past cannot be replayed" in replayed.err) == (2, True), replayed.err
+
+
+@pytest.mark.parametrize("command", ["run", "monitor"])
+@pytest.mark.parametrize(
+    ("when", "words"),
+    [("2024-03-31 02:30", "was never read"), ("2023-10-29 02:30", "was read twice")],
+)
+def test_a_doubtful_hour_is_refused_as_the_time_that_labels_are_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, when: str, words: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ledger.create(tmp_path, timezone="Europe/Berlin").close()
+    file = file_for(tmp_path, orders())
+    more = ["--period", "2024-08"] if command == "monitor" else []
+    refused = tally(tmp_path, command, file.name, *more, "--labels-as-of", when)
+    assert refused.code != 0
+    assert words in refused.err and "+02:00" in refused.err and "+01:00" in refused.err, refused.err

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import sqlite3
 import struct
 import sys
@@ -296,22 +297,31 @@ def test_wall_clock_times_are_read_in_the_named_zone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wall", "what", "readings"),
+    ("wall", "what", "offsets", "readings"),
     [
-        ("2013-11-03 01:30:00", "1 occur twice", ["2013-11-03T05:30Z", "2013-11-03T06:30Z"]),
-        ("2013-03-10 02:30:00", "1 never occur", ["2013-03-10T06:30Z", "2013-03-10T07:30Z"]),
+        ("2013-11-03 01:30:00", "1 occur twice", r"\(-04:00 or -05:00\)", ["2013-11-03T05:30Z", "2013-11-03T06:30Z"]),
+        (
+            "2013-03-10 02:30:00",
+            "1 never occur",
+            r"\(skipped: the clocks went from -05:00 to -04:00\)",
+            ["2013-03-10T06:30Z", "2013-03-10T07:30Z"],
+        ),
     ],
 )
 @pytest.mark.parametrize("as_text", [True, False])
 def test_times_at_a_change_of_the_clocks(
-    tmp_path: Path, wall: str, what: str, readings: list[str], as_text: bool
+    tmp_path: Path, wall: str, what: str, offsets: str, readings: list[str], as_text: bool
 ) -> None:
     frame = with_times([wall, "2013-01-01 00:00:00"])
     if not as_text:
         frame = frame.assign(ordered_at=pd.to_datetime(frame["ordered_at"]))
-    with pytest.raises(InvalidInput, match=f"of 2 wall-clock times in America/New_York, {what} .*{wall}"):
+    with pytest.raises(
+        InvalidInput, match=f"of 2 wall-clock times in America/New_York, {what} .*{wall} {offsets}"
+    ) as caught:
         cut_frame(frame, tmp_path)
-    for choice, expected in zip(("earlier", "later"), readings, strict=True):
+    lines = re.findall(r'ambiguous = "(\w+)"', caught.value.hint)
+    assert lines == ["earlier", "later"]
+    for choice, expected in zip(lines, readings, strict=True):
         data = cut_orders(tmp_path, settings(time={"ambiguous": choice}))
         assert times(data)[-1] == pd.Timestamp(expected).value // 1000
 

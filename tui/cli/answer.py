@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import click
-import msgspec
 
 from tallystick import ledger
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.evidence import RecordedEvent
 from tallystick.ledger.views.projection import State
 from tallystick.tui.output.console import heading
+from tallystick.tui.output.values import state_builtins
 
 MOST_ERASED = 3
 """Erased events that a heading names."""
@@ -58,6 +58,6 @@ def struck(text: str, seq: int, aside: dict[int, int]) -> str:
     return "\n".join(lines) + f" (does not count: #{aside[seq]})"
 
 
-def state_json(state: State | None, handle: str) -> dict[str, Any] | None:
+def state_json(snapshot: ledger.Snapshot, state: State | None, handle: str) -> dict[str, Any] | None:
     """The state of an entity for programs, with its handle; None where there is none."""
-    return None if state is None else {"handle": handle, **msgspec.to_builtins(state)}
+    return None if state is None else {"handle": handle, **state_builtins(snapshot, state)}

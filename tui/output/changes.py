@@ -22,9 +22,10 @@ from tallystick.ledger.views.entities import (
     SliceState,
     WindowState,
 )
+from tallystick.ledger.views.projection import State
 from tallystick.tui.output.escape import show
 from tallystick.tui.output.import_label import aside_words, imported_json
-from tallystick.tui.output.values import field_value_words, field_words, moment_words
+from tallystick.tui.output.values import field_words, moment_words, state_value_words
 
 SAME_WHEN_REPEATED = {"run", "opened_at", "runs", "described_by", "evaluated_at"}
 """Fields of a window or an evaluation that say no more than that another run saw the same."""
@@ -81,18 +82,18 @@ def late_words(late: dt.timedelta) -> str:
     return f"{count(hours, 'hour')} late" if hours else "within the hour"
 
 
-def change_words(change: EntityChange, book: ledger.Ledger) -> str:
+def change_words(change: EntityChange, snapshot: ledger.Snapshot) -> str:
     """``pipeline:p: champion p-v2 → p-v1``."""
     if change.after is None:
         return f"{change.handle} does not exist any more"
     if change.before is None:
         return f"{change.handle} exists"
-    return f"{change.handle}: {'; '.join(field_change_words(field, book) for field in change.fields)}"
+    return f"{change.handle}: {'; '.join(field_change_words(field, snapshot, change.after) for field in change.fields)}"
 
 
-def field_change_words(change: FieldChange, book: ledger.Ledger) -> str:
+def field_change_words(change: FieldChange, snapshot: ledger.Snapshot, state: State | None) -> str:
     """``champion p-v2 → p-v1``."""
-    old, new = (field_value_words(change.field, value, book.zone) for value in (change.old, change.new))
+    old, new = (state_value_words(snapshot, state, change.field, value) for value in (change.old, change.new))
     return f"{field_words(change.field)} {old} → {new}"
 
 

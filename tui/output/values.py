@@ -7,14 +7,19 @@ import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from tallystick.ledger.events.unknown import Unknown
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.steps import STEP, counts_in_steps, step_of
 from tallystick.ledger.views.entities import Championship
+from tallystick.ledger.views.projection import State
 from tallystick.tui.output.escape import show
 
 EARLIEST_END = dt.datetime(1, 1, 1, 0, 0, 1, tzinfo=dt.UTC)
 """The end of a period that a stranger wrote may be the first moment of all, before which there is none to name."""
+OF_THE_WORLD = ("cutoff",)
+"""Fields with one time that rows are compared with; every other single time says when something was done."""
 PLACES = ("registered_by", "described_by", "made_by_event")
 
 
@@ -73,7 +78,30 @@ def state_value_words(snapshot: Snapshot, state: object, field: str, value: Any)
     match value:
         case (dt.datetime() as start, dt.datetime() as end) if isinstance(pipeline, str):
             return world_words(snapshot, pipeline, (start, end))
+        case dt.datetime() if field in OF_THE_WORLD and counts_in_steps(snapshot, str(pipeline)):
+            return f"step {step_of(value)}"
     return field_value_words(field, value, snapshot.zone)
+
+
+def state_builtins(snapshot: Snapshot, state: State) -> dict[str, Any]:
+    """The fields of an entity's state for programs.
+
+    A period is a pair of times, the end exclusive; of a pipeline that counts in steps it is a pair of steps.
+    """
+    fields = {field: getattr(state, field) for field in state.__struct_fields__}
+    return {field: value_builtins(snapshot, state, field, value) for field, value in fields.items()}
+
+
+def value_builtins(snapshot: Snapshot, state: object, field: str, value: Any) -> Any:
+    """One value of a state for programs, in steps where its pipeline counts so."""
+    pipeline = getattr(state, "pipeline", None)
+    if isinstance(pipeline, str) and counts_in_steps(snapshot, pipeline):
+        match value:
+            case (dt.datetime() as start, dt.datetime() as end):
+                return [step_of(start), step_of(end)]
+            case dt.datetime() if field in OF_THE_WORLD:
+                return step_of(value)
+    return msgspec.to_builtins(value)
 
 
 def field_words(field: str) -> str:

@@ -20,7 +20,7 @@ from tallystick.tui.app.screens.board import event_lines
 from tallystick.tui.app.screens.pane import Pane, Question
 from tallystick.tui.app.widgets.lines import Line, Lines
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.values import field_value_words, field_words, moment_words
+from tallystick.tui.output.values import field_words, moment_words, state_value_words
 
 LISTED = 5
 MOST_FIELDS = 400
@@ -58,7 +58,8 @@ def _times(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
         elif len(lines) < MOST_FIELDS:
             lines += [Line(""), Line(change.handle, "bold", change.handle)]
             for field in change.fields:
-                lines.append(Line(f"{field_change_words(field, book)}  (#{field.seq})", "", f"#{field.seq}", 2))
+                said = field_change_words(field, second, change.after)
+                lines.append(Line(f"{said}  (#{field.seq})", "", f"#{field.seq}", 2))
                 made[field.seq] = None
     lines.append(Line(""))
     for kind, number in again.items():
@@ -121,7 +122,10 @@ def _entities(book: ledger.Ledger, a: Mark, b: Mark) -> list[Line]:
     kind = a.handle.partition(":")[0]
     for field, left, right in differing(old, new):
         if field != kind:
-            words = [show(field_value_words(field, value, book.zone), 300) for value in (left, right)]
+            words = [
+                show(state_value_words(snapshot, state, field, value), 300)
+                for snapshot, state, value in zip(snapshots, (old, new), (left, right), strict=True)
+            ]
             lines.append(Line(f"{field_words(field)} {words[0]} → {words[1]}", indent=2))
     if isinstance(old, RunState) and isinstance(new, RunState):
         lines += _run_settings(snapshots, (old, new))

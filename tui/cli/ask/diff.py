@@ -21,6 +21,7 @@ from tallystick.tui.cli.options import axis_option, json_option, ledger_option
 from tallystick.tui.output.changes import SAME_WHEN_REPEATED, entry_json, event_line, field_change_words, setting_words
 from tallystick.tui.output.console import as_of_json, clock_line, heading, print_json, table, wrap
 from tallystick.tui.output.escape import show
+from tallystick.tui.output.values import state_builtins, value_builtins
 
 if TYPE_CHECKING:
     from tallystick.pipeline.config.diff import ConfigChange
@@ -104,7 +105,7 @@ def _print_dates(found: Difference, book: ledger.Ledger, everything: bool, as_js
             continue
         click.secho(show(change.handle), bold=True)
         for field in change.fields:
-            click.echo(wrap(f"{field_change_words(field, book)}  (#{field.seq})", "  "))
+            click.echo(wrap(f"{field_change_words(field, later, change.after)}  (#{field.seq})", "  "))
             made[field.seq] = None
     for kind, changes in again.items():
         runs = ", ".join(dict.fromkeys(str(getattr(change.after, "run", "")) for change in changes))
@@ -130,7 +131,7 @@ def _change_json(
     aside: dict[int, int],
 ) -> dict[str, Any]:
     before, after = (
-        None if state is None else {**msgspec.to_builtins(state), **belongings(side, state)}
+        None if state is None else {**state_builtins(side, state), **belongings(side, state)}
         for side, state in zip(sides, (change.before, change.after), strict=True)
     )
     return {
@@ -139,7 +140,12 @@ def _change_json(
         "after": after,
         "event": entry_json(snapshot.entry(change.seq), snapshot, aside),
         "fields": [
-            {"field": field.field, "old": field.old, "new": field.new, "event": f"#{field.seq}"}
+            {
+                "field": field.field,
+                "old": value_builtins(snapshot, change.after, field.field, field.old),
+                "new": value_builtins(snapshot, change.after, field.field, field.new),
+                "event": f"#{field.seq}",
+            }
             for field in change.fields
         ],
     }

@@ -18,7 +18,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.changes import entry_json, event_line
 from tallystick.tui.output.console import as_of_json, print_json, wrap
 from tallystick.tui.output.escape import show
-from tallystick.tui.output.values import field_value_words, field_words, value_words
+from tallystick.tui.output.values import field_words, state_value_words, value_builtins
 
 SHOWN_CAUSES = 6
 
@@ -38,21 +38,23 @@ def why_command(question: str, ledger_path: Path | None, as_of: str | None, axis
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
         answer, aside = _why(snapshot, question), set_aside(snapshot)
+        state = snapshot.find(f"{answer.kind}:{answer.name}")
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "entity": {"handle": f"{answer.kind}:{answer.name}"},
                 "field": answer.field,
-                "value": answer.value,
-                "before": answer.before,
+                "value": value_builtins(snapshot, state, answer.field, answer.value),
+                "before": value_builtins(snapshot, state, answer.field, answer.before),
                 "was_there": answer.was_there,
                 "because": _cause_json(answer.because, snapshot, aside),
             }
             print_json("tally.why/1", content)
             return
         head_line(snapshot, as_of)
-        value = value_words(answer.value, book.zone)
-        before = f" (before: {value_words(answer.before, book.zone)})" if answer.was_there else ""
+        value = state_value_words(snapshot, state, answer.field, answer.value)
+        earlier = state_value_words(snapshot, state, answer.field, answer.before)
+        before = f" (before: {earlier})" if answer.was_there else ""
         click.secho(
             wrap(f"{answer.kind}:{answer.name}: {field_words(answer.field)} is {value}{before}, because of"), bold=True
         )
@@ -117,14 +119,14 @@ def story_command(entity: str, ledger_path: Path | None, as_of: str | None, axis
         for step in steps:
             click.echo(struck(wrap(event_line(step.entry, snapshot, book.zone), "  "), step.entry.seq, aside))
             if step.changed and step.state is not None:
-                click.echo(wrap(_changed_words(step, book), "      "))
+                click.echo(wrap(_changed_words(step, snapshot), "      "))
             elif step.state is None:
                 click.echo("      from here on it does not exist")
 
 
-def _changed_words(step: HistoryStep, book: ledger.Ledger) -> str:
+def _changed_words(step: HistoryStep, snapshot: ledger.Snapshot) -> str:
     values = (
-        f"{field_words(field)} {field_value_words(field, getattr(step.state, field), book.zone)}"
+        f"{field_words(field)} {state_value_words(snapshot, step.state, field, getattr(step.state, field))}"
         for field in step.changed
     )
     return f"now {'; '.join(values)}"

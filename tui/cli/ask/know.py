@@ -6,7 +6,6 @@ import datetime as dt
 from pathlib import Path
 
 import click
-import msgspec
 
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.query.as_of import parse_period
@@ -18,7 +17,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.changes import late_words
 from tallystick.tui.output.console import as_of_json, print_json, table, wrap
 from tallystick.tui.output.import_label import unproven_line
-from tallystick.tui.output.values import day_words, period_words, world_words
+from tallystick.tui.output.values import day_words, period_words, state_builtins, world_words
 
 
 @tally.command("know")
@@ -43,18 +42,22 @@ def know_command(
                 "evaluations": [
                     {
                         "handle": f"evaluation:{item.evaluation.evaluation}",
-                        **msgspec.to_builtins(item.evaluation),
+                        **state_builtins(snapshot, item.evaluation),
                         "late_seconds": None if item.late is None else item.late.total_seconds(),
                         "superseded": item.superseded,
                     }
                     for item in found.known
                 ],
-                "slices": [{"handle": f"slice:{state.slice}", **msgspec.to_builtins(state)} for state in found.slices],
-                "models": [{"handle": f"model:{state.model}", **msgspec.to_builtins(state)} for state in found.models],
+                "slices": [
+                    {"handle": f"slice:{state.slice}", **state_builtins(snapshot, state)} for state in found.slices
+                ],
+                "models": [
+                    {"handle": f"model:{state.model}", **state_builtins(snapshot, state)} for state in found.models
+                ],
                 "periods": [
                     {
                         "handle": f"period:{state.period}",
-                        **msgspec.to_builtins(state),
+                        **state_builtins(snapshot, state),
                         "late_seconds": None if (late := _late(state)) is None else late.total_seconds(),
                     }
                     for state in found.periods
@@ -87,7 +90,7 @@ def know_command(
             when = f"{day_words(watched.monitored_at, book.zone)}{'' if late is None else f', {late_words(late)}'}"
             click.echo(wrap(f"watched on {when}: {watched.model}: {watched.headline} [{watched.status}]"))
         for state in found.slices:
-            held = period_words(state.period, book.zone) if state.period else "rows of it"
+            held = world_words(snapshot, state.pipeline, state.period) if state.period else "rows of it"
             taken = day_words(state.taken_at, book.zone)
             click.echo(wrap(f"slice {state.slice} holds {held}: {count(state.rows, 'row')}, taken {taken}"))
         for model in found.models:

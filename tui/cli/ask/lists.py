@@ -31,7 +31,7 @@ def runs_command(ledger_path: Path | None, as_of: str | None, axis: str, as_json
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
-                "runs": [state_json(run, f"run:{run.run}") for run in runs],
+                "runs": [state_json(snapshot, run, f"run:{run.run}") for run in runs],
             }
             print_json("tally.runs/1", content)
             return
@@ -69,7 +69,7 @@ def models_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
         if as_json:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
-                "models": [state_json(model, f"model:{model.model}") for model in models],
+                "models": [state_json(snapshot, model, f"model:{model.model}") for model in models],
             }
             print_json("tally.models/1", content)
             return

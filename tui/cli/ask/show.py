@@ -15,6 +15,7 @@ from tallystick.ledger.events.event import Event
 from tallystick.ledger.events.sentences import erasure_words
 from tallystick.ledger.events.types import is_known
 from tallystick.ledger.query.belongings import belongings
+from tallystick.ledger.query.steps import counts_in_steps
 from tallystick.ledger.views.entities import GateState, RunState
 from tallystick.ledger.views.projection import State
 from tallystick.tui.cli.answer import head_line, snapshot_of, struck_where_corrected
@@ -25,7 +26,7 @@ from tallystick.tui.cli.options import as_of_option, axis_option, json_option, l
 from tallystick.tui.output.console import as_of_json, clock_line, parsed, print_json, wrap
 from tallystick.tui.output.escape import show, show_lines
 from tallystick.tui.output.import_label import imported_json
-from tallystick.tui.output.values import field_words, state_value_words
+from tallystick.tui.output.values import field_words, state_builtins, state_value_words, steps_words
 
 
 @tally.command("show")
@@ -57,7 +58,7 @@ def show_command(handle: str, ledger_path: Path | None, as_of: str | None, axis:
             content = {
                 "as_of": as_of_json(snapshot.as_of, book),
                 "handle": snapshot.node(handle),
-                "state": {**msgspec.to_builtins(state), **belongings(snapshot, state)},
+                "state": {**state_builtins(snapshot, state), **belongings(snapshot, state)},
             }
             print_json("tally.show/1", content)
             return
@@ -128,8 +129,19 @@ def _show_event(snapshot: ledger.Snapshot, seq: int, as_json: bool) -> None:
         return
     if isinstance(found.content, Event) and not is_known(found.content):
         click.echo("  This type is newer than this program; it is shown as it is.")
+    _say_steps(snapshot, found.content)
     pretty = msgspec.json.format(found.data, indent=2).decode(errors="replace")
     click.echo(show_lines(pretty, 2_000))
+
+
+def _say_steps(snapshot: ledger.Snapshot, content: object) -> None:
+    """Which steps the dates of an event are kept for, where its pipeline counts in steps."""
+    if not isinstance(content, Event) or content.about is None or content.about.observed_in is None:
+        return
+    pipeline = getattr(content.body, "pipeline", None)
+    if isinstance(pipeline, str) and counts_in_steps(snapshot, pipeline):
+        said = f"about {steps_words(content.about.observed_in)}; a step n is kept as n days after 1970-01-01"
+        click.echo(wrap(said, "  "))
 
 
 def _show_commit(snapshot: ledger.Snapshot, n: int, as_json: bool) -> None:

@@ -52,16 +52,20 @@ def status_command(ledger_path: Path | None, as_of: str | None, axis: str, as_js
                     "commits": snapshot.as_of.n + 1,
                     "events": snapshot.as_of.seq + 1,
                     "signed_commits": min(signed, snapshot.as_of.n + 1),
-                    "pipelines": unknown or [state_json(state, f"pipeline:{state.pipeline}") for state in pipelines],
+                    "pipelines": unknown
+                    or [state_json(snapshot, state, f"pipeline:{state.pipeline}") for state in pipelines],
                     "watched": [
-                        last if isinstance(last, Unknown) else state_json(last, f"period:{last.period}")
+                        last if isinstance(last, Unknown) else state_json(snapshot, last, f"period:{last.period}")
                         for state in pipelines
                         if (last := newest_look(state.pipeline, snapshot)) is not None
                     ],
-                    "histories": [state_json(state, f"history:{state.history}") for state in snapshot.histories()],
-                    "running": [state_json(run, f"run:{run.run}") for run in runs if run.status == "running"],
+                    "histories": [
+                        state_json(snapshot, state, f"history:{state.history}") for state in snapshot.histories()
+                    ],
+                    "running": [state_json(snapshot, run, f"run:{run.run}") for run in runs if run.status == "running"],
                     "waivers": [
-                        state_json(waiver, f"waiver:{waiver.waiver}") for waiver in snapshot.waivers_in_force()
+                        state_json(snapshot, waiver, f"waiver:{waiver.waiver}")
+                        for waiver in snapshot.waivers_in_force()
                     ],
                     "expired": [
                         {"handle": f"gate:{item.gate.gate}", "sentence": item.sentence} for item in expired(snapshot)

@@ -53,7 +53,7 @@ def correct_command(handle: str, reason: str, ledger_path: Path | None, as_json:
         click.echo(wrap(f"From now on #{seq} does not count ({book.commit_handle(appended.n)})."))
         click.echo(wrap(f"It said: {show(before.event(seq).sentence, 400)}"))
         for change in changed:
-            click.echo(wrap(change_words(change, book), "  "))
+            click.echo(wrap(change_words(change, book.now()), "  "))
         if not changed:
             click.echo("  No state of any entity followed from it.")
         print_receipt(book)
