@@ -264,7 +264,6 @@ the signal's variance that is lost, the growth of the noise, what one day has mo
 def causes(world: World, seeds: Sequence[int]) -> dict[str, Counter[str]]:
     """Decisions by cause, with how often the cause was large enough to be seen."""
     table: dict[str, Counter[str]] = {}
-    owns = {seed: own_of(live_a_life(world, seed)) for seed in seeds}
     for cause, (of_classes, of_numbers) in STRENGTHS.items():
         strength = of_classes if world.rate is not None else of_numbers
         if not strength or (cause == "day" and world.clusters < DAYS):
