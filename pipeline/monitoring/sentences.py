@@ -250,7 +250,8 @@ def _ranks(facts: Facts, standing: Standing, lead: str = "") -> str:
         auc = facts.statistics["auc"]
         return f"{lead}AUC {auc:.3f}; {windows} {least:.3f} was expected.{_again(standing)}"
     slope, least = 1.0 - standing.value, 1.0 - standing.high
-    return f"{lead}where predictions differ by 1, outcomes differ by {slope:.2f}; {windows} {least:.2f} was expected.{_again(standing)}"
+    differ = f"where predictions differ by 1, outcomes differ by {slope:.2f}"
+    return f"{lead}{differ}; {windows} {least:.2f} was expected.{_again(standing)}"
 
 
 def _ranking(facts: Facts, context: PeriodContext, standing: Standing) -> PeriodFinding:
