@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import shutil
 import socket
 import subprocess
@@ -12,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from elsewhere import deliver, scored
-from tiny import done, silent, table, tiny
+from own_modules import HOURS, PARTS, own
+from tiny import done, silent, table
 
 from tallystick import ledger
 from tallystick.ledger.errors import InvalidInput, Refused
@@ -27,41 +26,6 @@ from tallystick.pipeline.own_code import ROOT, forget, gather, main_module
 from tallystick.pipeline.recipes import Columns, build, look_beside
 
 COLUMNS = Columns(("a",), ())
-MODELS = '''
-"""The team's models."""
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
-import calendar_parts
-from rules.hours import late_hours
-
-class CalendarTrees(ClassifierMixin, BaseEstimator):
-    """Trees on the hour and what the team knows of it."""
-
-    def __init__(self, leaves=8, random_state=None):
-        self.leaves = leaves
-        self.random_state = random_state
-
-    def _columns(self, X):
-        import numpy as np
-        return np.c_[X["sched_dep_time"].to_numpy(), late_hours(X["sched_dep_time"].to_numpy())]
-
-    def fit(self, X, y):
-        self.classes_ = [0, 1]
-        self.model_ = calendar_parts.trees(self.leaves, self.random_state).fit(self._columns(X), y)
-        return self
-
-    def predict_proba(self, X):
-        return self.model_.predict_proba(self._columns(X))
-'''
-PARTS = """
-from sklearn.tree import DecisionTreeClassifier
-def trees(leaves, seed):
-    return DecisionTreeClassifier(max_leaf_nodes=leaves, min_samples_leaf=50, random_state=seed)
-"""
-HOURS = """
-from . import limits
-def late_hours(times):
-    return (times >= limits.EVENING).astype(float)
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -70,25 +34,6 @@ def nowhere() -> Iterator[None]:
     yield
     look_beside(None)
     forget()
-
-
-def own(folder: Path, *, params: str = "leaves = 8", estimator: str = "mymodels:CalendarTrees") -> Path:
-    """The tiny pipeline with a class of the team's own, which imports a module and a package beside it."""
-    file = tiny(folder)
-    candidate = f'''[candidates.calendar]
-estimator = "{estimator}"
-params = {{ {params} }}
-complexity = 1
-why = "The team's own."
-'''
-    file.write_text(re.sub(r"\[candidates\.logistic\].*?(?=\n\[)", candidate, file.read_text(), flags=re.DOTALL))
-    (folder / "mymodels.py").write_text(MODELS)
-    (folder / "calendar_parts.py").write_text(PARTS)
-    (folder / "rules").mkdir()
-    (folder / "rules" / "__init__.py").write_text("")
-    (folder / "rules" / "hours.py").write_text(HOURS)
-    (folder / "rules" / "limits.py").write_text("EVENING = 1800\n")
-    return file
 
 
 def alone(folder: Path, text: str, **more: str) -> Path:
@@ -307,21 +252,3 @@ def test_reading_and_importing_are_no_misconduct(tmp_path: Path) -> None:
     file = alone(tmp_path, UNSTEADY.replace("        return self\n", f"        {body}\n        return self\n"))
     with ledger.create(tmp_path, timezone="America/New_York") as book:
         assert done(book, file).outline.unsteady
-
-
-def test_the_example_of_the_readme_runs_with_one_worker_and_with_two(tmp_path: Path) -> None:
-    readme = (Path(__file__).resolve().parent.parent.parent / "README.md").read_text()
-    (example,) = re.findall(r"```toml\n(\[candidates\.calendar\].*?)```", readme, re.DOTALL)
-    file = own(tmp_path)
-    file.write_text(
-        re.sub(r"\[candidates\.calendar\].*?(?=\n\[)", lambda _: example, file.read_text(), flags=re.DOTALL)
-    )
-    deliver(tmp_path, scored())
-    hashes = set()
-    with ledger.create(tmp_path, timezone="America/New_York") as book:
-        for workers in (1, 2):
-            report = done(book, file, workers=workers)
-            assert {item.candidate for item in report.judged} == {"base_rate", "calendar", "sas_score"}
-            hashes.add(report.result_hash)
-        assert reproduce(book, report.outline.run, workers=2, on_progress=silent).body.verdict == "identical"
-    assert len(hashes) == 1
