@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import repeat, starmap
 from typing import Any, NamedTuple, cast
 
 from tallystick.ledger.errors import NotFound
@@ -195,6 +196,17 @@ class TrialReader(EntityReader):
                 points += _points(event.content.body, metric)
         return points
 
+    def numbers(self, trial: str) -> dict[str, list[CurvePoint]]:
+        """Every number of a trial by its whole name, by metric, in the order in which it was recorded."""
+        found: dict[str, list[CurvePoint]] = {}
+        curves = self._curves(f"{trial}{SEPARATOR}")
+        names = {state.name for state in curves}
+        for event in self.some_events(sorted({state.seq for state in curves})):
+            if isinstance(event.content, Event) and event.counts:
+                for name in names:
+                    found.setdefault(name, []).extend(_points(event.content.body, name))
+        return found
+
     def _curves(self, prefix: str) -> list[CurveState]:
         return cast("list[CurveState]", self._views.beginning(CURVES, prefix, self._position))
 
@@ -231,6 +243,11 @@ class TrialReader(EntityReader):
         found = cast("list[TagState]", self._views.beginning(TAGS, f"{owner}{SEPARATOR}", self._position))
         return {state.name: state.value for state in found if state.value is not None}
 
+    def tag_states(self, owner: str) -> dict[str, TagState]:
+        """The same with the event that each follows from, and with those that were removed."""
+        found = cast("list[TagState]", self._views.beginning(TAGS, f"{owner}{SEPARATOR}", self._position))
+        return {state.name: state for state in found}
+
     def filed(self, owner: str) -> list[FiledState]:
         """Files of an entity by its name with its kind, ``logged:m-1``."""
         found = cast("list[FiledState]", self._views.beginning(FILED, f"{owner}{SEPARATOR}", self._position))
@@ -264,7 +281,14 @@ def _points(body: object, metric: str) -> Iterable[CurvePoint]:
     elif isinstance(body, say.TrialSeries):
         for series in body.series:
             if series.key == metric:
-                about = (series.model, series.dataset, series.dataset_digest)
-                for index, (step, value, at) in enumerate(zip(series.steps, series.values, series.at_ms, strict=True)):
-                    odd = series.not_finite.get(str(index), "nan")
-                    yield CurvePoint(step, _NOT_FINITE[odd] if value is None else value, at, *about)
+                yield from _series_points(series)
+
+
+def _series_points(series: say.Series) -> Iterable[CurvePoint]:
+    values = cast("list[float]", series.values)
+    if series.not_finite:
+        values = [_NOT_FINITE[series.not_finite.get(str(index), "nan")] if value is None else value
+                  for index, value in enumerate(series.values)]  # fmt: skip
+    # A curve of 100,000 numbers is one page of another tracker: without a Python frame for each.
+    about = (repeat(series.model), repeat(series.dataset), repeat(series.dataset_digest))
+    return starmap(CurvePoint, zip(series.steps, values, series.at_ms, *about, strict=False))

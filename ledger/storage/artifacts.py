@@ -90,6 +90,26 @@ class Objects:
             ) from error
         return artifact
 
+    def put_file(self, source: Path) -> Artifact:
+        """Store the content of a file once, however large it is; durable on return. A link is not followed.
+
+        Raises
+        ------
+        InvalidInput
+            When it cannot be read, changes meanwhile, or cannot be stored.
+        """
+        try:
+            with regular_file(source, follow=False) as file:
+                artifact = Artifact(_hash_of(file), file.tell())
+                path = self.path(artifact.hash)
+                if not _is_kept(path, artifact):
+                    file.seek(0)
+                    write_pieces(path, _pieces_of(file, artifact.hash), mode=0o444)
+                sync_names(path)
+        except OSError as error:
+            raise InvalidInput(f"{source} could not be stored in {self.folder}: {error.strerror or error}.") from error
+        return artifact
+
     def take(self, other: Objects, artifact: str) -> bool:
         """Copy a file from another folder, hashed while it is copied; False where it is here already.
 
@@ -151,6 +171,35 @@ class Objects:
         if blake3(data).hexdigest() != artifact:
             raise _changed(artifact)
         return data
+
+
+def _hash_of(file: BinaryIO) -> str:
+    hasher = blake3()
+    while piece := file.read(1 << 20):
+        hasher.update(piece)
+    return hasher.hexdigest()
+
+
+def _is_kept(path: Path, artifact: Artifact) -> bool:
+    """Whether the content of an artifact is there already, undamaged."""
+    try:
+        with regular_file(path, follow=True) as file:
+            kept = os.fstat(file.fileno()).st_size == artifact.size_bytes and _hash_of(file) == artifact.hash
+            if kept:
+                # Whoever stored it may have been killed before it was durable.
+                os.fsync(file.fileno())
+            return kept
+    except OSError:
+        return False
+
+
+def _pieces_of(file: BinaryIO, name: str) -> Iterator[bytes]:
+    hasher = blake3()
+    while piece := file.read(1 << 20):
+        hasher.update(piece)
+        yield piece
+    if hasher.hexdigest() != name:
+        raise InvalidInput("A file changed while it was stored.", "Try again when nobody writes it.")
 
 
 def _is_named(file: BinaryIO, artifact: str) -> bool:

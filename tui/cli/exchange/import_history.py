@@ -27,7 +27,21 @@ from tallystick.tui.output.progress import ProgressBar
 MOST_NAMED = 5
 
 
-@tally.command("import")
+class ImportCommand(click.Command):
+    """``tally import PATH``, and ``tally import mlflow PATH``: two paths cannot be meant by anything else."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of the command that is meant."""
+        if args[:1] == ["mlflow"] and any(arg == "--help" or not arg.startswith("-") for arg in args[1:]):
+            from tallystick.tui.cli.exchange.import_mlflow import import_mlflow_command
+
+            return import_mlflow_command.make_context(f"{info_name} mlflow", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@tally.command("import", cls=ImportCommand)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--against",
@@ -53,6 +67,8 @@ def import_command(
 
     PATH is the folder that holds .tally, or .tally itself; it is verified whole first and only read. Given again it
     brings what is new. Whatever contradicts anything is refused whole, with exit code 1 and nothing appended.
+
+    `tally import mlflow PATH` imports an MLflow store instead; see `tally import mlflow --help`.
 
     A ledger vouches for itself only. With a receipt or key that you got by another way, or where you relied on its
     key before, what comes in is proven to be its history; without, it is labelled UNPROVEN wherever it is shown.
