@@ -33,6 +33,7 @@ from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
 from tallystick.pipeline.config.settings import Csv, Final, Time
+from tallystick.pipeline.data.periods_as_text import DAYS, SPELLINGS
 from tallystick.pipeline.data.timestamps import formatted, row_times
 
 Floats = npt.NDArray[np.float64]
@@ -239,8 +240,12 @@ def _afterwards(look: Look, answers: Answers) -> list[str]:
 
 
 def _label_delay(look: Look, answers: Answers) -> str:
-    if is_step(look.facts.column(answers.time or "")):
+    column = look.facts.column(answers.time or "")
+    if is_step(column):
         return windows_for(look, answers).window
+    if column.period is not None:
+        # A row is dated at the start of its period, and what happened in it is known after its end.
+        return f"{DAYS[column.period]}d"
     # Longer is the careful side: a model never learns from answers that nobody had yet.
     return f"{min(windows_for(look, answers).length, LONGEST_DELAY_DAYS)}d"
 
@@ -429,7 +434,8 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
             held = ", ".join(map(repr, look.facts.column(value).examples[:3]))
             raise InvalidInput(
                 f"{value} holds no times that can be read, but {held}.",
-                "Say how they are written: --time-format '%d.%m.%Y'; or name another --time.",
+                "Say how they are written: --time-format '%d.%m.%Y'; or name another --time. Quarters, ISO weeks and "
+                f"months are read as {SPELLINGS}.",
             )
     elif field == "time_format":
         if value != "iso" and formatted(look.table[answers.time or ""], value) is None:
