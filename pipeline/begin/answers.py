@@ -430,7 +430,8 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     """
     value = getattr(answers, field)
     if field == "time":
-        if look.facts.column(value).kind not in ("time", "whole number"):
+        # How text is written as a time is said by the next answer, which is held against every value.
+        if look.facts.column(value).kind not in ("time", "whole number") and format_said(answers) is None:
             held = ", ".join(map(repr, look.facts.column(value).examples[:3]))
             raise InvalidInput(
                 f"{value} holds no times that can be read, but {held}.",
@@ -443,6 +444,8 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
             raise InvalidInput(
                 f"Not every {answers.time} is written as {value}: {held}.", "%Y is the year, %m the month, %d the day."
             )
+        # The zone is asked later, but where it was given as an option the times are read in it from here on.
+        _check_zone(answers.timezone or "UTC")
         days(look, answers)
     elif field == "target":
         if look.facts.column(value).levels < 2:
@@ -450,10 +453,7 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     elif field == "rule":
         target_values(look, answers)
     elif field == "timezone":
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise InvalidInput(f"{value!r} is not a time zone.", "Names look like Europe/Berlin, UTC.") from None
+        _check_zone(value)
         days(look, answers)
     elif field == "predict_at":
         _check_moment(answers, value)
@@ -470,6 +470,13 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
             )
     elif field == "group" and value != "none":
         look.facts.column(value)
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"{name!r} is not a time zone.", "Names look like Europe/Berlin, UTC.") from None
 
 
 def _check_moment(answers: Answers, text: str) -> None:

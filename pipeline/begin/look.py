@@ -108,6 +108,8 @@ def source_of(data: str, folder: Path) -> str:
         return data
     file, _, table = data.partition("#")
     path = Path(data) if Path(data).exists() else Path(file)
+    if not path.exists() and any(path.parent.glob(path.name) if "*" in path.name else ()):
+        return f"{SUFFIXES.get(path.suffix.lower(), 'csv')}:{_relative(path, folder)}"
     if not path.exists():
         raise InvalidInput(f"There is no {data}.", "Name a CSV or parquet file, a folder of them, or FILE.db#TABLE.")
     shown = _relative(path, folder)
