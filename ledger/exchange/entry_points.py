@@ -5,25 +5,24 @@ MLflow loads this while it is being imported itself, so nothing of it is importe
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from tallystick.ledger.exchange.location import parse
-from tallystick.ledger.exchange.session import Session
+from tallystick.ledger.exchange.session import shared
 
 
 def tracking_store(store_uri: str, artifact_uri: str | None = None, **_options: Any) -> Any:
     """MLflow's tracking store for ``tally:///folder``."""
     from tallystick.ledger.exchange.mlflow_tracking import TallyTrackingStore
 
-    return TallyTrackingStore(_session(store_uri), artifact_uri)
+    return TallyTrackingStore(shared(parse(store_uri)), artifact_uri)
 
 
 def registry_store(store_uri: str, tracking_uri: str | None = None, **_options: Any) -> Any:
     """MLflow's model registry for ``tally:///folder``."""
     from tallystick.ledger.exchange.mlflow_registry import TallyRegistryStore
 
-    return TallyRegistryStore(_session(store_uri))
+    return TallyRegistryStore(shared(parse(store_uri)))
 
 
 def files_repository(
@@ -33,9 +32,3 @@ def files_repository(
     from tallystick.ledger.exchange.mlflow_files import TallyFilesRepository
 
     return TallyFilesRepository(artifact_uri, tracking_uri, registry_uri)
-
-
-@cache
-def _session(uri: str) -> Session:
-    """One for each address: tracking and registry share what is held."""
-    return Session(parse(uri))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
-from tallystick.ledger.errors import InvalidInput, NotFound
+from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.opening import FOLDER, create, find
 
 FILES_SCHEME = "tally-files"
@@ -27,7 +27,13 @@ class Location(NamedTuple):
     @property
     def files(self) -> str:
         """The address of its files."""
-        return f"{FILES_SCHEME}://{self.folder}{DIVIDER.rstrip('/')}"
+        return f"{FILES_SCHEME}://{quote(str(self.folder))}{DIVIDER.rstrip('/')}"
+
+    def then(self, files: str) -> str:
+        """An address of files, so that they are shown as of the same date as the ledger."""
+        if self.as_of is None or not files.startswith(f"{FILES_SCHEME}:"):
+            return files
+        return f"{files}?as-of={quote(self.as_of, safe='')}"
 
 
 def parse(uri: str) -> Location:
@@ -43,7 +49,7 @@ def parse(uri: str) -> Location:
     parts = urlsplit(uri)
     if parts.scheme != "tally" or parts.netloc:
         raise InvalidInput(
-            f"{uri!r} is no address of a ledger.", "Write tally: or tally:///absolute/folder, with three strokes."
+            f"{uri!r} is not the address of a ledger.", "Write tally: or tally:///absolute/folder, with three slashes."
         )
     options = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     odd = options.keys() - {"as-of", "sync"}
@@ -63,10 +69,12 @@ def _folder(start: Path, only_read: bool) -> Path:
         raise NotFound(f"There is no ledger in {start} or above.", "Make one with tally init.")
     try:
         create(start).close()
-    except InvalidInput:
-        # Another process was quicker.
-        if find(start) is None:
+    except (InvalidInput, Refused):
+        # Several processes of one training begin at the same moment, and another was quicker.
+        made = find(start)
+        if made is None:
             raise
+        return made.absolute()
     return start / FOLDER
 
 
@@ -77,6 +85,7 @@ class Place(NamedTuple):
     trial_id: str | None
     logged: str | None
     path: str
+    as_of: str | None = None
 
 
 def place_of(uri: str) -> Place:
@@ -90,7 +99,8 @@ def place_of(uri: str) -> Place:
     parts = urlsplit(uri)
     folder, divider, rest = (unquote(parts.path) + "/").partition(DIVIDER)
     if parts.scheme != FILES_SCHEME or not divider:
-        raise InvalidInput(f"{uri!r} is no address of files in a ledger.")
+        raise InvalidInput(f"{uri!r} is not an address of files in a ledger.")
+    as_of = parse_qs(parts.query).get("as-of", [None])[-1]
     steps = [step for step in rest.split("/") if step]
     if ".." in steps:
         raise InvalidInput(f"{uri!r} leads out of its folder.")
@@ -98,6 +108,6 @@ def place_of(uri: str) -> Place:
         if step == "artifacts" and at:
             inner = "/".join(steps[at + 1 :])
             if at > 1 and steps[at - 2] == "models":
-                return Place(Path(folder), None, steps[at - 1], inner)
-            return Place(Path(folder), steps[at - 1], None, inner)
-    return Place(Path(folder), None, None, "/".join(steps))
+                return Place(Path(folder), None, steps[at - 1], inner, as_of)
+            return Place(Path(folder), steps[at - 1], None, inner, as_of)
+    return Place(Path(folder), None, None, "/".join(steps), as_of)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,6 +29,7 @@ from mlflow.entities import (
 )
 
 from tallystick.ledger.events.types import TrialStatus
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.session import LONG_TEXT, Session, run_id_of
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.query.trials import number_of
@@ -57,11 +60,12 @@ def millis(moment: Any) -> int | None:
 
 def experiment_of(snapshot: Snapshot, state: ExperimentState, session: Session) -> Experiment:
     """An experiment with its tags."""
+    state = readable(state)
     tags = snapshot.tags(f"experiment:{state.experiment}")
     return Experiment(
         experiment_id=state.experiment,
         name=state.name,
-        artifact_location=state.artifact_uri or f"{session.location.files}/{state.experiment}",
+        artifact_location=session.location.then(state.artifact_uri or f"{session.location.files}/{state.experiment}"),
         lifecycle_stage=stage(state.removed),
         tags=[ExperimentTag(name, value) for name, value in tags.items()],
         creation_time=millis(state.created_at),
@@ -69,24 +73,29 @@ def experiment_of(snapshot: Snapshot, state: ExperimentState, session: Session) 
     )
 
 
-def default_experiment(session: Session) -> Experiment:
-    """The one that is there before anything was recorded."""
+def default_experiment(session: Session, began: Any) -> Experiment:
+    """The one that is there before anything is recorded in it: as old as the ledger."""
     return Experiment(
         experiment_id=DEFAULT_EXPERIMENT,
         name="Default",
-        artifact_location=f"{session.location.files}/{DEFAULT_EXPERIMENT}",
+        artifact_location=session.location.then(f"{session.location.files}/{DEFAULT_EXPERIMENT}"),
         lifecycle_stage=LifecycleStage.ACTIVE,
         tags=[],
-        creation_time=0,
-        last_update_time=0,
+        creation_time=millis(began),
+        last_update_time=millis(began),
     )
+
+
+def shown_number(value: float) -> float:
+    """A number as MLflow's own database shows it: its pages fail on a run with an infinite one."""
+    return math.copysign(sys.float_info.max, value) if math.isinf(value) else value
 
 
 def metric_of(state: TrialMetricState) -> Metric:
     """The newest number of a metric."""
     return Metric(
         key=state.name,
-        value=number_of(state),
+        value=shown_number(number_of(state)),
         timestamp=state.at_ms,
         step=state.step or 0,
         model_id=state.model,
@@ -104,7 +113,7 @@ def newest(metrics: Iterable[TrialMetricState]) -> list[Metric]:
         if before is None or _order(state) >= _order(before):
             found[state.name] = state
     return [
-        Metric(key=state.name, value=number_of(state), timestamp=state.at_ms, step=state.step or 0)
+        Metric(key=state.name, value=shown_number(number_of(state)), timestamp=state.at_ms, step=state.step or 0)
         for state in found.values()
     ]
 
@@ -116,6 +125,7 @@ def _order(state: TrialMetricState) -> tuple[int, int, float]:
 
 def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Objects) -> Run:
     """A trial with all that belongs to it."""
+    trial = readable(trial)
     run_id = run_id_of(trial.trial)
     experiment = trial.experiment or DEFAULT_EXPERIMENT
     tags = tags_of(snapshot, trial)
@@ -124,10 +134,12 @@ def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Obj
         experiment_id=experiment,
         user_id=trial.user or trial.by,
         status=_SHOWN[trial.status],
-        start_time=millis(trial.started_at),
+        start_time=millis(trial.started_at) or 0,  # MLflow demands one, also where it was erased
         end_time=millis(trial.ended_at),
         lifecycle_stage=stage(trial.removed),
-        artifact_uri=trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts",
+        artifact_uri=session.files_address(
+            trial.artifact_uri or f"{session.location.files}/{experiment}/{run_id}/artifacts",
+        ),
         run_name=tags.get("mlflow.runName", trial.name),
     )
     data = RunData(
@@ -141,11 +153,12 @@ def run_of(snapshot: Snapshot, trial: TrialState, session: Session, objects: Obj
 def tags_of(snapshot: Snapshot, trial: TrialState) -> dict[str, str]:
     """The tags of a trial, and what other recorders say in tags."""
     tags = snapshot.tags(f"trial:{trial.trial}")
-    tags.setdefault("mlflow.user", trial.user or trial.by)
+    if "mlflow.runName" not in tags:  # of another recorder: MLflow's own clients set the user's tag, or leave it out
+        tags.setdefault("mlflow.user", trial.user or trial.by)
     tags["mlflow.runName"] = trial.name
     if trial.parent is not None:
         tags.setdefault("mlflow.parentRunId", run_id_of(trial.parent))
-    notes = [note.text for note in snapshot.notes(trial.trial)]
+    notes = [str(note.text) for note in snapshot.notes(trial.trial)]
     if notes:
         tags.setdefault("mlflow.note.content", "\n\n".join(notes))
     return tags
@@ -195,13 +208,14 @@ def logged_of(
     snapshot: Snapshot, state: LoggedModelState, session: Session, metrics: dict[str, list[Metric]]
 ) -> LoggedModel:
     """A kept model with its tags, parameters and numbers."""
+    state = readable(state)
     experiment = state.experiment or DEFAULT_EXPERIMENT
     location = f"{session.location.files}/{experiment}/models/{state.logged}/artifacts"
     return LoggedModel(
         experiment_id=experiment,
         model_id=state.logged,
         name=state.name,
-        artifact_location=state.artifact_uri or location,
+        artifact_location=session.files_address(state.artifact_uri or location),
         creation_timestamp=millis(state.created_at),
         last_updated_timestamp=millis(state.changed_at),
         model_type=state.model_type,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2 as codes
+from mlflow.store.entities.paged_list import PagedList
 
 from tallystick.ledger.errors import Busy, Conflict, InvalidInput, NotFound, Refused, TallyError
 
+_log = logging.getLogger(__name__)
 C = TypeVar("C", bound=type)
 
 _CODES: tuple[tuple[type[TallyError], int], ...] = (
@@ -30,7 +33,7 @@ def fail(words: str, code: int = codes.INVALID_PARAMETER_VALUE) -> NoReturn:
 
 def not_kept(what: str) -> NoReturn:
     """Refuse what the ledger does not record."""
-    raise MlflowException(f"A Tallystick ledger records no {what}.", error_code=codes.NOT_IMPLEMENTED)
+    raise MlflowException(f"A Tallystick ledger does not record {what}.", error_code=codes.NOT_IMPLEMENTED)
 
 
 def translated(error: TallyError) -> MlflowException:
@@ -47,6 +50,32 @@ def in_mlflows_words(cls: C) -> C:
     return cls
 
 
+def refusing_the_rest(cls: C) -> C:
+    """Answer what MLflow's base class leaves open: lists are empty, and anything else is refused in words.
+
+    The base class raises NotImplementedError, which is a 500 through a server.
+    """
+    for name in dir(cls):
+        method = inspect.getattr_static(cls, name)
+        if inspect.isfunction(method) and not name.startswith("_") and method.__module__.startswith("mlflow."):
+            setattr(cls, name, _answered(method))
+    return cls
+
+
+def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(method)
+    def call(*arguments: Any, **options: Any) -> Any:
+        try:
+            return method(*arguments, **options)
+        except NotImplementedError as error:
+            if method.__name__.startswith(("list_", "search_")):
+                return PagedList([], None)
+            words = f"A Tallystick ledger does not record this ({method.__name__})."
+            raise MlflowException(words, error_code=codes.NOT_IMPLEMENTED) from error
+
+    return call
+
+
 def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:
@@ -56,5 +85,12 @@ def _wrapped(method: Callable[..., Any]) -> Callable[..., Any]:
             raise translated(error) from error
         except OSError as error:
             raise MlflowException(f"The ledger could not be used: {error}.", error_code=codes.BAD_REQUEST) from error
+        except MlflowException:
+            raise
+        except Exception as error:
+            # Anything else would be a 500, which clients repeat for minutes although each try fails the same way.
+            _log.exception("%s failed", method.__qualname__)
+            words = f"The ledger could not answer {method.__name__}: {type(error).__name__}: {error}"
+            raise MlflowException(words, error_code=codes.BAD_REQUEST) from error
 
     return call

@@ -26,11 +26,12 @@ from tallystick.ledger.events.types import (
 )
 from tallystick.ledger.exchange import mlflow_entities as show
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
-from tallystick.ledger.exchange.session import Session
+from tallystick.ledger.exchange.session import HANDED_ON, Session
 from tallystick.ledger.query.snapshot import Snapshot
 
 DEFAULT = show.DEFAULT_EXPERIMENT
 SEARCH_MOST = 50_000
+NEWEST_FIRST = ["creation_time DESC", "experiment_id ASC"]
 
 
 @in_mlflows_words
@@ -40,6 +41,7 @@ class ExperimentStore(AbstractStore):
     def __init__(self, session: Session, artifact_uri: str | None = None) -> None:
         self._session = session
         self._artifact_uri = artifact_uri
+        session.behind_server = bool(artifact_uri) and str(artifact_uri).startswith(HANDED_ON)
         self._runs: dict[str, Run] = {}
         self._runs_upto = -1
         super().__init__()
@@ -57,14 +59,16 @@ class ExperimentStore(AbstractStore):
             fail(f"Invalid value {max_results} for parameter 'max_results' supplied. It must be at most {SEARCH_MOST}")
         stages = ViewType.to_lifecycle_stages(view_type) if hasattr(ViewType, "to_lifecycle_stages") else None
         found = [one for one in self._experiments() if is_shown(one.lifecycle_stage, view_type, stages)]
-        found = SearchExperimentsUtils.sort(SearchExperimentsUtils.filter(found, filter_string), order_by)
+        found = SearchExperimentsUtils.sort(
+            SearchExperimentsUtils.filter(found, filter_string), order_by or NEWEST_FIRST
+        )
         return PagedList(*SearchUtils.paginate(found, page_token, max_results))
 
     def _experiments(self) -> list[Any]:
         def listed(now: Snapshot) -> list[Any]:
             found = [show.experiment_of(now, state, self._session) for state in now.experiments()]
             if all(one.experiment_id != DEFAULT for one in found):
-                found.insert(0, show.default_experiment(self._session))
+                found.insert(0, show.default_experiment(self._session, began(now)))
             return found
 
         return self._session.ask(listed)
@@ -171,6 +175,11 @@ class ExperimentStore(AbstractStore):
     @property
     def _default_uri(self) -> str | None:
         return f"{self._artifact_uri.rstrip('/')}/{DEFAULT}" if self._artifact_uri else None
+
+
+def began(now: Snapshot) -> Any:
+    """When the ledger was made."""
+    return now.commit(0).recorded_at
 
 
 def is_shown(stage: str, view_type: int, stages: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path
+from urllib.parse import quote
 
 from mlflow.entities import FileInfo
 from mlflow.protos import databricks_pb2 as codes
@@ -12,7 +13,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from tallystick.ledger.events.types import ArtifactStored, FileFiled
 from tallystick.ledger.exchange.location import Location, Place, place_of
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
-from tallystick.ledger.exchange.session import Session
+from tallystick.ledger.exchange.session import shared
 from tallystick.ledger.views.entities import FiledState
 
 
@@ -26,7 +27,9 @@ class TallyFilesRepository(ArtifactRepository):
 
     def __init__(self, artifact_uri: str, tracking_uri: str | None = None, registry_uri: str | None = None) -> None:
         super().__init__(artifact_uri, tracking_uri, registry_uri)
-        self._session = Session(Location(place_of(artifact_uri).folder, None, each=False))
+        place = place_of(artifact_uri)
+        self._base = artifact_uri.partition("?")[0]
+        self._session = shared(Location(place.folder, place.as_of, each=False))
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Keep one file."""
@@ -72,7 +75,7 @@ class TallyFilesRepository(ArtifactRepository):
         )
 
     def _place(self, path: str) -> Place:
-        return place_of(posixpath.join(self.artifact_uri, path) if path else self.artifact_uri)
+        return place_of(posixpath.join(self._base, quote(path)) if path else self._base)
 
     def _files(self, path: str) -> tuple[list[FiledState], str]:
         """The files of whoever owns a place, and the path within."""

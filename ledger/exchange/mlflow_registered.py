@@ -29,6 +29,7 @@ from tallystick.ledger.events.types import (
     RegisteredCreated,
     VersionChanged,
 )
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import in_mlflows_words, not_kept
 from tallystick.ledger.exchange.mlflow_versions import (
     at_most,
@@ -36,6 +37,7 @@ from tallystick.ledger.exchange.mlflow_versions import (
     free_key,
     no_prompts,
     page,
+    registered_models,
     registered_named,
     registered_of,
     taken,
@@ -101,8 +103,8 @@ class RegisteredStore(AbstractStore):
     def delete_registered_model(self, name: str) -> None:
         """Remove it with its versions; what it was stays in the past."""
         key = self._registered(name).registered
-        versions = self._session.ask(lambda now: [v for v in now.model_versions(key) if not v.removed])
-        aliases = self._session.ask(lambda now: [a for a in now.aliases(key) if a.version is not None])
+        versions = self._session.ask(lambda now: [v for v in map(readable, now.model_versions(key)) if not v.removed])
+        aliases = self._session.ask(lambda now: [readable(a) for a in now.aliases(key) if a.version is not None])
         self._session.write(
             *(self._moved(key, alias.name, None, alias.version, None) for alias in aliases),
             *(VersionChanged(version=one.version, registered=key, removed=True) for one in versions),
@@ -123,9 +125,7 @@ class RegisteredStore(AbstractStore):
     ) -> PagedList:
         """Registered models that fulfil a filter, in pages."""
         most = at_most(max_results or 100)
-        found = self._session.ask(
-            lambda now: [registered_of(now, state) for state in now.registered_models() if not state.removed]
-        )
+        found = self._session.ask(lambda now: [registered_of(now, state) for state in registered_models(now)])
         found = SearchModelUtils.sort(SearchModelUtils.filter(found, no_prompts(filter_string)), order_by)
         return PagedList(*page(found, page_token, most))
 

@@ -31,17 +31,20 @@ from tallystick.ledger.events.types import (
     VersionChanged,
     VersionCreated,
 )
-from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
+from tallystick.ledger.exchange.erased import readable
+from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, refusing_the_rest
 from tallystick.ledger.exchange.mlflow_registered import RegisteredStore
 from tallystick.ledger.exchange.mlflow_versions import (
     at_most,
     by_name,
+    files_of,
     last_move,
     no_prompts,
+    origin,
     page,
     pointed,
+    registered_models,
     registered_named,
-    trial_named,
     version_of,
     versions,
 )
@@ -54,6 +57,7 @@ MOST_TRIES = 100
 SEARCH_MOST = 200_000
 
 
+@refusing_the_rest
 @in_mlflows_words
 class TallyRegistryStore(RegisteredStore):
     """See :class:`mlflow.store.model_registry.abstract_store.AbstractStore`."""
@@ -76,7 +80,7 @@ class TallyRegistryStore(RegisteredStore):
             _validate_model_version_tag(tag.key, tag.value)
         given = {tag.key: str(tag.value) for tag in tags or ()}
         key = self._registered(name).registered
-        trial = self._session.ask(lambda now: trial_named(now, run_id))
+        trial, logged = self._session.ask(lambda now: origin(now, source, run_id, model_id))
         for _ in range(MOST_TRIES):
             number = 1 + self._session.ask(lambda now: max((v.number for v in now.model_versions(key)), default=0))
             version = f"{key}/{number}"
@@ -86,7 +90,7 @@ class TallyRegistryStore(RegisteredStore):
                 number=number,
                 source=source or "",
                 trial=trial,
-                logged=model_id or None,
+                logged=logged,
                 run_link=run_link or None,
                 user=getpass.getuser(),
                 description=description,
@@ -132,7 +136,7 @@ class TallyRegistryStore(RegisteredStore):
         """Remove it; what it was stays in the past."""
         state = self._version(name, version)
         pointing = self._session.ask(
-            lambda now: [a for a in now.aliases(state.registered) if a.version == state.version]
+            lambda now: [readable(a) for a in now.aliases(state.registered) if a.version == state.version]
         )
         self._session.write(
             *(self._moved(state.registered, alias.name, None, alias.version, None) for alias in pointing),
@@ -147,7 +151,8 @@ class TallyRegistryStore(RegisteredStore):
 
     def get_model_version_download_uri(self, name: str, version: str) -> str:
         """Where its files are."""
-        return self._version(name, version).source
+        state = self._version(name, version)
+        return self._session.ask(lambda now: files_of(now, state, self._session))
 
     def search_model_versions(
         self,
@@ -162,8 +167,7 @@ class TallyRegistryStore(RegisteredStore):
         def listed(now: Snapshot) -> list[ModelVersion]:
             return [
                 version_of(now, registered, version)
-                for registered in now.registered_models()
-                if not registered.removed
+                for registered in registered_models(now)
                 for version in versions(now, registered.registered)
             ]
 

@@ -31,9 +31,10 @@ from tallystick.ledger.events.types import (
     TrialNoted,
 )
 from tallystick.ledger.exchange import mlflow_entities as show
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words
 from tallystick.ledger.exchange.mlflow_experiments import DEFAULT, ExperimentStore
-from tallystick.ledger.exchange.session import LONG_TEXT, MOST_TEXT, Number, drafted, run_id_of
+from tallystick.ledger.exchange.session import LONG_TEXT, MOST_TEXT, Number, drafted, trial_of
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
 from tallystick.ledger.views.entities import TrialState
@@ -67,18 +68,13 @@ class RunStore(ExperimentStore):
             status="running",
             user=user_id or getpass.getuser(),
             experiment=experiment.experiment_id,
-            parent=None if parent is None else self._parent(parent),
+            parent=None if parent is None else self._session.ask(lambda now: trial_of(now, parent)),
             artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
             tags={**given, _NAME_TAG: name},
         )
-        # An end without a beginning: several processes on a fresh ledger all find nothing recorded of the default one.
+        # Several processes on a fresh ledger may each find nothing recorded of the default experiment, and record it.
         self._session.write(*self._beginning(experiment.experiment_id), drafted(begun, start_time or _now()))
         return self.get_run(run_id)
-
-    def _parent(self, run_id: str) -> str | None:
-        return self._session.ask(
-            lambda now: next((t.trial for t in now.trials(removed=True) if run_id_of(t.trial) == run_id), None)
-        )
 
     def get_run(self, run_id: str) -> Run:
         """One run with all that belongs to it."""
@@ -123,7 +119,7 @@ class RunStore(ExperimentStore):
     def _state(self, run_id: str) -> TrialState:
         _validate_run_id(run_id)
         trial = self._session.trial_name(run_id)
-        return self._session.ask(lambda now: now.trial(trial))
+        return self._session.ask(lambda now: readable(now.trial(trial)))
 
     def _active(self, run_id: str) -> str:
         state = self._state(run_id)

@@ -15,41 +15,53 @@ from tallystick.ledger.exchange.mlflow_experiments import SEARCH_MOST, is_shown
 from tallystick.ledger.exchange.mlflow_runs import RunStore
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.query.trials import CurvePoint
+
+
+def _metric(run_id: str, key: str, point: CurvePoint) -> Metric:
+    return Metric(
+        key=key,
+        value=show.shown_number(point.value),
+        timestamp=point.at_ms,
+        step=point.step or 0,
+        model_id=point.model,
+        dataset_name=point.dataset,
+        dataset_digest=point.dataset_digest,
+        run_id=run_id,
+    )
 
 
 @in_mlflows_words
 class SearchStore(RunStore):
     """What MLflow asks about runs."""
 
+    _last_curve: tuple[tuple[str, str] | None, int, list[CurvePoint]] = (None, -1, [])
+
     def get_metric_history(
         self, run_id: str, metric_key: str, max_results: int | None = None, page_token: str | None = None
     ) -> PagedList:
         """Every number of a metric."""
-        trial = self._session.trial_name(run_id)
+        points = self._curve(self._session.trial_name(run_id), metric_key)
+        page, token = points, None
+        if max_results is not None or page_token is not None:
+            page, token = SearchUtils.paginate(points, page_token, max_results or SEARCH_MOST)
+        return PagedList([_metric(run_id, metric_key, point) for point in page], token)
 
-        def curve(now: Snapshot) -> list[Metric]:
-            if metric_key not in now.curve_names(trial):
-                return []
-            return [
-                Metric(
-                    key=metric_key,
-                    value=point.value,
-                    timestamp=point.at_ms,
-                    step=point.step or 0,
-                    model_id=point.model,
-                    dataset_name=point.dataset,
-                    dataset_digest=point.dataset_digest,
-                    run_id=run_id,
-                )
-                for point in now.curve(trial, metric_key)
-            ]
+    def _curve(self, trial: str, metric: str) -> list[CurvePoint]:
+        """Every number of a metric by its time, kept for the pages that are asked for one after another."""
 
-        found = sorted(self._session.ask(curve), key=lambda metric: (metric.timestamp, metric.step))
-        # A client says a number again when it learns of which model it was measured.
-        found = list({(m.timestamp, m.step, repr(m.value)): m for m in reversed(found)}.values())[::-1]
-        if max_results is None and page_token is None:
-            return PagedList(found, None)
-        return PagedList(*SearchUtils.paginate(found, page_token, max_results or SEARCH_MOST))
+        def read(now: Snapshot) -> list[CurvePoint]:
+            about, position, kept = self._last_curve
+            if about == (trial, metric) and position == now.as_of.seq:
+                return kept
+            points = now.curve(trial, metric) if metric in now.curve_names(trial) else []
+            # A client says a number again when it learns of which model it was measured: the later one counts.
+            found = list({point[:3]: point for point in points}.values())
+            found.sort(key=lambda point: (point.at_ms, point.step or 0))
+            self._last_curve = ((trial, metric), now.as_of.seq, found)
+            return found
+
+        return self._session.ask(read)
 
     def get_metric_history_bulk_interval_from_steps(
         self, run_id: str, metric_key: str, steps: list[int], max_results: int

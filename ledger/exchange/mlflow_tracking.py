@@ -7,7 +7,7 @@ The store holds nothing of its own: what is gone from the views is folded again,
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, NoReturn
 
 from mlflow.entities import LoggedModel, LoggedModelStatus
 from mlflow.protos import databricks_pb2 as codes
@@ -23,7 +23,8 @@ from tallystick.ledger.events.types import (
     LoggedCreated,
 )
 from tallystick.ledger.exchange import mlflow_entities as show
-from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, not_kept
+from tallystick.ledger.exchange.erased import readable
+from tallystick.ledger.exchange.mlflow_errors import fail, in_mlflows_words, not_kept, refusing_the_rest
 from tallystick.ledger.exchange.mlflow_experiments import DEFAULT
 from tallystick.ledger.exchange.mlflow_search import SearchStore
 from tallystick.ledger.query.snapshot import Snapshot
@@ -32,6 +33,7 @@ from tallystick.ledger.views.entities import LoggedModelState
 MODELS_SHOWN = 100
 
 
+@refusing_the_rest
 @in_mlflows_words
 class TallyTrackingStore(SearchStore):
     """See :class:`mlflow.store.tracking.abstract_store.AbstractStore`.
@@ -73,8 +75,9 @@ class TallyTrackingStore(SearchStore):
         """One kept model."""
 
         def shown(now: Snapshot) -> LoggedModel:
-            state = now.find(f"logged:{model_id}")
-            if not isinstance(state, LoggedModelState) or (state.removed and not allow_deleted):
+            found = now.find(f"logged:{model_id}")
+            state = readable(found) if isinstance(found, LoggedModelState) else None
+            if state is None or (state.removed and not allow_deleted):
                 fail(f"Logged model with ID '{model_id}' not found.", codes.RESOURCE_DOES_NOT_EXIST)
             return show.logged_of(now, state, self._session, show.metrics_by_model(now))
 
@@ -126,7 +129,7 @@ class TallyTrackingStore(SearchStore):
             metrics = show.metrics_by_model(now)
             return [
                 show.logged_of(now, state, self._session, metrics)
-                for state in now.logged_models()
+                for state in map(readable, now.logged_models())
                 if not state.removed and (state.experiment or DEFAULT) in wanted
             ]
 
@@ -134,6 +137,28 @@ class TallyTrackingStore(SearchStore):
         found = SearchLoggedModelsUtils.sort(found, order_by)
         page, token = SearchLoggedModelsUtils.paginate(found, page_token, max_results or MODELS_SHOWN)
         return PagedList(page, token)
+
+    # Garbage -----------------------------------------------------------------------------------------------
+
+    def _get_deleted_runs(self, older_than: int = 0) -> list[str]:
+        """Asked first by ``mlflow gc``, before it deletes any file: refused."""
+        _never_erased()
+
+    def _hard_delete_run(self, run_id: str) -> None:
+        """Refused."""
+        _never_erased()
+
+    def _hard_delete_experiment(self, experiment_id: str) -> None:
+        """Refused."""
+        _never_erased()
+
+    def _get_deleted_logged_models(self, older_than: int = 0) -> list[str]:
+        """Refused."""
+        _never_erased()
+
+    def _hard_delete_logged_model(self, model_id: str) -> None:
+        """Refused."""
+        _never_erased()
 
     # What is not recorded ----------------------------------------------------------------------------------
 
@@ -165,3 +190,11 @@ class TallyTrackingStore(SearchStore):
     def get_online_scoring_configs(self, scorer_ids: list[str]) -> list[Any]:
         """None: scorers are not recorded."""
         return []
+
+
+def _never_erased() -> NoReturn:
+    fail(
+        "A Tallystick ledger keeps what was deleted, so that the past stays readable; nothing was erased. "
+        "To erase the content of one event, with a reason, use: tally redact '#EVENT' --reason REASON --authority WHO",
+        codes.INVALID_STATE,
+    )

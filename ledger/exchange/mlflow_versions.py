@@ -18,15 +18,14 @@ from mlflow.entities.model_registry.model_version_stages import (
 from mlflow.protos import databricks_pb2 as codes
 from mlflow.utils.search_utils import SearchUtils
 
+from tallystick.ledger.exchange.erased import readable
 from tallystick.ledger.exchange.mlflow_entities import millis
 from tallystick.ledger.exchange.mlflow_errors import fail
-from tallystick.ledger.exchange.session import run_id_of
+from tallystick.ledger.exchange.session import Session, run_id_of, trial_of
 from tallystick.ledger.query.snapshot import Snapshot
-from tallystick.ledger.views.entities import ModelVersionState, RegisteredModelState
+from tallystick.ledger.views.entities import LoggedModelState, ModelVersionState, RegisteredModelState
 
-REASON_TAG = "tally.reason"
-REASON_VARIABLE = "TALLY_REASON"
-MOST_TRIES = 100
+MODELS = "models:/"
 SEARCH_MOST = 200_000
 
 
@@ -35,7 +34,7 @@ def registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel
     newest: dict[str, ModelVersionState] = {}
     for version in versions(now, state.registered):
         newest[version.stage or STAGE_NONE] = version
-    aliases = [one for one in now.aliases(state.registered) if one.version is not None]
+    aliases = [readable(one) for one in now.aliases(state.registered) if one.version is not None]
     tags = now.tags(f"registered:{state.registered}")
     return RegisteredModel(
         name=state.name,
@@ -50,11 +49,11 @@ def registered_of(now: Snapshot, state: RegisteredModelState) -> RegisteredModel
 
 def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVersionState) -> ModelVersion:
     """A version with what belongs to it."""
-    aliases = [one.name for one in now.aliases(state.registered) if one.version == state.version]
+    aliases = [readable(one).name for one in now.aliases(state.registered) if one.version == state.version]
     tags = now.tags(f"version:{state.version}")
     return ModelVersion(
         name=registered.name,
-        version=str(state.number),
+        version=state.number,
         creation_timestamp=millis(state.created_at),
         last_updated_timestamp=millis(state.changed_at),
         description=state.description,
@@ -72,12 +71,18 @@ def version_of(now: Snapshot, registered: RegisteredModelState, state: ModelVers
 
 def versions(now: Snapshot, registered: str) -> list[ModelVersionState]:
     """Versions that were not removed, by their number."""
-    return sorted((one for one in now.model_versions(registered) if not one.removed), key=lambda one: one.number)
+    known = (readable(one) for one in now.model_versions(registered))
+    return sorted((one for one in known if not one.removed), key=lambda one: one.number)
+
+
+def registered_models(now: Snapshot) -> list[RegisteredModelState]:
+    """Registered models that were not removed."""
+    return [one for one in map(readable, now.registered_models()) if not one.removed]
 
 
 def by_name(now: Snapshot, name: str) -> RegisteredModelState | None:
     """The registered model that has a name now, or None."""
-    return next((state for state in now.registered_models() if state.name == name and not state.removed), None)
+    return next((state for state in registered_models(now) if state.name == name), None)
 
 
 def registered_named(now: Snapshot, name: str) -> RegisteredModelState:
@@ -102,20 +107,43 @@ def free_key(now: Snapshot, name: str) -> tuple[str, int | None]:
 
 def pointed(now: Snapshot, registered: str, alias: str) -> str | None:
     """The version that an alias points to, or None."""
-    return next((one.version for one in now.aliases(registered) if one.name == alias), None)
+    return next((one.version for one in now.aliases(registered) if one.alias == f"{registered}/{alias}"), None)
 
 
 def last_move(now: Snapshot, registered: str, alias: str) -> tuple[int | None, str | None]:
     """The last move of an alias: its event, and where it points to."""
-    found = next((one for one in now.aliases(registered) if one.name == alias), None)
+    found = next((one for one in now.aliases(registered) if one.alias == f"{registered}/{alias}"), None)
     return (None, None) if found is None else (found.seq, found.version)
 
 
-def trial_named(now: Snapshot, run_id: str | None) -> str | None:
-    """The trial of a run, or None."""
-    if not run_id:
-        return None
-    return next((trial.trial for trial in now.trials(removed=True) if run_id_of(trial.trial) == run_id), None)
+def origin(now: Snapshot, source: str, run_id: str | None, model_id: str | None) -> tuple[str | None, str | None]:
+    """The trial and the kept model that a version comes from, as far as they are in this ledger.
+
+    A client that registers a kept model names only that; which run made it is recorded there.
+    """
+    kept = model_id or None
+    if kept is None and (source or "").startswith(f"{MODELS}m-"):
+        kept = source.removeprefix(MODELS).partition("/")[0]
+    state = None if kept is None else now.find(f"logged:{kept}")
+    trial = trial_of(now, run_id) if run_id else None
+    if trial is None and isinstance(state, LoggedModelState):
+        trial = state.trial
+    return trial, kept
+
+
+def files_of(now: Snapshot, state: ModelVersionState, session: Session) -> str:
+    """The address of the files of a version; that of the kept model or of the version which it was made from."""
+    kept = None if state.logged is None else now.find(f"logged:{state.logged}")
+    if isinstance(kept, LoggedModelState) and kept.artifact_uri and state.source.startswith(MODELS):
+        return session.files_address(kept.artifact_uri)
+    name, slash, version = state.source.removeprefix(MODELS).rpartition("/")
+    if state.source.startswith(MODELS) and slash and version.isdigit():
+        registered = by_name(now, name)
+        earlier = [] if registered is None else versions(now, registered.registered)
+        found = next((one for one in earlier if one.number == int(version)), None)
+        if found is not None and found.seq < state.seq:
+            return files_of(now, found, session)
+    return session.files_address(state.source)
 
 
 def number(version: str) -> int:

@@ -18,6 +18,7 @@ from tallystick.ledger.query.lineage import Direction, Lineage
 from tallystick.ledger.query.trials import TrialReader
 from tallystick.ledger.storage.entries import entries
 from tallystick.ledger.views.entities import BY_STATE, LinkState
+from tallystick.ledger.views.entities.aliases import ALIASES
 from tallystick.ledger.views.fold import READ_TYPES
 from tallystick.ledger.views.projection import State
 from tallystick.ledger.views.store import MemoryViews
@@ -53,6 +54,8 @@ class Snapshot(TrialReader):
     def why(self, question: str) -> Why:
         """Why a field is what it is: ``pipeline:late-arrivals.champion``, ``late-arrivals-v1.status``.
 
+        An alias needs no field: ``alias:fraud-model/champion`` is asked for the version that it points to.
+
         Raises
         ------
         NotFound
@@ -61,8 +64,11 @@ class Snapshot(TrialReader):
         handle, _, field = question.rpartition(".")
         # A run and its decision bear one name: the one that has the field is meant.
         found = self._names.find(handle, field) if handle else None
-        if found is None and self._names.find(question) is None and handle:
+        whole = None if found is not None else self._names.find(question)
+        if found is None and whole is None and handle:
             found = self._names.named(handle, field)
+        if whole is not None and whole.projection is ALIASES:
+            found, field = whole, "version"
         if found is None or field == "seq" or field not in found.state.__struct_fields__:
             projection, name, state = found or self._names.named(question)
             fields = [field for field in state.__struct_fields__ if field not in ("seq", projection.key)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from itertools import repeat, starmap
 from typing import Any, NamedTuple, cast
 
 from tallystick.ledger.errors import NotFound
@@ -280,7 +281,14 @@ def _points(body: object, metric: str) -> Iterable[CurvePoint]:
     elif isinstance(body, say.TrialSeries):
         for series in body.series:
             if series.key == metric:
-                about = (series.model, series.dataset, series.dataset_digest)
-                for index, (step, value, at) in enumerate(zip(series.steps, series.values, series.at_ms, strict=True)):
-                    odd = series.not_finite.get(str(index), "nan")
-                    yield CurvePoint(step, _NOT_FINITE[odd] if value is None else value, at, *about)
+                yield from _series_points(series)
+
+
+def _series_points(series: say.Series) -> Iterable[CurvePoint]:
+    values = cast("list[float]", series.values)
+    if series.not_finite:
+        values = [_NOT_FINITE[series.not_finite.get(str(index), "nan")] if value is None else value
+                  for index, value in enumerate(series.values)]  # fmt: skip
+    # A curve of 100,000 numbers is one page of another tracker: without a Python frame for each.
+    about = (repeat(series.model), repeat(series.dataset), repeat(series.dataset_digest))
+    return starmap(CurvePoint, zip(series.steps, values, series.at_ms, *about, strict=False))

@@ -29,6 +29,8 @@ LARGEST_SHARE = 0.1
 DAY_ALPHA = 0.01
 FEW_EVENTS = 10.0
 PERMUTATIONS = 999
+TRIMMED_SHARE = 0.623
+"""Mean square of a standard normal number without the tenth that lies farthest out."""
 
 
 class DaySums(NamedTuple):
@@ -87,11 +89,20 @@ def strange_days(task: Task, now: DaySums, own: Sequence[DaySums]) -> list[str] 
     else:
         excess, scale = 0.0, float(np.square(gaps).sum() / variance.sum())
     before = np.concatenate([_scores(task, item, scale, excess) for item in own])
-    scores = _scores(task, now, scale, excess)
+    scores = _scores(task, now, scale if task == "classification" else max(scale, _usual_scale(now)), excess)
     by_chance = -float(ndtri(DAY_ALPHA / (2 * len(now.names))))
     limit = max(float(np.abs(before).max()), by_chance)
     found = np.flatnonzero(np.abs(scores) > limit)
     return [now.names[index] for index in found] if len(found) <= LARGEST_SHARE * len(scores) else []
+
+
+def _usual_scale(days: DaySums) -> float:
+    """What chance does to most days of one period, per row, estimated without the worst tenth.
+
+    Errors that grew on all days are no episode of some days; the spread judges them.
+    """
+    squares = np.sort(np.square(days.seen - days.foreseen) / days.variance)
+    return float(squares[: len(squares) - int(LARGEST_SHARE * len(squares))].mean()) / TRIMMED_SHARE
 
 
 def _scores(task: Task, days: DaySums, scale: float, excess: float) -> Floats:

@@ -26,7 +26,8 @@ STATISTICS = ("level", "ranking", "spread")
 STEPS = 60
 BINS = 10
 CLIPPED = 0.995
-"""Residuals are clipped at this quantile of the model's own: one absurd target is not a month of errors."""
+"""Residuals about the middle one of their period are clipped at this quantile of the model's own: one absurd target is
+not a month of errors."""
 
 
 class PeriodStatistic(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,16 +88,26 @@ class Expectation(NamedTuple):
     edges: Floats
     means: Floats
     clip: float
+    all_means: Floats
+    """The means of all own windows, also where one of them is left out: the unit of the level is the same for all.
+
+    Without the window with the largest level the others lose less. In a unit of its own each, a level that grows
+    evenly would bend upwards, and the next period would seem too low.
+    """
 
     def of(self, p: Floats) -> Floats:
         """The expected loss of each row."""
         return np.asarray(self.means[np.searchsorted(self.edges, p, side="right")])
 
+    def unit_of(self, p: Floats) -> Floats:
+        """The expected loss of each row by all own windows."""
+        return np.asarray(self.all_means[np.searchsorted(self.edges, p, side="right")])
+
 
 def expectations(own: Sequence[Scored]) -> tuple[list[Expectation], Expectation]:
     """What is expected of each own window from the other windows only, and of a new period from all of them."""
     p = np.concatenate([item.p for item in own])
-    residual = np.concatenate([np.abs(item.y - item.p) for item in own])
+    residual = np.concatenate([np.abs(item.y - item.p - _middle(item)) for item in own])
     edges = np.unique(np.quantile(p, np.linspace(0.0, 1.0, BINS + 1)[1:-1]))
     clip = float(np.quantile(residual, CLIPPED))
     size = len(edges) + 1
@@ -106,18 +117,30 @@ def expectations(own: Sequence[Scored]) -> tuple[list[Expectation], Expectation]
         loss = weighted(row_losses(item.measure, clipped_targets(item, clip), item.p), item.weights)
         sums[index] = np.bincount(place, weights=loss, minlength=size)
         rows[index] = np.bincount(place, weights=item.weights, minlength=size)
-    found = [_expectation(edges, sums.sum(0) - s, rows.sum(0) - r, clip) for s, r in zip(sums, rows, strict=True)]
-    return found, _expectation(edges, sums.sum(0), rows.sum(0), clip)
+    of_all = _means(sums.sum(0), rows.sum(0))
+    found = [
+        Expectation(edges, _means(sums.sum(0) - s, rows.sum(0) - r), clip, of_all)
+        for s, r in zip(sums, rows, strict=True)
+    ]
+    return found, Expectation(edges, of_all, clip, of_all)
 
 
-def _expectation(edges: Floats, sums: Floats, rows: Floats, clip: float) -> Expectation:
+def _means(sums: Floats, rows: Floats) -> Floats:
     whole = float(sums.sum() / max(rows.sum(), 1.0))
-    return Expectation(edges, np.where(rows > 0, sums / np.maximum(rows, 1.0), whole), clip)
+    return np.where(rows > 0, sums / np.maximum(rows, 1.0), whole)
+
+
+def _middle(rows: Scored) -> float:
+    return float(np.median(rows.y - rows.p))
 
 
 def clipped_targets(rows: Scored, clip: float) -> Floats:
-    """Targets no farther from their prediction than the clip; counts stay counts."""
-    y = rows.p + np.clip(rows.y - rows.p, -clip, clip)
+    """Targets no farther from their prediction than the clip, as seen from the middle residual; counts stay counts.
+
+    From the middle: a level that has grown is no absurd target, and clipped it would seem to fall behind its trend.
+    """
+    middle = _middle(rows)
+    y = rows.p + middle + np.clip(rows.y - rows.p - middle, -clip, clip)
     return np.maximum(y, 0.0) if rows.measure.name == "poisson_deviance" else y
 
 
@@ -181,7 +204,8 @@ def _measure_numbers(rows: Scored, expectation: Expectation) -> Measures:
     gaps = weighted(clipped.y - p, weights)
     expected = weighted(expectation.of(p), weights)
     usual = float(expected.mean())
-    scale = _scale(by, usual, float(weighted(np.maximum(p, 0.0), weights).mean()))
+    unit = float(weighted(expectation.unit_of(p), weights).mean())
+    scale = _scale(by, unit, float(weighted(np.maximum(p, 0.0), weights).mean()))
     after = weighted(row_losses(by, clipped.y, number_with_level(clipped)), weights)
     known, slope = {}, None
     if scale > 0.0 and expectation.clip > 0.0:

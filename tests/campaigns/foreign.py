@@ -106,8 +106,9 @@ def files() -> dict[str, Callable[[], Target]]:
     from foreign_folders import FOLDERS
     from foreign_imports import IMPORTS
     from foreign_ledgers import LEDGERS
+    from foreign_mlflow import MLFLOW
 
-    return {**FOLDERS, **LEDGERS, **IMPORTS, **DATA}
+    return {**FOLDERS, **LEDGERS, **IMPORTS, **MLFLOW, **DATA}
 
 
 def names() -> list[str]:

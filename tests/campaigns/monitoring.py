@@ -1,24 +1,26 @@
 """How often the judgement of a watched period is wrong, by simulation: worlds × causes × seeds, on one core.
 
-    python tests/campaigns/monitoring.py                    all three tables, 40 seeds
+    python tests/campaigns/monitoring.py                    all three tables, 40 seeds, more where they are needed
     python tests/campaigns/monitoring.py --only quiet --seeds 1000 --world "0.2 / 8 windows / 3,000 rows"
 
 ``quiet`` watches one period in which nothing happened: every alarm and every notice is false. ``causes`` makes one
 period worse in a known way and counts right decisions. ``series`` watches twelve quiet periods in a row, each with
 what was recorded of the earlier ones. Exit code 1 where a law of the table is broken:
 upper 95% bounds (Clopper and Pearson) of false alarms <= 1% pooled and <= 3% in a world; of false notices <= 10% in a
-world; right decisions >= 95% where the cause is large enough to be seen; any false alarm in a series <= 10% of series.
-A world with fewer seeds than such a bound needs is judged by the rate itself being compatible with it.
+world; of any false alarm in a series <= 10%. Right decisions >= 95% where the cause is large enough to be seen. Where
+the first seeds decide neither way, a world is run with up to ``--most`` seeds (``--most-series`` series); a bound that
+is not shown by then is broken.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -319,33 +321,56 @@ def lower_bound(count: int, of: int) -> float:
     return 0.0 if not count else float(betaincinv(count, of - count + 1, 0.05))
 
 
-def report_quiet(chosen: Sequence[World], seeds: Sequence[int]) -> list[str]:
-    print(f"{'quiet periods, ' + str(len(seeds)) + ' seeds a world':<46} alarm notice  not judged")
-    broken, alarms, judged = [], 0, 0
+class Extent(NamedTuple):
+    """How many seeds a world gets at first, and at most where those do not decide."""
+
+    first: int
+    most: int
+
+
+def until_decided(
+    count: Callable[[Sequence[int]], Counter[str]], limits: Mapping[str, float], extent: Extent
+) -> tuple[Counter[str], int]:
+    """Counts of the first seeds, or of all where a limit lies between the bounds of its share."""
+    found, of = count(range(extent.first)), extent.first
+    if extent.most > of and any(
+        lower_bound(found[name], of) <= limit < upper_bound(found[name], of) for name, limit in limits.items()
+    ):
+        found, of = found + count(range(of, extent.most)), extent.most
+    return found, of
+
+
+def beyond(world: World, found: Counter[str], of: int, limits: Mapping[str, float]) -> list[str]:
+    """The limits that a world is not shown to keep."""
+    return [
+        f"{world.name}: {name} {found[name]} of {of}, at most {upper_bound(found[name], of):.1%} and not {limit:.0%}"
+        for name, limit in limits.items()
+        if upper_bound(found[name], of) > limit
+    ]
+
+
+def report_quiet(chosen: Sequence[World], extent: Extent) -> list[str]:
+    print(f"{'quiet periods; at most: upper 95% bound':<42} seeds  alarm at most notice at most  not judged")
+    broken, alarms, judged = list[str](), 0, 0
+    limits = {"alarm": 0.03, "false notice": 0.10}
     for world in chosen:
-        found = quiet(world, seeds)
-        of = len(seeds)
-        print(
-            f"{world.name:<46} {found['alarm'] / of:6.1%} {found['false notice'] / of:6.1%} "
-            f"{found['not judged'] / of:6.1%}   {'reported only' if world.outside_law else ''}",
-            flush=True,
-        )
-        if world.outside_law:
-            continue
-        alarms, judged = alarms + found["alarm"], judged + of
-        if lower_bound(found["alarm"], of) > 0.03:
-            broken.append(f"{world.name}: {found['alarm']} false alarms of {of}")
-        if lower_bound(found["false notice"], of) > 0.10:
-            broken.append(f"{world.name}: {found['false notice']} false notices of {of}")
+        found, of = until_decided(functools.partial(quiet, world), limits, extent)
+        shares = " ".join(f"{found[name] / of:6.1%} {upper_bound(found[name], of):7.1%}" for name in limits)
+        only = "reported only" if world.outside_law else ""
+        print(f"{world.name:<42} {of:5} {shares}  {found['not judged'] / of:10.1%}   {only}", flush=True)
+        if not world.outside_law:
+            alarms, judged = alarms + found["alarm"], judged + of
+            broken += beyond(world, found, of, limits)
     if judged:
         bound = upper_bound(alarms, judged)
         print(f"pooled: {alarms} alarms of {judged:,} ({alarms / judged:.2%}, at most {bound:.2%})")
-        if bound > 0.01 and lower_bound(alarms, judged) > 0.005:
+        if bound > 0.01:
             broken.append(f"pooled false alarms may be {bound:.2%}")
     return broken
 
 
-def report_causes(chosen: Sequence[World], seeds: Sequence[int]) -> list[str]:
+def report_causes(chosen: Sequence[World], extent: Extent) -> list[str]:
+    seeds = range(extent.first)
     print(f"{'known causes, ' + str(len(seeds)) + ' seeds a world':<46} cause    right  large enough")
     broken, cells = [], [0, 0]
     for world in chosen:
@@ -367,16 +392,19 @@ def report_causes(chosen: Sequence[World], seeds: Sequence[int]) -> list[str]:
     return broken
 
 
-def report_series(chosen: Sequence[World], seeds: Sequence[int]) -> list[str]:
-    print(f"{'twelve quiet periods, ' + str(len(seeds)) + ' seeds a world':<46} any alarm  alarms a series")
-    broken = []
+def report_series(chosen: Sequence[World], extent: Extent) -> list[str]:
+    print(f"{'twelve quiet periods in a row':<42} series any alarm at most  alarms a series")
+    broken, limits = list[str](), {"any": 0.10}
     for world in chosen:
-        found = series(world, seeds)
-        of = len(seeds)
+        found, of = until_decided(functools.partial(series, world), limits, extent)
         note = "reported only" if world.outside_law else ""
-        print(f"{world.name:<46} {found['any'] / of:8.1%}  {found['alarms'] / of:8.2f}   {note}", flush=True)
-        if not world.outside_law and lower_bound(found["any"], of) > 0.10:
-            broken.append(f"{world.name}: a false alarm in {found['any']} of {of} series")
+        bound = upper_bound(found["any"], of)
+        print(
+            f"{world.name:<42} {of:6} {found['any'] / of:9.1%} {bound:7.1%}  {found['alarms'] / of:8.2f}   {note}",
+            flush=True,
+        )
+        if not world.outside_law:
+            broken += beyond(world, found, of, limits)
     return broken
 
 
@@ -386,13 +414,16 @@ TABLES = {"quiet": report_quiet, "causes": report_causes, "series": report_serie
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--most", type=int, default=1000, help="quiet seeds of a world that the first do not decide")
+    parser.add_argument("--most-series", type=int, default=400, help="the same of series")
     parser.add_argument("--only", choices=TABLES, action="append")
     parser.add_argument("--world", action="append", help="part of a world's name")
     asked = parser.parse_args()
     chosen = [world for world in worlds() if not asked.world or any(part in world.name for part in asked.world)]
     began, broken = time.monotonic(), list[str]()
     for name in asked.only or TABLES:
-        broken += TABLES[name](chosen, range(asked.seeds))
+        most = asked.most_series if name == "series" else asked.most
+        broken += TABLES[name](chosen, Extent(asked.seeds, most))
         print(f"{time.monotonic() - began:,.0f} s\n", flush=True)
     print("\n".join(f"BROKEN {line}" for line in broken) or "no law is broken")
     return bool(broken)

@@ -29,7 +29,7 @@ FROZEN = FIXTURES / "frozen"
 BEFORE = "version-0.1.0"
 """A ledger with the account that wrote it: its key, what it had seen, and a spool; it has tests of its own below."""
 ALL = sorted(path.name for path in FROZEN.iterdir() if path.is_dir())
-WITH_IMPORT = ("format-2", "format-3", "format-4", "leakage-2", "monitoring-2")
+WITH_IMPORT = ("format-2", "format-3", "format-4", "format-5")
 NAMES = [name for name in ALL if name != BEFORE]
 
 

@@ -20,7 +20,7 @@ from tallystick.pipeline.evaluate.metrics import Scored, Units
 from tallystick.pipeline.monitoring import sentences as words
 from tallystick.pipeline.monitoring.baseline import OwnHistory
 from tallystick.pipeline.monitoring.columns import ColumnShares, LiveColumns, faults_of
-from tallystick.pipeline.monitoring.days import since_when
+from tallystick.pipeline.monitoring.days import day_sums, since_when, strange_days
 from tallystick.pipeline.monitoring.drift import cusum
 from tallystick.pipeline.monitoring.interval import Placed, foretell
 from tallystick.pipeline.monitoring.judgement import ComparedWith, Ground, OwnWindow, judge, own_measures
@@ -331,6 +331,63 @@ def test_what_the_own_windows_do_by_themselves_is_continued() -> None:
     seasonal = foretell(placed(two_years), 900, 30, 27.0)
     assert seasonal is not None and seasonal.season
     assert seasonal.centre == pytest.approx(0.5 * np.sin(2 * np.pi * 27 / 12), abs=0.05)
+
+
+def test_where_the_noise_of_the_own_windows_grows_the_interval_grows_with_it() -> None:
+    """The variance doubles every four windows: by the ninth it is about 2.3 times the mean of the eight."""
+    even, growing, shrinking = ([1e-4 * factor**index for index in range(8)] for factor in (1.0, 2**0.25, 2**-0.25))
+    values = [0.001, -0.001] * 4
+    spreads = []
+    for variances in (even, growing, shrinking):
+        own = [
+            Placed(measured(value, v * sum(even) / sum(variances)), float(index))
+            for index, (value, v) in enumerate(zip(values, variances, strict=True))
+        ]
+        found = foretell(own, 900, 30, 8.0)
+        assert found is not None
+        spreads.append(found.spread)
+    assert spreads[1] > 1.3 * spreads[0]
+    assert spreads[2] == pytest.approx(spreads[0])
+
+
+def growing_windows(growth: float = 0.0, noise: float = 0.0, count: int = 9, seed: int = 1) -> list[OwnWindow]:
+    """Windows of numbers whose level grows by so much each, and the logarithm of whose noise does."""
+    source = np.random.default_rng(seed)
+    windows = []
+    for index in range(count):
+        codes = np.repeat(np.arange(30), 60)
+        p = source.normal(size=len(codes))
+        y = p + growth * index + np.exp(noise * index) * source.normal(size=len(codes))
+        units = Units(codes, tuple(f"d{day:02d}" for day in range(30)))
+        windows.append(OwnWindow(f"w{index}", float(index), Scored(y, p, units, Measure("squared_error"))))
+    return windows
+
+
+def test_a_level_that_grows_evenly_is_measured_as_growing_evenly() -> None:
+    """Each window in the same unit, and no window clipped because its level has grown."""
+    ground = Ground("regression", Thresholds(), 0.005)
+    windows = growing_windows(growth=0.3, count=16)
+    own = own_measures(ground, windows)
+    levels = np.array([item.measured.value for item in own.placed("level")])
+    middle = np.array([float((item.sample.y - item.sample.p).mean()) for item in windows if item.sample is not None])
+    assert np.ptp(levels[1:] / middle[1:]) < 0.01
+    bend = np.polyfit(np.arange(16.0), levels, 2)[0]
+    assert abs(bend) < 0.001
+
+
+def test_errors_that_grow_on_all_days_are_no_episode_of_some() -> None:
+    found = []
+    for noise in (0.0, 0.15):
+        for seed in range(20):
+            *windows, last = growing_windows(noise=noise, seed=seed)
+            assert last.sample is not None
+            own = [day_sums("regression", item.sample, 100.0) for item in windows if item.sample is not None]
+            now = day_sums("regression", last.sample, 100.0)
+            found.append(bool(strange_days("regression", now, own)))
+            one_day = last.sample.units.codes == 7
+            struck = last.sample._replace(y=last.sample.y + np.where(one_day, 6.0, 0.0))
+            assert strange_days("regression", day_sums("regression", struck, 100.0), own) == ["d07"]
+    assert sum(found) <= 3, found
 
 
 def test_two_notices_in_a_row_are_an_alarm_and_so_is_slow_drift() -> None:

@@ -153,7 +153,7 @@ def test_whole_life(tmp_path: Path, metric: str) -> None:
             model=found.model, labels_as_of=dt.datetime(2021, 4, 2, tzinfo=dt.UTC),
         )  # fmt: skip
         assert watched.body.metrics[metric].value is not None
-        assert watched.body.facts["statistics"].keys() >= {"loss", "extra_loss", "level"}
+        assert watched.body.facts["statistics"].keys() >= {"level", "loss", "expected_loss", "recalibrated_loss"}
         assert len(watched.body.history) == 6
 
 

@@ -6,6 +6,9 @@ import asyncio
 import gc
 import os
 import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -120,19 +123,42 @@ def test_a_command_whose_deed_is_recorded_ends_as_one_that_did_it(tmp_path: Path
     assert again.code == 1, "a refusal stays one"
 
 
-def test_a_file_that_was_read_as_it_lay_is_opened_again_when_somebody_writes(tmp_path: Path) -> None:
-    with ledger.create(tmp_path, timezone="UTC") as book:
-        told(book)
-    folder = tmp_path / ".tally"
-    # A link that leads nowhere, where the shared memory of the write-ahead log belongs: it cannot be made there.
-    (folder / "ledger.db-shm").symlink_to(tmp_path / "nowhere" / "at all")
-    with ledger.open(folder) as reader:
-        assert isinstance(reader.log.reader, AsItLies)
-        before = reader.log.size()
-        (folder / "ledger.db-shm").unlink()
-        with ledger.open(folder) as writer:
-            writer.append(failed("late", "p"))
-            assert reader.log.size() == before + 1
+@contextmanager
+def without_rights(place: Path) -> Iterator[Callable[..., None]]:
+    """What takes the right to write in a folder away and gives it back, also from root, whom no mode holds off."""
+    root = os.geteuid() == 0
+    place.chmod(0o755)
+
+    def change(folder: Path, *, write: bool) -> None:
+        os.seteuid(0 if root else os.geteuid())
+        folder.chmod(0o755 if write else 0o555)
+        for file in folder.iterdir():
+            if file.is_file():
+                file.chmod(0o644 if write else 0o444)
+        if root and not write:
+            os.seteuid(65534)
+
+    try:
+        yield change
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_file_that_was_read_as_it_lay_is_opened_again_when_somebody_writes() -> None:
+    with tempfile.TemporaryDirectory() as name, without_rights(Path(name)) as rights:
+        with ledger.create(Path(name), timezone="UTC") as book:
+            told(book)
+        folder = Path(name) / ".tally"
+        # Where nothing may be made, there is no shared memory for the write-ahead log.
+        rights(folder, write=False)
+        with ledger.open(folder) as reader:
+            assert isinstance(reader.log.reader, AsItLies)
+            before = reader.log.size()
+            rights(folder, write=True)
+            with ledger.open(folder) as writer:
+                writer.append(failed("late", "p"))
+                assert reader.log.size() == before + 1
 
 
 def test_verifying_where_nothing_can_be_written_says_that_the_views_are_not_kept(tmp_path: Path) -> None:

@@ -104,8 +104,10 @@ def test_each_month_says_what_happened_in_it(story: Story) -> None:
         "Automation goes from manual to suggest: 1 quiet period in a row, 1 asked for; signed by eve." in months["11"]
     )
     assert "Watched late-arrivals-v2, alarm" in months["12"]
-    assert "as far off as in the own windows would be" in months["12"]
-    assert "approved for use until 2014-02-01: it answers nothing after that" in months["12"]
+    # 18% of the pressures are missing, at most 10% in the own windows: up to 20% may be chance in 362 rows, with 30
+    # shares asked about, so the data is not at fault. The level is, at 31.8% late, and a new champion is fitted.
+    assert "predicted 22.3% late, 31.8% were; as far off as in the own windows would be 9.2% to 21.3%" in months["12"]
+    assert "late-arrivals-v3 (logistic) becomes champion of late-arrivals instead of late-arrivals-v2" in months["12"]
     assert "Automation fell back from suggest to manual" in months["12"]
 
 
@@ -133,7 +135,8 @@ def test_told_to_its_end_it_is_only_read(story: Story) -> None:
     assert [month["champion"] for month in again["months"]] == [
         *[None] * 3,
         "late-arrivals-v1",
-        *["late-arrivals-v2"] * 2,
+        "late-arrivals-v2",
+        "late-arrivals-v3",
     ]
     flat = " ".join(story[2].out.split())
     assert all(line in flat for month in again["months"] for line in month["lines"])
@@ -145,7 +148,7 @@ def test_told_to_its_end_it_is_only_read(story: Story) -> None:
         ("2013-10-31", None, [], None),
         ("2013-11-15", "late-arrivals-v1", ["calibration_in_large", "final_test"], None),
         ("2013-12-31", "late-arrivals-v2", [], "quiet"),
-        ("2014-01-02", "late-arrivals-v2", [], "alarm"),
+        ("2014-01-02", "late-arrivals-v3", ["calibration_in_large", "final_test"], "alarm"),
     ],
 )
 def test_any_date_inside_it_is_answered(
@@ -155,8 +158,8 @@ def test_any_date_inside_it_is_answered(
     assert status["clock"] == "replayed"
     assert [waiver["name"] for waiver in status["waivers"]] == excused
     assert [period["status"] for period in status["watched"]] == ([finding] if finding else [])
-    # The exceptions of the second champion ended on 30 December; it rests on one that is over.
-    assert len(status["expired"]) == (when >= "2013-12-31")
+    # The exceptions of the second champion ended on 30 December; it rests on one that is over until the third comes.
+    assert len(status["expired"]) == (when == "2013-12-31")
     found = ask(story, "champion", "late-arrivals", "--as-of", when)["champion"]
     assert (found and found["model"]) == champion
     if champion is not None:
@@ -192,15 +195,15 @@ def test_nothing_is_known_before_its_time(story: Story) -> None:
             if isinstance(body, say.PeriodMonitored):
                 model = book.at(f"#{entry.seq}").model(body.model)
                 assert model.trained_on[1] <= about.observed_in[0] < about.observed_in[1] <= body.labels_as_of
-        assert runs == 4
+        assert runs == 5
 
 
 def test_what_was_not_fitted_again_is_said(story: Story) -> None:
     with ledger.open(story[0] / "told") as book:
         notes = [decode_head(book.log.commit(n).head).note for n in range(book.log.size())]
     taken_over = "not fitted again, the same rows were judged before: base_rate, logistic"
-    # One window of the second run, two of the third, three of the fourth.
-    assert notes.count(taken_over) == 6
+    # One window of the second run, two of the third, three each of the fourth and the fifth.
+    assert notes.count(taken_over) == 9
     assert "from 2013-07; excused by name" in str(notes[1]).replace(": excused", "; excused")
 
 
@@ -344,7 +347,7 @@ def test_at_auto_refit_a_champion_is_refitted_where_the_rule_chose_nobody(
         assert "auto_refit" in str(made.proposal)
         assert to_micros(made.trained_on[1]) <= september.end
         # Nothing is promoted by itself, and asked again it is there already.
-        assert book.now().champion("late-arrivals").model == "late-arrivals-v2"
+        assert book.now().champion("late-arrivals").model == "late-arrivals-v3"
         assert telling._put_forward(teller, september, nobody) == made
 
 

@@ -1,4 +1,4 @@
-"""`tally champion`: the model that decides, now or at a date."""
+"""`tally champion`: the model that decides, now or at a date; with --alias that of a registered model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import click
 
 from tallystick.ledger.events.sentences import count
 from tallystick.ledger.events.unknown import Unknown
+from tallystick.ledger.query.aliases import alias_of
 from tallystick.pipeline.governance.waivers import expired_under
 from tallystick.tui.cli.answer import head_line, snapshot_of, state_json
+from tallystick.tui.cli.ask.champion_alias import alias_json, print_alias
 from tallystick.tui.cli.ask.commits import print_source
 from tallystick.tui.cli.ask.waivers import print_waivers
 from tallystick.tui.cli.main import tally
@@ -22,15 +24,27 @@ from tallystick.tui.output.values import minute_words, world_words
 
 
 @tally.command("champion")
-@click.argument("pipeline")
+@click.argument("pipeline", metavar="NAME")
+@click.option("--alias", metavar="ALIAS", help="NAME is a registered model: the version that this alias points to.")
 @ledger_option
 @as_of_option
 @axis_option
 @json_option
-def champion_command(pipeline: str, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool) -> None:
-    """Which model decides for PIPELINE, or decided at a date; who put it there, when and why."""
+def champion_command(
+    pipeline: str, alias: str | None, ledger_path: Path | None, as_of: str | None, axis: str, as_json: bool
+) -> None:
+    """Which model decides for the pipeline NAME, or decided at a date; who put it there, when and why."""
     with open_ledger(ledger_path) as book:
         snapshot = snapshot_of(book, as_of, axis)
+        if alias is not None:
+            answer = alias_of(snapshot, pipeline, alias)
+            if as_json:
+                content = {"as_of": as_of_json(snapshot.as_of, book), **alias_json(snapshot, answer)}
+                print_json("tally.alias/1", content)
+            else:
+                head_line(snapshot, as_of)
+                print_alias(snapshot, answer, book.zone)
+            return
         state = snapshot.pipeline(pipeline)
         found = snapshot.champion_if_known(pipeline)
         champion = None if isinstance(found, Unknown) else found
