@@ -352,7 +352,7 @@ def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
         if plan.resample == "week":
             days = days - pd.to_timedelta(days.weekday, unit="D")
         rows, distinct = pd.factorize(days)
-        names = distinct.strftime("%Y-%m-%d")
+        names = pd.DatetimeIndex(distinct).strftime("%Y-%m-%d")
     else:
         names = as_text(table, plan.resample, plan.slice.reading).fillna("(missing)")
     codes, found = pd.factorize(np.asarray(names, dtype=object), sort=True)
