@@ -7,7 +7,7 @@ from typing import Any
 
 from tallystick.ledger.errors import Damaged
 from tallystick.ledger.events import types as say
-from tallystick.ledger.events.commit import decode_head
+from tallystick.ledger.events.commit import decode_head, from_micros
 from tallystick.ledger.events.entry import Erased, Unreadable
 from tallystick.ledger.events.event import Event
 
@@ -97,6 +97,12 @@ def _declared_candidate(body: say.CandidateDeclared) -> str:
             return f"candidate {body.candidate} of run {body.run} is {body.estimator}, made of {names} as stored"
         case "trial":
             return f"candidate {body.candidate} of run {body.run} is an unfitted copy of the model of {body.estimator}"
+        case "onnx":
+            until, missing = body.source.get("trained_until"), body.source.get("not_judged")
+            end = f"{from_micros(until):%Y-%m-%d %H:%M} UTC" if isinstance(until, int) else "?"
+            labels = ", ".join(map(str, missing)) if isinstance(missing, list) else ""
+            named = f"candidate {body.candidate} of run {body.run} is {body.estimator}"
+            return f"{named}, trained elsewhere until {end}" + (f"; not judged in {labels}" if labels else "")
     return (
         f"candidate {body.candidate} of run {body.run} was computed elsewhere, as declared by "
         f"{body.source.get('declared_by')}: {body.source.get('source')}"
@@ -112,6 +118,11 @@ def _refitted(body: say.CandidateRefitted) -> str:
         return (
             f"run {body.run} made model {body.model}: {body.candidate}, computed elsewhere, as declared by "
             f"{body.declared_by}; {count(body.rows, 'prediction')}, file {body.artifact[:12]}…"
+        )
+    if str(body.recipe.get("estimator")).startswith("onnx:"):
+        return (
+            f"run {body.run} made model {body.model}: {body.candidate}, imported from {body.recipe['estimator']} and "
+            f"fitted elsewhere, file {body.artifact[:12]}…"
         )
     return (
         f"run {body.run} made model {body.model}: {body.candidate} fitted on {count(body.rows, 'row')}, "

@@ -394,6 +394,7 @@ LATER = {
     (Join, "csv"): None,
     (Candidate, "estimator"): None,
     (Candidate, "from"): None,
+    (Candidate, "trained_until"): None,
     (Candidate, "predictions"): None,
     (Candidate, "declared_by"): None,
     (Time, "labels"): "first day",
@@ -413,7 +414,7 @@ UNSAID = frozenset({"proposed", "time.labels", "time.empty_windows", "leakage"})
 without ``empty_windows`` no window is empty, and ``labels`` follows from another."""
 
 
-OTHER_WAYS = frozenset({"estimator", "from", "predictions", "declared_by"})
+OTHER_WAYS = frozenset({"estimator", "from", "trained_until", "predictions", "declared_by"})
 """No defaults either: what makes a candidate is said in one of these, and the others do not apply."""
 
 

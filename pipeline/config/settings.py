@@ -26,6 +26,8 @@ Metric = Literal[
 ]  # fmt: skip
 RANKINGS = ("roc_auc", "average_precision")
 """Metrics of which more is better and which no single row has."""
+ONNX = "onnx:"
+"""What ``from`` begins with where a candidate is an imported model."""
 FEWEST_WINDOWS = 3
 """Fewer windows are too few to judge anything by."""
 HOUR_BAND = "hour band"
@@ -205,12 +207,15 @@ class ClassWeight(Setting, frozen=True, kw_only=True):
 
 
 class Candidate(Setting, frozen=True, kw_only=True):
-    """One of three: an estimator that is built, a notebook's model, or predictions that were computed elsewhere."""
+    """An estimator that is built, a notebook's model, an imported model, or predictions computed elsewhere."""
 
     estimator: Words | None = None
     """``"module:callable"``: a module beside the file, or an installed one."""
-    trial: Words | None = msgspec.field(default=None, name="from")
-    """``"trial:NAME"``, written as ``from``: an unfitted copy of the model that a trial stored."""
+    origin: Words | None = msgspec.field(default=None, name="from")
+    """``"trial:NAME"``, written as ``from``: an unfitted copy of the model that a trial stored. ``"onnx:FILE"``: a
+    model that was fitted elsewhere and cannot be fitted here."""
+    trained_until: dt.date | int | None = None
+    """Of an imported model: its training saw nothing from this day on, or from this step on."""
     predictions: Words | None = None
     """A source as of ``[data] source``: the key, ``prediction``, and ``window`` or ``trained_until``."""
     declared_by: Words | None = None
@@ -225,11 +230,26 @@ class Candidate(Setting, frozen=True, kw_only=True):
     """``"balanced"``: both answers count the same in fitting. Judging does not know of it."""
 
     @property
+    def trial(self) -> str | None:
+        """``trial:NAME``, where it is a copy of a notebook's model."""
+        return self.origin if self.origin is not None and not self.origin.startswith(ONNX) else None
+
+    @property
+    def onnx(self) -> str | None:
+        """The path of an imported model, as seen from the pipeline file."""
+        return self.origin.removeprefix(ONNX) if self.origin is not None and self.origin.startswith(ONNX) else None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it is fitted anew in every window."""
+        return self.predictions is None and self.onnx is None
+
+    @property
     def made_of(self) -> str:
-        """The one of the three that the file says, as it is shown and recorded."""
+        """What makes the candidate, as it is shown and recorded."""
         if self.predictions is not None:
             return f"predictions:{self.predictions}"
-        return self.estimator or self.trial or ""
+        return self.estimator or self.origin or ""
 
 
 class Costs(Setting, frozen=True, kw_only=True):

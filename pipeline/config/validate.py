@@ -321,7 +321,12 @@ def _candidates(settings: Pipeline) -> Iterator[Wrong]:
             path,
             f"[candidates]: {len(settings.candidates)}; more than {MOST_CANDIDATES} is a search, not a choice.",
         )
+    steps = settings.time is not None and settings.time.unit == "step"
     for name, candidate in settings.candidates.items():
+        until = candidate.trained_until
+        if until is not None and settings.time is not None and isinstance(until, int) != steps:
+            kind = "a whole number" if steps else "a date"
+            yield (*path, name, "trained_until"), f"[candidates.{name}] trained_until is {kind}, as first_test is."
         if not re.fullmatch(r"[A-Za-z_]\w{0,59}", name):
             words_ = f"{name!r} cannot name a candidate; use letters, digits and underscores."
             yield (*path, name), words_
@@ -331,7 +336,7 @@ def _candidates(settings: Pipeline) -> Iterator[Wrong]:
 def _made_of(name: str, candidate: Candidate) -> Iterator[Wrong]:
     """Exactly one thing that makes a candidate, and what belongs to it."""
     path: Path = ("candidates", name)
-    ways = {"estimator": candidate.estimator, "from": candidate.trial, "predictions": candidate.predictions}
+    ways = {"estimator": candidate.estimator, "from": candidate.origin, "predictions": candidate.predictions}
     said = [way for way, value in ways.items() if value is not None]
     if len(said) != 1:
         found = " and ".join(said) or "none of them"
@@ -348,14 +353,23 @@ def _made_of(name: str, candidate: Candidate) -> Iterator[Wrong]:
         words_ = f"estimator = {candidate.estimator!r} does not have the form module:callable."
         yield (*path, "estimator"), words_
     if candidate.trial is not None and not re.fullmatch(r"trial:[^\s/]+/[^\s/#]+(#.+)?", candidate.trial):
-        words_ = f"from = {candidate.trial!r} does not have the form trial:NAME/DATE, as `tally trials` shows it."
+        words_ = (
+            f"from = {candidate.trial!r} has neither the form trial:NAME/DATE, as `tally trials` shows it, nor "
+            "onnx:FILE."
+        )
         yield (*path, "from"), words_
     if (candidate.predictions is None) != (candidate.declared_by is None):
         words_ = f"[candidates.{name}] predictions and declared_by go together: who says how they were computed."
         yield path, words_
+    if (candidate.onnx is None) != (candidate.trained_until is None):
+        words_ = f'[candidates.{name}] from = "onnx:FILE" and trained_until go together: its model saw nothing later.'
+        yield path, words_
+    if candidate.onnx == "":
+        yield (*path, "from"), f'[candidates.{name}] from = "onnx:" names no file.'
     given = [word for word in ("params", "class_weight") if getattr(candidate, word)]
-    if candidate.predictions is not None and given:
-        yield (*path, given[0]), f"[candidates.{name}] {given[0]}: predictions that were computed elsewhere take none."
+    if not candidate.is_fitted and given:
+        what = "predictions that were computed elsewhere take" if candidate.predictions else "an imported model takes"
+        yield (*path, given[0]), f"[candidates.{name}] {given[0]}: {what} none."
     if candidate.role == "reference" and way != "estimator":
         yield (*path, way), f"[candidates.{name}] is the reference, which is fitted in every window; say estimator."
 

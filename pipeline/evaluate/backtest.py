@@ -92,6 +92,11 @@ class Cell(NamedTuple):
     """Fit and judge on a random split of the same rows instead, to measure its optimism."""
 
 
+def cells_of(windows: Sequence[Window], recipes: Sequence[Recipe]) -> list[Cell]:
+    """Every candidate on every window, but for those of which an imported model may have seen the answers."""
+    return [Cell(window, recipe) for window in windows for recipe in recipes if not recipe.knew(window)]
+
+
 class Judged(NamedTuple):
     """What one cell comes to."""
 

@@ -15,6 +15,7 @@ from blake3 import blake3
 from tallystick.ledger.errors import InvalidInput, TallyError
 from tallystick.ledger.events.event import encode_canonical
 from tallystick.pipeline.config.settings import Pipeline
+from tallystick.pipeline.config.windows import Window
 from tallystick.pipeline.data.delivered import Delivered
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, frame_of, numbers
 from tallystick.pipeline.evaluate.losses import Measure, chosen_threshold, relative, threshold_by_costs
@@ -22,13 +23,14 @@ from tallystick.pipeline.models.allowed_types import packages_named
 from tallystick.pipeline.models.code_hash import code_hash, equivalent_hashes
 from tallystick.pipeline.models.conduct import watched
 from tallystick.pipeline.models.model_file import predict
+from tallystick.pipeline.models.onnx_file import OnnxFile
 from tallystick.pipeline.models.settle import settle
 from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.models.training_rows import trainable
 from tallystick.pipeline.own_code import OwnCode
 from tallystick.pipeline.recipes import Columns, Task, build, own_code
 
-Source = OwnCode | Template | Delivered
+Source = OwnCode | Template | Delivered | OnnxFile
 """What a candidate is made of beside installed libraries."""
 Floats = npt.NDArray[np.float64]
 
@@ -58,6 +60,8 @@ class Recipe(msgspec.Struct, frozen=True):
         more: dict[str, Any] = {} if self.class_weight is None else {"class_weight": self.class_weight}
         if isinstance(self.source, Template):
             more["file"] = self.source.artifact
+        if isinstance(self.source, OnnxFile):
+            more |= {"file": self.source.artifact, "trained_until": self.source.trained_until}
         if isinstance(self.source, Delivered):
             more["declared_by"] = self.source.declared_by
         return {
@@ -78,12 +82,26 @@ class Recipe(msgspec.Struct, frozen=True):
     @property
     def is_coded(self) -> bool:
         """Whether its estimator names code."""
-        return not isinstance(self.source, Template | Delivered)
+        return not isinstance(self.source, Template | Delivered | OnnxFile)
 
     @property
     def delivered(self) -> Delivered | None:
         """Its predictions, where they were computed elsewhere."""
         return self.source if isinstance(self.source, Delivered) else None
+
+    @property
+    def onnx(self) -> OnnxFile | None:
+        """Its model, where it was imported."""
+        return self.source if isinstance(self.source, OnnxFile) else None
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether it is fitted anew in every window."""
+        return not isinstance(self.source, Delivered | OnnxFile)
+
+    def knew(self, window: Window) -> bool:
+        """Whether it may not be judged in a window, because it was fitted elsewhere and later than that."""
+        return isinstance(self.source, OnnxFile) and self.source.knew(window)
 
     @property
     def hash(self) -> str:
@@ -107,6 +125,8 @@ class Recipe(msgspec.Struct, frozen=True):
         """The unfitted estimator."""
         if isinstance(self.source, Template):
             return self.source.built(seed, self.params)
+        if isinstance(self.source, OnnxFile):
+            return self.source.built()
         return build(self.estimator, self.params, self.columns, self.task, seed, self.code)
 
 
@@ -195,6 +215,8 @@ def fitted(recipe: Recipe, rows: TrainingRows, measure: Measure, seed: int, wher
     model = fit(recipe, rows.frame, rows.y, seed, where, rows.weights)
     if measure.costs is None:
         return Fitted(model, None, None)
+    if recipe.onnx is not None:  # it has learnt from the rows that a threshold would be chosen on
+        return Fitted(model, threshold_by_costs(measure.costs), None)
     held_out = _held_out(rows)
     if held_out is None:
         plain = threshold_by_costs(measure.costs)
@@ -232,7 +254,7 @@ def fit(recipe: Recipe, frame: pd.DataFrame, y: Floats, seed: int, where: str, w
         Also where the code behind the candidate writes a file or uses the network.
     """
     target = y.astype(np.int8) if recipe.task == "classification" else y
-    weights = _with_answers(recipe, y, weights)
+    weights = None if recipe.onnx is not None else _with_answers(recipe, y, weights)
     try:
         with watched(recipe.name, f"it is fitted in {where}"):
             model = settle(recipe.built(seed))

@@ -45,10 +45,11 @@ def canary(made: Bench) -> Check:
     failed = last.mean > last.bound
     facts = {"correlation": last.mean, "at_most": last.bound, "shuffles": SHUFFLES * len(results)}
     sentence = (
-        f"Models of shuffled answers foretell the true ones (correlation {last.mean:.3f}, at most {last.bound:.3f} by "
-        "chance), twice. The fault is in the run or in rows that are repeated, not in one feature."
+        f"Models trained on shuffled answers still predict the true ones (correlation {last.mean:.3f}, at most "
+        f"{last.bound:.3f} by chance), twice. The fault is in the run or in rows that are repeated, not in one feature."
         if failed
-        else f"Models of shuffled answers tell nothing (correlation {last.mean:.3f}; chance: at most {last.bound:.3f})."
+        else f"Models trained on shuffled answers predict nothing (correlation {last.mean:.3f}; "
+        f"chance: at most {last.bound:.3f})."
     )
     result: Any = "fail" if failed else "pass"
     return Check(check="canary", subject="shuffled answers", result=result, facts=facts, sentence=sentence)

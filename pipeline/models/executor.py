@@ -19,6 +19,8 @@ from tallystick.pipeline.extra import install_line
 
 Engine = Literal["processes", "dask"]
 CONNECT_SECONDS = 10
+MODEL_DISTRIBUTIONS = ("lightgbm", "xgboost", "xgboost-cpu", "catboost", "onnxruntime")
+"""Libraries of models; one that a worker does not have is missed, by name, only when a candidate needs it."""
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def _checked(client: Any, scheduler: str) -> int:
         other = [
             f"{name} {theirs.get(name)} instead of {version}"
             for name, version in ours.items()
-            if (theirs.get(name) != version)
+            if theirs.get(name, version if name in MODEL_DISTRIBUTIONS else None) != version
         ]
         if other:
             raise InvalidInput(
@@ -113,9 +115,10 @@ def describe() -> dict[str, str]:
     from importlib import metadata
 
     from tallystick.pipeline.models.environment import source_hash
-    from tallystick.pipeline.models.model_file import LIBRARIES
+    from tallystick.pipeline.models.model_file import LIBRARIES, version_of
 
     versions = {name: metadata.version(name) for name in (*LIBRARIES, "pyarrow")}
+    versions |= {name: found for name in MODEL_DISTRIBUTIONS if (found := version_of(name)) is not None}
     return {"python": sys.version.split()[0], **versions, "tallystick's code": source_hash()[:12]}
 
 

@@ -122,6 +122,12 @@ def _inputs(wanted: list[Any], frame: pd.DataFrame) -> dict[str, Any]:
     if unknown:
         raise InvalidInput(f"The ONNX model has an input of the kind {unknown[0]}, which no column has.")
     if len(wanted) == 1 and wanted[0].name not in frame.columns:
+        texts = [str(name) for name in frame.columns if frame[name].dtype == object]
+        if texts and wanted[0].type != "tensor(string)":
+            raise InvalidInput(
+                f"The ONNX model takes one matrix of numbers, and these features are text: {', '.join(texts)}.",
+                "Export it with one input for each feature, named as the feature is.",
+            )
         return {wanted[0].name: frame.to_numpy(dtype=KINDS[wanted[0].type])}
     missing = [item.name for item in wanted if item.name not in frame.columns]
     if missing:

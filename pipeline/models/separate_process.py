@@ -25,7 +25,7 @@ import numpy.typing as npt
 import pandas as pd
 from blake3 import blake3
 
-from tallystick.ledger.errors import Damaged, MissingExtra, Refused, TallyError
+from tallystick.ledger.errors import Damaged, InvalidInput, MissingExtra, Refused, TallyError
 from tallystick.ledger.system.processes import end_with_parent
 from tallystick.pipeline.models.allowed_types import needs_a_process
 from tallystick.pipeline.models.model_file import load, predict, probe_frame, types_in
@@ -38,7 +38,7 @@ MOST_BYTES = 8 << 30
 BYTES_FOR_ONE = 40
 """Memory for each byte of the model file, beyond what the libraries take."""
 MOST_FILES = 512
-ERRORS: dict[str, type[TallyError]] = {"Damaged": Damaged, "Refused": Refused, "MissingExtra": MissingExtra}
+ERRORS: dict[str, type[TallyError]] = {kind.__name__: kind for kind in (Damaged, InvalidInput, MissingExtra, Refused)}
 
 Floats = npt.NDArray[np.float64]
 

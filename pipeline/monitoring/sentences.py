@@ -129,7 +129,7 @@ def headline(facts: Facts, context: PeriodContext) -> str:
     when = starting(context.when or window_words(facts.label))
     if facts.cause == "quiet":
         windows = count(len(facts.own_windows), "own window")
-        return f"{when} is within what {windows} foretell: {_verdict(facts, context)}"
+        return f"{when} is in line with {windows}: {_verdict(facts, context)}"
     return f"{when}: {_verdict(facts, context)}"
 
 
@@ -184,7 +184,7 @@ def _predicted(facts: Facts, context: PeriodContext) -> str:
         return said
     low, high = (_rate_or_amount(value, context) for value in facts.foreseen)
     if facts.standings["level"].by == "own windows":
-        return f"{said}; as far off as in the own windows would be {low} to {high}"
+        return f"{said}; misses as large as in its own windows would give {low} to {high}"
     return f"{said}; {low} to {high} was to be expected"
 
 
@@ -243,15 +243,15 @@ def _again(standing: Standing) -> str:
 
 
 def _ranks(facts: Facts, standing: Standing, lead: str = "") -> str:
-    """How well it ranks, and the least that was foretold: ``AUC 0.61; 8 own windows foretell at least 0.65.``"""
-    windows = f"{count(standing.windows, 'own window')} foretell at least"
+    """How well it ranks, and the least expected: ``AUC 0.61; after 8 own windows at least 0.65 was expected.``"""
+    windows = f"after {count(standing.windows, 'own window')} at least"
     if "auc" in facts.statistics:
         least = facts.statistics["expected_auc"] - standing.high
-        return f"{lead}AUC {facts.statistics['auc']:.3f}; {windows} {least:.3f}.{_again(standing)}"
+        auc = facts.statistics["auc"]
+        return f"{lead}AUC {auc:.3f}; {windows} {least:.3f} was expected.{_again(standing)}"
     slope, least = 1.0 - standing.value, 1.0 - standing.high
-    return (
-        f"{lead}where predictions differ by 1, outcomes differ by {slope:.2f}; {windows} {least:.2f}.{_again(standing)}"
-    )
+    differ = f"where predictions differ by 1, outcomes differ by {slope:.2f}"
+    return f"{lead}{differ}; {windows} {least:.2f} was expected.{_again(standing)}"
 
 
 def _ranking(facts: Facts, context: PeriodContext, standing: Standing) -> PeriodFinding:
@@ -279,8 +279,8 @@ def _errors(facts: Facts, standing: Standing) -> str:
     way = "larger" if value >= 0.0 else "smaller"
     than = f"{percent(most)} larger" if most >= 0.0 else f"{percent(-most)} smaller"
     return (
-        f"Errors are {percent(abs(value))} {way} than such rows had; {count(standing.windows, 'own window')} foretell "
-        f"at most {than}.{_again(standing)}"
+        f"Errors are {percent(abs(value))} {way} than for such rows before; after "
+        f"{count(standing.windows, 'own window')} at most {than} was expected.{_again(standing)}"
     )
 
 

@@ -19,7 +19,8 @@ TYPES = frozenset(
     body.TYPE
     for body in (
         say.RunStarted, say.SliceTaken, say.WindowDescribed, say.WindowEvaluated, say.OptimismMeasured,
-        say.CandidateRefitted, say.CandidateTried, say.DecisionTaken, say.RunFinished, say.RunFailed,
+        say.CandidateRefitted, say.CandidateDeclared, say.CandidateTried, say.DecisionTaken, say.RunFinished,
+        say.RunFailed,
     )
 )  # fmt: skip
 
@@ -45,6 +46,8 @@ class RunRecord(NamedTuple):
     decision: say.DecisionTaken | None
     decided: Entry | None
     """The event of the decision with its place."""
+    not_judged: dict[str, frozenset[str]]
+    """Imported model -> labels of the windows that it was not judged in, because it was trained until later."""
     unsteady: dict[str, str]
     """Candidate that answers differently each time it is fitted -> the sentence that says so."""
 
@@ -85,6 +88,7 @@ def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRe
 
     windows = cast("list[say.WindowDescribed]", bodies(say.WindowDescribed))
     evaluations = cast("list[say.WindowEvaluated]", bodies(say.WindowEvaluated))
+    declared = cast("list[say.CandidateDeclared]", bodies(say.CandidateDeclared))
     decided = found.get(say.DecisionTaken.TYPE, [None])[-1]
     taken = cast("say.SliceTaken | None", last(say.SliceTaken))
     return RunRecord(
@@ -101,8 +105,13 @@ def record_of(now: Snapshot, state: RunState, until: int | None = None) -> RunRe
         cast("say.CandidateRefitted | None", last(say.CandidateRefitted)),
         decided.event.body if decided else None,
         decided,
+        {body.candidate: _labels(body.source.get("not_judged")) for body in declared},
         {body.candidate: body.sentence for body in cast("list[say.CandidateTried]", bodies(say.CandidateTried))},
     )
+
+
+def _labels(recorded: object) -> frozenset[str]:
+    return frozenset(map(str, recorded)) if isinstance(recorded, list) else frozenset()
 
 
 def reading_of(taken: say.SliceTaken | None) -> int:

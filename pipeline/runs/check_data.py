@@ -49,6 +49,7 @@ from tallystick.pipeline.evaluate.backtest import one_thread, split
 from tallystick.pipeline.evaluate.fitting import asked, fit, recipe_for, weights_in
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import FittedCandidate, few_rows, is_kept, not_kept
+from tallystick.pipeline.runs.onnx_candidate import read_onnx
 from tallystick.pipeline.runs.sources import check_windows
 
 
@@ -224,7 +225,7 @@ def _wrong_slice(settings: Pipeline, base: Path, candidates: bool) -> tuple[Data
         times = numbers(table, "__time")
         windows = {window.label: int(window.test_rows(times).sum()) for window in all_windows(settings.time)}
         fitted, found = _tried(settings, slice_, table) if candidates else ([], [])
-        found += _wrong_deliveries(settings, base, slice_)
+        found += _wrong_imports(settings, base, slice_)
     small = [label for label, rows in windows.items() if rows < settings.time.min_rows]
     kinds = {column.name: column.kind for column in slice_.columns}
     return DataChecked(slice_.source_rows, kinds, windows, small, fitted), found
@@ -269,15 +270,17 @@ def _tried(settings: Pipeline, slice_: Slice, table: pa.Table) -> tuple[list[str
     return [item.name for item in fitted if item.name not in problems], found
 
 
-def _wrong_deliveries(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
-    """Predictions that were computed elsewhere and cannot be judged."""
+def _wrong_imports(settings: Pipeline, base: Path, slice_: Slice) -> list[_Found]:
+    """Predictions that were computed elsewhere, and imported models, that cannot be judged."""
     found = []
     windows, as_of = development_windows(settings.time), labels_until(settings.time, to_micros(utc_now()))
     for name, item in settings.candidates.items():
-        if item.predictions is None:
-            continue
         try:
+            if item.onnx is not None:
+                read_onnx(settings, name, base, slice_, windows)
+            if item.predictions is None:
+                continue
             check_windows(name, read_delivered(settings, name, base, slice_, windows), slice_, windows, as_of)
-        except InvalidInput as error:
-            found.append(_Found(("candidates", name, "predictions"), _words(error)))
+        except TallyError as error:
+            found.append(_Found(("candidates", name, "from" if item.onnx else "predictions"), _words(error)))
     return found

@@ -32,7 +32,7 @@ from tallystick.ledger.views.entities import ModelState, WaiverState
 from tallystick.pipeline.config.canonical import configuration_in, configuration_of
 from tallystick.pipeline.config.settings import RANKINGS
 from tallystick.pipeline.config.windows import Window, sealed_windows
-from tallystick.pipeline.evaluate.backtest import Cell, Described, Judged, backtest
+from tallystick.pipeline.evaluate.backtest import Described, Judged, backtest, cells_of
 from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for
 from tallystick.pipeline.evaluate.losses import gain_of
 from tallystick.pipeline.evaluate.metric_words import METRIC_WORDS, signed_gain
@@ -77,6 +77,7 @@ def look(
             now, book.objects.get, model.made_by_event, made
         )
         recipes = [_reference(again), recipe_of(made, source)]
+        _refuse_hindsight(recipes[1], windows)
         announced = _announce(book, again, model, windows, recipes, command)
         described, judged = _compute(again, windows, recipes, workers, on_progress)
         return _conclude(book, again, model, announced, described, judged)
@@ -138,6 +139,17 @@ def _who_looked(now: Snapshot, look_taken: RecordedEvent) -> str:
     return f"{look_taken.actor} on {look_taken.recorded_at.astimezone(now.zone):%Y-%m-%d}, for {whom}"
 
 
+def _refuse_hindsight(recipe: Recipe, windows: Sequence[Window]) -> None:
+    """Refuse sealed windows whose answers an imported model may have seen."""
+    knew = [window.label for window in windows if recipe.knew(window)]
+    if knew and recipe.onnx is not None:
+        raise Refused(
+            f"{recipe.name} was trained elsewhere until {recipe.onnx.until}, after the cut-off of {', '.join(knew)}: "
+            "it may have seen the answers.",
+            "Import a model that was trained before the sealed windows.",
+        )
+
+
 def _reference(again: Again) -> Recipe:
     settings = again.loaded.settings
     return recipe_for(settings, settings.reference, again.slice.features, again.sources)
@@ -173,7 +185,7 @@ def _announce(
 def _compute(
     again: Again, windows: Sequence[Window], recipes: Sequence[Recipe], workers: int, on_progress: Progress
 ) -> tuple[list[Described], list[Judged]]:
-    cells = [Cell(window, recipe) for window in windows for recipe in recipes]
+    cells = cells_of(windows, recipes)
     described: list[Described] = []
     judged: list[Judged] = []
     for result in backtest(again.plan, cells, windows, workers):

@@ -6,7 +6,7 @@ A candidate is judged for minutes. That its model cannot be stored is said first
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +15,9 @@ from blake3 import blake3
 
 from tallystick.ledger.errors import InvalidInput, Refused, TallyError
 from tallystick.pipeline.config.settings import Pipeline
-from tallystick.pipeline.config.windows import Window
-from tallystick.pipeline.data.slice import TARGET, Rows, Slice, frame_of, numbers, open_table, rows_of
+from tallystick.pipeline.data.slice import Rows
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.fitting import Recipe, fit, weights_in
+from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.evaluate.metrics import Floats
 from tallystick.pipeline.models.allowed_types import needs_a_process
 from tallystick.pipeline.models.model_file import NOT_KEPT, dump, load, predict, types_in
@@ -27,8 +26,8 @@ from tallystick.pipeline.own_code import activate
 
 TRIAL_ROWS = 500
 """Rows that a candidate is fitted on: enough to be built and stored, too few to say how good it is."""
-KEPT_FOR_CERTAIN = ("pipeline.recipes:linear", "pipeline.recipes:trees", "sklearn.dummy:")
-"""Beginnings of estimators whose models the program's own tests store and load."""
+KNOWN = ("pipeline.recipes:linear", "pipeline.recipes:trees", "sklearn.dummy:")
+"""Beginnings of estimators that the program's own tests fit twice, store and load."""
 JUDGED_ONLY = 'its table says keep = "no", so it is judged and never promoted'
 
 
@@ -56,50 +55,24 @@ def refuse_not_kept(settings: Pipeline, candidate: str) -> None:
         )
 
 
-def check_kept(settings: Pipeline, recipes: Iterable[Recipe], slice_: Slice, first: Window, as_of: int) -> None:
+def check_kept(settings: Pipeline, fitted: Iterable[FittedCandidate]) -> None:
     """Refuse a run whose candidates cannot all be kept.
 
-    A candidate that cannot be fitted on a few rows is left to the windows.
+    Parameters
+    ----------
+    fitted
+        Candidates as they were tried on a few rows; those of which no model is ever stored may be among them.
 
     Raises
     ------
     InvalidInput
         Naming each candidate and the step that failed.
     """
-    tried = [
-        recipe
-        for recipe in recipes
-        if recipe.name in settings.candidates
-        and recipe.name != settings.reference
-        and is_kept(settings, recipe.name)
-        and recipe.delivered is None
-        and not recipe.estimator.startswith(KEPT_FOR_CERTAIN)
-    ]
-    fitted = list(_fitted(tried, settings, slice_, first, as_of)) if tried else []
-    problems = not_kept(fitted)
+    names = [name for name in settings.candidates if name != settings.reference and is_kept(settings, name)]
+    problems = not_kept([item for item in fitted if item.name in names])
     if problems:
         words = " ".join(error.message for error in problems.values())
         raise InvalidInput(words, next(iter(problems.values())).hint)
-
-
-def _fitted(
-    recipes: Sequence[Recipe], settings: Pipeline, slice_: Slice, first: Window, as_of: int
-) -> Iterable[FittedCandidate]:
-    table = open_table(slice_)
-    chosen = few_rows(numbers(table, TARGET), backtest.split(table, first, as_of, None).train)
-    if not len(chosen):
-        return
-    rows, seed, weight = rows_of(table, chosen), settings.selection.seed, settings.data.weight
-    weights = weights_in(rows, weight.column if weight else None)
-    for recipe in recipes:
-        frame = frame_of(rows, recipe.columns)
-        try:
-            with backtest.one_thread(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                model = fit(recipe, frame, numbers(rows, TARGET), seed, first.label, weights)
-        except InvalidInput:
-            continue
-        yield FittedCandidate(recipe.name, model, frame, recipe)
 
 
 def few_rows(target: Floats, train: Rows) -> Rows:

@@ -62,12 +62,16 @@ def refit(recipe: Recipe, plan: BacktestPlan, *, valid_for: int) -> Refit:
         probe = frame.iloc[np.linspace(0, len(frame) - 1, min(PROBE_ROWS, len(frame))).astype(int)]
         probe_hash = prediction_hash(predict(model, probe))
     times, last_label = numbers(train, TIME), int(label_known[rows].max())
+    if recipe.onnx is None:
+        trained_on, count = (int(times.min()), int(times.max()) + 1), len(rows)
+    else:  # nobody here knows which rows it learnt from, only when that ended
+        trained_on, count = (min(int(times.min()), recipe.onnx.trained_until), recipe.onnx.trained_until), 0
     about = About(
-        trained_on=(from_micros(int(times.min())), from_micros(int(times.max()) + 1)),
+        trained_on=(from_micros(trained_on[0]), from_micros(trained_on[1])),
         intended_for=(from_micros(last_label), from_micros(last_label + valid_for)),
     )
     file = dump(model, recipe.packages)
-    return Refit(file, len(rows), probe.reset_index(drop=True), probe_hash, made.threshold, about)
+    return Refit(file, count, probe.reset_index(drop=True), probe_hash, made.threshold, about)
 
 
 def _delivered(delivered: Delivered, plan: BacktestPlan, valid_for: int) -> Refit:

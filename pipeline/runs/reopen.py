@@ -22,9 +22,9 @@ from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate.backtest import BacktestPlan, make_plan
-from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
+from tallystick.pipeline.evaluate.fitting import Recipe, Source, recipe_for, recipe_from
 from tallystick.pipeline.records.run_record import RunRecord, record_of
-from tallystick.pipeline.runs.sources import Source, recorded_sources, same_deliveries
+from tallystick.pipeline.runs.sources import recorded_sources, same_deliveries
 from tallystick.pipeline.runs.start import rows_until
 
 

@@ -32,7 +32,7 @@ from tallystick.pipeline.config.windows import development_windows, labels_until
 from tallystick.pipeline.data.registered import registered, with_data
 from tallystick.pipeline.data.slice import Slice, cut
 from tallystick.pipeline.evaluate import backtest
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Described, Judged, cells_of
 from tallystick.pipeline.evaluate.fitting import Recipe
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.models.model_file import load, predict, probe_frame
@@ -162,7 +162,7 @@ def _unrecorded(record: RunRecord) -> list[str]:
         f"{candidate} in {label}"
         for label in started.windows
         for candidate in started.candidates
-        if (label, candidate) not in record.evaluations
+        if (label, candidate) not in record.evaluations and label not in record.not_judged.get(candidate, ())
     ]
     if not missing:
         return []
@@ -191,7 +191,9 @@ class _Repetition:
         self.progress = progress
         self.unsteady = record.unsteady
         self.done = 0
-        self.total = len(self.started.windows) * len(self.started.candidates) + (record.model is not None)
+        not_judged = sum(map(len, record.not_judged.values()))
+        cells = len(self.started.windows) * len(self.started.candidates) - not_judged
+        self.total = cells + (record.model is not None)
 
     def go(self, data: Path | None) -> None:
         settings, base = with_data(self.loaded, self.book, data, self.record.reading)
@@ -203,7 +205,7 @@ class _Repetition:
             self.found.windows = [window.label for window in windows]
             recipes = self._recipes(slice_, settings, base)
             plan = backtest.make_plan(settings, slice_, windows[0], as_of=labels_until(settings.time, as_of))
-            cells = [Cell(window, recipe) for window in windows for recipe in recipes]
+            cells = cells_of(windows, recipes)
             described, judged = [], []
             for result in backtest.backtest(plan, cells, windows, self.workers):
                 if isinstance(result, Described):

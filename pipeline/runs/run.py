@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,13 +34,21 @@ from tallystick.pipeline.data.answers import Terms
 from tallystick.pipeline.data.empty_windows import refuse_holes
 from tallystick.pipeline.data.slice import TIME, columns_there, cut, numbers, open_table
 from tallystick.pipeline.evaluate import backtest, sentences
-from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged
+from tallystick.pipeline.evaluate.backtest import BacktestPlan, Cell, Described, Judged, cells_of
 from tallystick.pipeline.evaluate.metric_words import metric_detail
 from tallystick.pipeline.evaluate.optimism import Optimism, measure_optimism, random_choice
 from tallystick.pipeline.evaluate.remarks import remarks_on
 from tallystick.pipeline.evaluate.result_cache import Remembered, hashes_of
 from tallystick.pipeline.evaluate.result_tables import PARQUET, losses_table, parquet, predictions_table
-from tallystick.pipeline.evaluate.selection import TOO_FEW_WINDOWS, ChoiceRule, Fact, RuleStep, Selection, choose
+from tallystick.pipeline.evaluate.selection import (
+    NOT_ELIGIBLE,
+    TOO_FEW_WINDOWS,
+    ChoiceRule,
+    Fact,
+    RuleStep,
+    Selection,
+    choose,
+)
 from tallystick.pipeline.evaluate.stability import Scores
 from tallystick.pipeline.governance import gates
 from tallystick.pipeline.governance.evidence import Measured, evidence_of
@@ -47,6 +56,7 @@ from tallystick.pipeline.leakage import checks, questions
 from tallystick.pipeline.records.run_record import record_of
 from tallystick.pipeline.runs.keeping import JUDGED_ONLY, is_kept
 from tallystick.pipeline.runs.model_record import Refitted, named, refitted
+from tallystick.pipeline.runs.onnx_candidate import partly_judged
 from tallystick.pipeline.runs.refit import refit
 from tallystick.pipeline.runs.result_hash import result_hash as result_hash_of
 from tallystick.pipeline.runs.start import (
@@ -211,11 +221,11 @@ class _Running:
         self.checks: list[say.Check] = []
         self.questions: list[say.LeakQuestion] = []
         self.done = 0
-        self.total = len(outline.windows) * len(outline.recipes)
+        self.total = len(cells_of(outline.windows, outline.recipes))
 
     def go(self) -> RunReport:
         plan = self._plan()
-        cells = [Cell(window, recipe) for window in self.outline.windows for recipe in self.outline.recipes]
+        cells = cells_of(self.outline.windows, self.outline.recipes)
         # The leakage checks, the optimism of up to three candidates, and the refit.
         self.total += 1 + len(self.outline.windows) * min(3, len(self.outline.recipes) - 1) + 1
         self._record_windows(plan, cells)
@@ -236,7 +246,7 @@ class _Running:
 
     def _record_windows(self, plan: BacktestPlan, cells: Sequence[Cell]) -> None:
         """Compute all cells; record each window as one commit, in order, as soon as it is complete."""
-        per_window = len(self.outline.recipes)
+        per_window = Counter(cell.window.label for cell in cells)
         open_window: Described | None = None
         judged: list[Judged] = []
         judge = self.remembered.backtest if self.remembered is not None else backtest.backtest
@@ -246,7 +256,7 @@ class _Running:
                 continue
             judged.append(result)
             self._step(f"judging {result.candidate} in {result.label}")
-            if len(judged) == per_window and open_window is not None:
+            if open_window is not None and len(judged) == per_window[open_window.window.label]:
                 self._record_window(open_window, judged)
                 judged = []
 
@@ -316,7 +326,7 @@ class _Running:
         if champion is not None:
             made = how_made(self.book.now(), champion)
             same = (recipe.name for recipe in self.outline.recipes if made.recipe_hash in recipe.hashes)
-            champion_name = next(same, None)
+            champion_name = next((name for name in same if _is_scored(name, scores)), None)
         why = checks.why_not_eligible(self.checks) if self.settings.gates.leakage is not None else None
         rule = ChoiceRule(
             complexity={recipe.name: recipe.complexity for recipe in self.outline.recipes},
@@ -327,11 +337,11 @@ class _Running:
             champion=champion_name,
             eligible=_eligible(self.settings, scores, self.outline.unsteady, why),
         )
-        return choose(scores, rule)
+        return _with_partly_judged(choose(scores, rule), self.outline, scores.windows)
 
     def _optimism(self, plan: BacktestPlan, selection: Selection) -> list[Optimism]:
         """Measured for the leader, the runner-up and the most complex candidate: it has most to remember."""
-        others = [item for item in self.outline.recipes if item.name != self.reference and item.delivered is None]
+        others = [item for item in self.outline.recipes if item.name != self.reference and item.is_fitted]
         names = [name for name in (selection.leader, selection.runner_up) if name is not None]
         if others:
             names.append(max(others, key=lambda recipe: recipe.complexity).name)
@@ -481,6 +491,19 @@ def _eligible(
     why = {item.candidate: UNSTEADY for item in unsteady}
     names = [score.candidate for score in scores.candidates]
     return {name: why.get(name) or for_all or (None if is_kept(settings, name) else JUDGED_ONLY) for name in names}
+
+
+def _is_scored(name: str, scores: Scores) -> bool:
+    return name == scores.reference or any(score.candidate == name for score in scores.candidates)
+
+
+def _with_partly_judged(selection: Selection, outline: Outline, labels: Sequence[str]) -> Selection:
+    """The choice, with a reason for each imported model that was not judged in every window."""
+    imported = {recipe.name: recipe.onnx for recipe in outline.recipes if recipe.onnx is not None}
+    steps = [
+        RuleStep(NOT_ELIGIBLE, {"candidate": name, "why": why}) for name, why in partly_judged(imported, labels).items()
+    ]
+    return msgspec.structs.replace(selection, reasons=[*steps, *selection.reasons])
 
 
 def _steady(judged: Sequence[Judged], outline: Outline) -> list[Judged]:

@@ -25,13 +25,14 @@ from tallystick.pipeline.config.windows import Window, all_windows
 from tallystick.pipeline.data.delivered import Delivered, read_delivered
 from tallystick.pipeline.data.slice import Slice, open_table, rows_of
 from tallystick.pipeline.evaluate.backtest import split
-from tallystick.pipeline.evaluate.fitting import Recipe
+from tallystick.pipeline.evaluate.fitting import Recipe, Source
 from tallystick.pipeline.models.allowed_types import packages_named
+from tallystick.pipeline.models.onnx_file import MEDIA_TYPE, OnnxFile
 from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.own_code import OwnCode, activate
 from tallystick.pipeline.recipes import own_code
+from tallystick.pipeline.runs.onnx_candidate import read_onnx, try_onnx
 
-Source = OwnCode | Template | Delivered
 Stored = Callable[[str], bytes]
 TEXT = "text/x-python"
 
@@ -58,6 +59,8 @@ def new_sources(
             delivered = read_delivered(settings, name, base, slice_, windows)
             check_windows(name, delivered, slice_, windows, as_of)
             found[name] = delivered
+        elif item.onnx is not None:
+            found[name] = read_onnx(settings, name, base, slice_, windows)
         elif item.trial is not None:
             found[name] = template_of(now, stored, name, item.trial)
         elif item.estimator is not None and (code := own_code(item.estimator)) is not None:
@@ -114,6 +117,13 @@ def facts_of(source: Source) -> dict[str, Any]:
             return {"main": source.main, "modules": hashes, "packages": list(source.packages)}
         case Template():
             return {"file": source.artifact, "trial": source.trial, "packages": sorted(source.packages)}
+        case OnnxFile():
+            return {
+                "file": source.artifact,
+                "trained_until": source.trained_until,
+                "classification": source.classification,
+                "not_judged": list(source.not_judged),
+            }
         case Delivered():
             return {
                 "source": source.source,
@@ -127,11 +137,14 @@ def declared(book: Ledger, run: str, pipeline: str, recipes: Sequence[Recipe]) -
     """What is recorded of what the candidates of a run are made of; the text of modules is stored first."""
     drafts: list[Draft | say.Body] = []
     texts: dict[str, Artifact] = {}
+    imported: dict[str, Artifact] = {}
     for recipe in recipes:
         if recipe.source is None:
             continue
         if isinstance(recipe.source, OwnCode):
             texts |= {item.hash: item for item in map(book.store, _texts(recipe.source))}
+        if isinstance(recipe.source, OnnxFile):
+            imported[recipe.source.artifact] = book.store(recipe.source.data)
         drafts.append(
             say.CandidateDeclared(
                 run=run,
@@ -144,8 +157,9 @@ def declared(book: Ledger, run: str, pipeline: str, recipes: Sequence[Recipe]) -
             )
         )
     files: list[Draft | say.Body] = [
-        say.ArtifactStored(artifact=item.hash, size_bytes=item.size_bytes, media_type=TEXT, role="source", run=run)
-        for item in texts.values()
+        say.ArtifactStored(artifact=item.hash, size_bytes=item.size_bytes, media_type=kind, role="source", run=run)
+        for kind, stored in ((TEXT, texts), (MEDIA_TYPE, imported))
+        for item in stored.values()
     ]
     return [*files, *drafts]
 
@@ -154,8 +168,16 @@ def _texts(code: OwnCode) -> list[bytes]:
     return [text.encode() for text in code.sources.values()]
 
 
-def _kind(source: Source) -> Literal["code", "trial", "delivered"]:
-    return "code" if isinstance(source, OwnCode) else "trial" if isinstance(source, Template) else "delivered"
+def _kind(source: Source) -> Literal["code", "trial", "delivered", "onnx"]:
+    match source:
+        case OwnCode():
+            return "code"
+        case Template():
+            return "trial"
+        case OnnxFile():
+            return "onnx"
+        case Delivered():
+            return "delivered"
 
 
 # A run that was -----------------------------------------------------------------------------------------------
@@ -182,7 +204,9 @@ def recorded_sources(
             name = body.candidate
             found[name] = read_delivered(settings, name, base, slice_, windows, judged=started.windows)
         else:
-            found[body.candidate] = source_from(body.source, stored)
+            source = found[body.candidate] = source_from(body.source, stored)
+            if isinstance(source, OnnxFile):
+                try_onnx(body.candidate, source, slice_)
     if not found and any(item.estimator and own_code(item.estimator) for item in settings.candidates.values()):
         return None
     return found
@@ -203,8 +227,8 @@ def _declarations(now: Snapshot, run: str) -> list[say.CandidateDeclared]:
     return found
 
 
-def source_from(facts: Mapping[str, Any], stored: Stored) -> OwnCode | Template:
-    """Code or an unfitted copy, from what an event holds of it.
+def source_from(facts: Mapping[str, Any], stored: Stored) -> OwnCode | Template | OnnxFile:
+    """Code, an unfitted copy or an imported model, from what an event holds of it.
 
     Raises
     ------
@@ -220,9 +244,13 @@ def source_from(facts: Mapping[str, Any], stored: Stored) -> OwnCode | Template:
                 raise Damaged(f"The recorded code names no module {main}.")
             return OwnCode(main, sources, tuple(map(str, facts.get("packages") or ())))
         artifact = str(facts["file"])
+        if "trained_until" in facts:
+            not_judged = tuple(map(str, facts["not_judged"]))
+            until, classification = int(facts["trained_until"]), facts["classification"] is True
+            return OnnxFile(artifact, stored(artifact), until, classification, not_judged)
         packages = frozenset(map(str, facts.get("packages") or ()))
         return Template(artifact, stored(artifact), str(facts.get("trial")), packages)
-    except (KeyError, TypeError, UnicodeDecodeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise Damaged(f"What a candidate is made of cannot be read: {type(error).__name__} {error}.") from error
 
 

@@ -25,11 +25,11 @@ from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window, development_windows, labels_until
 from tallystick.pipeline.data.slice import Slice
 from tallystick.pipeline.data.timestamps import day_of
-from tallystick.pipeline.evaluate.fitting import Recipe, recipe_for, recipe_from
+from tallystick.pipeline.evaluate.fitting import Recipe, Source, recipe_for, recipe_from
 from tallystick.pipeline.models import environment
 from tallystick.pipeline.recipes import look_beside
 from tallystick.pipeline.runs.keeping import check_kept
-from tallystick.pipeline.runs.sources import Source, Stored, model_source, new_sources
+from tallystick.pipeline.runs.sources import Stored, model_source, new_sources
 from tallystick.pipeline.runs.sources import declared as sources_declared
 from tallystick.pipeline.runs.steadiness import Unsteady, try_candidates
 
@@ -130,8 +130,8 @@ def begin(
     windows, until = windows_with_labels(settings, as_of), labels_until(settings.time, as_of)
     sources = new_sources(now, book.objects.get, loaded, slice_, windows, until)
     recipes = recipes_of(now, book.objects.get, loaded, slice_, sources)
-    unsteady = try_candidates(recipes, slice_, windows[0], settings, until)
-    check_kept(settings, recipes, slice_, windows[0], until)
+    tried = try_candidates(recipes, slice_, windows[0], settings, until)
+    check_kept(settings, tried.fitted)
     earlier = [
         state
         for state in now.runs()
@@ -164,13 +164,16 @@ def begin(
         taken = Draft(_slice_taken(slice_, run_name, settings.name, same_slice), about=_observed(slice_))
         try:
             declared = _purpose(book, run_name, settings.name, purpose)
-            made_of = [*sources_declared(book, run_name, settings.name, recipes), *_tried(run_name, settings, unsteady)]
+            made_of = [
+                *sources_declared(book, run_name, settings.name, recipes),
+                *_tried(run_name, settings, tried.unsteady),
+            ]
             appended = book.append(*drafts, started, *declared, taken, *made_of, expected={f"run:{run_name}": None})
             break
         except Conflict:
             continue  # another process took the number first
     before = earlier[-1] if earlier else None
-    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, before, unsteady)
+    outline = Outline(loaded, slice_, windows, recipes, workers, run_name, before, tried.unsteady)
     first = len(drafts)
     return outline, ids_of(book, appended)[first : first + 2 + len(declared)]
 

@@ -95,8 +95,8 @@ def study(
         raise InvalidInput("The package optuna is not installed.", f"Type: {install_line('optuna')}") from error
     settings = loaded.settings
     item = settings.candidates.get(candidate)
-    if item is None or item.role == "reference" or item.predictions is not None:
-        names = ", ".join(name for name, one in settings.candidates.items() if one.predictions is None)
+    if item is None or item.role == "reference" or not item.is_fitted:
+        names = ", ".join(name for name, one in settings.candidates.items() if one.is_fitted)
         raise InvalidInput(f"{candidate} is no candidate whose parameters can be searched.", f"The file has {names}.")
     if trials < 1:
         raise InvalidInput(f"trials = {trials}: a study tries at least once.")

@@ -125,16 +125,23 @@ def optimism_body(outline: Outline, item: Optimism) -> say.OptimismMeasured:
 
 
 def scores_of(outline: Outline, described: Sequence[Described], judged: Sequence[Judged]) -> Scores | None:
-    """Scores over the complete windows; None where there is none."""
+    """Scores over the complete windows of the candidates that were judged in each; None without such a window."""
     settings = outline.loaded.settings
     reference, windows = settings.reference, []
     ranks = settings.selection.metric in RANKINGS
     summed = "sum_ranking" if ranks else "sum_loss"
+    partly = {
+        recipe.name for recipe in outline.recipes for item in described if item.complete and recipe.knew(item.window)
+    }
     for item in described:
         if not item.complete:
             continue
         label = item.window.label
-        whole = {cell.candidate: cell.losses[cell.losses["segment"] == ""] for cell in judged if cell.label == label}
+        whole = {
+            cell.candidate: cell.losses[cell.losses["segment"] == ""]
+            for cell in judged
+            if cell.label == label and cell.candidate not in partly
+        }
         windows.append(
             WindowLosses(
                 label,

@@ -79,7 +79,7 @@ def test_a_session_in_a_terminal(demo: Demo, tmp_path: Path) -> None:
         board, story = past.split("\n")[:6], " ".join(past.split())
         assert re.search(r"▶ late-arrivals +v2 small_trees +2013-10-07 +2013-12-02 +0/6 +1 \(16 d\) ", "\n".join(board))
         assert "promoted late-arrivals-v2 to champion of late-arrivals instead of late-arrivals-v1" in story
-        assert "the level moved, not the order." in story
+        assert "The level moved; recalibrating saves" in story
         assert "Nobody is chosen" not in story and "Back to the model" not in story
         tmux.keys("4")
         events = tmux.until("[4 Events]", "waiver.granted")

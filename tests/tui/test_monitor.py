@@ -298,7 +298,7 @@ def test_the_page_is_made_again_to_the_byte_and_holds_everything_itself(team: tu
     assert page.index(b"What was found") < page.index(b"In pictures")
     assert b"@media print" in page
     assert "the band is the own range" not in page.decode()
-    assert page.decode().count("the band is what the own windows foretell") == 3
+    assert page.decode().count("the band is what its own windows let us expect") == 3
     assert "Judged by the rule “own windows 2”." in page.decode()
     assert "--html" in tally(folder, "report", "--help", **home).out
     nowhere = tally(folder, "report", "late-arrivals", "--html", "/proc/nowhere/page.html", **home)

@@ -167,7 +167,9 @@ def _charts(facts: dict[str, Any], reliability: list[Reliability]) -> str:
         title, words, has_zero = (STATISTICS if path.foretold else BEFORE)[path.name]
         band = None if path.low is None and path.high is None else (path.low, path.high)
         if band is not None:
-            words += "; the band is what the own windows foretell" if path.foretold else "; the band is the own range"
+            words += (
+                "; the band is what its own windows let us expect" if path.foretold else "; the band is the own range"
+            )
         drawn = trajectory(title, labels, path.values, signed=has_zero, unit="", band=band)
         if empty := [label for label in facts.get("empty_windows", []) if label in labels]:
             words += f"; no rows in {', '.join(empty)}, as declared"

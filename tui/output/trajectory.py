@@ -27,7 +27,9 @@ def trajectory_table(
     for candidate in candidates:
         series = [values.get((label, candidate)) for label in labels]
         present = [value for value in series if value is not None]
-        mean = short(sum(present) / len(present)) if present else "–"
+        # A mean over other windows than those of the rows beside it would mislead.
+        whole = all((label, candidate) in values for label in labels if label not in empty)
+        mean = short(sum(present) / len(present)) if present and whole else "–"
         cells = ["no rows" if label in empty else short(value) for label, value in zip(labels, series, strict=True)]
         rows.append((candidate, sparkline(series, low, high), mean, *cells))
     common = labels[0][:5] if len({label[:5] for label in labels}) == 1 and len(labels[0]) == 7 else ""

@@ -67,12 +67,13 @@ class CandidateDeclared(Body, frozen=True, kw_only=True):
     run: RunRef
     pipeline: PipelineRef
     candidate: str
-    kind: Literal["code", "trial", "delivered"]
+    kind: Literal["code", "trial", "delivered", "onnx"]
     estimator: str
     """As the pipeline file names it."""
     source: Json
     """Of code: its modules, each with the hash of its text. Of a trial: the hash of the unfitted copy. Of predictions
-    that were delivered: the table, who declares it, the models behind it, and a hash for each window."""
+    that were delivered: the table, who declares it, the models behind it, and a hash for each window. Of an imported
+    model: the hash of its file, the declared end of its training, and the windows that it is not judged in."""
     trial: TrialRef | None = None
 
 

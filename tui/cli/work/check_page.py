@@ -213,6 +213,8 @@ def _candidates(settings: Pipeline) -> Iterator[tuple[str, str]]:
         built = f"{item.made_of}({params})"
         if item.predictions is not None:
             built = f"computed elsewhere, as declared by {item.declared_by}: {item.predictions}"
+        elif item.onnx is not None:
+            built = f"imported from {item.onnx}, trained elsewhere until {item.trained_until}; it is not fitted here"
         elif item.trial is not None:
             built = f"an unfitted copy of the model of {item.trial}" + (f" with {params}" if params else "")
         yield name, _because(f"{role}; {built}{_class_weight_words(item)}", item.why)
