@@ -54,6 +54,8 @@ class Terms(msgspec.Struct, frozen=True):
     """Only so many of the first rows, in the order of time and key: a source that has grown, as it was."""
     hide_later_answers: bool = False
     """Whether answers that are not due by ``labels_as_of`` are taken as missing, as they were then."""
+    truth: frozenset[str] = frozenset()
+    """Of ``text``, those that held nothing but yes and no in training."""
 
 
 def not_due(table: pa.Table, time_column: str, settings: Pipeline, terms: Terms) -> Mask:

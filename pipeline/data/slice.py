@@ -241,8 +241,10 @@ def join_reading(
 ) -> Reading:
     """How a joined table is read; ``terms`` names features as they are called here."""
     original = {new: old for old, new in join.rename.items()}
-    text, lenient = (frozenset(original.get(name, name) for name in names) for names in (terms.text, terms.lenient))
-    return Reading(terms.reading, join.csv or data.csv or Csv(), text, frozenset(join.on), lenient)
+    text, lenient, truth = (
+        frozenset(original.get(name, name) for name in names) for names in (terms.text, terms.lenient, terms.truth)
+    )
+    return Reading(terms.reading, join.csv or data.csv or Csv(), text, frozenset(join.on), lenient, truth)
 
 
 def rows_without_answers(
@@ -307,7 +309,7 @@ def _table(settings: Pipeline, base: Path, wanted: Sequence[str], terms: Terms) 
     known -= {time.column}
     main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
     named = frozenset({*data.key, *on, *_naming(settings)} - set(features)) | frozenset(data.key)
-    how = Reading(terms.reading, data.csv or Csv(), terms.text, named, terms.lenient)
+    how = Reading(terms.reading, data.csv or Csv(), terms.text, named, terms.lenient, terms.truth)
     raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])), how)
     times = row_times(raw[time.column], time.column, time)
     table = pa.table({name: _canonical(raw[name], name, name in named) for name in main if name != time.column})
