@@ -164,7 +164,7 @@ def truth(column: pd.Series[Any], text: bool, rule: Rule) -> Floats | None:
     InvalidInput
         When the rule compares with a text that no row has.
     """
-    written = column if text else column.map(lambda value: f"{value:g}")
+    written = column if text else column.map({value: f"{value:g}" for value in column.unique()})
     spelled = {str(value).lower() for value in written.unique()}
     pair = next((pair for pair in SPELLINGS if spelled <= set(pair)), None)
     if text and rule.value in set(column):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -592,12 +592,25 @@ def frame_of(table: pa.Table, columns: Columns) -> pd.DataFrame:
 
 def text_series(table: pa.Table, column: str) -> pd.Series:
     """A text column as objects, one string a level, with None as missing."""
+    codes, levels = text_codes(table, column)
+    return pd.Series(levels[codes], dtype=object)
+
+
+class TextCodes(NamedTuple):
+    """A text column as the place of each row's value among the levels, the last of which is None, for missing."""
+
+    codes: Rows
+    levels: npt.NDArray[np.object_]
+
+
+def text_codes(table: pa.Table, column: str) -> TextCodes:
+    """What to ask where a level is looked at once and not in every row."""
     categories = table[column].combine_chunks()
     if isinstance(categories, pa.ChunkedArray):
         categories = categories.unify_dictionaries().combine_chunks()
     levels = np.array([*categories.dictionary.to_pylist(), None], dtype=object)
     codes = pc.fill_null(categories.indices, len(levels) - 1).to_numpy(zero_copy_only=False)
-    return pd.Series(levels[codes], dtype=object)
+    return TextCodes(codes, levels)
 
 
 def column_hash(column: pa.ChunkedArray | pa.Array) -> str:

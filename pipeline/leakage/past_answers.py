@@ -285,13 +285,16 @@ def _made_of(
     evidence: LeakEvidence, order: SeriesOrder, lags: tuple[int, ...], names: list[str]
 ) -> Iterator[tuple[str, AnswerProof]]:
     every = np.arange(len(evidence.times))
-    sources = np.stack([rows_before(order, lag, every) for lag in lags], axis=1)
-    answers = np.where(sources >= 0, evidence.y[sources], np.nan)
-    rows = np.flatnonzero(np.isfinite(answers).all(axis=1))
+    there_is = np.isfinite(evidence.y)
+    complete = np.ones(len(every), dtype=bool)
+    for lag in lags:
+        sources = rows_before(order, lag, every)
+        complete &= (sources >= 0) & there_is[sources]
+    rows = np.flatnonzero(complete)
     if len(rows) < max(200, 6 * len(lags)):
         return
     rows = rows[np.linspace(0, len(rows) - 1, min(MOST_MADE_ROWS, len(rows))).astype(np.int64)]
-    design = answers[rows]
+    design = np.stack([evidence.y[rows_before(order, lag, rows)] for lag in lags], axis=1)
     old = np.array([lag > 0 and _old_enough(evidence, order, lag) for lag in lags])
     own = np.array([lag == 0 for lag in lags])
     for name in names:
