@@ -17,6 +17,7 @@ from tallystick.ledger.system.provenance import this_process
 
 LONGEST = (
     "tui/test_run.py",
+    "test_mlflow.py",
     "tui/test_monitor.py",
     "test_readme.py",
     "tui/test_app.py",

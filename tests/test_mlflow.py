@@ -55,12 +55,17 @@ def lived(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Li
     places = {name: tmp_path_factory.mktemp(name) for name in ("sqlite", "ledger", "server")}
     files = f"tally-files://{places['server']}/.tally/-"
     stores = {"sqlite": f"sqlite:///{places['sqlite']}/mlflow.db", "ledger": f"tally://{places['ledger']}"}
-    acting = {name: started(python, SESSION, "act", uri, cwd=places[name]) for name, uri in stores.items()}
-    with served(python, f"tally://{places['server']}", files, places["server"]) as server:
+    # Keys and marks of this module are kept apart, as those of each test are.
+    own = tmp_path_factory.mktemp("home")
+    home = {"XDG_CONFIG_HOME": str(own / "config"), "XDG_STATE_HOME": str(own / "state")}
+    acting = {name: started(python, SESSION, "act", uri, cwd=places[name], **home) for name, uri in stores.items()}
+    with served(python, f"tally://{places['server']}", files, places["server"], **home) as server:
         said = {name: told(ended(process)) for name, process in acting.items()}
         stores["server"] = server.url
-        said["server"] = told(run(python, SESSION, "act", server.url, cwd=places["server"]))
-        showing = {name: started(python, SESSION, "show", uri, cwd=places[name]) for name, uri in stores.items()}
+        said["server"] = told(run(python, SESSION, "act", server.url, cwd=places["server"], **home))
+        showing = {
+            name: started(python, SESSION, "show", uri, cwd=places[name], **home) for name, uri in stores.items()
+        }
         shown = {name: told(ended(process)) for name, process in showing.items()}
         yield Lived(places["ledger"], places["server"], server, shown["sqlite"], shown["ledger"], shown["server"], said)
 

@@ -1,7 +1,12 @@
-"""Questions that somebody types in SQL."""
+"""Questions that somebody types in SQL.
+
+Beside what SQLite has, a question may use two functions for pipelines that count time in whole numbers: ``in_steps``
+(1 for such a pipeline, else 0), and ``step`` (the step that a time of the views is kept for).
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -9,6 +14,7 @@ from typing import Any
 
 from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.query.steps import counts_in_steps, step_of
 from tallystick.ledger.views.entities import NAMED
 from tallystick.ledger.views.projection import State
 
@@ -30,6 +36,7 @@ def answer(
     """
     hint = f"One select over these: {', '.join(projection.name for projection in NAMED)}, links."
     with closing(snapshot.sql(instead)) as connection:
+        _add_step_functions(connection, snapshot)
         try:
             cursor = connection.execute(question)
             if cursor.description is None:
@@ -38,3 +45,20 @@ def answer(
             return [dict(zip(columns, row, strict=True)) for row in cursor]
         except (sqlite3.Error, sqlite3.Warning, ValueError) as error:
             raise InvalidInput(f"The question was not answered: {str(error).rstrip('.')}.", hint) from error
+
+
+def _add_step_functions(connection: sqlite3.Connection, snapshot: Snapshot) -> None:
+    stepped = {state.pipeline for state in snapshot.pipelines() if counts_in_steps(snapshot, state.pipeline)}
+    connection.create_function("in_steps", 1, lambda pipeline: int(pipeline in stepped), deterministic=True)
+    connection.create_function("step", 1, _step, deterministic=True)
+
+
+def _step(text: object) -> int | None:
+    """The step of a time as the views write it; None for anything else, as SQLite's own functions of time do."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return step_of(moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC))

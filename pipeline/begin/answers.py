@@ -33,6 +33,7 @@ from tallystick.pipeline.begin.target import target_numbers
 from tallystick.pipeline.config.conditions import parse_rule
 from tallystick.pipeline.config.durations import STEP_MICROS, parse_span, parse_time_expression
 from tallystick.pipeline.config.settings import Csv, Final, Time
+from tallystick.pipeline.data.periods_as_text import DAYS, SPELLINGS
 from tallystick.pipeline.data.timestamps import formatted, row_times
 
 Floats = npt.NDArray[np.float64]
@@ -239,8 +240,12 @@ def _afterwards(look: Look, answers: Answers) -> list[str]:
 
 
 def _label_delay(look: Look, answers: Answers) -> str:
-    if is_step(look.facts.column(answers.time or "")):
+    column = look.facts.column(answers.time or "")
+    if is_step(column):
         return windows_for(look, answers).window
+    if column.period is not None:
+        # A row is dated at the start of its period, and what happened in it is known after its end.
+        return f"{DAYS[column.period]}d"
     # Longer is the careful side: a model never learns from answers that nobody had yet.
     return f"{min(windows_for(look, answers).length, LONGEST_DELAY_DAYS)}d"
 
@@ -425,11 +430,13 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     """
     value = getattr(answers, field)
     if field == "time":
-        if look.facts.column(value).kind not in ("time", "whole number"):
+        # How text is written as a time is said by the next answer, which is held against every value.
+        if look.facts.column(value).kind not in ("time", "whole number") and format_said(answers) is None:
             held = ", ".join(map(repr, look.facts.column(value).examples[:3]))
             raise InvalidInput(
                 f"{value} holds no times that can be read, but {held}.",
-                "Say how they are written: --time-format '%d.%m.%Y'; or name another --time.",
+                "Say how they are written: --time-format '%d.%m.%Y'; or name another --time. Quarters, ISO weeks and "
+                f"months are read as {SPELLINGS}.",
             )
     elif field == "time_format":
         if value != "iso" and formatted(look.table[answers.time or ""], value) is None:
@@ -437,6 +444,8 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
             raise InvalidInput(
                 f"Not every {answers.time} is written as {value}: {held}.", "%Y is the year, %m the month, %d the day."
             )
+        # The zone is asked later, but where it was given as an option the times are read in it from here on.
+        _check_zone(answers.timezone or "UTC")
         days(look, answers)
     elif field == "target":
         if look.facts.column(value).levels < 2:
@@ -444,10 +453,7 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
     elif field == "rule":
         target_values(look, answers)
     elif field == "timezone":
-        try:
-            ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise InvalidInput(f"{value!r} is not a time zone.", "Names look like Europe/Berlin, UTC.") from None
+        _check_zone(value)
         days(look, answers)
     elif field == "predict_at":
         _check_moment(answers, value)
@@ -464,6 +470,13 @@ def check_answer(look: Look, answers: Answers, field: str) -> None:
             )
     elif field == "group" and value != "none":
         look.facts.column(value)
+
+
+def _check_zone(name: str) -> None:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise InvalidInput(f"{name!r} is not a time zone.", "Names look like Europe/Berlin, UTC.") from None
 
 
 def _check_moment(answers: Answers, text: str) -> None:

@@ -21,6 +21,8 @@ FEWEST_TESTS = 4
 """Three windows to judge on and one that stays sealed."""
 MOST_TESTS = 36
 """Older windows are for training only: a model that is made today is judged by how it would have done lately."""
+MOST_EMPTY = 1.0
+"""As many windows without any row as with rows at most: with more of them, another length describes the table."""
 _GRADES = ((7, 30, 100, 0.0), (7, 36, 30, 0.0), (7, 36, 10, 0.2), (FEWEST_TESTS, 36, 10, 0.5))
 """Fewest windows, most windows, fewest rows in each, and the largest share of windows with only one answer: the first
 line that some length fulfils decides."""
@@ -35,13 +37,15 @@ class WindowPlan(NamedTuple):
     sealed: tuple[dt.date | int, ...]
     """The first day or step of each sealed window."""
     tests: int
-    """All test windows, sealed ones included."""
+    """All test windows that have rows, sealed ones included."""
     rows: int
-    """Rows of the smallest test window."""
+    """Rows of the smallest test window that has any."""
     days: int
     """Different days in a usual window."""
     one_sided: int
     """Test windows that hold only one of the two answers."""
+    empty: tuple[dt.date | int, ...] = ()
+    """The first day or step of each window between the first and the last test window that has no row."""
 
     @property
     def length(self) -> int:
@@ -76,11 +80,13 @@ def plan(days: npt.NDArray[np.int64], answer: Floats, *, steps: bool, delay: int
     lengths = [f"{count} step{'' if count == 1 else 's'}" for count in STEPS] if steps else list(CALENDAR)
     lengths = lengths if window is None else [window]
     plans = [found for length in lengths if (found := _planned(days, answer, length, delay)) is not None]
-    for fewest, most, rows, one_sided in _GRADES:
-        for found in plans:
-            fits = fewest <= found.tests <= most and found.rows >= rows
-            if fits and found.one_sided <= one_sided * found.tests:
-                return found
+    for without_holes in (True, False):
+        fitting = [found for found in plans if _fits_holes(found, without_holes)]
+        for fewest, most, rows, one_sided in _GRADES:
+            for found in fitting:
+                fits = fewest <= found.tests <= most and found.rows >= rows
+                if fits and found.one_sided <= one_sided * found.tests:
+                    return found
     if window is not None and plans:
         return plans[0]
     unit = "steps" if steps else "days"
@@ -91,6 +97,10 @@ def plan(days: npt.NDArray[np.int64], answer: Floats, *, steps: bool, delay: int
         f"{FEWEST_TESTS} test windows after a first training set that each have enough rows and both answers.{thin}",
         "Give a table of more time or without holes in it, a shorter --label-delay, or a --window of your own.",
     )
+
+
+def _fits_holes(found: WindowPlan, without: bool) -> bool:
+    return not found.empty if without else 0 < len(found.empty) <= MOST_EMPTY * found.tests
 
 
 def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: int) -> WindowPlan | None:
@@ -107,13 +117,17 @@ def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: in
     length = _DAYS[window] if window in _DAYS else int(window.partition(" ")[0])
     begin = first + max(1, (last - first + 1) // 4) + delay // length
     begin = max(begin, last - MOST_TESTS + 1)
-    tests = last - begin + 1
+    if begin > last:
+        return None
+    begin += int(np.argmax(rows[begin : last + 1] > 0))
+    full, empty = (begin + np.flatnonzero((rows[begin : last + 1] > 0) == there) for there in (True, False))
+    tests = len(full)
     if tests < FEWEST_TESTS:
         return None
-    smallest, one_sided = int(rows[begin : last + 1].min()), 0
+    smallest, one_sided = int(rows[full].min()), 0
     if set(np.unique(answer[known])) <= {0.0, 1.0}:
-        yes = np.bincount(index[known], weights=answer[known], minlength=len(starts))[begin : last + 1]
-        all_known = np.bincount(index[known], minlength=len(starts))[begin : last + 1]
+        yes = np.bincount(index[known], weights=answer[known], minlength=len(starts))[full]
+        all_known = np.bincount(index[known], minlength=len(starts))[full]
         one_sided = int(((yes == 0) | (yes == all_known)).sum())
     sealed = 2 if tests >= 10 else 1
     distinct = pd.Series(days).groupby(index).nunique().median()
@@ -121,11 +135,12 @@ def _planned(days: npt.NDArray[np.int64], answer: Floats, window: str, delay: in
         window,
         starts[begin],
         starts[last],
-        tuple(starts[last - sealed + 1 : last + 1]),
+        tuple(starts[number] for number in full[-sealed:]),
         tests,
         smallest,
         int(distinct),
         one_sided,
+        tuple(starts[number] for number in empty),
     )
 
 

@@ -27,6 +27,7 @@ from tallystick.pipeline.begin.sentences import useless
 from tallystick.pipeline.config.durations import parse_span
 from tallystick.pipeline.config.settings import Csv
 from tallystick.pipeline.data.answers import still_open
+from tallystick.pipeline.data.periods_as_text import Period
 
 COUNTS_ON = 0.95
 """Rank correlation with time from which a number only counts on, such as a row number."""
@@ -60,6 +61,8 @@ class NewPipeline(NamedTuple):
     """Dotted names of the settings that nobody has confirmed."""
     metric: str
     """What fits the answers to be judged by."""
+    period: Period | None
+    """What each time is, where times are text such as ``1974Q1``."""
 
 
 def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
@@ -85,7 +88,7 @@ def draft(look: Look, answers: Answers, proposed: list[str]) -> NewPipeline:
     return NewPipeline(
         answers, features, forbidden, left_out, windows, is_step(look.facts.column(answers.time or "")),
         look.facts.rows, *_missing_answers(look, answers), segments, look.facts.source, look.csv, look.doubts,
-        proposed, fitting_metric(look, answers),
+        proposed, fitting_metric(look, answers), look.facts.column(answers.time or "").period,
     )  # fmt: skip
 
 

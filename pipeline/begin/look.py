@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from tallystick.ledger.errors import InvalidInput
 from tallystick.pipeline.config.settings import Csv
 from tallystick.pipeline.data.csv_text import CsvDoubt
+from tallystick.pipeline.data.periods_as_text import Period, period_written
 from tallystick.pipeline.data.reading import Reading
 from tallystick.pipeline.data.sources import column_names, is_text, missing_column, read_source
 from tallystick.pipeline.data.timestamps import formatted
@@ -37,7 +38,22 @@ DATABASES = (".db", ".sqlite", ".sqlite3")
 NEARLY_EMPTY = 0.95
 """A column with a larger share of missing values has nothing to learn from."""
 STEP_NAMES = {"step", "year", "day", "week", "month", "period", "t", "round", "season"}
-TIME_NAMES = {"time", "date", "timestamp", "datetime", "day", "at", "when", "month", "created", "ordered", "opened"}
+TIME_NAMES = {
+    "time",
+    "date",
+    "timestamp",
+    "datetime",
+    "day",
+    "at",
+    "when",
+    "month",
+    "quarter",
+    "week",
+    "period",
+    "created",
+    "ordered",
+    "opened",
+}
 LATER_NAMES = {"updated", "modified", "closed", "end", "ended", "resolved", "finished", "deleted", "birth", "birthday"}
 ID_NAMES = {"id", "key", "uuid", "guid", "no", "nr", "number", "num", "code", "rownames", "rowname", "index", "row"}
 MOST_KEY_COLUMNS = 6
@@ -54,6 +70,8 @@ class ColumnFacts(msgspec.Struct, frozen=True):
     examples: tuple[str, ...]
     formats: tuple[str, ...] = ()
     """How its times are written, where that is not ISO 8601; several where its values fit more than one way."""
+    period: Period | None = None
+    """Where its times are text such as ``1974Q1``: what each of them is."""
 
     @property
     def words(self) -> set[str]:
@@ -90,6 +108,8 @@ def source_of(data: str, folder: Path) -> str:
         return data
     file, _, table = data.partition("#")
     path = Path(data) if Path(data).exists() else Path(file)
+    if not path.exists() and any(path.parent.glob(path.name) if "*" in path.name else ()):
+        return f"{SUFFIXES.get(path.suffix.lower(), 'csv')}:{_relative(path, folder)}"
     if not path.exists():
         raise InvalidInput(f"There is no {data}.", "Name a CSV or parquet file, a folder of them, or FILE.db#TABLE.")
     shown = _relative(path, folder)
@@ -163,7 +183,15 @@ def _column(name: str, column: pa.ChunkedArray) -> ColumnFacts:
         return ColumnFacts(name, "other", column.null_count, 0, ())
     examples = tuple(str(value) for value in distinct.slice(0, 6).to_pylist())
     formats = _formats(distinct) if kind in ("text", "whole number") else ()
-    return ColumnFacts(name, "time" if formats else kind, column.null_count, len(distinct), examples, formats)
+    period = _period(distinct) if kind == "text" and not formats else None
+    kind = "time" if formats or period else kind
+    return ColumnFacts(name, kind, column.null_count, len(distinct), examples, formats, period)
+
+
+def _period(values: pa.Array) -> Period | None:
+    """The period that every value writes as text; None where some value does not."""
+    texts = values.cast(pa.large_string()).to_pandas()
+    return period_written(texts) if period_written(texts.head(1)) else None
 
 
 def _formats(values: pa.Array) -> tuple[str, ...]:

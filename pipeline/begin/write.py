@@ -16,7 +16,8 @@ from tallystick.pipeline.begin.draft import NewPipeline
 from tallystick.pipeline.begin.look import written
 from tallystick.pipeline.config.left_out import twice
 from tallystick.pipeline.config.settings import Csv, Final, Time
-from tallystick.pipeline.config.windows import Labels, all_windows, named_by
+from tallystick.pipeline.config.windows import Labels, Window, all_windows, named_by
+from tallystick.pipeline.config.windows import first_day as first_day_of
 from tallystick.pipeline.data.csv_text import csv_table
 
 FEW_ROWS = 10_000
@@ -130,6 +131,8 @@ def _time(draft: NewPipeline) -> Iterator[str]:
     answers, windows = draft.answers, draft.windows
     yield "[time]"
     yield f"column      = {quoted(answers.time or '')}"
+    if draft.period is not None:
+        yield f"# Its text is read as the first moment of a {draft.period} of the calendar."
     if (written_as := format_said(answers)) is not None:
         yield f"format      = {quoted(written_as)}   # how its times are written"
     if draft.steps:
@@ -144,6 +147,8 @@ def _time(draft: NewPipeline) -> Iterator[str]:
     yield f"label_delay = {quoted(answers.label_delay or '')}   # an answer is used for training only this long after"
     yield 'refit       = "every window"'
     yield f"min_rows    = {_min_rows(windows)}"
+    if windows.empty:
+        yield _empty_windows(draft)
     why = (
         f"{windows.tests} windows of {windows.window} with at least {windows.rows:,} rows each: enough to see whether "
         "a model holds in time."
@@ -159,17 +164,31 @@ def _time(draft: NewPipeline) -> Iterator[str]:
     yield ""
 
 
+def _empty_windows(draft: NewPipeline) -> str:
+    holes = draft.windows.empty
+    labels = [window.label for window, first in _calendar(draft) if first in holes]
+    why = (
+        f"The table has no row in {'this window' if len(holes) == 1 else 'these windows'}: nothing was to be predicted."
+    )
+    return f"empty_windows = {{ skip = {listed(labels)}, why = {quoted(why)} }}"
+
+
 def _min_rows(windows: WindowPlan) -> int:
     return max(10, min(100, windows.rows // 2))
 
 
 def _sealed(draft: NewPipeline) -> list[str]:
     """The labels of the sealed windows, as every other reader of the file makes them."""
-    return _labels(draft)[-len(draft.windows.sealed) :]
+    return [window.label for window, first in _calendar(draft) if first in draft.windows.sealed]
 
 
 def _labels(draft: NewPipeline) -> list[str]:
-    """The label of every test window: quarters and weeks as people write them."""
+    """The label of every test window, empty ones included."""
+    return [window.label for window, _ in _calendar(draft)]
+
+
+def _calendar(draft: NewPipeline) -> list[tuple[Window, dt.date | int]]:
+    """Every test window with its first day or step; its label is a quarter or week as people write them."""
     windows = draft.windows
     names: dict[str, Labels] = {"3 months": "quarter", "1 week": "week"}
     time = Time(
@@ -178,7 +197,7 @@ def _labels(draft: NewPipeline) -> list[str]:
         final=Final(test=[], looks=1, why="-"), unit="step" if draft.steps else "calendar",
         labels=names.get(windows.window, "first day"),
     )  # fmt: skip
-    return [window.label for window in all_windows(time)]
+    return [(window, int(window.label) if draft.steps else first_day_of(window.label)) for window in all_windows(time)]
 
 
 def _first_and_last(draft: NewPipeline) -> tuple[str, str]:
@@ -305,6 +324,8 @@ def proposed_settings(from_answers: list[str], draft: NewPipeline) -> list[str]:
     names += ["time.min_rows", "time.final", "candidates", "selection", "gates", "validity", "automation", "monitoring"]
     if draft.missing_answers:
         names.append("data.drop_rows")
+    if draft.windows.empty:
+        names.insert(names.index("time.final"), "time.empty_windows")
     if draft.answers.rule == "number":
         names = [name for name in names if name not in ("data.target.rule", "data.target.positive")]
     if draft.answers.group in (None, "none"):

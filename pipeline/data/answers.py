@@ -54,6 +54,8 @@ class Terms(msgspec.Struct, frozen=True):
     """Only so many of the first rows, in the order of time and key: a source that has grown, as it was."""
     hide_later_answers: bool = False
     """Whether answers that are not due by ``labels_as_of`` are taken as missing, as they were then."""
+    truth: frozenset[str] = frozenset()
+    """Of ``text``, those that held nothing but yes and no in training."""
 
 
 def not_due(table: pa.Table, time_column: str, settings: Pipeline, terms: Terms) -> Mask:
@@ -162,7 +164,7 @@ def truth(column: pd.Series[Any], text: bool, rule: Rule) -> Floats | None:
     InvalidInput
         When the rule compares with a text that no row has.
     """
-    written = column if text else column.map(lambda value: f"{value:g}")
+    written = column if text else column.map({value: f"{value:g}" for value in column.unique()})
     spelled = {str(value).lower() for value in written.unique()}
     pair = next((pair for pair in SPELLINGS if spelled <= set(pair)), None)
     if text and rule.value in set(column):

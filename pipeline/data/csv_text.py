@@ -210,7 +210,9 @@ def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table
     doubts: list[_Doubt] = []
     for name in cells.column_names:
         found = _column(name, cells[name], declared, separator, name in as_text, name in how.exact)
-        if isinstance(found, _Doubt) and name in how.lenient:
+        if name in how.truth and name not in declared.text and not isinstance(found, _Doubt):
+            columns[name] = _spelt_as_truth(found)
+        elif isinstance(found, _Doubt) and name in how.lenient:
             columns[name] = _as_it_stands(cells[name])
         elif isinstance(found, _Doubt):
             doubts.append(found)
@@ -223,6 +225,15 @@ def typed(cells: pa.Table, where: str, separator: str, how: Reading) -> pa.Table
             f"{where}: {words}", f"Say how it is written, in the pipeline file:\n{csv_table(settings)}", settings
         )
     return pa.table(columns)
+
+
+def _spelt_as_truth(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Yes and no in the words that training knew them by; other values, which it never saw, stay as they are."""
+    trimmed = pc.utf8_trim_whitespace(cells)
+    missing = pc.is_in(trimmed, pa.array(["", *_MISSING]))
+    other = pc.if_else(missing, pa.scalar(None, pa.string()), cells)
+    other = pc.if_else(pc.is_in(trimmed, pa.array(_NO)), pa.scalar("false"), other)
+    return pc.if_else(pc.is_in(trimmed, pa.array(_YES)), pa.scalar("true"), other)
 
 
 def _as_it_stands(cells: pa.ChunkedArray) -> pa.ChunkedArray:

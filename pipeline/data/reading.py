@@ -28,6 +28,8 @@ class Reading(msgspec.Struct, frozen=True):
     """Columns whose values name a row: keys, and what is joined on."""
     lenient: frozenset[str] = frozenset()
     """CSV columns that are text, not an error, where they can be read in two ways: what a model knows as numbers."""
+    truth: frozenset[str] = frozenset()
+    """Of ``text``, those that held nothing but yes and no in training: a CSV file writes them in several ways."""
 
 
 def csv_reading(data: Data, version: int = READING) -> Reading:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -241,8 +241,10 @@ def join_reading(
 ) -> Reading:
     """How a joined table is read; ``terms`` names features as they are called here."""
     original = {new: old for old, new in join.rename.items()}
-    text, lenient = (frozenset(original.get(name, name) for name in names) for names in (terms.text, terms.lenient))
-    return Reading(terms.reading, join.csv or data.csv or Csv(), text, frozenset(join.on), lenient)
+    text, lenient, truth = (
+        frozenset(original.get(name, name) for name in names) for names in (terms.text, terms.lenient, terms.truth)
+    )
+    return Reading(terms.reading, join.csv or data.csv or Csv(), text, frozenset(join.on), lenient, truth)
 
 
 def rows_without_answers(
@@ -307,7 +309,7 @@ def _table(settings: Pipeline, base: Path, wanted: Sequence[str], terms: Terms) 
     known -= {time.column}
     main = [name for name in dict.fromkeys(wanted) if name not in joined and name not in known]
     named = frozenset({*data.key, *on, *_naming(settings)} - set(features)) | frozenset(data.key)
-    how = Reading(terms.reading, data.csv or Csv(), terms.text, named, terms.lenient)
+    how = Reading(terms.reading, data.csv or Csv(), terms.text, named, terms.lenient, terms.truth)
     raw = read_source(data.source, base, list(dict.fromkeys([*main, *sorted(known), *on])), how)
     times = row_times(raw[time.column], time.column, time)
     table = pa.table({name: _canonical(raw[name], name, name in named) for name in main if name != time.column})
@@ -590,12 +592,25 @@ def frame_of(table: pa.Table, columns: Columns) -> pd.DataFrame:
 
 def text_series(table: pa.Table, column: str) -> pd.Series:
     """A text column as objects, one string a level, with None as missing."""
+    codes, levels = text_codes(table, column)
+    return pd.Series(levels[codes], dtype=object)
+
+
+class TextCodes(NamedTuple):
+    """A text column as the place of each row's value among the levels, the last of which is None, for missing."""
+
+    codes: Rows
+    levels: npt.NDArray[np.object_]
+
+
+def text_codes(table: pa.Table, column: str) -> TextCodes:
+    """What to ask where a level is looked at once and not in every row."""
     categories = table[column].combine_chunks()
     if isinstance(categories, pa.ChunkedArray):
         categories = categories.unify_dictionaries().combine_chunks()
     levels = np.array([*categories.dictionary.to_pylist(), None], dtype=object)
     codes = pc.fill_null(categories.indices, len(levels) - 1).to_numpy(zero_copy_only=False)
-    return pd.Series(levels[codes], dtype=object)
+    return TextCodes(codes, levels)
 
 
 def column_hash(column: pa.ChunkedArray | pa.Array) -> str:

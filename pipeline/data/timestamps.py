@@ -21,6 +21,7 @@ from tallystick.ledger.errors import InvalidInput
 from tallystick.ledger.events.commit import from_micros, to_micros
 from tallystick.pipeline.config.durations import LARGEST_STEP, STEP_MICROS
 from tallystick.pipeline.config.settings import Time
+from tallystick.pipeline.data.periods_as_text import SPELLINGS, period_starts
 
 Ambiguous = Literal["refuse", "earlier", "later"]
 
@@ -58,7 +59,8 @@ def utc_micros(
     Parameters
     ----------
     column : pyarrow.ChunkedArray, (n,)
-        Timestamps or dates of any unit, or ISO 8601 text. Fractions finer than a microsecond are cut off.
+        Timestamps or dates of any unit, ISO 8601 text, or text of quarters, ISO weeks or months such as 1974Q1, which
+        is read as the start of the period. Fractions finer than a microsecond are cut off.
     name : str
         What the column is called in errors.
     timezone : str
@@ -145,6 +147,8 @@ def row_times(column: pa.ChunkedArray, name: str, time: Time) -> npt.NDArray[np.
 
 
 def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous) -> pd.Series:
+    if (starts := period_starts(texts, name, timezone)) is not None:
+        return starts
     texts = texts.str.replace(_YEAR_FIRST, r"\1-\2-\3", regex=True)
     given = texts.dropna()
     absolute = given.str.contains(_WITH_OFFSET, regex=True).astype(bool)
@@ -162,7 +166,8 @@ def _from_text(texts: pd.Series, name: str, timezone: str, ambiguous: Ambiguous)
         raise InvalidInput(
             f"{name}: {unread.sum():,} of {len(texts):,} times cannot be read, for example {examples}.",
             "Write them as ISO 8601: 2013-04-01T05:00:00Z, or 2013-04-01 05:00:00 in the pipeline's time zone. Or say "
-            'in [time] how they are written, as in format = "%d.%m.%Y".',
+            'in [time] how they are written, as in format = "%d.%m.%Y". Quarters, ISO weeks and months are written as '
+            f"{SPELLINGS}.",
         )
     return moments if aware else _localised(moments, name, timezone, ambiguous)
 

@@ -36,6 +36,7 @@ from tallystick.pipeline.data.slice import (
     open_table,
     rows_hash,
     rows_of,
+    text_codes,
     text_series,
 )
 from tallystick.pipeline.evaluate import metrics as measure
@@ -347,6 +348,7 @@ def _seen(train: pa.Table, test: pa.Table, group: str) -> npt.NDArray[np.bool_]:
 
 def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
     """The resample unit of each row: local day, ISO week, the row itself, or the value of a column."""
+    rows: Any = slice(None)
     if plan.resample == "row":
         names: Any = np.arange(table.num_rows).astype(str)
     elif plan.resample in ("day", "week"):
@@ -354,11 +356,12 @@ def units_of(table: pa.Table, plan: BacktestPlan) -> Units:
         days = local.normalize().tz_localize(None)
         if plan.resample == "week":
             days = days - pd.to_timedelta(days.weekday, unit="D")
-        names = days.strftime("%Y-%m-%d")
+        rows, distinct = pd.factorize(days)
+        names = pd.DatetimeIndex(distinct).strftime("%Y-%m-%d")
     else:
         names = as_text(table, plan.resample, plan.slice.reading).fillna("(missing)")
     codes, found = pd.factorize(np.asarray(names, dtype=object), sort=True)
-    return Units(codes.astype(np.int64), tuple(map(str, found)))
+    return Units(codes.astype(np.int64)[rows], tuple(map(str, found)))
 
 
 def as_text(table: pa.Table, column: str, reading: int = READING) -> pd.Series:
@@ -472,8 +475,10 @@ def _new_share(train: pa.Table, test: pa.Table, name: str) -> float:
     """Share of test rows whose category was never seen in training."""
     if not test.num_rows:
         return 0.0
-    levels = text_series(test, name)
-    return float((levels.notna() & ~levels.isin(set(text_series(train, name).dropna()))).mean())
+    learnt, tested = text_codes(train, name), text_codes(test, name)
+    seen = {*learnt.levels[np.bincount(learnt.codes, minlength=len(learnt.levels)) > 0], None}
+    new = np.array([level not in seen for level in tested.levels])
+    return float(new[tested.codes].mean())
 
 
 def _missing_share(table: pa.Table, name: str) -> float:

@@ -201,7 +201,8 @@ def reason_sentence(reason: RuleStep, context: Context) -> str:
 
 
 def _not_eligible(facts: Facts, _: Context) -> str:
-    return f"{facts['candidate']} does not take part: {_stop(facts['why'])}"
+    verb = "do not take part" if ", " in facts["candidate"] else "does not take part"
+    return f"{facts['candidate']} {verb}: {_stop(facts['why'])}"
 
 
 def _explodes(facts: Facts, context: Context) -> str:

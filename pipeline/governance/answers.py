@@ -6,6 +6,9 @@ another question, whether the feature may stay because it did well.
 
 from __future__ import annotations
 
+import json
+import re
+
 from tallystick.ledger import Appended
 from tallystick.ledger.errors import InvalidInput, NotFound, Refused
 from tallystick.ledger.events import types as say
@@ -56,8 +59,8 @@ def answer(
     if looks:
         raise Refused(
             f"The sealed windows were looked at for run {state.run} ({count(len(looks), 'look')}); answers come first.",
-            f"Write the answer into the pipeline file, [leakage.explained.{subject}], and run it again: tally run "
-            "FILE.toml",
+            f"Write the answer into the pipeline file, [leakage.explained.{_toml_key(subject)}], and run it again: "
+            "tally run FILE.toml",
         )
     question = asked[subject]
     body = say.QuestionAnswered(
@@ -72,3 +75,8 @@ def answer(
             book.append(*news)
     known = answered(question, recorded_answers(after, state.pipeline).get(subject, ()))
     return body, known.open_because, appended
+
+
+def _toml_key(name: str) -> str:
+    """A name as a table's header takes it: quoted unless it is made of letters, digits, _ and - alone."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)

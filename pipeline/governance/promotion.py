@@ -21,6 +21,7 @@ from tallystick.ledger.views.entities import ModelState, RunState
 from tallystick.pipeline.config.proposed import proposed_in
 from tallystick.pipeline.governance import waivers
 from tallystick.pipeline.governance.gates import WINDOW_GATES, Outcome, gate_events, standing
+from tallystick.pipeline.leakage.questions import RUN
 from tallystick.pipeline.records.run_record import newest_registration, record_of
 
 Kind = Literal["promotion", "rollback", "retirement"]
@@ -260,8 +261,8 @@ def _way(gate: str, model: ModelState, run: RunState) -> str | None:
         "reproduced": f"Do the run again and compare: tally reproduce {run.run}",
         "final_test": f"Look at the sealed windows, once: tally final-test {model.model}",
         "approved_by": f"Have it signed: tally approve {model.model}",
-        "leakage": f"Answer each question: tally answer {run.run} FEATURE --why …; or take the feature out and run "
-        "again: tally run FILE.toml",
+        "leakage": f"Answer each question: tally answer {run.run} FEATURE --why …, with '{RUN}' as FEATURE where it is "
+        "about no single one; or take the feature out and run again: tally run FILE.toml",
         "optimism_gap": "Waive it by name, or run again with a candidate for which it is measured.",
     }.get(gate)
 

@@ -191,15 +191,17 @@ def row_overlap(plan: BacktestPlan, table: pa.Table, complete: Sequence[Window])
     may be one, and a person has to say.
     """
     frame = frame_of(table, plan.slice.features).assign(**{TARGET: numbers(table, TARGET)})
-    hashes = pd.util.hash_pandas_object(frame, index=False).to_numpy()
+    codes = pd.factorize(pd.util.hash_pandas_object(frame, index=False).to_numpy())[0]
     forbidden = plan.slice.group if plan.group_overlap == "forbidden" else None
     copied = tested = 0
     distinct = 1.0
     for window in complete:
         rows = backtest.split(table, window, plan.as_of, forbidden)
-        copied += int(np.isin(hashes[rows.test], hashes[rows.train]).sum())
+        seen, own = np.zeros((2, len(codes)), dtype=bool)
+        seen[codes[rows.train]], own[codes[rows.test]] = True, True
+        copied += int(seen[codes[rows.test]].sum())
         tested += len(rows.test)
-        distinct = min(distinct, len(np.unique(hashes[rows.test])) / max(1, len(rows.test)))
+        distinct = min(distinct, int(own.sum()) / max(1, len(rows.test)))
     share = copied / tested if tested else 0.0
     facts = {"copied": copied, "tested": tested, "share": share, "least_distinct_share": distinct}
     if share <= COPIED_ROWS:

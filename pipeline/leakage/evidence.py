@@ -6,7 +6,7 @@ Answers of sealed windows are never used; the features of those rows are, as tho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import pyarrow as pa
 from tallystick.pipeline.config.durations import parse_span, parse_time_expression
 from tallystick.pipeline.config.settings import Pipeline
 from tallystick.pipeline.config.windows import Window
+from tallystick.pipeline.data.reading import FIRST_READING
 from tallystick.pipeline.data.slice import LABEL_KNOWN, TARGET, TIME, answered, frame_of, numbers
 from tallystick.pipeline.evaluate import backtest
 from tallystick.pipeline.evaluate.backtest import BacktestPlan
@@ -131,12 +132,20 @@ def _series(plan: BacktestPlan, settings: Pipeline, table: pa.Table) -> tuple[Ro
     for names in ways:
         if not names:
             continue
-        texts = [backtest.as_text(table, name, plan.slice.reading).fillna("(missing)") for name in names]
-        codes = pd.MultiIndex.from_arrays(texts).factorize()[0].astype(np.int64)
+        parts = [_told_apart(table, name, plan.slice.reading) for name in names]
+        whole = pd.MultiIndex.from_arrays(parts) if len(parts) > 1 else parts[0]
+        codes = pd.factorize(whole)[0].astype(np.int64)
         if len(codes) >= ROWS_A_NAME * (codes.max() + 1) and codes.max() > 0:
             found.append(codes)
     assert LABEL_KNOWN in table.column_names
     return (*found, np.zeros(table.num_rows, dtype=np.int64))
+
+
+def _told_apart(table: pa.Table, name: str, reading: int) -> Any:
+    """Values that are equal where the texts of a column are; numbers need not be written out, save as first read."""
+    if pa.types.is_dictionary(table[name].type) or reading == FIRST_READING:
+        return backtest.as_text(table, name, reading).fillna("(missing)")
+    return pd.factorize(numbers(table, name))[0]
 
 
 def chosen_windows(windows: Sequence[Window]) -> list[Window]:

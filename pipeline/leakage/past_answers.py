@@ -145,7 +145,7 @@ def repeated_answer(
         if old:
             facts = {"rows_before": old[0]}
             sentence = (
-                f"{name} repeats the answer of its series {_rows(old[0])} before in 99 % of rows, and that was known."
+                f"{name} repeats the answer of its series {_rows(old[0])} before in 99% of rows, and that was known."
             )
             return AnswerProof("cleared", "earlier answer", facts, sentence)
         young = [lag for lag in lags if lag and _apart_from(evidence, order, values, lag)]
@@ -153,7 +153,7 @@ def repeated_answer(
             return _too_young(evidence, order, name, min(young, key=abs))
         if 0 in lags:
             sentence = (
-                f"{name} has the value of the answer itself in 99 % of rows. It may be a quantity that is known and "
+                f"{name} has the value of the answer itself in 99% of rows. It may be a quantity that is known and "
                 "always comes true, or the answer; numbers cannot tell which."
             )
             return AnswerProof("look", "the answer itself", {"rows_before": 0}, sentence)
@@ -210,8 +210,21 @@ def _old_enough(evidence: LeakEvidence, order: SeriesOrder, lag: int) -> bool:
     rows = np.arange(len(evidence.times))
     source = rows_before(order, lag, rows)
     there = source >= 0
-    known = evidence.times[source] + evidence.delay <= evidence.times - evidence.lead
+    apart = _by_the_clock(evidence)
+    known = apart[source] + evidence.delay <= apart - evidence.lead
     return bool(there.any() and known[there].mean() >= OLD_ENOUGH)
+
+
+def _by_the_clock(evidence: LeakEvidence) -> Rows:
+    """Times as the clocks of the zone show them, or as they are.
+
+    A delay of whole days is counted in days of the calendar: of rows at midnight, 14 days apart, those that a change to
+    summer time lies between are 14 days and not 23 hours less than that apart, and "14 days" clears them.
+    """
+    if evidence.delay % DAY or evidence.lead % DAY:
+        return evidence.times
+    moments = pd.DatetimeIndex(evidence.times.astype("datetime64[us]")).tz_localize("UTC").tz_convert(evidence.zone)
+    return np.asarray(moments.tz_localize(None).as_unit("us").astype(np.int64))
 
 
 def _apart_from(evidence: LeakEvidence, order: SeriesOrder, values: Floats, lag: int) -> bool:
@@ -244,7 +257,7 @@ def _too_young(evidence: LeakEvidence, order: SeriesOrder, name: str, lag: int) 
     if usual:
         where += f" (mostly {words(abs(usual))})"
     sentence = (
-        f"{name} repeats the answer of its series {where} in 99 % of rows; only answers at least {words(needed)} old "
+        f"{name} repeats the answer of its series {where} in 99% of rows; only answers at least {words(needed)} old "
         f"were known. Use an answer that is {words(needed)} old, or drop it."
     )
     facts = {"rows_before": lag, "usually_seconds": usual / 1e6, "needed_seconds": needed / 1e6}
@@ -272,13 +285,16 @@ def _made_of(
     evidence: LeakEvidence, order: SeriesOrder, lags: tuple[int, ...], names: list[str]
 ) -> Iterator[tuple[str, AnswerProof]]:
     every = np.arange(len(evidence.times))
-    sources = np.stack([rows_before(order, lag, every) for lag in lags], axis=1)
-    answers = np.where(sources >= 0, evidence.y[sources], np.nan)
-    rows = np.flatnonzero(np.isfinite(answers).all(axis=1))
+    there_is = np.isfinite(evidence.y)
+    complete = np.ones(len(every), dtype=bool)
+    for lag in lags:
+        sources = rows_before(order, lag, every)
+        complete &= (sources >= 0) & there_is[sources]
+    rows = np.flatnonzero(complete)
     if len(rows) < max(200, 6 * len(lags)):
         return
     rows = rows[np.linspace(0, len(rows) - 1, min(MOST_MADE_ROWS, len(rows))).astype(np.int64)]
-    design = answers[rows]
+    design = np.stack([evidence.y[rows_before(order, lag, rows)] for lag in lags], axis=1)
     old = np.array([lag > 0 and _old_enough(evidence, order, lag) for lag in lags])
     own = np.array([lag == 0 for lag in lags])
     for name in names:

@@ -20,8 +20,8 @@ RANKS_BETTER = 0.10
 ROUNDS = 3
 COPY = 0.9
 ADDS = 0.50
-"""A whole model that leaves at most this share of what it leaves without a feature. At 0.80 every second honest table
-with two good features was asked about both."""
+"""A whole model that leaves at most this share of what it leaves without a feature. A higher limit asks about honest
+tables with two good features, each of which the model needs."""
 MOST_IMPORTANT = 2
 ROW_NUMBER_DISTINCT = 0.95
 ROW_NUMBER_SPREAD = 10

@@ -16,13 +16,18 @@ def trainable(model: Any, frame: pd.DataFrame) -> pd.DataFrame:
     """
     if not _is_histogram_boosting(model):
         return frame
-    empty = [name for name in frame.columns if frame[name].isna().all()]
+    empty = [name for name in frame.columns if not _has_a_value(frame[name])]
     if not empty or frame.empty:
         return frame
     filled = frame.copy()
     for name in empty:
         filled[name] = 0.0 if pd.api.types.is_float_dtype(frame[name]) else ""
     return filled
+
+
+def _has_a_value(column: pd.Series) -> bool:
+    """Whether anything is there; nearly always the first row says so, and the others need no look."""
+    return bool(len(column)) and (bool(pd.notna(column.iloc[0])) or not column.isna().all())
 
 
 def _is_histogram_boosting(model: Any) -> bool:

@@ -60,7 +60,7 @@ class LiveColumns(NamedTuple):
 
     shares: ColumnShares
     constant: tuple[str, ...]
-    """Features with one value only, which they had not in training."""
+    """Features with one value only, which they never had for nearly as long before the model was made."""
     values: Mapping[str, Sequence[str]]
     """Values never seen, by feature, the most frequent first."""
     unseen: Mapping[str, npt.NDArray[np.bool_]]

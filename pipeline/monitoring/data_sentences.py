@@ -34,7 +34,7 @@ def _fault(item: Fault) -> str:
     before = percent(item.own_highest)
     match item.kind:
         case "constant":
-            return f"{item.feature} has one and the same value in every row; it never had before."
+            return f"{item.feature} has one and the same value in every row; it never had for so long before."
         case "unseen":
             names = f" ({', '.join(item.names)})" if item.names else ""
             return (

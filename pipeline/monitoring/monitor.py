@@ -56,7 +56,7 @@ from tallystick.pipeline.monitoring.predict import open_model
 from tallystick.pipeline.monitoring.statistics import expected_losses, weighted
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Cause
 from tallystick.pipeline.recipes import look_beside
-from tallystick.pipeline.records.run_record import reading_of_run
+from tallystick.pipeline.records.run_record import reading_of_run, truth_of_run
 from tallystick.pipeline.runs.start import champion_of, how_made, rows_until
 
 PARQUET = "application/vnd.apache.parquet"
@@ -129,6 +129,7 @@ def monitor(
     terms = Terms(
         reading=reading_of_run(book.now(), made.run),
         text=frozenset(made.recipe["categorical"]),
+        truth=truth_of_run(book.now(), made.run),
         lenient=frozenset(made.recipe["numeric"]),
         labels_as_of=as_of,
         overdue="count",

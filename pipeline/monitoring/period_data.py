@@ -53,6 +53,9 @@ from tallystick.pipeline.monitoring.facts import JudgedRows
 from tallystick.pipeline.recipes import Columns, Task
 
 MOST_ODD_WORDS = 3
+AS_LONG = 0.9
+"""Of a period's length: a column that had one value for so long before may have one throughout the period. Months
+differ by a tenth."""
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
@@ -339,17 +342,20 @@ def _arrived(period: pa.Table, before: pa.Table, columns: Columns, known: npt.ND
     unseen: dict[str, float] = {}
     names: dict[str, list[str]] = {}
     marked: dict[str, npt.NDArray[np.bool_]] = {}
+    length = int(np.ptp(numbers(period, TIME)))
+    times = numbers(before, TIME)
     for name in columns.numeric:
-        values, earlier = numbers(period, name), numbers(before, name)
-        absent, earlier = np.isnan(values), earlier[~np.isnan(earlier)]
+        values, every = numbers(period, name), numbers(before, name)
+        absent, earlier = np.isnan(values), every[~np.isnan(every)]
         missing[name] = float(absent.mean())
         if len(earlier):
             outside[name] = float(((values < earlier.min()) | (values > earlier.max())).mean())
-            if not absent.any() and values.min() == values.max() and earlier.min() != earlier.max():
+            if not absent.any() and values.min() == values.max() and _longest_run(every, times) < AS_LONG * length:
                 constant.append(name)
     for name in columns.categorical:
         codes, levels = text_series(period, name).factorize()
-        trained = set(text_series(before, name).dropna().unique())
+        earlier_codes, earlier_levels = text_series(before, name).factorize()
+        trained = set(earlier_levels)
         missing[name] = float((codes < 0).mean())
         strange = np.array([level not in trained for level in levels] + [False])
         rows = strange[codes]
@@ -357,10 +363,27 @@ def _arrived(period: pa.Table, before: pa.Table, columns: Columns, known: npt.ND
         counts = np.bincount(codes[rows], minlength=len(levels))
         names[name] = [str(levels[index]) for index in np.argsort(-counts, kind="stable")[:10] if counts[index]]
         marked[name] = rows[known]
-        if len(levels) == 1 and missing[name] == 0.0 and len(trained) > 1 and not rows.any():
-            constant.append(name)
+        if len(levels) == 1 and missing[name] == 0.0 and trained and not rows.any():
+            every = np.where(earlier_codes < 0, np.nan, earlier_codes)
+            if _longest_run(every, times) < AS_LONG * length:
+                constant.append(name)
     shares = ColumnShares(period.num_rows, missing, outside, unseen)
     return LiveColumns(shares, tuple(constant), names, marked)
+
+
+def _longest_run(values: npt.NDArray[np.float64], times: npt.NDArray[np.int64]) -> int:
+    """The longest time in which a column held one value, in microseconds; rows without a value are passed over.
+
+    The month of the year, or a flag of the days around Christmas, has one value in most periods.
+    """
+    order = np.argsort(times, kind="stable")
+    order = order[~np.isnan(values[order])]
+    values, times = values[order], times[order]
+    if not len(values):
+        return 0
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    ends = np.concatenate([starts[1:] - 1, [len(values) - 1]])
+    return int((times[ends] - times[starts]).max())
 
 
 def bins_of(values: pd.Series[Any], histogram: Levels) -> npt.NDArray[np.int64]:

@@ -58,7 +58,7 @@ from tallystick.pipeline.models.model_file import MEDIA_TYPE, predict, predictio
 from tallystick.pipeline.models.separate_process import EndedProcess, TrialOfModel, load_after_trial
 from tallystick.pipeline.models.template import Template
 from tallystick.pipeline.recipes import Columns
-from tallystick.pipeline.records.run_record import reading_of_run, registered_for
+from tallystick.pipeline.records.run_record import reading_of_run, registered_for, truth_of_run
 from tallystick.pipeline.runs.sources import model_source
 from tallystick.pipeline.runs.start import how_made
 
@@ -338,7 +338,7 @@ def _rows(book: Ledger, asked: PredictionRequest, columns: Columns) -> pa.Table:
         features=msgspec.structs.replace(data.features, known_at=features),
         joins=joins,
     )
-    terms = Terms(reading=reading, text=frozenset(columns.categorical))
+    terms = Terms(reading=reading, text=frozenset(columns.categorical), truth=truth_of_run(book.now(), asked.made.run))
     table = rows_without_answers(msgspec.structs.replace(asked.settings, data=data), base, terms)
     return pa.table({name: _as_trained(table[name], name, columns) for name in table.column_names})
 

@@ -129,6 +129,21 @@ def reading_of_run(now: Snapshot, run: str) -> int:
     return reading_of(found[-1] if found else None)
 
 
+def truth_of_run(now: Snapshot, run: str) -> frozenset[str]:
+    """Text features that held nothing but yes and no when a run began to train.
+
+    A table that knows yes and no, and a CSV file whose whole column says ``True`` or ``FALSE``, were read as ``true``
+    and ``false``; what comes later must be spelt as the model learnt it.
+    """
+    for entry in now.counted_events(types=frozenset({say.WindowDescribed.TYPE}), names=[run]):
+        body = entry.event.body
+        if isinstance(body, say.WindowDescribed) and body.run == run:
+            return frozenset(
+                name for name, item in body.histograms.items() if item.levels and set(item.levels) <= {"true", "false"}
+            )
+    return frozenset()
+
+
 def registered_for(now: Snapshot, state: RunState) -> say.PipelineRegistered:
     """The configuration of a run as it was registered.
 

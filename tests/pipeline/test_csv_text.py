@@ -210,3 +210,14 @@ def test_a_column_that_is_known_as_text_is_text(tmp_path: Path) -> None:
 def test_the_first_version_reads_as_ever(tmp_path: Path) -> None:
     assert values(tmp_path, "01067", "10115", version=FIRST_READING) == [1067, 10115]
     assert values(tmp_path, '"79,82"', "5", version=FIRST_READING) == ["79,82", "5"]
+
+
+def test_yes_and_no_are_spelt_as_the_model_learnt_them(tmp_path: Path) -> None:
+    """A column of ``True`` and ``False`` was trained on as ``true`` and ``false``; later rows must not be strangers."""
+    cells = ["True", "FALSE", "maybe", "NA", ""]
+    known: dict[str, Any] = {"text": frozenset({"v"})}
+    assert values(tmp_path, *cells, **known) == ["True", "FALSE", "maybe", "NA", None]
+    known["truth"] = frozenset({"v"})
+    assert values(tmp_path, *cells, **known) == ["true", "false", "maybe", None, None]
+    declared = Csv(text=["v"])
+    assert values(tmp_path, *cells, csv=declared, **known) == ["True", "FALSE", "maybe", "NA", None]

@@ -98,6 +98,19 @@ def test_an_earlier_answer_is_proof_either_way(delay_days: float, result: str) -
         assert "only answers at least 60 hours old were known" in proof.sentence
 
 
+@pytest.mark.parametrize(("days", "result"), [(14, "cleared"), (13, "fail")])
+def test_summer_time_makes_no_answer_too_young(days: int, result: str) -> None:
+    """Rows at midnight: 14 days over the change to summer time are an hour less than 14 times 24 hours."""
+    midnights = pd.date_range("2021-01-01", periods=600, tz="America/Chicago")
+    times = midnights.tz_convert("UTC").tz_localize(None).as_unit("us").astype("int64").to_numpy()
+    y = np.random.default_rng(3).normal(size=len(times))
+    lag = np.concatenate([np.full(days, np.nan), y[:-days]])
+    evidence = leaks.table(y, times, {"lag": lag}, task="regression", delay_days=14)._replace(zone="America/Chicago")
+    proof = _repeats(evidence, "lag")
+    assert proof is not None
+    assert (proof.result, proof.facts["rows_before"]) == (result, days)
+
+
 def test_the_answer_of_the_row_itself_proves_nothing() -> None:
     evidence = world("normal_numbers")
     changed = evidence._replace(frame=evidence.frame.assign(x0=evidence.y))

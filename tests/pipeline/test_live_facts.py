@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 import msgspec
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from periods import CAUSES, COUNTING, LOG_LOSS, RULES, SEGMENTS, history, judged
 from sklearn.metrics import roc_auc_score
 
 from tallystick.pipeline.config.alert_rules import Thresholds
+from tallystick.pipeline.data.slice import TIME
 from tallystick.pipeline.evaluate.losses import Measure, row_losses
 from tallystick.pipeline.evaluate.metrics import Scored, Units
 from tallystick.pipeline.monitoring import sentences as words
@@ -26,6 +29,7 @@ from tallystick.pipeline.monitoring.interval import Placed, foretell
 from tallystick.pipeline.monitoring.judgement import ComparedWith, Ground, OwnWindow, judge, own_measures
 from tallystick.pipeline.monitoring.movements import psi
 from tallystick.pipeline.monitoring.own_range import Earlier, JudgedStatistic, judge_by_count, judge_by_interval
+from tallystick.pipeline.monitoring.period_data import _arrived
 from tallystick.pipeline.monitoring.statistics import (
     PeriodStatistic,
     expected_losses,
@@ -33,6 +37,7 @@ from tallystick.pipeline.monitoring.statistics import (
     shift_to,
 )
 from tallystick.pipeline.monitoring.verdict import OUTCOMES, Signal, Signals, cause_of
+from tallystick.pipeline.recipes import Columns
 
 CONTEXT = words.PeriodContext(metric="log_loss", positive="late", model="late-v1", reference="base_rate")
 SEEDS = 6
@@ -515,3 +520,27 @@ def test_a_million_rows_are_judged_in_ten_seconds() -> None:
 
 def test_a_past_period_is_kept_with_its_months() -> None:
     assert past_of("2013-09", make(0, "nothing")).month == 2013 * 12 + 8
+
+
+@pytest.mark.parametrize(("frozen", "constant"), [("sensor", ("sensor", "state")), ("month", ())])
+def test_a_column_is_frozen_only_if_it_never_was_for_so_long(frozen: str, constant: tuple[str, ...]) -> None:
+    """Two years of days; a month of the year is the same all month, each month."""
+    days = pd.date_range("2021-01-01", "2022-12-31", tz="UTC")
+    random = np.random.default_rng(1)
+    names = np.array(["a", "b"])
+    sensor, state = random.normal(size=len(days)), names[random.integers(2, size=len(days))]
+    month, season = days.month.to_numpy(np.float64), names[days.month.to_numpy() // 7]
+
+    def rows(where: Any, values: Any, texts: Any) -> pa.Table:
+        times = pa.array(days[where].as_unit("us").astype("int64").to_numpy())
+        text = pa.array(texts[where], pa.string()).dictionary_encode()
+        return pa.table({TIME: times, "x": pa.array(values[where]), "c": text})
+
+    held, texts = (sensor, state) if frozen == "sensor" else (month, season)
+    last = np.asarray(days >= "2022-12-01")
+    values = np.where(last, held[-1], held)
+    texts = np.where(last, texts[-1], texts)
+    arrived = _arrived(
+        rows(last, values, texts), rows(~last, values, texts), Columns(("x",), ("c",)), np.ones(31, dtype=np.bool_)
+    )
+    assert arrived.constant == tuple({"sensor": "x", "state": "c"}[name] for name in constant)

@@ -140,7 +140,7 @@ class Server(NamedTuple):
 
 
 @contextmanager
-def served(python: Path, uri: str, files: str, folder: Path) -> Iterator[Server]:
+def served(python: Path, uri: str, files: str, folder: Path, **environment: str) -> Iterator[Server]:
     """MLflow's server over a store, until the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -150,7 +150,7 @@ def served(python: Path, uri: str, files: str, folder: Path) -> Iterator[Server]
     with log.open("w") as out:
         process = subprocess.Popen(
             [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), *options],
-            cwd=folder, env={**os.environ, **QUIET}, stdout=out, stderr=out, start_new_session=True,
+            cwd=folder, env={**os.environ, **QUIET, **environment}, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
         try:
             server = Server(f"http://127.0.0.1:{port}")

@@ -33,6 +33,10 @@ def sql_command(
     windows, evaluations, decisions and so on. `tally sql "select name from temp.sqlite_schema"` lists them all.
     Times are text in UTC, periods and lists are JSON: json_extract(trained_on, '$[1]').
 
+    Of a pipeline that counts time in whole numbers, step n is kept as n days after 1970-01-01:
+    step(json_extract(trained_on, '$[0]')) gives the number, and in_steps(pipeline) tells which pipelines count so. In
+    the file below, where these functions are missing, it is julianday(json_extract(trained_on, '$[0]')) - 2440587.5.
+
     The same views are in a file of this account, for sqlite3 or datasette: sqlite3 "$(tally sql --path)"
     """
     if path == (query is not None):

@@ -165,6 +165,8 @@ def _print_begun(begun: Begun) -> None:
         f"{first_day(windows)}, the last {len(windows.sealed)} sealed.",
     ]
     lines += [f"{name} is forbidden: {reason}." for name, reason in draft.forbidden.items()]
+    if windows.empty:
+        lines.append(f"{count(len(windows.empty), 'window')} without any row between them, declared empty.")
     if draft.missing_answers:
         verb = "is" if draft.missing_answers == 1 else "are"
         lines.append(f"{count(draft.missing_answers, 'row')} without an answer that was due {verb} left out.")
