@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Protocol
 
 SECONDS_TO_END = 5.0
+TERMINATED = ("terminated", "told to end by SIGTERM")
 
 
 class Ending(Protocol):
@@ -113,7 +114,16 @@ def _watch_termination() -> None:
 
 
 def _told_to_end(_number: int, _frame: FrameType | None) -> None:
-    """Nothing: the thread that listens ends this process."""
+    """Where the main thread hears of it first, or at the same time: what is done twice is done once."""
+    _end_all(*TERMINATED)
+    _die()
+
+
+def _die() -> None:
+    """End by the signal, as if nobody had listened to it."""
+    # Only the main thread may ask Python for this; the C library does not mind.
+    ctypes.CDLL(None).signal(signal.SIGTERM.value, None)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _listen(read: int) -> None:
@@ -125,12 +135,10 @@ def _listen(read: int) -> None:
         if not told:
             return
         if told[0] == signal.SIGTERM:
-            ending = threading.Thread(target=_end_all, args=("terminated", "told to end by SIGTERM"), daemon=True)
+            ending = threading.Thread(target=_end_all, args=TERMINATED, daemon=True)
             ending.start()
             ending.join(SECONDS_TO_END)
-            # Only the main thread may ask Python for this; the C library does not mind.
-            ctypes.CDLL(None).signal(signal.SIGTERM.value, None)
-            os.kill(os.getpid(), signal.SIGTERM)
+            _die()
             return
 
 

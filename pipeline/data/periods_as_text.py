@@ -19,11 +19,9 @@ from tallystick.pipeline.config.windows import first_day, midnight
 
 Period = Literal["quarter", "week", "month"]
 
-_WRITTEN: dict[Period, re.Pattern[str]] = {
-    "quarter": re.compile(r"([0-9]{4})[- ]?[Qq]([1-4])"),
-    "week": re.compile(r"([0-9]{4})-?[Ww]([0-9]{1,2})"),
-    "month": re.compile(r"([0-9]{4})[- ]?[Mm]([0-9]{1,2})"),
-}
+_QUARTER = re.compile(r"([0-9]{4})[- ]?[Qq]([1-4])")
+_WEEK = re.compile(r"([0-9]{4})-?[Ww]([0-9]{1,2})")
+_MONTH = re.compile(r"([0-9]{4})[- ]?[Mm]([0-9]{1,2})")
 DAYS: dict[Period, int] = {"quarter": 92, "week": 7, "month": 31}
 """The longest that each can be."""
 SPELLINGS = "2018-Q3 or 2018Q3, 2018-W31 or 2018W31, 2018-M04 or 2018M04"
@@ -40,18 +38,20 @@ def period_of(text: str) -> tuple[Period, dt.date] | None:
     >>> period_of("2018-W60"), period_of("Q1")
     (None, None)
     """
-    for period, written in _WRITTEN.items():
-        if match := written.fullmatch(text):
-            label = {
-                "quarter": f"{match[1]}-Q{match[2]}",
-                "week": f"{match[1]}-W{match[2]:>02}",
-                "month": f"{match[1]}-{match[2]:>02}",
-            }[period]
-            try:
-                return period, first_day(label)
-            except ValueError:
-                return None
+    if match := _QUARTER.fullmatch(text):
+        return _first("quarter", f"{match[1]}-Q{match[2]}")
+    if match := _WEEK.fullmatch(text):
+        return _first("week", f"{match[1]}-W{match[2]:>02}")
+    if match := _MONTH.fullmatch(text):
+        return _first("month", f"{match[1]}-{match[2]:>02}")
     return None
+
+
+def _first(period: Period, label: str) -> tuple[Period, dt.date] | None:
+    try:
+        return period, first_day(label)
+    except ValueError:  # there is no such week or month
+        return None
 
 
 def period_written(texts: pd.Series) -> Period | None:

@@ -94,7 +94,7 @@ def test_what_cannot_be_found_or_fitted_is_named(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=r"mine: from = .* names no one trial"):
             done(book, judging(tmp_path, "trial:nobody/2020"))
         assert book.now().runs() == []
-    with pytest.raises(ConfigurationError, match="does not have the form trial:NAME/DATE"):
+    with pytest.raises(ConfigurationError, match="has neither the form trial:NAME/DATE"):
         read(judging(tmp_path, "churn-notebook"))
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tallystick.ledger.exchange.from_mlflow.held import LARGEST_EXACT, Curve
 
 _WHOLE = re.compile(r"^([0-9]{1,16}) ([-+.0-9a-zA-Z]{1,40}) (-?[0-9]{1,16})$", re.MULTILINE)
-_VALUE = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity)|nan", re.IGNORECASE)
+_VALUE = re.compile(r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?(inf|infinity)|nan", re.IGNORECASE)
 _INTEGER = re.compile(r"-?[0-9]{1,16}")
 
 
