@@ -78,28 +78,33 @@ class ExperimentStore(AbstractStore):
         _validate_experiment_name(name)
         if artifact_location:
             _validate_experiment_artifact_location(artifact_location)
-        same = [one for one in self._experiments() if one.name == name]
-        if same:
-            _exists(name, same[0].lifecycle_stage)
+        key = self._naming(name)
         experiment = str(secrets.randbelow(9 * 10**17) + 10**17)
         base = artifact_location or (f"{self._artifact_uri.rstrip('/')}/{experiment}" if self._artifact_uri else None)
         body = ExperimentCreated(
             experiment=experiment, name=name, artifact_uri=base, tags={tag.key: tag.value for tag in tags or ()}
         )
         try:
-            # Whoever else takes the name at this moment writes other content under the same key.
-            self._session.write(body, key=f"experiment named {name} #{self._taken(name)}")
+            self._session.write(body, key=key)
         except Conflict:
             _exists(name, "active")
         return experiment
 
-    def _taken(self, name: str) -> int:
-        """How often a name was given away again."""
-        return self._session.ask(
+    def _naming(self, name: str) -> str:
+        """The key under which a name that is free now is given away: who does it at the same moment gets a Conflict.
+
+        How often it was given away before is counted first: a name that is taken after that is found taken, or has the
+        same key.
+        """
+        before = self._session.ask(
             lambda now: sum(
                 state.name == name for one in now.experiments() for state in now.versions(type(one), one.experiment)
             )
         )
+        same = [one for one in self._experiments() if one.name == name]
+        if same:
+            _exists(name, same[0].lifecycle_stage)
+        return f"experiment named {name} #{before}"
 
     def get_experiment(self, experiment_id: str) -> Any:
         """One experiment by its id."""
@@ -140,10 +145,12 @@ class ExperimentStore(AbstractStore):
         one = self.get_experiment(experiment_id)
         if one.lifecycle_stage != "active":
             fail("Cannot rename experiment in non-active lifecycle stage.", codes.BAD_REQUEST)
-        same = [other for other in self._experiments() if other.name == new_name]
-        if same:
-            _exists(new_name, same[0].lifecycle_stage)
-        self._session.write(*self._beginning(experiment_id), ExperimentChanged(experiment=experiment_id, name=new_name))
+        key = self._naming(new_name)
+        changed = ExperimentChanged(experiment=experiment_id, name=new_name)
+        try:
+            self._session.write(*self._beginning(experiment_id), changed, key=key)
+        except Conflict:
+            _exists(new_name, "active")
 
     def set_experiment_tag(self, experiment_id: str, tag: Any) -> None:
         """Add or replace a tag."""
