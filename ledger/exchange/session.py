@@ -21,6 +21,7 @@ from tallystick.ledger.events.types import Body, Series, TrialSeries
 from tallystick.ledger.exchange.location import Location
 from tallystick.ledger.ledger import Ledger
 from tallystick.ledger.query.snapshot import Snapshot
+from tallystick.ledger.tracking.series import MeasuredOf, series_of
 from tallystick.ledger.tracking.worker import KeptOpen
 from tallystick.ledger.views.entities import TrialState
 
@@ -249,28 +250,14 @@ def _measured(body: TrialSeries, at_ms: int) -> Draft:
 
 
 def _series(numbers: list[Number]) -> list[Series]:
-    found: dict[tuple[str, str | None, str | None, str | None], list[Number]] = {}
+    found: dict[tuple[str, MeasuredOf], list[Number]] = {}
     for number in numbers:
-        found.setdefault((number.key, number.model, number.dataset, number.dataset_digest), []).append(number)
-    return [_one_series(*about, some) for about, some in found.items()]
-
-
-def _one_series(key: str, model: str | None, dataset: str | None, digest: str | None, numbers: list[Number]) -> Series:
-    odd = {str(i): _word(n.value) for i, n in enumerate(numbers) if n.value - n.value != 0}
-    return Series(
-        key=key,
-        steps=[number.step for number in numbers],
-        at_ms=[number.at_ms for number in numbers],
-        values=[None if str(i) in odd else number.value for i, number in enumerate(numbers)],
-        not_finite=odd,  # type: ignore[arg-type]
-        model=model,
-        dataset=dataset,
-        dataset_digest=digest,
-    )
-
-
-def _word(value: float) -> str:
-    return "nan" if value != value else "inf" if value > 0 else "-inf"  # noqa: PLR0124 - only NaN differs from itself
+        measured_of = (number.model, number.dataset, number.dataset_digest)
+        found.setdefault((number.key, measured_of), []).append(number)
+    return [
+        series_of(key, [n.step for n in some], [n.at_ms for n in some], [n.value for n in some], measured_of)
+        for (key, measured_of), some in found.items()
+    ]
 
 
 @cache

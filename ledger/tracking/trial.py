@@ -56,6 +56,7 @@ from tallystick.ledger.system.processes import mark_of
 from tallystick.ledger.tracking import cleaning, ending
 from tallystick.ledger.tracking.delivery import Delivery, OnceTold, levels_above
 from tallystick.ledger.tracking.formats import files_of
+from tallystick.ledger.tracking.series import series_of
 
 FLUSH_EVERY_SECONDS = 2.0
 FLUSH_EVERY_SECONDS_ELSEWHERE = 0.2
@@ -554,21 +555,4 @@ def _series(points: list[_Measured]) -> list[Series]:
     for point in points:
         for name, value in point.values.items():
             by_name.setdefault(name, []).append((point.step, point.at_ms, value))
-    return [series_of(name, found) for name, found in by_name.items()]
-
-
-def series_of(name: str, numbers: list[tuple[int | None, int, float]]) -> Series:
-    """A series of ``(step, milliseconds since 1970, value)``; values may be infinite or NaN."""
-    odd = {str(i): _odd_word(value) for i, (_, _, value) in enumerate(numbers) if value - value != 0}
-    return Series(
-        key=name,
-        steps=[step for step, _, _ in numbers],
-        at_ms=[at for _, at, _ in numbers],
-        values=[None if str(i) in odd else value for i, (_, _, value) in enumerate(numbers)] if odd
-        else [value for _, _, value in numbers],
-        not_finite=odd,
-    )  # fmt: skip
-
-
-def _odd_word(value: float) -> Any:
-    return "nan" if value != value else "inf" if value > 0 else "-inf"  # noqa: PLR0124 - only NaN differs from itself
+    return [series_of(name, *zip(*found, strict=True)) for name, found in by_name.items()]

@@ -31,6 +31,7 @@ from tallystick.ledger.exchange.from_mlflow.held import Curve, Experiment, KeptM
 from tallystick.ledger.exchange.from_mlflow.known import KnownBefore
 from tallystick.ledger.query.trials import CurvePoint
 from tallystick.ledger.tracking.cleaning import chunks
+from tallystick.ledger.tracking.series import series_of
 from tallystick.ledger.views.entities import ExperimentState, LoggedModelState, TrialState
 
 MOST_NUMBERS_AN_EVENT = 12_000
@@ -219,25 +220,9 @@ def _series(held: Run, curves: Iterable[Curve]) -> Iterator[Draft]:
 
 
 def _piece(curve: Curve, start: int) -> Series:
-    end = start + MOST_NUMBERS_AN_EVENT
-    values = curve.values[start:end]
-    odd = {} if all(map(math.isfinite, values)) else {
-        str(at): _word(value) for at, value in enumerate(values) if not math.isfinite(value)
-    }  # fmt: skip
-    return Series(
-        key=curve.key,
-        steps=list(curve.steps[start:end]),
-        at_ms=curve.at_ms[start:end],
-        values=[None if str(at) in odd else value for at, value in enumerate(values)] if odd else list(values),
-        not_finite=odd,  # type: ignore[arg-type]
-        model=curve.model,
-        dataset=curve.dataset,
-        dataset_digest=curve.dataset_digest,
-    )
-
-
-def _word(value: float) -> str:
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    part = slice(start, start + MOST_NUMBERS_AN_EVENT)
+    measured_of = (curve.model, curve.dataset, curve.dataset_digest)
+    return series_of(curve.key, curve.steps[part], curve.at_ms[part], curve.values[part], measured_of)
 
 
 def _missing_numbers(known: dict[str, list[CurvePoint]], curves: Iterable[Curve]) -> Iterator[Curve]:
